@@ -1,0 +1,17 @@
+/**
+ * The two kinds of failure a person can meet.
+ *
+ * A `UserError` is something they can mend: the command line prints its message as one line, without
+ * a stack trace. Anything else that is thrown is a defect of ours and keeps its stack.
+ */
+
+/** Names the thing that is wrong and the remedy, in one line. */
+export class UserError extends Error {
+  override readonly name = 'UserError';
+}
+
+/** The message of anything that was thrown, on one line. */
+export function messageOf(thrown: unknown): string {
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return message.replace(/\s*\n\s*/g, ' ').trim();
+}

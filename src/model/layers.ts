@@ -1,0 +1,96 @@
+/**
+ * The layer list, as it stands in a preset's JSON under `network.layers`: the network is data.
+ *
+ * Kernels, units and channels are counted over all towers together; each tower holds 1/T of them.
+ * `reads` says what a convolutional or fully-connected layer sees: its `own` tower's activations, or
+ * those of `all` towers, which is where the towers exchange.
+ */
+
+export type Reads = 'own' | 'all';
+
+/**
+ * How a parameter tensor starts.
+ * - a number: that constant;
+ * - `{ normal: s }`: N(0, s²), the paper's section 5;
+ * - `'kaimingUniform'`: U(−b, b) with b = 1/√fan-in, for weights and biases alike: what
+ *   `torch.nn.Conv2d` and `torch.nn.Linear` do by default (Kaiming uniform with a = √5).
+ */
+export type Initialization = number | { normal: number } | 'kaimingUniform';
+
+/** One parameter tensor's recipe; multipliers default to 1. */
+export interface ParameterRecipe {
+  initialization: Initialization;
+  /** Multiplies the run's learning rate. */
+  learningRate?: number;
+  /** Multiplies the run's weight decay. */
+  weightDecay?: number;
+}
+
+export interface ConvLayer {
+  type: 'conv';
+  name: string;
+  /** Kernels over all towers. */
+  kernels: number;
+  /** Height and width of a kernel, pixels. */
+  size: number;
+  stride: number;
+  /** Zeros added on each side, pixels. */
+  pad: number;
+  reads: Reads;
+  weight: ParameterRecipe;
+  bias: ParameterRecipe;
+}
+
+export interface FullyConnectedLayer {
+  type: 'fc';
+  name: string;
+  /** Outputs over all towers; `classes` takes the data's number of classes. */
+  units: number | 'classes';
+  reads: Reads;
+  weight: ParameterRecipe;
+  bias: ParameterRecipe;
+}
+
+export interface ReluLayer {
+  type: 'relu';
+}
+
+/** Local response normalization over `size` adjacent channels of one tower (paper, section 3.3). */
+export interface LrnLayer {
+  type: 'lrn';
+  /** Channels in the window: n of the paper, odd. */
+  size: number;
+  k: number;
+  /** Multiplies the plain sum of squares, as in the paper; PyTorch's alpha is this times `size`. */
+  alpha: number;
+  beta: number;
+}
+
+export interface PoolLayer {
+  type: 'maxPool';
+  /** Height and width of the window, pixels. */
+  size: number;
+  stride: number;
+}
+
+export interface DropoutLayer {
+  type: 'dropout';
+  name: string;
+  /** Probability that a unit is dropped in training. Kept units are scaled by 1/(1 − rate). */
+  rate: number;
+}
+
+export type LayerSpecification =
+  ConvLayer | FullyConnectedLayer | ReluLayer | LrnLayer | PoolLayer | DropoutLayer;
+
+/** Height × width × channels of one image's activations; a vector is 1 × 1 × length. */
+export interface ActivationShape {
+  height: number;
+  width: number;
+  channels: number;
+}
+
+export interface NetworkSpecification {
+  input: ActivationShape;
+  layers: LayerSpecification[];
+}
