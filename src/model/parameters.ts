@@ -1,0 +1,99 @@
+/**
+ * A rank's parameters: their initial values, and the way between the canonical layout (PyTorch's,
+ * whole layer) and the layout that TensorFlow computes with. Called by the tower worker.
+ *
+ * A rank's share of a canonical tensor is a contiguous run of 1/T of its first axis, so it can be
+ * copied from and to the whole tensor without knowing the other ranks.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { deriveKey, fillNormal, fillUniform } from '../random.js';
+import type { Layer, Network, Parameter } from './network.js';
+
+/** A parameter of one rank, in canonical layout. */
+export interface Share {
+  /** `[out / towers, …]`. */
+  shape: number[];
+  /** First element in the whole tensor. */
+  start: number;
+  /** Elements. */
+  length: number;
+}
+
+/** What `rank` holds of `parameter`. */
+export function shareOf(parameter: Parameter, rank: number, towers: number): Share {
+  const [out, ...rest] = parameter.shape as [number, ...number[]];
+  const shape = [out / towers, ...rest];
+  const length = shape.reduce((product, extent) => product * extent, 1);
+  return { shape, start: rank * length, length };
+}
+
+/**
+ * A rank's initial values: a run of the sequence that (seed, parameter) gives, so that they do not
+ * depend on the placement.
+ *
+ * @returns canonical float32 values of the rank's share
+ */
+export function initialValues(
+  parameter: Parameter,
+  rank: number,
+  towers: number,
+  seed: number,
+): Float32Array {
+  const { start, length } = shareOf(parameter, rank, towers);
+  const values = new Float32Array(length);
+  const key = deriveKey(seed, 'initialization', parameter.name);
+  const how = parameter.initialization;
+  if (typeof how === 'number') {
+    values.fill(how);
+  } else if (how === 'kaimingUniform') {
+    const bound = 1 / Math.sqrt(parameter.fanIn);
+    fillUniform(key, start, -bound, bound, values);
+  } else {
+    fillNormal(key, start, how.normal, values);
+  }
+  return values;
+}
+
+/**
+ * Canonical to computing layout.
+ *
+ * conv `[out, in, kh, kw]` → `[kh, kw, in, out]`; fc `[out, in]` with `in` in C,H,W order →
+ * `[in, out]` with `in` in H,W,C order, as flattened NHWC activations have it; bias unchanged.
+ *
+ * @param layer the layer that owns the parameter
+ * @param values canonical float32 values of one rank's share of shape `shape`
+ */
+export function toComputingLayout(layer: Layer, shape: number[], values: Float32Array): tf.Tensor {
+  return tf.tidy(() => {
+    if (shape.length === 1) return tf.tensor(values, shape, 'float32');
+    if (layer.specification.type === 'conv') {
+      return tf.transpose(tf.tensor(values, shape, 'float32'), [2, 3, 1, 0]);
+    }
+    const { height, width, channels } = layer.input;
+    const out = shape[0]!;
+    return tf
+      .transpose(tf.tensor(values, [out, channels, height, width], 'float32'), [2, 3, 1, 0])
+      .reshape([height * width * channels, out]);
+  });
+}
+
+/** The way back from `toComputingLayout`: canonical float32 values of one rank's share. */
+export function toCanonicalLayout(layer: Layer, tensor: tf.Tensor): Float32Array {
+  return tf.tidy(() => {
+    if (tensor.rank === 1) return tensor.dataSync<'float32'>();
+    if (layer.specification.type === 'conv') {
+      return tf.transpose(tensor, [3, 2, 0, 1]).dataSync<'float32'>();
+    }
+    const { height, width, channels } = layer.input;
+    return tf
+      .transpose(tensor.reshape([height, width, channels, tensor.shape[1]!]), [3, 2, 0, 1])
+      .dataSync<'float32'>();
+  }) as Float32Array;
+}
+
+/** The layer that owns `parameter`. */
+export function layerOf(network: Network, parameter: Parameter): Layer {
+  const layer = network.layers.find((candidate) => candidate.name === parameter.layer);
+  if (layer === undefined) throw new Error(`parameter ${parameter.name} has no layer`);
+  return layer;
+}

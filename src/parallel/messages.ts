@@ -1,0 +1,156 @@
+/**
+ * What the coordinator and the tower workers say to each other. A message is msgpackr bytes, with the
+ * shared buffers that it speaks of beside it: those travel by reference. Replies are msgpackr bytes.
+ */
+import { pack, unpack } from 'msgpackr';
+import type { BackendName, Device } from '../backend/backend.js';
+import type { NetworkSpecification } from '../model/layers.js';
+import type { ExchangeMemory } from './slots.js';
+
+/** Prepares a worker; the first command it gets. */
+export interface OpenCommand {
+  kind: 'open';
+  specification: NetworkSpecification;
+  towers: number;
+  classes: number;
+  /** The ranks of every worker. */
+  workers: number[][];
+  /** Which of them this one is. */
+  worker: number;
+  backend: BackendName;
+  device: Device;
+  threads: number;
+  /** How long one wait in an exchange may last, milliseconds. */
+  timeLimitMs: number;
+  /** Seed of initialization and dropout. */
+  seed: number;
+  mean: number[];
+  std: number[];
+}
+
+export interface BatchDescription {
+  /** Number of images. */
+  count: number;
+}
+
+/** Forward and backward of one mini-batch; the gradients are held until `commit` or `discard`. */
+export interface ComputeCommand {
+  kind: 'compute';
+  step: number;
+  /** Number of this round of exchanges; grows by one. */
+  sequence: number;
+  batch: BatchDescription;
+  /** Measure the peak of tensor memory in this step, which slows it. */
+  measurePeak: boolean;
+}
+
+/** Applies the held gradients. */
+export interface CommitCommand {
+  kind: 'commit';
+  learningRate: number;
+  momentum: number;
+  weightDecay: number;
+}
+
+export type Command =
+  | OpenCommand
+  | ComputeCommand
+  | CommitCommand
+  | { kind: 'discard' }
+  /** Forward only: dropout off; or, with `step`, the training loss under that step's dropout masks. */
+  | { kind: 'evaluate'; sequence: number; batch: BatchDescription; step: number | null }
+  /** Copies parameters and velocities between this worker's ranks and the shared canonical tensors. */
+  | { kind: 'store' }
+  | { kind: 'load' }
+  /** Sum of squares of each held gradient, over this worker's ranks. */
+  | { kind: 'gradientSquares' }
+  /** parameter ← parameter + scale × held gradient. */
+  | { kind: 'perturb'; parameter: string; scale: number }
+  | { kind: 'memory' };
+
+/** Shared buffers that go with a command. */
+export interface SharedBuffers {
+  exchange?: ExchangeMemory;
+  /** uint8 `[count, height, width, 3]`. */
+  pixels?: SharedArrayBuffer;
+  /** int32 `[count]`. */
+  labels?: SharedArrayBuffer;
+  /** Canonical whole parameters and velocities by name, float32. */
+  parameters?: Record<string, SharedArrayBuffer>;
+  velocities?: Record<string, SharedArrayBuffer>;
+}
+
+export interface WireMessage {
+  command: Uint8Array;
+  buffers: SharedBuffers;
+}
+
+export interface OpenReply {
+  /** The tfjs backend and what it runs on. */
+  backend: string;
+  /** Parameters that this worker holds. */
+  parameters: number;
+}
+
+/** Milliseconds of one step on one worker; the exchange parts are not in forward and backward. */
+export interface StepTiming {
+  forwardMs: number;
+  backwardMs: number;
+  exchangeCopyMs: number;
+  exchangeWaitMs: number;
+  /** Bytes read from other ranks. */
+  exchangeBytes: number;
+}
+
+export interface ComputeReply {
+  loss: number;
+  /** Images of the batch whose largest logit is the label's. */
+  correct: number;
+  /** The first layer whose gradient is not finite; null if loss and gradients all are. */
+  notFinite: string | null;
+  timing: StepTiming;
+  /** Most bytes of tensors alive at once; 0 unless asked for. */
+  peakBytes: number;
+}
+
+export interface EvaluateReply {
+  /** Sum over the batch, nats. */
+  lossSum: number;
+  top1: number;
+  top5: number;
+}
+
+/** The reply to each kind of command. */
+export interface Replies {
+  open: OpenReply;
+  compute: ComputeReply;
+  commit: { updateMs: number };
+  discard: null;
+  evaluate: EvaluateReply;
+  store: null;
+  load: null;
+  gradientSquares: Record<string, number>;
+  perturb: null;
+  memory: { tensors: number; bytes: number };
+}
+
+export function encodeCommand(command: Command, buffers: SharedBuffers = {}): WireMessage {
+  return { command: copyOf(pack(command)), buffers };
+}
+
+export function decodeCommand(message: WireMessage): Command {
+  return unpack(message.command) as Command;
+}
+
+export function encodeReply(reply: unknown): Uint8Array {
+  return copyOf(pack(reply));
+}
+
+export function decodeReply<Kind extends keyof Replies>(bytes: Uint8Array): Replies[Kind] {
+  return unpack(bytes) as Replies[Kind];
+}
+
+/** msgpackr returns a view of a larger pooled buffer; a structured clone would copy all of that. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return Uint8Array.from(bytes);
+}

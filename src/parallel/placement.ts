@@ -1,0 +1,121 @@
+/**
+ * Which ranks live on which worker, and where each worker computes (DESIGN: `[[0],[1]]` is split,
+ * `[[0,1]]` grouped, `[[0]]` dense). Called by the commands; pure.
+ */
+import type { Device } from '../backend/backend.js';
+import { UserError } from '../errors.js';
+
+/** One worker thread: the ranks it computes, and where. */
+export interface WorkerPlacement {
+  /** Ascending ranks of this worker. */
+  ranks: number[];
+  /** Where it computes. */
+  device: Device;
+  /** What was asked for; differs from `device` where no GPU is usable. */
+  requested: Device;
+  /** Threads of its numeric backend. */
+  threads: number;
+}
+
+export type Placement = WorkerPlacement[];
+
+export interface PlacementRequest {
+  /** `--gpus`: one worker an entry. */
+  gpus?: number[] | undefined;
+  /** `--cpu N`: N workers on the CPU. */
+  cpu?: number | undefined;
+  /** `--towers`; without it one tower a worker. */
+  towers?: number | undefined;
+  /** `--require-gpu`: a CPU in place of a GPU is an error. */
+  requireGpu?: boolean | undefined;
+}
+
+/** What the machine offers. */
+export interface Machine {
+  gpus: { ordinal: number; name: string }[];
+  cores: number;
+}
+
+/**
+ * @param presetTowers the towers where neither devices nor `--towers` say otherwise
+ * @returns the placement, and the warning of a CPU that stands in for a GPU
+ * @throws UserError for an ordinal that does not exist, a GPU that is required and absent, or towers
+ *   that the workers cannot share evenly
+ */
+export function resolvePlacement(
+  request: PlacementRequest,
+  presetTowers: number,
+  machine: Machine,
+): { placement: Placement; towers: number; warnings: string[] } {
+  if (request.gpus !== undefined && request.cpu !== undefined) {
+    throw new UserError('--gpus and --cpu exclude each other: give one of them');
+  }
+  const warnings: string[] = [];
+  let requested: Device[];
+  if (request.gpus !== undefined) {
+    requested = request.gpus.map((ordinal): Device => `gpu:${ordinal}`);
+  } else if (request.cpu !== undefined) {
+    requested = Array.from({ length: request.cpu }, (): Device => 'cpu');
+  } else {
+    const towers = request.towers ?? presetTowers;
+    requested = Array.from({ length: towers }, (_, rank): Device => {
+      const gpu = machine.gpus[rank % Math.max(1, machine.gpus.length)];
+      return gpu === undefined ? 'cpu' : `gpu:${gpu.ordinal}`;
+    });
+  }
+  if (request.requireGpu === true && requested.includes('cpu')) {
+    throw new UserError(
+      machine.gpus.length === 0
+        ? '--require-gpu: no usable GPU on this host; run `twotower doctor` to see what is missing'
+        : '--require-gpu: the placement has CPU workers; name the GPUs with --gpus',
+    );
+  }
+
+  const devices = requested.map((device) => usableDevice(device, machine, request.requireGpu));
+  if (devices.some((device, worker) => device !== requested[worker])) {
+    warnings.push(
+      `no usable GPU on this host: ${requested.join(' and ')} ${requested.length === 1 ? 'is' : 'are'} ` +
+        'carried out by CPU workers (run `twotower doctor` to see why)',
+    );
+  }
+
+  const workers = devices.length;
+  const towers =
+    (request.towers ?? (request.gpus ?? request.cpu) === undefined)
+      ? (request.towers ?? presetTowers)
+      : workers;
+  if (towers % workers !== 0) {
+    throw new UserError(
+      `${towers} towers cannot be shared evenly by ${workers} workers: choose --towers as a multiple of ${workers}`,
+    );
+  }
+  const share = towers / workers;
+  const threads = Math.max(1, Math.floor(machine.cores / workers));
+  const placement = devices.map((device, worker) => ({
+    ranks: Array.from({ length: share }, (_, index) => worker * share + index),
+    device,
+    requested: requested[worker]!,
+    threads,
+  }));
+  return { placement, towers, warnings };
+}
+
+function usableDevice(
+  requested: Device,
+  machine: Machine,
+  requireGpu: boolean | undefined,
+): Device {
+  if (requested === 'cpu') return 'cpu';
+  if (machine.gpus.length === 0) {
+    if (requireGpu === true) {
+      throw new UserError(
+        `${requested} is required (--require-gpu) but no GPU is usable on this host; run \`twotower doctor\` to see what is missing`,
+      );
+    }
+    return 'cpu';
+  }
+  const ordinal = Number(requested.slice('gpu:'.length));
+  if (machine.gpus.some((gpu) => gpu.ordinal === ordinal)) return requested;
+  const present = machine.gpus.map((gpu) => `${gpu.ordinal} (${gpu.name})`).join(', ');
+  throw new UserError(`GPU ${ordinal} does not exist on this host: there are ${present}`);
+}

@@ -1,0 +1,201 @@
+/**
+ * The shared-memory transport: slots of SharedArrayBuffers that one side writes and others read.
+ *
+ * The coordinator allocates an `ExchangeMemory` and gives it to every worker thread; each worker opens
+ * an `Exchange` on it and the collectives publish and read through that. A slot carries the sequence
+ * number of the round (one forward, or one forward and backward) that filled it, so a reader knows
+ * when its content is this round's. A view that `read` returned stays valid until the worker reports
+ * the round's end: the coordinator starts the next round only after every worker has reported.
+ *
+ * A wait ends by the writer's notification, by the coordinator's abort flag or by the time limit.
+ */
+import type { Network } from '../model/network.js';
+
+/** Allocated once a run; structured-cloneable, shared by reference. */
+export interface ExchangeMemory {
+  /** Int32: `ABORT`, then the sequence number of each slot. */
+  control: SharedArrayBuffer;
+  slots: Record<string, { index: number; data: SharedArrayBuffer }>;
+}
+
+const ABORT = 0;
+
+/** How often a waiting worker looks at the abort flag, should it miss the notification. */
+const POLL_MILLISECONDS = 100;
+
+export type Pass = 'forward' | 'backward';
+
+/** A slot of `exchange` (a layer's name or `logits`), written by `from`, forward: for all; backward: for rank `to`. */
+function slotName(exchange: string, pass: Pass, from: number, to?: number): string {
+  return to === undefined ? `${exchange} ${pass} ${from}` : `${exchange} ${pass} ${from}→${to}`;
+}
+
+/**
+ * Slots for one network at up to `batch` images.
+ *
+ * @param workers the ranks of each worker; with one worker nothing crosses and no slot is made
+ */
+export function allocateExchangeMemory(
+  network: Network,
+  workers: number[][],
+  batch: number,
+): ExchangeMemory {
+  const slots: ExchangeMemory['slots'] = {};
+  let count = 1;
+  const add = (name: string, floats: number): void => {
+    slots[name] = {
+      index: count++,
+      data: new SharedArrayBuffer(floats * Float32Array.BYTES_PER_ELEMENT),
+    };
+  };
+  if (workers.length > 1) {
+    for (const layer of network.layers.filter((candidate) => candidate.gathers)) {
+      const { height, width, channels } = layer.input;
+      const floats = (batch * height * width * channels) / network.towers;
+      workers.flat().forEach((rank) => add(slotName(layer.name, 'forward', rank), floats));
+      workers.forEach((own, worker) => {
+        workers
+          .flat()
+          .filter((rank) => !own.includes(rank))
+          .forEach((rank) => add(slotName(layer.name, 'backward', worker, rank), floats));
+      });
+    }
+    const floats = (batch * network.classes) / network.towers;
+    workers.flat().forEach((rank) => add(slotName('logits', 'forward', rank), floats));
+  }
+  return { control: new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT), slots };
+}
+
+/** Makes every wait on `memory` end with an `ExchangeAborted`, now and from now on. */
+export function abortExchange(memory: ExchangeMemory): void {
+  const control = new Int32Array(memory.control);
+  Atomics.store(control, ABORT, 1);
+  for (let index = 0; index < control.length; index++) Atomics.notify(control, index);
+}
+
+/** Another worker failed; this one stopped waiting. The coordinator reports the other's error. */
+export class ExchangeAborted extends Error {
+  override readonly name = 'ExchangeAborted';
+}
+
+/** What one worker's exchanges of a round cost. */
+export interface ExchangeCost {
+  /** Milliseconds spent copying between tensors and slots. */
+  copyMs: number;
+  /** Milliseconds spent waiting for other ranks. */
+  waitMs: number;
+  /** Bytes read from other ranks. */
+  bytes: number;
+}
+
+/** One worker's end of the shared memory. */
+export class Exchange {
+  private readonly control: Int32Array;
+  private readonly views = new Map<string, { index: number; data: Float32Array }>();
+  private sequence = 0;
+  private description = '';
+  private cost: ExchangeCost = { copyMs: 0, waitMs: 0, bytes: 0 };
+
+  /**
+   * @param worker this worker's position in the placement
+   * @param workers the ranks of each worker
+   * @param timeLimitMs how long one wait may last
+   */
+  constructor(
+    memory: ExchangeMemory,
+    readonly worker: number,
+    readonly workers: number[][],
+    private readonly timeLimitMs: number,
+  ) {
+    this.control = new Int32Array(memory.control);
+    for (const [name, slot] of Object.entries(memory.slots)) {
+      this.views.set(name, { index: slot.index, data: new Float32Array(slot.data) });
+    }
+  }
+
+  /** This worker's ranks. */
+  get ranks(): number[] {
+    return this.workers[this.worker]!;
+  }
+
+  /** All ranks, ascending. */
+  get towers(): number {
+    return this.workers.flat().length;
+  }
+
+  /** Starts a round: `sequence` grows by at least one each; `description` is for error messages (`step 12`). */
+  begin(sequence: number, description: string): void {
+    this.sequence = sequence;
+    this.description = description;
+    this.cost = { copyMs: 0, waitMs: 0, bytes: 0 };
+  }
+
+  /** The cost of this round so far. */
+  spent(): ExchangeCost {
+    return { ...this.cost };
+  }
+
+  /** Runs `copy`, counting its time as exchange copying. */
+  copying<Result>(copy: () => Result): Result {
+    const start = performance.now();
+    const result = copy();
+    this.cost.copyMs += performance.now() - start;
+    return result;
+  }
+
+  /**
+   * Copies `values` into a slot and wakes its readers.
+   *
+   * @param from the publishing rank (forward) or worker (backward)
+   * @param to the rank whose gradient it is, backward only
+   */
+  publish(values: Float32Array, exchange: string, pass: Pass, from: number, to?: number): void {
+    const slot = this.slot(exchange, pass, from, to);
+    slot.data.set(values);
+    Atomics.store(this.control, slot.index, this.sequence);
+    Atomics.notify(this.control, slot.index);
+  }
+
+  /**
+   * Waits until the slot holds this round's values.
+   *
+   * @returns a view of the first `length` floats where they lie, valid until the round ends
+   * @throws ExchangeAborted, or Error at the time limit, naming ranks, layer and step
+   */
+  read(length: number, exchange: string, pass: Pass, from: number, to?: number): Float32Array {
+    const slot = this.slot(exchange, pass, from, to);
+    const start = performance.now();
+    for (;;) {
+      const current = Atomics.load(this.control, slot.index);
+      if (current === this.sequence) break;
+      if (Atomics.load(this.control, ABORT) !== 0)
+        throw new ExchangeAborted('stopped: another worker failed');
+      const left = this.timeLimitMs - (performance.now() - start);
+      if (left <= 0) throw new Error(this.timeLimitMessage(exchange, pass, from));
+      Atomics.wait(this.control, slot.index, current, Math.min(left, POLL_MILLISECONDS));
+    }
+    this.cost.waitMs += performance.now() - start;
+    this.cost.bytes += length * Float32Array.BYTES_PER_ELEMENT;
+    return slot.data.subarray(0, length);
+  }
+
+  private slot(
+    exchange: string,
+    pass: Pass,
+    from: number,
+    to?: number,
+  ): { index: number; data: Float32Array } {
+    const name = slotName(exchange, pass, from, to);
+    const slot = this.views.get(name);
+    if (slot === undefined) throw new Error(`no exchange slot ${name}`);
+    return slot;
+  }
+
+  private timeLimitMessage(exchange: string, pass: Pass, from: number): string {
+    const source = pass === 'forward' ? `rank ${from}` : `worker ${from}`;
+    return (
+      `rank ${this.ranks.join(',')} waited ${this.timeLimitMs / 1000} s for ${source} ` +
+      `at ${exchange} (${pass}) in ${this.description}`
+    );
+  }
+}

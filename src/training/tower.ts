@@ -1,0 +1,311 @@
+/**
+ * What a worker thread holds and does: its ranks' parameters, velocities and, between `compute` and
+ * `commit`, their gradients. Lives in `workers/tower.ts`, which hands it the coordinator's commands.
+ *
+ * A step is two commands. `compute` runs forward and backward and changes nothing that lasts;
+ * `commit` updates. So the coordinator can let a step happen on all workers or on none.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { useBackend } from '../backend/backend.js';
+import { crossEntropy, forward } from '../model/forward.js';
+import type { Collectives, RankParameters, TrainingPosition } from '../model/forward.js';
+import { buildNetwork } from '../model/network.js';
+import type { Network, Parameter } from '../model/network.js';
+import {
+  initialValues,
+  layerOf,
+  shareOf,
+  toCanonicalLayout,
+  toComputingLayout,
+} from '../model/parameters.js';
+import { collectivesOver } from '../parallel/collectives.js';
+import type {
+  CommitCommand,
+  ComputeCommand,
+  ComputeReply,
+  EvaluateReply,
+  OpenCommand,
+  OpenReply,
+  SharedBuffers,
+} from '../parallel/messages.js';
+import { Exchange } from '../parallel/slots.js';
+import { updateParameter } from './sgd.js';
+
+/** One parameter of one rank. */
+interface HeldParameter {
+  parameter: Parameter;
+  rank: number;
+  weight: tf.Variable;
+  velocity: tf.Variable;
+  /** Of the step computed last, until it is committed or discarded. */
+  gradient: tf.Tensor | null;
+}
+
+export class Tower {
+  private readonly collectives: Collectives;
+  private readonly rankParameters: RankParameters[];
+  private readonly held: HeldParameter[] = [];
+
+  private constructor(
+    private readonly network: Network,
+    private readonly exchange: Exchange,
+    private readonly seed: number,
+    private readonly normalization: { mean: number[]; std: number[] },
+  ) {
+    this.collectives = collectivesOver(exchange);
+    this.rankParameters = exchange.ranks.map((rank) => this.initialize(rank));
+  }
+
+  /** Chooses the thread's backend and initializes the ranks' parameters. */
+  static async open(
+    command: OpenCommand,
+    { exchange }: SharedBuffers,
+  ): Promise<{ tower: Tower; reply: OpenReply }> {
+    const backend = await useBackend(command);
+    const network = buildNetwork(command.specification, command.towers, command.classes);
+    const tower = new Tower(
+      network,
+      new Exchange(exchange!, command.worker, command.workers, command.timeLimitMs),
+      command.seed,
+      command,
+    );
+    const parameters = tower.held.reduce((sum, { weight }) => sum + weight.size, 0);
+    return { tower, reply: { backend: backend.description, parameters } };
+  }
+
+  private initialize(rank: number): RankParameters {
+    const parameters: RankParameters = new Map();
+    for (const parameter of this.network.parameters) {
+      const { shape } = shareOf(parameter, rank, this.network.towers);
+      const values = initialValues(parameter, rank, this.network.towers, this.seed);
+      const initial = toComputingLayout(layerOf(this.network, parameter), shape, values);
+      const name = `${parameter.name} of rank ${rank}`;
+      const weight = tf.variable(initial, true, name);
+      const velocity = tf.variable(tf.zerosLike(initial), false, `velocity of ${name}`);
+      initial.dispose();
+      parameters.set(parameter.name, weight);
+      this.held.push({ parameter, rank, weight, velocity, gradient: null });
+    }
+    return parameters;
+  }
+
+  compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
+    this.discard();
+    this.exchange.begin(command.sequence, `step ${command.step}`);
+    const start = performance.now();
+    let forwardEnd = start;
+    let forwardExchangeMs = 0;
+    const { images, labels } = this.batch(command.batch.count, buffers);
+    let correct = 0;
+    const { value, grads } = tf.variableGrads(
+      () => {
+        const logits = this.forward(images, { seed: this.seed, step: command.step });
+        correct = correctOf(logits, labels);
+        const loss = crossEntropy(logits, labels);
+        forwardEnd = performance.now();
+        const { copyMs, waitMs } = this.exchange.spent();
+        forwardExchangeMs = copyMs + waitMs;
+        return loss;
+      },
+      this.held.map(({ weight }) => weight),
+    );
+    for (const held of this.held) held.gradient = grads[held.weight.name]!;
+    const loss = value.dataSync<'float32'>()[0]!;
+    const notFinite = this.firstNotFinite(loss);
+    tf.dispose([value, images, labels]);
+    const { copyMs, waitMs, bytes } = this.exchange.spent();
+    const end = performance.now();
+    return {
+      loss,
+      correct,
+      notFinite,
+      timing: {
+        forwardMs: forwardEnd - start - forwardExchangeMs,
+        backwardMs: end - forwardEnd - (copyMs + waitMs - forwardExchangeMs),
+        exchangeCopyMs: copyMs,
+        exchangeWaitMs: waitMs,
+        exchangeBytes: bytes,
+      },
+      peakBytes: 0,
+    };
+  }
+
+  /** As `compute`, with the most bytes of tensors alive at once; tfjs keeps account of every kernel, which slows the step. */
+  async computeMeasuringPeak(
+    command: ComputeCommand,
+    buffers: SharedBuffers,
+  ): Promise<ComputeReply> {
+    let reply: ComputeReply | undefined;
+    const profile = await tf.profile(() => {
+      reply = this.compute(command, buffers);
+      return [];
+    });
+    return { ...reply!, peakBytes: profile.peakBytes };
+  }
+
+  commit({ learningRate, momentum, weightDecay }: CommitCommand): { updateMs: number } {
+    const start = performance.now();
+    for (const { parameter, weight, velocity, gradient } of this.held) {
+      if (gradient === null) throw new Error('commit without a computed step');
+      updateParameter(weight, velocity, gradient, {
+        learningRate: learningRate * parameter.learningRateMultiplier,
+        momentum,
+        weightDecay: weightDecay * parameter.weightDecayMultiplier,
+      });
+    }
+    this.discard();
+    return { updateMs: performance.now() - start };
+  }
+
+  /** Lets the held gradients go; harmless without any. */
+  discard(): void {
+    for (const held of this.held) {
+      held.gradient?.dispose();
+      held.gradient = null;
+    }
+  }
+
+  /** Forward only. @param step null: dropout off; else the masks of that training step */
+  evaluate(
+    sequence: number,
+    count: number,
+    step: number | null,
+    buffers: SharedBuffers,
+  ): EvaluateReply {
+    this.exchange.begin(sequence, step === null ? 'evaluation' : `step ${step}`);
+    return tf.tidy(() => {
+      const { images, labels } = this.batch(count, buffers);
+      const logits = this.forward(images, step === null ? null : { seed: this.seed, step });
+      const lossSum = crossEntropy(logits, labels).dataSync<'float32'>()[0]! * count;
+      const values = logits.dataSync<'float32'>();
+      const targets = new Int32Array(buffers.labels!, 0, count);
+      return { lossSum, ...rankings(values, targets, this.network.classes) };
+    }) as EvaluateReply;
+  }
+
+  private forward(images: tf.Tensor4D, training: TrainingPosition | null): tf.Tensor2D {
+    return forward(this.network, this.rankParameters, this.collectives, images, training);
+  }
+
+  /** Normalised images `[count, height, width, 3]` and labels `[count]` of a batch of the ring. */
+  private batch(
+    count: number,
+    { pixels, labels }: SharedBuffers,
+  ): { images: tf.Tensor4D; labels: tf.Tensor1D } {
+    const { height, width, channels } = this.network.input;
+    const bytes = new Uint8Array(pixels!, 0, count * height * width * channels);
+    return {
+      images: tf.tensor4d(this.normalized(bytes), [count, height, width, channels]),
+      labels: tf.tensor1d(Int32Array.from(new Int32Array(labels!, 0, count)), 'int32'),
+    };
+  }
+
+  /** (value / 255 − mean) / std, as one multiplication and one addition a byte. */
+  private normalized(bytes: Uint8Array): Float32Array {
+    const { mean, std } = this.normalization;
+    const values = new Float32Array(bytes.length);
+    const channels = mean.length;
+    for (let channel = 0; channel < channels; channel++) {
+      const scale = 1 / (255 * std[channel]!);
+      const shift = -mean[channel]! / std[channel]!;
+      for (let index = channel; index < bytes.length; index += channels) {
+        values[index] = bytes[index]! * scale + shift;
+      }
+    }
+    return values;
+  }
+
+  /** A sum is finite only if every term is, and takes one pass of the device over each gradient. */
+  private firstNotFinite(loss: number): string | null {
+    const sums = tf.tidy(() =>
+      tf.stack(this.held.map(({ gradient }) => tf.sum(gradient!))).dataSync<'float32'>(),
+    );
+    const bad = this.held.findIndex((_, index) => !Number.isFinite(sums[index]));
+    if (bad >= 0) return this.held[bad]!.parameter.layer;
+    return Number.isFinite(loss) ? null : 'loss';
+  }
+
+  /** Copies this worker's shares into the shared canonical tensors. */
+  store(buffers: SharedBuffers): void {
+    this.eachShare(buffers, (layer, _shape, tensor, values) =>
+      values.set(toCanonicalLayout(layer, tensor)),
+    );
+  }
+
+  /** Copies this worker's shares from the shared canonical tensors. */
+  load(buffers: SharedBuffers): void {
+    this.eachShare(buffers, (layer, shape, tensor, values) => {
+      const loaded = toComputingLayout(layer, shape, values.slice());
+      tensor.assign(loaded);
+      loaded.dispose();
+    });
+  }
+
+  private eachShare(
+    { parameters, velocities }: SharedBuffers,
+    visit: (
+      layer: Network['layers'][number],
+      shape: number[],
+      tensor: tf.Variable,
+      values: Float32Array,
+    ) => void,
+  ): void {
+    for (const { parameter, rank, weight, velocity } of this.held) {
+      const layer = layerOf(this.network, parameter);
+      const { shape, start, length } = shareOf(parameter, rank, this.network.towers);
+      const shareIn = (whole: SharedArrayBuffer): Float32Array =>
+        new Float32Array(whole, start * Float32Array.BYTES_PER_ELEMENT, length);
+      visit(layer, shape, weight, shareIn(parameters![parameter.name]!));
+      visit(layer, shape, velocity, shareIn(velocities![parameter.name]!));
+    }
+  }
+
+  gradientSquares(): Record<string, number> {
+    const squares: Record<string, number> = {};
+    for (const { parameter, gradient } of this.held) {
+      const square = tf.tidy(
+        () => tf.sum(tf.square(gradient!)).dataSync<'float32'>()[0]!,
+      ) as number;
+      squares[parameter.name] = (squares[parameter.name] ?? 0) + square;
+    }
+    return squares;
+  }
+
+  perturb(name: string, scale: number): void {
+    for (const { parameter, weight, gradient } of this.held) {
+      if (parameter.name !== name) continue;
+      tf.tidy(() => weight.assign(tf.add(weight, tf.mul(gradient!, scale))));
+    }
+  }
+
+  memory(): { tensors: number; bytes: number } {
+    const { numTensors, numBytes } = tf.memory();
+    return { tensors: numTensors, bytes: numBytes };
+  }
+}
+
+function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
+  return tf.tidy(
+    () => tf.sum(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'int32')).dataSync<'int32'>()[0]!,
+  ) as number;
+}
+
+/** Images whose label is the first, and among the first five, by logit; equal logits count before the label's. */
+function rankings(
+  logits: Float32Array,
+  labels: Int32Array,
+  classes: number,
+): { top1: number; top5: number } {
+  let top1 = 0;
+  let top5 = 0;
+  labels.forEach((label, image) => {
+    const own = logits[image * classes + label]!;
+    let before = 0;
+    for (let other = 0; other < classes; other++) {
+      if (other !== label && logits[image * classes + other]! >= own) before++;
+    }
+    if (before < 1) top1++;
+    if (before < 5) top5++;
+  });
+  return { top1, top5 };
+}

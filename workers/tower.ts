@@ -1,0 +1,49 @@
+/**
+ * The entry of a tower worker thread: decodes the coordinator's commands and hands them to the
+ * thread's `Tower`. Started by `src/parallel/coordinator.ts`, one thread a Piscina pool, so that the
+ * thread and its device stay together for the whole run.
+ */
+import { decodeCommand, encodeReply } from '../src/parallel/messages.js';
+import type { Command, Replies, SharedBuffers, WireMessage } from '../src/parallel/messages.js';
+import { Tower } from '../src/training/tower.js';
+
+let opened: Tower | undefined;
+
+export default async function handle(message: WireMessage): Promise<Uint8Array> {
+  return encodeReply(await reply(decodeCommand(message), message.buffers));
+}
+
+async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[Command['kind']]> {
+  if (command.kind === 'open') {
+    const { tower, reply } = await Tower.open(command, buffers);
+    opened = tower;
+    return reply;
+  }
+  if (opened === undefined) throw new Error(`${command.kind} before open`);
+  switch (command.kind) {
+    case 'compute':
+      return command.measurePeak
+        ? opened.computeMeasuringPeak(command, buffers)
+        : opened.compute(command, buffers);
+    case 'commit':
+      return opened.commit(command);
+    case 'discard':
+      opened.discard();
+      return null;
+    case 'evaluate':
+      return opened.evaluate(command.sequence, command.batch.count, command.step, buffers);
+    case 'store':
+      opened.store(buffers);
+      return null;
+    case 'load':
+      opened.load(buffers);
+      return null;
+    case 'gradientSquares':
+      return opened.gradientSquares();
+    case 'perturb':
+      opened.perturb(command.parameter, command.scale);
+      return null;
+    case 'memory':
+      return opened.memory();
+  }
+}
