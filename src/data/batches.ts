@@ -1,0 +1,202 @@
+/**
+ * The batch ring: batches of decoded images in shared memory, decoded ahead of their consumer by a pool
+ * of threads. Used by the trainer in the main thread, which hands the buffers on to the towers.
+ *
+ *     for await (const batch of ring.train(epoch, 0)) {
+ *       … read batch.pixels and batch.labels …
+ *       batch.release();
+ *     }
+ */
+import { Piscina } from 'piscina';
+import type { DataConfiguration } from '../configuration.js';
+import { UserError } from '../errors.js';
+import { deriveKey, permutation } from '../random.js';
+import type { Dataset, Split } from './dataset.js';
+import type { DecodeTask, DecoderSettings, Slot } from './decoder.js';
+
+export interface Batch {
+  /** uint8 [count, height, width, 3]; after a smaller last batch follow bytes that mean nothing. */
+  pixels: SharedArrayBuffer;
+  /** int32 [count], and as above. */
+  labels: SharedArrayBuffer;
+  /** Examples in this batch. */
+  count: number;
+  /** Its number in the epoch or in the test, from 0. */
+  index: number;
+  /** Gives the buffers back, to be filled with a later batch. */
+  release(): void;
+}
+
+export interface BatchRingOptions {
+  dataset: Dataset;
+  data: Pick<DataConfiguration, 'cropPad' | 'flip'>;
+  /** The network's input, pixels. */
+  height: number;
+  width: number;
+  /** Examples a batch. */
+  batch: number;
+  seed: number;
+  /** Threads. */
+  decoders: number;
+  /** Batches that are decoded, waiting or in use at one time; at least 2 to decode ahead. */
+  slots: number;
+}
+
+/** One way through a split, in order. */
+interface Pass {
+  split: Split;
+  order: Uint32Array;
+  /** Of the augmentation; null: none. */
+  epoch: number | null;
+  firstBatch: number;
+  /** One past the last. */
+  endBatch: number;
+}
+
+/** @throws UserError where not even one whole batch can be had */
+export function batchesPerEpoch(count: number, batch: number): number {
+  if (batch > count) {
+    throw new UserError(
+      `a batch of ${batch} is larger than the data set's ${count} training examples: give --batch ${count} or less`,
+    );
+  }
+  return Math.floor(count / batch);
+}
+
+export class BatchRing {
+  /** Milliseconds that consumers waited for batches to be decoded, since the start. */
+  waitedMs = 0;
+
+  private readonly slots: Slot[];
+  private readonly free: number[];
+  private readonly pool: Piscina<DecodeTask, string | null>;
+  /** Starts decoding into free slots; of the pass under way. */
+  private fill: (() => void) | null = null;
+
+  constructor(private readonly options: BatchRingOptions) {
+    const { dataset, data, height, width, batch, seed, decoders } = options;
+    this.slots = Array.from({ length: options.slots }, () => ({
+      pixels: new SharedArrayBuffer(batch * height * width * 3),
+      labels: new SharedArrayBuffer(batch * 4),
+    }));
+    this.free = [...this.slots.keys()];
+    const { cropPad, flip } = data;
+    const settings: DecoderSettings = {
+      dataset,
+      data: { cropPad, flip },
+      height,
+      width,
+      seed,
+      slots: this.slots,
+    };
+    this.pool = new Piscina({
+      filename: new URL('../../workers/decode.js', import.meta.url).href,
+      minThreads: decoders,
+      maxThreads: decoders,
+      workerData: settings,
+    });
+  }
+
+  /**
+   * The epoch's whole batches from `firstBatch` on, in an order drawn from (seed, epoch); what remains
+   * of the epoch is dropped (PyTorch's `drop_last`). Augmented as the configuration says.
+   *
+   * Only one pass, of `train` or `test`, may be under way. Leaving one early releases its batches.
+   * @throws UserError for a batch larger than the data set or an image that cannot be decoded
+   */
+  train(epoch: number, firstBatch: number): AsyncGenerator<Batch, void, void> {
+    const { dataset, batch, seed } = this.options;
+    const { count } = dataset.train;
+    const endBatch = batchesPerEpoch(count, batch);
+    const order = permutation(deriveKey(seed, 'order', epoch), count);
+    return this.walk({ split: 'train', order, epoch, firstBatch, endBatch });
+  }
+
+  /**
+   * The test examples in order, unaugmented; the last batch may be smaller.
+   * @param limit takes only so many examples
+   * @throws UserError for an image that cannot be decoded
+   */
+  test(limit = Infinity): AsyncGenerator<Batch, void, void> {
+    const count = Math.min(limit, this.options.dataset.test.count);
+    const order = Uint32Array.from({ length: count }, (_, index) => index);
+    const endBatch = Math.ceil(count / this.options.batch);
+    return this.walk({ split: 'test', order, epoch: null, firstBatch: 0, endBatch });
+  }
+
+  /** Stops the decoders. */
+  async close(): Promise<void> {
+    await this.pool.destroy();
+  }
+
+  private async *walk(pass: Pass): AsyncGenerator<Batch, void, void> {
+    if (this.fill !== null) throw new Error('another pass over the data is still under way');
+    const decoding: Promise<Batch>[] = [];
+    const given: Batch[] = [];
+    let next = pass.firstBatch;
+    let wake = () => {};
+    this.fill = () => {
+      while (next < pass.endBatch && this.free.length > 0) {
+        const batch = this.decode(pass, next++, this.free.shift()!);
+        // A failure is the consumer's when it comes to that batch, not an unhandled rejection before.
+        batch.catch(() => {});
+        decoding.push(batch);
+      }
+      wake();
+    };
+    let finished = false;
+    try {
+      this.fill();
+      while (decoding.length > 0 || next < pass.endBatch) {
+        // The consumer holds every slot.
+        while (decoding.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+        const asked = performance.now();
+        const batch = await decoding.shift()!;
+        this.waitedMs += performance.now() - asked;
+        given.push(batch);
+        yield batch;
+      }
+      finished = true;
+    } finally {
+      this.fill = null;
+      // No thread may still be writing into a slot that the next pass takes.
+      for (const batch of await Promise.allSettled(decoding)) {
+        if (batch.status === 'fulfilled') batch.value.release();
+      }
+      if (!finished) given.forEach((batch) => batch.release());
+    }
+  }
+
+  /** Decodes one batch into a slot, an equal share in each thread. */
+  private async decode(pass: Pass, index: number, slot: number): Promise<Batch> {
+    const { batch, decoders } = this.options;
+    const examples = pass.order.slice(index * batch, (index + 1) * batch);
+    const share = Math.ceil(examples.length / decoders);
+    const tasks: Promise<string | null>[] = [];
+    for (let first = 0; first < examples.length; first += share) {
+      const { split, epoch } = pass;
+      const run = examples.slice(first, first + share);
+      tasks.push(this.pool.run({ slot, first, split, examples: run, epoch }));
+    }
+    // All must have ended, also where one fails, before the slot can be used again.
+    const results = await Promise.allSettled(tasks);
+    try {
+      for (const result of results) {
+        if (result.status === 'rejected') throw result.reason;
+        if (result.value !== null) throw new UserError(result.value);
+      }
+    } catch (error) {
+      // Not filled anew: the pass ends with this batch.
+      this.free.push(slot);
+      throw error;
+    }
+    let released = false;
+    const release = () => {
+      if (released) return;
+      released = true;
+      this.free.push(slot);
+      this.fill?.();
+    };
+    return { ...this.slots[slot]!, count: examples.length, index, release };
+  }
+}

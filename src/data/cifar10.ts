@@ -1,0 +1,110 @@
+/**
+ * CIFAR-10's binary layout (https://www.cs.toronto.edu/~kriz/cifar.html): `data_batch_1.bin` …
+ * `data_batch_5.bin` and `test_batch.bin`, each a run of 3,073-byte records: the label, then 32×32
+ * bytes of red, of green and of blue. Files may hold fewer records than the original's 10,000. Opened
+ * once by the main thread into shared memory that all decoders read.
+ */
+import { existsSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { UserError } from '../errors.js';
+import type { Image } from './image.js';
+
+const SIDE = 32;
+const PLANE = SIDE * SIDE;
+const RECORD = 1 + 3 * PLANE;
+const TRAIN_FILES = [1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`);
+const NAMES = 'airplane automobile bird cat deer dog frog horse ship truck'.split(' ');
+
+export interface Cifar10Set {
+  kind: 'cifar10';
+  count: number;
+  /** uint8 [count, 3073], the files' records as they are. */
+  records: SharedArrayBuffer;
+}
+
+/**
+ * @param directory holds the files, or a folder `cifar-10-batches-bin` with them (the archive's name)
+ * @throws UserError for a missing or truncated file and for a label out of range
+ */
+export async function openCifar10(
+  directory: string,
+): Promise<{ classes: string[]; train: Cifar10Set; test: Cifar10Set }> {
+  const unpacked = path.join(directory, 'cifar-10-batches-bin');
+  const home = existsSync(unpacked) ? unpacked : directory;
+  const classes = await readClassNames(path.join(home, 'batches.meta.txt'));
+  const train = await readRecords(home, TRAIN_FILES, classes.length);
+  const test = await readRecords(home, ['test_batch.bin'], classes.length);
+  return { classes, train, test };
+}
+
+async function readClassNames(file: string): Promise<string[]> {
+  if (!existsSync(file)) return NAMES;
+  return (await readFile(file, 'utf8')).split(/\r?\n/).filter((name) => name !== '');
+}
+
+async function readRecords(home: string, names: string[], classes: number): Promise<Cifar10Set> {
+  const files = await Promise.all(names.map((name) => openWholeRecords(path.join(home, name))));
+  try {
+    const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+    const records = new SharedArrayBuffer(total);
+    let offset = 0;
+    for (const { file, handle, bytes } of files) {
+      const part = new Uint8Array(records, offset, bytes);
+      let filled = 0;
+      while (filled < bytes) {
+        const { bytesRead } = await handle.read(part, filled, bytes - filled, filled);
+        if (bytesRead === 0) throw new UserError(`${file} was truncated while it was read`);
+        filled += bytesRead;
+      }
+      checkLabels(file, part, classes);
+      offset += bytes;
+    }
+    return { kind: 'cifar10', count: total / RECORD, records };
+  } finally {
+    await Promise.all(files.map(({ handle }) => handle.close()));
+  }
+}
+
+async function openWholeRecords(file: string) {
+  if (!existsSync(file)) {
+    throw new UserError(
+      `${file} is missing: --data takes the folder of CIFAR-10's binary version (${TRAIN_FILES[0]} … ${TRAIN_FILES[4]}, test_batch.bin)`,
+    );
+  }
+  const handle = await open(file);
+  const bytes = (await handle.stat()).size;
+  if (bytes === 0 || bytes % RECORD !== 0) {
+    await handle.close();
+    throw new UserError(
+      `${file} is truncated: ${bytes} bytes are not a whole number of ${RECORD}-byte records; fetch it again`,
+    );
+  }
+  return { file, handle, bytes };
+}
+
+function checkLabels(file: string, records: Uint8Array, classes: number): void {
+  for (let record = 0; record * RECORD < records.length; record++) {
+    const label = records[record * RECORD]!;
+    if (label >= classes) {
+      throw new UserError(
+        `${file}: record ${record} has label ${label}, but there are ${classes} classes (0 … ${classes - 1}); the file is damaged or of another data set`,
+      );
+    }
+  }
+}
+
+/** Writes example `index` to `pixels`, uint8 [32, 32, 3], and returns it with its label. */
+export function readRecord(
+  set: Cifar10Set,
+  index: number,
+  pixels: Uint8Array,
+): { image: Image; label: number } {
+  const record = new Uint8Array(set.records, index * RECORD, RECORD);
+  for (let pixel = 0; pixel < PLANE; pixel++) {
+    pixels[pixel * 3] = record[1 + pixel]!;
+    pixels[pixel * 3 + 1] = record[1 + PLANE + pixel]!;
+    pixels[pixel * 3 + 2] = record[1 + 2 * PLANE + pixel]!;
+  }
+  return { image: { height: SIDE, width: SIDE, pixels }, label: record[0]! };
+}

@@ -1,0 +1,65 @@
+/**
+ * The data sets a run can train on. Opened once, by the main thread; what it returns is plain data that
+ * the decoders' threads get a clone of (shared memory stays shared).
+ */
+import type { DataConfiguration } from '../configuration.js';
+import { UserError } from '../errors.js';
+import { type Cifar10Set, openCifar10 } from './cifar10.js';
+import { type FolderSet, openFolder } from './folder.js';
+import { type GeneratedSet, GENERATED_CLASSES } from './generated.js';
+import type { RandomSet } from './random_images.js';
+
+export type Split = 'train' | 'test';
+
+/** The examples of one split: how many (`count`), and where the decoders find them. */
+export type ExampleSet = GeneratedSet | Cifar10Set | FolderSet | RandomSet;
+
+export interface Dataset {
+  /** Names, by label. */
+  classes: string[];
+  train: ExampleSet;
+  test: ExampleSet;
+}
+
+/**
+ * @throws UserError for a missing folder or file, a truncated file, a label out of range, an empty class
+ *   folder, and a number of classes other than `data.classes`
+ */
+export async function openDataset(data: DataConfiguration): Promise<Dataset> {
+  const dataset = await openSource(data);
+  if (dataset.classes.length !== data.classes) {
+    const where = data.directory ?? `the ${data.source} data set`;
+    throw new UserError(
+      `${where} has ${dataset.classes.length} classes, but the configuration says data.classes = ${data.classes}: set data.classes to ${dataset.classes.length}, or name other data`,
+    );
+  }
+  return dataset;
+}
+
+async function openSource(data: DataConfiguration): Promise<Dataset> {
+  switch (data.source) {
+    case 'generated':
+      return {
+        classes: GENERATED_CLASSES,
+        train: { kind: 'generated', split: 'train', count: 5000 },
+        test: { kind: 'generated', split: 'test', count: 1000 },
+      };
+    case 'random':
+      return {
+        classes: Array.from({ length: data.classes }, (_, label) => `class ${label}`),
+        train: { kind: 'random', split: 'train', count: 4096, classes: data.classes },
+        test: { kind: 'random', split: 'test', count: 1024, classes: data.classes },
+      };
+    case 'cifar10':
+      return openCifar10(directoryOf(data));
+    case 'folder':
+      return openFolder(directoryOf(data));
+  }
+}
+
+function directoryOf(data: DataConfiguration): string {
+  if (data.directory === null) {
+    throw new UserError(`data.source is ${data.source}, which needs a folder: give --data DIR`);
+  }
+  return data.directory;
+}

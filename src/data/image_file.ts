@@ -1,0 +1,35 @@
+/**
+ * Decodes image files with sharp (libvips). Loaded by the decoders alone, and only for image folders.
+ *
+ * sharp computes in libuv's thread pool, of which a process has one, with UV_THREADPOOL_SIZE (4)
+ * threads: more decoders than that do not decode files any faster.
+ */
+import sharp from 'sharp';
+import { UserError, messageOf } from '../errors.js';
+import type { Image } from './image.js';
+
+// One image a decoder at a time, each seen once an epoch: threads and a cache inside libvips would
+// only take cores and memory from the towers.
+sharp.concurrency(1);
+sharp.cache(false);
+
+/**
+ * The upright image (EXIF orientation applied) in 8-bit sRGB: grey, CMYK and 16-bit images are
+ * converted, an alpha channel is dropped, of an animation the first frame is taken.
+ * @throws UserError naming the file where it is missing, truncated or of no format that sharp reads
+ */
+export async function decodeImageFile(file: string): Promise<Image> {
+  try {
+    const { data, info } = await sharp(file, { failOn: 'error' })
+      .autoOrient()
+      .removeAlpha()
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    return { height: info.height, width: info.width, pixels: data };
+  } catch (error) {
+    throw new UserError(
+      `${file} cannot be decoded (${messageOf(error)}): replace or remove it, or convert it to JPEG or PNG`,
+    );
+  }
+}

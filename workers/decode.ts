@@ -1,0 +1,20 @@
+/**
+ * The decoder thread, started by `BatchRing` (src/data/batches.ts) in a Piscina pool with
+ * `DecoderSettings` as its worker data. Answers null, or the message of a failure that a person can
+ * mend: an error's class would not survive the way between threads.
+ */
+import { workerData } from 'node:worker_threads';
+import { type DecodeTask, Decoder, type DecoderSettings } from '../src/data/decoder.js';
+import { UserError } from '../src/errors.js';
+
+const decoder = new Decoder(workerData as DecoderSettings);
+
+export default async function decode(task: DecodeTask): Promise<string | null> {
+  try {
+    await decoder.decode(task);
+    return null;
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
+}
