@@ -2,7 +2,14 @@
  * The configuration of a run: a preset or a file, checked against `config/schema.json`, with the
  * command line's overrides applied. The resolved form is what `config.json` in a run folder holds and
  * what everything else reads; it is itself a valid configuration file.
+ *
+ * Called by the commands, through `commands/options.ts`. What a person wrote wrongly is a UserError of
+ * one line that names the file and the field.
  */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Ajv, type ErrorObject } from 'ajv';
+import { messageOf, UserError } from './errors.js';
 import type { NetworkSpecification } from './model/layers.js';
 
 /** Learning rate over time: `learningRate` × factor^(number of `at` epochs already completed). */
@@ -45,7 +52,7 @@ export interface TrainingConfiguration {
 }
 
 export interface Configuration {
-  /** The preset it came from, or the file's name. */
+  /** What reports call it; a preset's is its file's name. */
   name: string;
   /** Source of the recipe, and what differs from it. */
   comment: string;
@@ -53,4 +60,196 @@ export interface Configuration {
   network: NetworkSpecification;
   data: DataConfiguration;
   training: TrainingConfiguration;
+}
+
+/** Any fields of a `Configuration`; arrays are replaced whole. */
+export type Overrides = DeepPartial<Configuration>;
+
+type DeepPartial<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { [Field in keyof T]?: DeepPartial<T[Field]> | undefined }
+    : T;
+
+export interface ConfigurationRequest {
+  /** A name in `presetNames()`. Either this or `file`. */
+  preset?: string | undefined;
+  /** Path of a configuration file: complete, such as a run folder's `config.json`. */
+  file?: string | undefined;
+  overrides?: Overrides | undefined;
+  /** `FIELD=VALUE` each, applied last and in order: a dotted field, and JSON or else a string. */
+  settings?: readonly string[] | undefined;
+}
+
+const PRESETS = fileURLToPath(new URL('../../config/', import.meta.url));
+const SCHEMA = 'schema.json';
+
+/** Names of the presets in `config/`, sorted. */
+export function presetNames(): string[] {
+  return readdirSync(PRESETS)
+    .filter((file) => file.endsWith('.json') && file !== SCHEMA)
+    .map((file) => file.slice(0, -'.json'.length))
+    .sort();
+}
+
+/**
+ * The configuration that a request resolves to, checked before and after the overrides.
+ *
+ * @throws UserError for an unknown preset (listing those there are), a file that cannot be read or is
+ *   not JSON, and the first field that the schema does not allow, with what it does
+ */
+export function loadConfiguration(request: ConfigurationRequest): Configuration {
+  const path = pathOf(request);
+  let configuration = checked(parsed(path), path);
+  if (request.overrides !== undefined) {
+    configuration = checked(merged(configuration, request.overrides), 'overrides');
+  }
+  for (const setting of request.settings ?? []) {
+    configuration = checked(withSetting(configuration, setting), `--set ${setting}`);
+  }
+  return configuration;
+}
+
+function pathOf({ preset, file }: ConfigurationRequest): string {
+  const presets = presetNames();
+  const choice = `presets: ${presets.join(', ')}`;
+  if (preset !== undefined && file !== undefined) {
+    throw new UserError('--preset and --config cannot be given together; leave one out');
+  }
+  if (file !== undefined) return file;
+  if (preset === undefined) throw new UserError(`give --preset NAME or --config FILE; ${choice}`);
+  if (!presets.includes(preset)) throw new UserError(`no preset is called "${preset}"; ${choice}`);
+  return `${PRESETS}${preset}.json`;
+}
+
+function parsed(path: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UserError(`cannot read the configuration ${path}: ${messageOf(error)}`);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UserError(`${path} is not valid JSON: ${messageOf(error)}`);
+  }
+}
+
+/**
+ * `base` with `changes` over it, both left as they are. Built by spreading with computed keys, which
+ * make own properties even of `__proto__`, so that the schema sees and refuses it.
+ */
+function merged(base: unknown, changes: unknown): unknown {
+  if (!isRecord(base) || !isRecord(changes)) return changes;
+  let result = base;
+  for (const [field, change] of Object.entries(changes)) {
+    if (change === undefined) continue;
+    const before = Object.hasOwn(base, field) ? base[field] : undefined;
+    result = { ...result, [field]: merged(before, change) };
+  }
+  return result;
+}
+
+function withSetting(configuration: Configuration, setting: string): unknown {
+  const equals = setting.indexOf('=');
+  if (equals <= 0) {
+    throw new UserError(`--set ${setting}: write FIELD=VALUE, such as training.batch=64`);
+  }
+  const fields = setting.slice(0, equals).split('.');
+  return replaced(configuration, fields, valueOf(setting.slice(equals + 1)), setting);
+}
+
+/** JSON where it is JSON, else the text itself. */
+function valueOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** `container` with the field at the path replaced. A last field that is new is left to the schema. */
+function replaced(
+  container: unknown,
+  [field, ...rest]: readonly string[],
+  value: unknown,
+  setting: string,
+): unknown {
+  if (field === undefined) return value;
+  const isArray = Array.isArray(container);
+  if (!isArray && !isRecord(container)) {
+    throw new UserError(`--set ${setting}: there is no field "${field}" in a plain value`);
+  }
+  const there = Object.keys(container);
+  if (!there.includes(field) && (isArray || rest.length > 0)) {
+    const allowed = isArray ? `0 to ${there.length - 1}` : there.join(', ');
+    throw new UserError(`--set ${setting}: there is no field "${field}"; allowed here: ${allowed}`);
+  }
+  const members = container as Record<string, unknown>;
+  const member = replaced(members[field], rest, value, setting);
+  if (isArray) return container.with(Number(field), member) as unknown[];
+  return { ...members, [field]: member };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const validate = new Ajv({
+  strict: true,
+  allowUnionTypes: true,
+  discriminator: true,
+  verbose: true,
+}).compile<Configuration>(parsed(`${PRESETS}${SCHEMA}`) as object);
+
+/** `source` is the file or option that a message blames. */
+function checked(candidate: unknown, source: string): Configuration {
+  if (validate(candidate)) return candidate;
+  // The last error is the outermost: after the branches of an `anyOf`, the `anyOf` itself.
+  throw new UserError(`${source}: ${explanation(validate.errors!.at(-1)!)}`);
+}
+
+/** Which field is wrong, what it is and what is allowed; `network.layers.2.size` as --set writes it. */
+function explanation(error: ErrorObject): string {
+  const path = error.instancePath
+    .split('/')
+    .slice(1)
+    .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const field = (...last: string[]) => [...path, ...last].join('.') || 'the configuration';
+  const parameters = error.params as Record<string, unknown>;
+  const schema = error.parentSchema as {
+    description?: string;
+    properties?: object;
+    oneOf?: { properties: { type: { const: string } } }[];
+  };
+  switch (error.keyword) {
+    case 'required':
+      return `${field(String(parameters.missingProperty))} is missing`;
+    case 'additionalProperties': {
+      const allowed = Object.keys(schema.properties ?? {}).join(', ');
+      return `${field(String(parameters.additionalProperty))} is not a field; allowed here: ${allowed}`;
+    }
+    case 'discriminator': {
+      const types = (schema.oneOf ?? []).map((branch) => branch.properties.type.const);
+      const given = shown(parameters.tagValue);
+      return `${field('type')} must be one of ${types.join(', ')}; it is ${given}`;
+    }
+    case 'enum': {
+      const allowed = (parameters.allowedValues as string[]).join(', ');
+      return `${field()} must be one of ${allowed}; it is ${shown(error.data)}`;
+    }
+    case 'const':
+      return `${field()} must be ${shown(parameters.allowedValue)}; it is ${shown(error.data)}`;
+    case 'anyOf':
+      return `${field()} must be ${schema.description}; it is ${shown(error.data)}`;
+    default:
+      return `${field()} ${error.message}; it is ${shown(error.data)}`;
+  }
+}
+
+/** A value as JSON, cut to what fits a line. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'missing';
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

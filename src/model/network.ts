@@ -2,10 +2,14 @@
  * From a layer list to a network: every shape, parameter and cost, before anything is computed.
  *
  * Called by the commands (`plan`, validation), by the coordinator (slots of the exchange, checkpoint
- * layout) and by the tower workers (parameters, forward). Pure; no tensors.
+ * layout) and by the tower workers (parameters, forward). Pure; no tensors. What it refuses, it refuses
+ * with a UserError that names the layer.
  */
+import { UserError } from '../errors.js';
 import type {
   ActivationShape,
+  ConvLayer,
+  FullyConnectedLayer,
   Initialization,
   LayerSpecification,
   NetworkSpecification,
@@ -35,13 +39,16 @@ export interface Layer {
   /** The layer's own name, or `type` + position among its type (`relu1`, `maxPool2`). */
   name: string;
   specification: LayerSpecification;
-  /** What one rank reads of one image: its own tower's channels, or all towers' after a gather. */
+  /**
+   * What one rank reads of one image: its own tower's channels, or all towers' after a gather; for the
+   * first layer the whole image.
+   */
   input: ActivationShape;
   /** What one rank produces of one image. */
   output: ActivationShape;
   /** True where the towers' activations are gathered before this layer (`reads: all` and T > 1). */
   gathers: boolean;
-  /** Multiply-accumulates of one image forward, over all ranks. */
+  /** Multiply-accumulates of one image forward, over all ranks. Every rank does 1/T of them. */
   macs: number;
   /** Names of the parameters, empty for layers without. */
   parameters: string[];
@@ -53,27 +60,235 @@ export interface Network {
   input: ActivationShape;
   layers: Layer[];
   parameters: Parameter[];
-  /** Over all towers. */
+  /** Over all towers. Every rank holds 1/T of them. */
   parameterCount: number;
-  /** Multiply-accumulates of one image forward, over all ranks. */
+  /** Multiply-accumulates of one image forward, over all ranks. Every rank does 1/T of them. */
   macs: number;
 }
+
+const FLOAT32_BYTES = 4;
 
 /**
  * @param specification checked by the schema already
  * @param towers T, a positive integer
  * @param classes units of a layer that says `classes`
  * @throws UserError naming the layer where T does not divide kernels or units, a window is larger than
- *   its input, a name is used twice, or the last layer with parameters is not the classes' fc layer
+ *   its input, a name is used twice, the first layer is not a conv or fc that reads all (the image is
+ *   common to all ranks), or the last layer is not the classes' fc layer
  */
-export declare function buildNetwork(
+export function buildNetwork(
   specification: NetworkSpecification,
   towers: number,
   classes: number,
-): Network;
+): Network {
+  const names = layerNames(specification.layers);
+  checkEnds(specification.layers, names);
+  checkDivisible(specification.layers, names, towers, classes);
+  const layers: Layer[] = [];
+  const parameters: Parameter[] = [];
+  let previous = specification.input;
+  for (const [index, layer] of specification.layers.entries()) {
+    const name = names[index]!;
+    const gathers = towers > 1 && index > 0 && isParameterised(layer) && layer.reads === 'all';
+    const input = gathers ? { ...previous, channels: previous.channels * towers } : previous;
+    const output = outputOf(layer, name, input, towers, classes);
+    const held = isParameterised(layer) ? parametersOf(layer, input, output.channels * towers) : [];
+    parameters.push(...held);
+    layers.push({
+      index,
+      name,
+      specification: layer,
+      input,
+      output,
+      gathers,
+      macs: held.length === 0 ? 0 : elements(held[0].shape) * output.height * output.width,
+      parameters: held.map((parameter) => parameter.name),
+    });
+    previous = output;
+  }
+  return {
+    towers,
+    classes,
+    input: specification.input,
+    layers,
+    parameters,
+    parameterCount: sum(parameters.map((parameter) => elements(parameter.shape))),
+    macs: sum(layers.map((layer) => layer.macs)),
+  };
+}
+
+/** Number of elements of a tensor of this shape. */
+export function elements(shape: readonly number[]): number {
+  return shape.reduce((product, length) => product * length, 1);
+}
 
 /**
  * Bytes that cross between ranks in one training step of the split placement, float32, each rank on its
  * own worker: what ranks read from others, forward (activations and logits) and backward.
  */
-export declare function exchangedBytes(network: Network, batch: number): number;
+export function exchangedBytes(network: Network, batch: number): number {
+  const activations = network.layers.map((layer) => gatheredBytes(network, layer, batch));
+  return sum(activations) + logitsBytes(network, batch);
+}
+
+/**
+ * A layer's part of `exchangedBytes`; 0 where nothing is gathered. Forward, each rank reads the other
+ * T − 1 ranks' blocks of the layer's input; backward, it reads T − 1 blocks of gradient for its own.
+ */
+export function gatheredBytes(network: Network, layer: Layer, batch: number): number {
+  if (!layer.gathers) return 0;
+  const { height, width, channels } = layer.input;
+  const block = (batch * height * width * channels * FLOAT32_BYTES) / network.towers;
+  return 2 * network.towers * (network.towers - 1) * block;
+}
+
+/** The logits' part of `exchangedBytes`: forward only, since the gradient is a slice of one's own. */
+export function logitsBytes(network: Network, batch: number): number {
+  return (network.towers - 1) * batch * network.classes * FLOAT32_BYTES;
+}
+
+type ParameterisedLayer = ConvLayer | FullyConnectedLayer;
+
+function isParameterised(layer: LayerSpecification): layer is ParameterisedLayer {
+  return layer.type === 'conv' || layer.type === 'fc';
+}
+
+/** Each layer's own name, or its type and its position among its type. */
+function layerNames(layers: readonly LayerSpecification[]): string[] {
+  const counts = new Map<string, number>();
+  const names = layers.map((layer) => {
+    const count = (counts.get(layer.type) ?? 0) + 1;
+    counts.set(layer.type, count);
+    return 'name' in layer ? layer.name : `${layer.type}${count}`;
+  });
+  const repeated = names.find((name, index) => names.indexOf(name) !== index);
+  if (repeated !== undefined) {
+    throw new UserError(`layer ${repeated}: two layers have this name; rename one of them`);
+  }
+  return names;
+}
+
+/** The image comes in whole on every rank, and the classes' scores go out. */
+function checkEnds(layers: readonly LayerSpecification[], names: readonly string[]): void {
+  const first = layers[0];
+  const last = layers.at(-1);
+  if (first === undefined || last === undefined) {
+    throw new UserError('network.layers is empty; give at least one fc layer with units "classes"');
+  }
+  if (!isParameterised(first) || first.reads !== 'all') {
+    throw new UserError(
+      `layer ${names[0]}: the first layer must be a conv or fc with reads "all", as every tower sees the whole image`,
+    );
+  }
+  if (last.type !== 'fc' || last.units !== 'classes') {
+    throw new UserError(`layer ${names.at(-1)}: the last layer must be an fc with units "classes"`);
+  }
+}
+
+function checkDivisible(
+  layers: readonly LayerSpecification[],
+  names: readonly string[],
+  towers: number,
+  classes: number,
+): void {
+  let common = 0;
+  let culprit: string | undefined;
+  for (const [index, layer] of layers.entries()) {
+    if (!isParameterised(layer)) continue;
+    const outputs = outputsOf(layer, classes);
+    common = greatestCommonDivisor(common, outputs);
+    if (outputs % towers !== 0) {
+      const noun = layer.type === 'conv' ? 'kernels' : 'units';
+      culprit ??= `layer ${names[index]}: ${outputs} ${noun} cannot be divided among ${towers} towers`;
+    }
+  }
+  if (culprit === undefined) return;
+  const possible = Array.from({ length: common }, (_, index) => index + 1).filter(
+    (divisor) => common % divisor === 0,
+  );
+  throw new UserError(`${culprit}; towers that divide every layer: ${possible.join(', ')}`);
+}
+
+/** Kernels or units over all towers. */
+function outputsOf(layer: ParameterisedLayer, classes: number): number {
+  if (layer.type === 'conv') return layer.kernels;
+  return layer.units === 'classes' ? classes : layer.units;
+}
+
+/** What one rank produces of one image. */
+function outputOf(
+  layer: LayerSpecification,
+  name: string,
+  input: ActivationShape,
+  towers: number,
+  classes: number,
+): ActivationShape {
+  switch (layer.type) {
+    case 'conv': {
+      const channels = outputsOf(layer, classes) / towers;
+      return { ...windowed(name, input, layer.size, layer.stride, layer.pad), channels };
+    }
+    case 'maxPool':
+      return {
+        ...windowed(name, input, layer.size, layer.stride, 0),
+        channels: input.channels,
+      };
+    case 'fc':
+      return { height: 1, width: 1, channels: outputsOf(layer, classes) / towers };
+    default:
+      return input;
+  }
+}
+
+/** Positions of a square window, as Conv2d and MaxPool2d of PyTorch count them (floor). */
+function windowed(
+  name: string,
+  input: ActivationShape,
+  size: number,
+  stride: number,
+  pad: number,
+): { height: number; width: number } {
+  const height = input.height + 2 * pad;
+  const width = input.width + 2 * pad;
+  if (size > Math.min(height, width)) {
+    const padded = pad > 0 ? ` with pad ${pad}` : '';
+    throw new UserError(
+      `layer ${name}: window ${size}×${size} is larger than its input ${input.height}×${input.width}${padded}; make it smaller or the network's input larger`,
+    );
+  }
+  return {
+    height: Math.floor((height - size) / stride) + 1,
+    width: Math.floor((width - size) / stride) + 1,
+  };
+}
+
+/** Weight, then bias. `input` is what one rank reads, `outputs` counts over all towers. */
+function parametersOf(
+  layer: ParameterisedLayer,
+  input: ActivationShape,
+  outputs: number,
+): [Parameter, Parameter] {
+  const kernel =
+    layer.type === 'conv'
+      ? [input.channels, layer.size, layer.size]
+      : [input.channels * input.height * input.width];
+  const fanIn = elements(kernel);
+  const parameter = (role: 'weight' | 'bias', shape: number[]): Parameter => ({
+    name: `${layer.name}.${role}`,
+    layer: layer.name,
+    shape,
+    fanIn,
+    initialization: layer[role].initialization,
+    learningRateMultiplier: layer[role].learningRate ?? 1,
+    weightDecayMultiplier: layer[role].weightDecay ?? 1,
+  });
+  return [parameter('weight', [outputs, ...kernel]), parameter('bias', [outputs])];
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
