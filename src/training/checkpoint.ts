@@ -1,0 +1,251 @@
+/**
+ * Checkpoints: everything from which training goes on exactly, in `checkpoints/step-N/` of a run folder.
+ *
+ *     model.safetensors      parameters in canonical form (src/model/network.ts)
+ *     optimizer.safetensors  the momentum of each, same names and shapes
+ *     state.msgpack          TrainerState
+ *
+ * A checkpoint is made in a hidden folder beside its final name, flushed and renamed: what is called
+ * `step-N` is whole. Folders go the same way: renamed to a hidden name first, then deleted. Hidden
+ * folders that a killed process left are cleared at the next save. One process at a time writes to a run.
+ */
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { pack, unpack } from 'msgpackr';
+import { UserError, messageOf } from '../errors.js';
+import type { Network } from '../model/network.js';
+import { makeFolder, syncFile, syncFolder, writeDurably } from './durable_file.js';
+import type { RunFolder } from './run_folder.js';
+import { readSafetensors, writeSafetensors, type TensorMap } from './safetensors.js';
+
+export const STATE_VERSION = 1;
+
+/** How many of the latest checkpoints stay, besides the best. */
+const KEPT = 3;
+
+/**
+ * The position of training. Random numbers and the learning rate need none: they are functions of the
+ * seed, the step and the epoch.
+ */
+export interface TrainerState {
+  version: typeof STATE_VERSION;
+  /** Steps done. */
+  step: number;
+  /** Epochs completed: the index of the current one, from 0. */
+  epoch: number;
+  /** Batches of the current epoch done. */
+  batchInEpoch: number;
+  seed: number;
+  /** T of the placement that wrote it; any other loads it. */
+  towers: number;
+  datasetName: string;
+  /** Top-1 test accuracy of these parameters, a fraction; null where they were not tested. */
+  testTop1: number | null;
+  /** The best of all tests so far and its step; null before the first. */
+  bestTop1: number | null;
+  bestStep: number | null;
+  /** What wrote it (`twotower`, `node` …), for the reader of a bug report. */
+  versions: Record<string, string>;
+}
+
+export interface Checkpoint {
+  state: TrainerState;
+  model: TensorMap;
+  optimizer: TensorMap;
+}
+
+/** The state after a test of its parameters; an equal accuracy leaves the earlier step the best. */
+export function withTestResult(state: TrainerState, top1: number): TrainerState {
+  const better = state.bestTop1 === null || top1 > state.bestTop1;
+  return {
+    ...state,
+    testTop1: top1,
+    bestTop1: better ? top1 : state.bestTop1,
+    bestStep: better ? state.step : state.bestStep,
+  };
+}
+
+/** The files of a checkpoint folder, for a command that needs but one of them. */
+export function checkpointFiles(path: string): { model: string; optimizer: string; state: string } {
+  return {
+    model: join(path, 'model.safetensors'),
+    optimizer: join(path, 'optimizer.safetensors'),
+    state: join(path, 'state.msgpack'),
+  };
+}
+
+/**
+ * Writes `checkpoints/step-N`, replacing one of the same step, then removes all but the last three and
+ * `state.bestStep`.
+ *
+ * @returns the checkpoint's path
+ * @throws UserError where it cannot be written; the earlier checkpoints are as they were
+ */
+export function saveCheckpoint(run: RunFolder, checkpoint: Checkpoint): string {
+  const { step, bestStep } = checkpoint.state;
+  const partial = hiddenPath(run, step, 'partial');
+  const path = checkpointPath(run, step);
+  try {
+    makeFolder(run.checkpoints);
+    clearHidden(run);
+    // The metrics of a checkpoint's past must outlast a power failure with it.
+    syncFile(run.metricsFile);
+    mkdirSync(partial);
+    const files = checkpointFiles(partial);
+    writeSafetensors(files.model, checkpoint.model, { format: 'pt' });
+    writeSafetensors(files.optimizer, checkpoint.optimizer, { format: 'pt' });
+    writeDurably(files.state, [pack(checkpoint.state)]);
+    syncFolder(partial);
+    if (existsSync(path)) renameSync(path, hiddenPath(run, step, 'replaced'));
+    renameSync(partial, path);
+    syncFolder(run.checkpoints);
+  } catch (error) {
+    rmSync(partial, { recursive: true, force: true });
+    throw new UserError(
+      `cannot write the checkpoint ${path}: ${messageOf(error)}; training can go on from an earlier one with --resume ${run.path}`,
+      { cause: error },
+    );
+  }
+  clearHidden(run);
+  removeOld(run, [step, bestStep]);
+  return path;
+}
+
+/** The checkpoint of the highest step; undefined where there is none. */
+export function latestCheckpoint(run: RunFolder): string | undefined {
+  restoreReplaced(run);
+  const step = checkpointSteps(run).at(-1);
+  return step === undefined ? undefined : checkpointPath(run, step);
+}
+
+/** @throws UserError naming the file that is missing, malformed or of an unknown version */
+export function loadCheckpoint(path: string): Checkpoint {
+  const files = checkpointFiles(path);
+  return {
+    state: loadState(files.state),
+    model: readSafetensors(files.model),
+    optimizer: readSafetensors(files.optimizer),
+  };
+}
+
+/**
+ * Checks that `tensors`, read from `path`, are the network's parameters, all and no others.
+ *
+ * @throws UserError naming the first that is missing, extra or of another shape
+ */
+export function checkAgainst(network: Network, tensors: TensorMap, path: string): void {
+  const another = (difference: string) =>
+    new UserError(`${path} is a checkpoint of another network: ${difference}`);
+  const names = new Set<string>();
+  for (const { name, shape } of network.parameters) {
+    names.add(name);
+    const stored = tensors.get(name);
+    if (stored === undefined) throw another(`it has no ${name}`);
+    if (stored.shape.join() !== shape.join()) {
+      throw another(
+        `its ${name} is [${stored.shape.join(', ')}], the network's [${shape.join(', ')}]`,
+      );
+    }
+  }
+  for (const name of tensors.keys()) {
+    if (!names.has(name)) throw another(`the network has no ${name}`);
+  }
+}
+
+function loadState(path: string): TrainerState {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw new UserError(`cannot read ${path}: ${messageOf(error)}`, { cause: error });
+  }
+  let state: unknown;
+  try {
+    state = unpack(bytes);
+  } catch (error) {
+    throw new UserError(`${path} is malformed: ${messageOf(error)}`, { cause: error });
+  }
+  if (typeof state !== 'object' || state === null) throw new UserError(`${path} is malformed`);
+  const fields = state as Record<string, unknown>;
+  if (fields['version'] !== STATE_VERSION) {
+    throw new UserError(
+      `${path} has version ${JSON.stringify(fields['version'])}; this program reads version ${STATE_VERSION}`,
+    );
+  }
+  for (const [name, isValid] of Object.entries(STATE_FIELDS)) {
+    if (!isValid(fields[name])) throw new UserError(`${path} is malformed: no valid ${name}`);
+  }
+  return state as TrainerState;
+}
+
+const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
+const isFraction = (value: unknown) => typeof value === 'number' && value >= 0 && value <= 1;
+const orNull = (isValid: (value: unknown) => boolean) => (value: unknown) =>
+  value === null || isValid(value);
+
+const STATE_FIELDS: Record<keyof TrainerState, (value: unknown) => boolean> = {
+  version: isCount,
+  step: isCount,
+  epoch: isCount,
+  batchInEpoch: isCount,
+  seed: isCount,
+  towers: (value) => isCount(value) && value !== 0,
+  datasetName: (value) => typeof value === 'string',
+  testTop1: orNull(isFraction),
+  bestTop1: orNull(isFraction),
+  bestStep: orNull(isCount),
+  versions: (value) => typeof value === 'object' && value !== null,
+};
+
+/** Steps that have a checkpoint, ascending. */
+function checkpointSteps(run: RunFolder): number[] {
+  return namesIn(run)
+    .map((name) => /^step-(\d+)$/.exec(name)?.[1])
+    .filter((digits) => digits !== undefined)
+    .map(Number)
+    .sort((one, other) => one - other);
+}
+
+function removeOld(run: RunFolder, kept: (number | null)[]): void {
+  for (const step of checkpointSteps(run).slice(0, -KEPT)) {
+    if (kept.includes(step)) continue;
+    const hidden = hiddenPath(run, step, 'removed');
+    renameSync(checkpointPath(run, step), hidden);
+    rmSync(hidden, { recursive: true });
+  }
+}
+
+const HIDDEN = /^\.step-(\d+)\.(partial|replaced|removed)-\d+$/;
+
+function clearHidden(run: RunFolder): void {
+  restoreReplaced(run);
+  for (const name of namesIn(run)) {
+    if (HIDDEN.test(name)) rmSync(join(run.checkpoints, name), { recursive: true });
+  }
+}
+
+/** Brings back a checkpoint whose successor of the same step a kill kept from its name. */
+function restoreReplaced(run: RunFolder): void {
+  for (const name of namesIn(run)) {
+    const [, step, reason] = HIDDEN.exec(name) ?? [];
+    if (reason !== 'replaced') continue;
+    const path = checkpointPath(run, Number(step));
+    if (!existsSync(path)) renameSync(join(run.checkpoints, name), path);
+  }
+}
+
+function namesIn(run: RunFolder): string[] {
+  return existsSync(run.checkpoints) ? readdirSync(run.checkpoints) : [];
+}
+
+function checkpointPath(run: RunFolder, step: number): string {
+  return join(run.checkpoints, `step-${step}`);
+}
+
+function hiddenPath(
+  run: RunFolder,
+  step: number,
+  reason: 'partial' | 'replaced' | 'removed',
+): string {
+  return join(run.checkpoints, `.step-${step}.${reason}-${process.pid}`);
+}

@@ -1,0 +1,151 @@
+/**
+ * A run folder: the configuration, the metrics and the summary of one training run.
+ *
+ *     runs/NAME/config.json  metrics.jsonl  summary.json  checkpoints/step-N/
+ *
+ * Called by `train` (writes) and by every command that takes a RUN (reads). Checkpoints have their own
+ * module. Accuracies are fractions, times are in the unit that their name ends with.
+ */
+import { appendFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Configuration } from '../configuration.js';
+import { UserError, messageOf } from '../errors.js';
+import { makeFolder, writeDurably, writeJsonDurably } from './durable_file.js';
+
+export interface RunFolder {
+  path: string;
+  /** `config.json`: the resolved configuration, itself a valid configuration file. */
+  configurationFile: string;
+  metricsFile: string;
+  summaryFile: string;
+  checkpoints: string;
+}
+
+/** One or more training steps, averaged over them; `step` is the last. */
+export interface TrainEvent {
+  event: 'train';
+  step: number;
+  epoch: number;
+  loss: number;
+  accuracy: number;
+  learningRate: number;
+  imagesPerSecond: number;
+  stepMs: number;
+  exchangeMs: number;
+  exchangeBytes: number;
+}
+
+/** One pass over the test images with the parameters as they are after `step`. */
+export interface TestEvent {
+  event: 'test';
+  step: number;
+  epoch: number;
+  loss: number;
+  top1: number;
+  top5: number;
+}
+
+export type MetricsEvent = TrainEvent | TestEvent;
+
+export interface Summary {
+  status: 'completed' | 'interrupted' | 'failed';
+  /** Why it failed, one line. */
+  error?: string;
+  epochs: number;
+  steps: number;
+  wallSeconds: number;
+  imagesPerSecond: number;
+  parameters: number;
+  /** The last test; null where none was made. */
+  test: { loss: number; top1: number; top5: number } | null;
+  /** Where each rank computed, and what was asked for. */
+  placement: { rank: number; device: string; requested: string }[];
+  /** The tfjs backend. */
+  backend: string;
+  /** What the command warned of. */
+  warnings: string[];
+}
+
+/**
+ * Creates the folder and its `config.json`.
+ *
+ * @throws UserError where the path is taken or cannot be created
+ */
+export function createRunFolder(path: string, configuration: Configuration): RunFolder {
+  const run = runFolderAt(path);
+  makeFolder(path);
+  if (readdirSync(path).length > 0) {
+    throw new UserError(
+      `the run folder ${path} exists and is not empty: choose another --out or --resume it`,
+    );
+  }
+  writeJsonDurably(run.configurationFile, configuration);
+  return run;
+}
+
+/** @throws UserError where `path` is no run folder */
+export function openRunFolder(path: string): RunFolder {
+  const run = runFolderAt(path);
+  if (!existsSync(run.configurationFile)) {
+    throw new UserError(`${path} is not a run folder: it has no config.json`);
+  }
+  return run;
+}
+
+function runFolderAt(path: string): RunFolder {
+  return {
+    path,
+    configurationFile: join(path, 'config.json'),
+    metricsFile: join(path, 'metrics.jsonl'),
+    summaryFile: join(path, 'summary.json'),
+    checkpoints: join(path, 'checkpoints'),
+  };
+}
+
+/** Appends one line in one write, so that a kill leaves whole lines but perhaps the last. */
+export function appendMetrics(run: RunFolder, event: MetricsEvent): void {
+  try {
+    appendFileSync(run.metricsFile, `${JSON.stringify(event)}\n`);
+  } catch (error) {
+    throw new UserError(`cannot write ${run.metricsFile}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * All events, in order. A last line without its newline is one that a kill cut off: it is left out.
+ *
+ * @throws UserError naming the line that is not JSON
+ */
+export function readMetrics(run: RunFolder): MetricsEvent[] {
+  if (!existsSync(run.metricsFile)) return [];
+  const lines = readFileSync(run.metricsFile, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line, index) => {
+    try {
+      return JSON.parse(line) as MetricsEvent;
+    } catch (error) {
+      throw new UserError(`${run.metricsFile}, line ${index + 1}: ${messageOf(error)}`);
+    }
+  });
+}
+
+/** Drops the events after `step`, so that a resumed run's metrics are those of an uninterrupted one. */
+export function dropMetricsAfter(run: RunFolder, step: number): void {
+  if (!existsSync(run.metricsFile)) return;
+  const kept = readMetrics(run).filter((event) => event.step <= step);
+  const text = kept.map((event) => `${JSON.stringify(event)}\n`).join('');
+  writeDurably(run.metricsFile, [new TextEncoder().encode(text)]);
+}
+
+/** Replaces `summary.json` at once. */
+export function writeSummary(run: RunFolder, summary: Summary): void {
+  writeJsonDurably(run.summaryFile, summary);
+}
+
+/** @throws UserError where there is none yet, or it is not JSON */
+export function readSummary(run: RunFolder): Summary {
+  try {
+    return JSON.parse(readFileSync(run.summaryFile, 'utf8')) as Summary;
+  } catch (error) {
+    throw new UserError(`cannot read ${run.summaryFile}: ${messageOf(error)}`, { cause: error });
+  }
+}

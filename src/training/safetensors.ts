@@ -1,0 +1,211 @@
+/**
+ * Reading and writing safetensors files, float32 only.
+ *
+ * The format (safetensors' documentation, "Format"): 8 bytes little-endian length N of the header; N bytes
+ * of JSON, `{"name": {"dtype": "F32", "shape": [...], "data_offsets": [begin, end]}, "__metadata__":
+ * {...}}`, padded with spaces to a multiple of 8; then the data, little-endian, row-major, without holes.
+ *
+ * Called by checkpoints, `export` and `train --init`. Tensors are read into SharedArrayBuffers, so that
+ * tower workers take their slices without a copy.
+ */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { UserError, messageOf } from '../errors.js';
+import { writeDurably } from './durable_file.js';
+
+export interface StoredTensor {
+  shape: number[];
+  /** Row-major, as many as the product of `shape`. */
+  data: Float32Array;
+}
+
+export type TensorMap = Map<string, StoredTensor>;
+
+const BYTES = Float32Array.BYTES_PER_ELEMENT;
+
+/** The reference reader's limit. */
+const LONGEST_HEADER = 100_000_000;
+
+interface HeaderEntry {
+  name: string;
+  shape: number[];
+  begin: number;
+  end: number;
+}
+
+/**
+ * Writes `tensors` in the map's order. The data goes to the file straight from its arrays.
+ *
+ * @param metadata strings kept under `__metadata__`, e.g. `{ format: 'pt' }`
+ * @throws UserError where the file cannot be written
+ */
+export function writeSafetensors(
+  path: string,
+  tensors: TensorMap,
+  metadata?: Record<string, string>,
+): void {
+  writeDurably(path, fileChunks(tensors, metadata));
+}
+
+function* fileChunks(
+  tensors: TensorMap,
+  metadata: Record<string, string> | undefined,
+): Generator<Uint8Array> {
+  const entries: [string, unknown][] = metadata ? [['__metadata__', metadata]] : [];
+  let end = 0;
+  for (const [name, { shape, data }] of tensors) {
+    if (data.length !== sizeOf(shape)) {
+      throw new Error(`tensor ${name} [${shape.join(', ')}] has ${data.length} values`);
+    }
+    const begin = end;
+    end += data.length * BYTES;
+    entries.push([name, { dtype: 'F32', shape, data_offsets: [begin, end] }]);
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
+  const header = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(header.length - 8), true);
+  header.set(json, 8);
+  yield header;
+  for (const { data } of tensors.values()) yield bytesOf(data);
+}
+
+/**
+ * @returns tensors in the order of their data in the file
+ * @throws UserError naming the file and what is wrong with it
+ */
+export function readSafetensors(path: string): TensorMap {
+  const descriptor = openToRead(path);
+  try {
+    const size = fstatSync(descriptor).size;
+    const lengthBytes = readAt(descriptor, path, 0, new Uint8Array(Math.min(8, size)));
+    const headerLength = headerLengthIn(lengthBytes, size, path);
+    const json = readAt(descriptor, path, 8, new Uint8Array(headerLength));
+    const start = 8 + headerLength;
+    const tensors: TensorMap = new Map();
+    for (const { name, shape, begin, end } of parseHeader(json, size - start, path)) {
+      const data = new Float32Array(new SharedArrayBuffer(end - begin));
+      readAt(descriptor, path, start + begin, bytesOf(data));
+      tensors.set(name, { shape, data });
+    }
+    return tensors;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function headerLengthIn(lengthBytes: Uint8Array, fileSize: number, path: string): number {
+  if (lengthBytes.length < 8) {
+    throw invalid(path, `${fileSize} bytes are too few for a header`);
+  }
+  const length = new DataView(lengthBytes.buffer).getBigUint64(0, true);
+  if (length > BigInt(fileSize - 8)) {
+    throw invalid(path, `its header of ${length} bytes reaches past the file's ${fileSize} bytes`);
+  }
+  if (length > BigInt(LONGEST_HEADER)) {
+    throw invalid(path, `its header of ${length} bytes is over the limit of ${LONGEST_HEADER}`);
+  }
+  return Number(length);
+}
+
+/** The header's tensors, in the order of their data, which they cover exactly. */
+function parseHeader(json: Uint8Array, dataSize: number, path: string): HeaderEntry[] {
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json));
+  } catch (error) {
+    throw invalid(path, `its header is not JSON (${messageOf(error)})`);
+  }
+  if (!isRecord(header)) throw invalid(path, 'its header is not a JSON object');
+
+  const entries: HeaderEntry[] = [];
+  for (const [name, value] of Object.entries(header)) {
+    if (name === '__metadata__') checkMetadata(value, path);
+    else entries.push(parseEntry(name, value, path));
+  }
+  // An empty tensor begins where the next one does.
+  entries.sort((one, other) => one.begin - other.begin || one.end - other.end);
+
+  let covered = 0;
+  for (const { name, begin, end } of entries) {
+    if (end > dataSize) {
+      throw invalid(path, `tensor ${name} ends at byte ${end} of ${dataSize} bytes of data`);
+    }
+    if (begin < covered) throw invalid(path, `tensor ${name} overlaps the tensor before it`);
+    if (begin > covered) {
+      throw invalid(path, `there is a hole of ${begin - covered} bytes before tensor ${name}`);
+    }
+    covered = end;
+  }
+  if (covered < dataSize) {
+    throw invalid(path, `the last ${dataSize - covered} bytes belong to no tensor`);
+  }
+  return entries;
+}
+
+function checkMetadata(value: unknown, path: string): void {
+  if (!isRecord(value) || Object.values(value).some((text) => typeof text !== 'string')) {
+    throw invalid(path, '__metadata__ is not an object of strings');
+  }
+}
+
+function parseEntry(name: string, value: unknown, path: string): HeaderEntry {
+  if (name === '__proto__') throw invalid(path, 'a tensor may not be named __proto__');
+  if (!isRecord(value)) throw invalid(path, `tensor ${name} is not described by an object`);
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (dtype !== 'F32') {
+    throw invalid(path, `tensor ${name} has dtype ${JSON.stringify(dtype)}; only F32 is read`);
+  }
+  if (!isCounts(shape)) throw invalid(path, `tensor ${name} has no valid shape`);
+  if (!isCounts(offsets) || offsets.length !== 2) {
+    throw invalid(path, `tensor ${name} has no valid data_offsets`);
+  }
+  const [begin, end] = offsets as [number, number];
+  if (end - begin !== sizeOf(shape) * BYTES) {
+    throw invalid(
+      path,
+      `tensor ${name} [${shape.join(', ')}] needs ${sizeOf(shape) * BYTES} bytes, its offsets give ${end - begin}`,
+    );
+  }
+  return { name, shape, begin, end };
+}
+
+function openToRead(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw new UserError(`cannot read ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function readAt(descriptor: number, path: string, position: number, into: Uint8Array): Uint8Array {
+  for (let done = 0; done < into.length;) {
+    const length = Math.min(into.length - done, 2 ** 30);
+    const count = readSync(descriptor, into, done, length, position + done);
+    if (count === 0) throw invalid(path, 'it became shorter while it was read');
+    done += count;
+  }
+  return into;
+}
+
+function invalid(path: string, problem: string): UserError {
+  return new UserError(`${path} is not a valid safetensors file: ${problem}`);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isCounts(value: unknown): value is number[] {
+  return (
+    Array.isArray(value) &&
+    value.every((count) => Number.isSafeInteger(count) && Number(count) >= 0)
+  );
+}
+
+function sizeOf(shape: number[]): number {
+  return shape.reduce((product, length) => product * length, 1);
+}
+
+/** The same memory. Node runs on little-endian hosts wherever TensorFlow does. */
+function bytesOf(data: Float32Array): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import type { Configuration } from '../../src/configuration.js';
+import {
+  appendMetrics,
+  createRunFolder,
+  dropMetricsAfter,
+  openRunFolder,
+  readMetrics,
+  readSummary,
+  writeSummary,
+  type MetricsEvent,
+  type Summary,
+} from '../../src/training/run_folder.js';
+import { temporaryFolder } from './temporary.js';
+
+const CONFIGURATION: Configuration = {
+  name: 'tiny',
+  comment: 'for tests',
+  towers: 2,
+  network: { input: { height: 8, width: 8, channels: 3 }, layers: [] },
+  data: {
+    source: 'generated',
+    directory: null,
+    classes: 10,
+    mean: [0.5, 0.5, 0.5],
+    std: [0.5, 0.5, 0.5],
+    cropPad: null,
+    flip: false,
+  },
+  training: {
+    batch: 8,
+    epochs: 1,
+    steps: null,
+    learningRate: 0.01,
+    momentum: 0.9,
+    weightDecay: 0,
+    schedule: { type: 'constant' },
+    seed: 3,
+  },
+};
+
+function trainEvent(step: number): MetricsEvent {
+  return {
+    event: 'train',
+    step,
+    epoch: 0,
+    loss: 2.3 - step / 100,
+    accuracy: 0.1,
+    learningRate: 0.01,
+    imagesPerSecond: 31.5,
+    stepMs: 254,
+    exchangeMs: 3.5,
+    exchangeBytes: 4096,
+  };
+}
+
+const TEST_EVENT: MetricsEvent = {
+  event: 'test',
+  step: 2,
+  epoch: 0,
+  loss: 2.1,
+  top1: 0.25,
+  top5: 0.75,
+};
+
+suite('run folder', () => {
+  test('a new one holds the configuration, under folders that it creates', (context) => {
+    const path = join(temporaryFolder(context), 'runs', 'first');
+    const run = createRunFolder(path, CONFIGURATION);
+    assert.deepEqual(JSON.parse(readFileSync(run.configurationFile, 'utf8')), CONFIGURATION);
+    assert.deepEqual(readdirSync(path), ['config.json']);
+  });
+
+  test('an empty folder is taken', (context) => {
+    const path = temporaryFolder(context);
+    assert.equal(createRunFolder(path, CONFIGURATION).path, path);
+  });
+
+  test('a folder that is not empty is refused with the remedy and left alone', (context) => {
+    const path = temporaryFolder(context);
+    writeFileSync(join(path, 'note.txt'), 'mine');
+    assert.throws(() => createRunFolder(path, CONFIGURATION), {
+      name: 'UserError',
+      message: `the run folder ${path} exists and is not empty: choose another --out or --resume it`,
+    });
+    assert.deepEqual(readdirSync(path), ['note.txt']);
+  });
+
+  test('a file in its place is refused', (context) => {
+    const path = join(temporaryFolder(context), 'file');
+    writeFileSync(path, '');
+    assert.throws(() => createRunFolder(path, CONFIGURATION), { name: 'UserError' });
+  });
+
+  test('a created folder opens again', (context) => {
+    const created = createRunFolder(join(temporaryFolder(context), 'run'), CONFIGURATION);
+    assert.deepEqual(openRunFolder(created.path), created);
+  });
+
+  test('a folder without config.json does not open', (context) => {
+    const path = join(temporaryFolder(context), 'empty');
+    mkdirSync(path);
+    assert.throws(() => openRunFolder(path), { name: 'UserError', message: /empty.*config\.json/ });
+  });
+});
+
+suite('metrics', () => {
+  test('events come back in order, one line each', (context) => {
+    const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
+    const events = [trainEvent(1), trainEvent(2), TEST_EVENT];
+    for (const event of events) appendMetrics(run, event);
+    assert.deepEqual(readMetrics(run), events);
+    assert.equal(readFileSync(run.metricsFile, 'utf8').split('\n').length, 4);
+  });
+
+  test('there are none before the first', (context) => {
+    assert.deepEqual(readMetrics(createRunFolder(temporaryFolder(context), CONFIGURATION)), []);
+  });
+
+  test('dropping later ones and going on gives the bytes of an uninterrupted run', (context) => {
+    const folder = temporaryFolder(context);
+    const whole = createRunFolder(join(folder, 'whole'), CONFIGURATION);
+    const resumed = createRunFolder(join(folder, 'resumed'), CONFIGURATION);
+    const events = [trainEvent(1), trainEvent(2), TEST_EVENT, trainEvent(3), trainEvent(4)];
+    for (const event of events) appendMetrics(whole, event);
+    for (const event of events.slice(0, 4)) appendMetrics(resumed, event);
+    dropMetricsAfter(resumed, 2);
+    assert.deepEqual(readMetrics(resumed), events.slice(0, 3));
+    for (const event of events.slice(3)) appendMetrics(resumed, event);
+    assert.deepEqual(readFileSync(resumed.metricsFile), readFileSync(whole.metricsFile));
+  });
+
+  test('a last line that a kill cut off is dropped', (context) => {
+    const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
+    appendMetrics(run, trainEvent(1));
+    appendFileSync(run.metricsFile, '{"event":"train","st');
+    dropMetricsAfter(run, 9);
+    appendMetrics(run, trainEvent(2));
+    assert.deepEqual(readMetrics(run), [trainEvent(1), trainEvent(2)]);
+  });
+
+  test('a malformed line is named', (context) => {
+    const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
+    appendMetrics(run, trainEvent(1));
+    appendFileSync(run.metricsFile, 'nonsense\n');
+    assert.throws(() => readMetrics(run), {
+      name: 'UserError',
+      message: /metrics\.jsonl, line 2: /,
+    });
+  });
+});
+
+suite('summary', () => {
+  const SUMMARY: Summary = {
+    status: 'completed',
+    epochs: 1,
+    steps: 4,
+    wallSeconds: 12.5,
+    imagesPerSecond: 31.5,
+    parameters: 1234,
+    test: { loss: 2.1, top1: 0.25, top5: 0.75 },
+    placement: [{ rank: 0, device: 'cpu', requested: 'gpu:0' }],
+    backend: 'tensorflow',
+    warnings: ['no GPU is usable: gpu:0 is carried out on the CPU'],
+  };
+
+  test('the last one written comes back and nothing else stays', (context) => {
+    const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
+    writeSummary(run, { ...SUMMARY, status: 'interrupted' });
+    writeSummary(run, SUMMARY);
+    assert.deepEqual(readSummary(run), SUMMARY);
+    assert.deepEqual(readdirSync(run.path).sort(), ['config.json', 'summary.json']);
+  });
+
+  test('a run without one says so', (context) => {
+    const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
+    assert.throws(() => readSummary(run), { name: 'UserError', message: /summary\.json/ });
+  });
+});
