@@ -1,0 +1,224 @@
+/**
+ * `twotower plan --preset alexnet --towers 2`: what a network costs, before anything is trained.
+ *
+ * A table of every layer's shapes, parameters, multiply-accumulates and exchanged bytes; with `--json`
+ * the same as one object on stdout.
+ */
+import type { CommandModule } from 'yargs';
+import type { Configuration } from '../configuration.js';
+import type { ActivationShape, LayerSpecification } from '../model/layers.js';
+import {
+  buildNetwork,
+  elements,
+  exchangedBytes,
+  gatheredBytes,
+  logitsBytes,
+  type Layer,
+  type Network,
+} from '../model/network.js';
+import { configurationFrom, configurationOptions, type ConfigurationArguments } from './options.js';
+
+/** One layer's costs. Parameters and MACs are over all ranks; a rank has 1/T of each. */
+export interface PlannedLayer {
+  name: string;
+  type: LayerSpecification['type'] | 'logits';
+  /** Kernels or units over all towers; null for layers without. */
+  kernels: number | null;
+  /** The first layer reads the image, which every rank has whole. */
+  reads: 'image' | 'own' | 'all' | null;
+  /** What one rank produces of one image. */
+  output: ActivationShape;
+  parameters: number;
+  parametersPerRank: number;
+  /** Of one image, forward. */
+  macs: number;
+  /** Bytes that ranks read from each other in a step: activations forward, gradients backward. */
+  exchangedBytes: number;
+}
+
+/** What `plan --json` prints. */
+export interface Plan {
+  name: string;
+  towers: number;
+  classes: number;
+  input: ActivationShape;
+  batch: number;
+  layers: PlannedLayer[];
+  total: Pick<PlannedLayer, 'parameters' | 'parametersPerRank' | 'macs' | 'exchangedBytes'>;
+}
+
+/** @throws UserError where the network does not fit the towers; see `buildNetwork` */
+export function planOf(configuration: Configuration): Plan {
+  const { name, towers, data, training } = configuration;
+  const network = buildNetwork(configuration.network, towers, data.classes);
+  const layers = network.layers.map((layer) => plannedLayer(network, layer, training.batch));
+  if (towers > 1) layers.push(plannedLogits(network, training.batch));
+  return {
+    name,
+    towers,
+    classes: data.classes,
+    input: network.input,
+    batch: training.batch,
+    layers,
+    total: {
+      parameters: network.parameterCount,
+      parametersPerRank: network.parameterCount / towers,
+      macs: network.macs,
+      exchangedBytes: exchangedBytes(network, training.batch),
+    },
+  };
+}
+
+function plannedLayer(network: Network, layer: Layer, batch: number): PlannedLayer {
+  const { specification } = layer;
+  const isParameterised = specification.type === 'conv' || specification.type === 'fc';
+  const parameters = network.parameters
+    .filter((parameter) => layer.parameters.includes(parameter.name))
+    .reduce((total, parameter) => total + elements(parameter.shape), 0);
+  return {
+    name: layer.name,
+    type: specification.type,
+    kernels: isParameterised ? layer.output.channels * network.towers : null,
+    reads: isParameterised ? (layer.index === 0 ? 'image' : specification.reads) : null,
+    output: layer.output,
+    parameters,
+    parametersPerRank: parameters / network.towers,
+    macs: layer.macs,
+    exchangedBytes: gatheredBytes(network, layer, batch),
+  };
+}
+
+/** The gather before the softmax, which belongs to no layer. */
+function plannedLogits(network: Network, batch: number): PlannedLayer {
+  return {
+    name: 'logits',
+    type: 'logits',
+    kernels: null,
+    reads: 'all',
+    output: { height: 1, width: 1, channels: network.classes },
+    parameters: 0,
+    parametersPerRank: 0,
+    macs: 0,
+    exchangedBytes: logitsBytes(network, batch),
+  };
+}
+
+/**
+ * The plan as text of at most `columns` characters a line where the names allow it: a table, or where
+ * that is too wide, a few short lines a layer.
+ */
+export function renderPlan(plan: Plan, columns: number): string {
+  const table = aligned(plan.layers);
+  const width = Math.max(...table.map((line) => line.length));
+  const { total } = plan;
+  return [
+    `${plan.name}: ${counted(plan.towers, 'tower')}, ${plan.classes} classes, input ${shape(plan.input)}`,
+    '',
+    ...(width <= columns ? table : plan.layers.flatMap(paragraph)),
+    '',
+    `parameters  ${grouped(total.parameters)}; ${grouped(total.parametersPerRank)} a rank`,
+    `forward     ${(total.macs / 1e9).toFixed(3)} GMAC an image`,
+    `exchange    ${megabytes(total.exchangedBytes)} MB a step of ${plan.batch} images`,
+    '',
+  ].join('\n');
+}
+
+const HEADINGS = [
+  'layer',
+  'kernels',
+  'reads',
+  'output/rank',
+  'parameters',
+  'per rank',
+  'MMAC',
+  'MB/step',
+];
+
+function aligned(layers: readonly PlannedLayer[]): string[] {
+  const rows = [
+    HEADINGS,
+    ...layers.map((layer) => [
+      layer.name,
+      layer.kernels === null ? '' : String(layer.kernels),
+      layer.reads ?? '',
+      shape(layer.output),
+      layer.parameters === 0 ? '' : grouped(layer.parameters),
+      layer.parameters === 0 ? '' : grouped(layer.parametersPerRank),
+      layer.macs === 0 ? '' : millions(layer.macs),
+      layer.exchangedBytes === 0 ? '' : megabytes(layer.exchangedBytes),
+    ]),
+  ];
+  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
+      )
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function paragraph(layer: PlannedLayer): string[] {
+  const lines = [layer.name];
+  if (layer.kernels !== null) lines.push(`  ${layer.kernels} kernels, reads ${layer.reads}`);
+  lines.push(`  output ${shape(layer.output)}`);
+  if (layer.parameters > 0) {
+    lines.push(`  ${grouped(layer.parameters)} parameters`);
+    lines.push(`  ${grouped(layer.parametersPerRank)} a rank`);
+    lines.push(`  ${millions(layer.macs)} MMAC`);
+  }
+  if (layer.exchangedBytes > 0) lines.push(`  ${megabytes(layer.exchangedBytes)} MB/step`);
+  return lines;
+}
+
+function shape({ height, width, channels }: ActivationShape): string {
+  return height === 1 && width === 1 ? String(channels) : `${height}×${width}×${channels}`;
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+function millions(count: number): string {
+  return (count / 1e6).toFixed(1);
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(2);
+}
+
+type PlanArguments = Pick<
+  ConfigurationArguments,
+  'preset' | 'config' | 'data' | 'towers' | 'batch' | 'set'
+> & { json: boolean };
+
+const { preset, config, data, towers, batch, set } = configurationOptions;
+
+const plan: CommandModule<object, PlanArguments> = {
+  command: 'plan',
+  describe: 'Print what a network costs: shapes, parameters, operations and exchanged bytes',
+  builder: {
+    preset,
+    config,
+    data,
+    towers,
+    batch,
+    set,
+    json: { type: 'boolean', default: false, describe: 'Print one JSON object' },
+  },
+  handler: (given) => {
+    const planned = planOf(configurationFrom(given));
+    // Where the output is no terminal, lines may be as long as the table needs.
+    const columns = process.stdout.columns ?? Infinity;
+    process.stdout.write(
+      given.json ? `${JSON.stringify(planned)}\n` : renderPlan(planned, columns),
+    );
+  },
+};
+
+export default plan;
