@@ -80,7 +80,19 @@ function integer(
   name: keyof ConfigurationArguments,
   least: number,
 ): number | undefined {
-  const value = single(given, name);
+  return wholeNumber(name, single(given, name), least);
+}
+
+/**
+ * The whole number that `--name` gives; undefined where it is not given.
+ *
+ * @throws UserError naming the option, what it takes and what was given
+ */
+export function wholeNumber(
+  name: string,
+  value: string | undefined,
+  least: number,
+): number | undefined {
   if (value === undefined) return undefined;
   const number = Number(value);
   if (value.trim() === '' || !Number.isSafeInteger(number) || number < least) {

@@ -80,10 +80,8 @@ export function resolvePlacement(
   }
 
   const workers = devices.length;
-  const towers =
-    (request.towers ?? (request.gpus ?? request.cpu) === undefined)
-      ? (request.towers ?? presetTowers)
-      : workers;
+  const devicesGiven = request.gpus !== undefined || request.cpu !== undefined;
+  const towers = request.towers ?? (devicesGiven ? workers : presetTowers);
   if (towers % workers !== 0) {
     throw new UserError(
       `${towers} towers cannot be shared evenly by ${workers} workers: choose --towers as a multiple of ${workers}`,

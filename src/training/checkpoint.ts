@@ -13,6 +13,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } 
 import { join } from 'node:path';
 import { pack, unpack } from 'msgpackr';
 import { UserError, messageOf } from '../errors.js';
+import type { Configuration } from '../configuration.js';
 import type { Network } from '../model/network.js';
 import { makeFolder, syncFile, syncFolder, writeDurably } from './durable_file.js';
 import type { RunFolder } from './run_folder.js';
@@ -46,6 +47,23 @@ export interface TrainerState {
   bestStep: number | null;
   /** What wrote it (`twotower`, `node` …), for the reader of a bug report. */
   versions: Record<string, string>;
+}
+
+/** The position before the first step. */
+export function initialState({ towers, data, training }: Configuration): TrainerState {
+  return {
+    version: STATE_VERSION,
+    step: 0,
+    epoch: 0,
+    batchInEpoch: 0,
+    seed: training.seed,
+    towers,
+    datasetName: data.source,
+    testTop1: null,
+    bestTop1: null,
+    bestStep: null,
+    versions: { node: process.versions.node },
+  };
 }
 
 export interface Checkpoint {
@@ -152,7 +170,8 @@ export function checkAgainst(network: Network, tensors: TensorMap, path: string)
   }
 }
 
-function loadState(path: string): TrainerState {
+/** @throws UserError naming the file that is missing, malformed or of an unknown version */
+export function loadState(path: string): TrainerState {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);

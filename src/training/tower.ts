@@ -173,14 +173,14 @@ export class Tower {
     buffers: SharedBuffers,
   ): EvaluateReply {
     this.exchange.begin(sequence, step === null ? 'evaluation' : `step ${step}`);
-    return tf.tidy(() => {
-      const { images, labels } = this.batch(count, buffers);
-      const logits = this.forward(images, step === null ? null : { seed: this.seed, step });
-      const lossSum = crossEntropy(logits, labels).dataSync<'float32'>()[0]! * count;
-      const values = logits.dataSync<'float32'>();
-      const targets = new Int32Array(buffers.labels!, 0, count);
-      return { lossSum, ...rankings(values, targets, this.network.classes) };
-    }) as EvaluateReply;
+    const logits = tf.tidy(() => {
+      const { images } = this.batch(count, buffers);
+      return this.forward(
+        images,
+        step === null ? null : { seed: this.seed, step },
+      ).dataSync<'float32'>();
+    });
+    return scores(logits, new Int32Array(buffers.labels!, 0, count), this.network.classes);
   }
 
   private forward(images: tf.Tensor4D, training: TrainingPosition | null): tf.Tensor2D {
@@ -290,22 +290,28 @@ function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
   ) as number;
 }
 
-/** Images whose label is the first, and among the first five, by logit; equal logits count before the label's. */
-function rankings(
-  logits: Float32Array,
-  labels: Int32Array,
-  classes: number,
-): { top1: number; top5: number } {
+/**
+ * Sums over the images, in float64: the loss too, so that finite differences of it keep their digits.
+ * A label is among the first k if fewer than k other logits reach its own; ties and NaN count against it.
+ */
+function scores(logits: Float32Array, labels: Int32Array, classes: number): EvaluateReply {
+  let lossSum = 0;
   let top1 = 0;
   let top5 = 0;
   labels.forEach((label, image) => {
-    const own = logits[image * classes + label]!;
-    let before = 0;
-    for (let other = 0; other < classes; other++) {
-      if (other !== label && logits[image * classes + other]! >= own) before++;
+    const row = logits.subarray(image * classes, (image + 1) * classes);
+    const own = row[label]!;
+    let largest = -Infinity;
+    let before = -1;
+    for (const logit of row) {
+      largest = Math.max(largest, logit);
+      if (!(logit < own)) before++;
     }
+    let sum = 0;
+    for (const logit of row) sum += Math.exp(logit - largest);
+    lossSum += largest + Math.log(sum) - own;
     if (before < 1) top1++;
     if (before < 5) top5++;
   });
-  return { top1, top5 };
+  return { lossSum, top1, top5 };
 }

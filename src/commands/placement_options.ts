@@ -1,0 +1,93 @@
+/**
+ * The options that say where the towers compute, shared by `train`, `compare` and `evaluate`, and the
+ * placement that they ask for on this host.
+ */
+import { availableParallelism } from 'node:os';
+import type { Options } from 'yargs';
+import { availableBackend, listGpus, prepareProcess } from '../backend/backend.js';
+import type { BackendName } from '../backend/backend.js';
+import { UserError } from '../errors.js';
+import { resolvePlacement } from '../parallel/placement.js';
+import type { Machine, Placement } from '../parallel/placement.js';
+
+export const placementOptions = {
+  gpus: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'GPU of each worker, such as 0,1: one tower each; one GPU alone trains one tower',
+  },
+  cpu: { type: 'string', requiresArg: true, describe: 'Number of CPU workers, instead of GPUs' },
+  'require-gpu': {
+    type: 'boolean',
+    default: false,
+    describe: 'Fail where a GPU that --gpus names would be carried out by a CPU worker',
+  },
+  backend: {
+    choices: ['tensorflow', 'wasm'] as const,
+    describe: 'Numeric backend; without it the first of these that works here',
+  },
+} as const satisfies Record<string, Options>;
+
+export interface PlacementArguments {
+  gpus?: string | undefined;
+  cpu?: string | undefined;
+  requireGpu?: boolean | undefined;
+  backend?: BackendName | undefined;
+}
+
+export interface ResolvedPlacement {
+  placement: Placement;
+  towers: number;
+  backend: BackendName;
+  /** What the machine offers. */
+  machine: Machine;
+  warnings: string[];
+}
+
+/**
+ * @param towers `--towers` or, for a run that exists, its towers; undefined: one a worker
+ * @param presetTowers where no device is named either
+ */
+export async function placementFrom(
+  given: PlacementArguments,
+  towers: number | undefined,
+  presetTowers: number,
+): Promise<ResolvedPlacement> {
+  prepareProcess();
+  const { backend, warning } = availableBackend(given.backend);
+  const machine = {
+    gpus: backend === 'tensorflow' ? await listGpus() : [],
+    cores: availableParallelism(),
+  };
+  const resolved = resolvePlacement(
+    {
+      gpus: given.gpus === undefined ? undefined : ordinals(given.gpus),
+      cpu: given.cpu === undefined ? undefined : workerCount(given.cpu),
+      towers,
+      requireGpu: given.requireGpu,
+    },
+    presetTowers,
+    machine,
+  );
+  const warnings = warning === undefined ? resolved.warnings : [warning, ...resolved.warnings];
+  return { ...resolved, backend, machine, warnings };
+}
+
+function ordinals(text: string): number[] {
+  return text.split(',').map((part) => {
+    if (!/^\d+$/.test(part.trim())) {
+      throw new UserError(
+        `--gpus takes GPU numbers divided by commas, such as 0,1; it is "${text}"`,
+      );
+    }
+    return Number(part);
+  });
+}
+
+function workerCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isSafeInteger(count) || count < 1) {
+    throw new UserError(`--cpu takes a number of workers, at least 1; it is "${text}"`);
+  }
+  return count;
+}

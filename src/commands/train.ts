@@ -1,0 +1,248 @@
+/**
+ *     twotower train --preset demo --gpus 0,1
+ *     twotower train --preset cifar10-seed --data DIR --gpus 0 --towers 2
+ *     twotower train --resume runs/demo
+ *     twotower train --preset demo --gpus 0,1 --check-gradients
+ */
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import type { Configuration } from '../configuration.js';
+import { BatchRing } from '../data/batches.js';
+import { openDataset } from '../data/dataset.js';
+import { UserError } from '../errors.js';
+import { buildNetwork } from '../model/network.js';
+import { Coordinator } from '../parallel/coordinator.js';
+import type { GradientCheck } from '../parallel/coordinator.js';
+import { table } from '../report/text.js';
+import { loadParameters } from '../training/canonical.js';
+import {
+  checkpointFiles,
+  initialState,
+  latestCheckpoint,
+  loadState,
+} from '../training/checkpoint.js';
+import type { TrainerState } from '../training/checkpoint.js';
+import { createRunFolder, dropMetricsAfter, openRunFolder } from '../training/run_folder.js';
+import type { RunFolder } from '../training/run_folder.js';
+import { train } from '../training/trainer.js';
+import { configurationFrom, configurationOptions, wholeNumber } from './options.js';
+import type { ConfigurationArguments } from './options.js';
+import { placementFrom, placementOptions } from './placement_options.js';
+import type { PlacementArguments, ResolvedPlacement } from './placement_options.js';
+
+const options = {
+  ...configurationOptions,
+  ...placementOptions,
+  out: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Run folder; by default runs/PRESET, numbered if taken',
+  },
+  resume: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Run folder to go on with, on any placement',
+  },
+  init: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Safetensors file with the initial parameters',
+  },
+  'log-every': {
+    type: 'string',
+    requiresArg: true,
+    default: '100',
+    describe: 'Batches between printed lines',
+  },
+  'test-limit': {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Test only the first so many images',
+  },
+  'checkpoint-every': {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Steps between checkpoints, besides each epoch’s',
+  },
+  'check-gradients': {
+    type: 'boolean',
+    default: false,
+    describe: 'Compare gradients with finite differences, then stop',
+  },
+} as const;
+
+interface TrainArguments extends ConfigurationArguments, PlacementArguments {
+  out?: string | undefined;
+  resume?: string | undefined;
+  init?: string | undefined;
+  logEvery?: string | undefined;
+  testLimit?: string | undefined;
+  checkpointEvery?: string | undefined;
+  checkGradients?: boolean | undefined;
+}
+
+/** A finite difference along the gradient misses a wrong sum or a factor by tens of percent; ReLU and pooling kinks cost about one. */
+const GRADIENT_TOLERANCE = 0.03;
+/** Length of the finite difference's move: float32 rounding of the loss is then about 1e-3 of a gradient of 0.1. */
+const GRADIENT_EPSILON = 2e-3;
+
+const command: CommandModule<object, TrainArguments> = {
+  command: 'train',
+  describe: 'Train a network, its towers divided among workers',
+  builder: (yargs) => yargs.options(options) as never,
+  handler: run,
+};
+export default command;
+
+async function run(given: ArgumentsCamelCase<TrainArguments>): Promise<void> {
+  const resumed = given.resume === undefined ? undefined : runToResume(given.resume, given);
+  const asked = configurationFrom({
+    ...given,
+    ...(resumed === undefined ? {} : { config: resumed.run.configurationFile }),
+  });
+  const resolved = await placementFrom(
+    given,
+    resumed !== undefined || given.towers !== undefined ? asked.towers : undefined,
+    asked.towers,
+  );
+  resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
+  const configuration = { ...asked, towers: resolved.towers };
+  // Refuses what the layer list does not allow before anything is opened or written.
+  buildNetwork(configuration.network, configuration.towers, configuration.data.classes);
+
+  const dataset = await openDataset(configuration.data);
+  const { batch, seed } = configuration.training;
+  const { height, width } = configuration.network.input;
+  const ring = new BatchRing({
+    dataset,
+    data: configuration.data,
+    height,
+    width,
+    batch,
+    seed,
+    decoders: 1,
+    slots: 3,
+  });
+  try {
+    const coordinator = await Coordinator.open({ configuration, ...resolved, batch });
+    try {
+      if (given.checkGradients === true) return await checkGradients(coordinator, ring);
+      const state = resumed?.state ?? initialState(configuration);
+      if (resumed !== undefined) {
+        await loadParameters(coordinator, resumed.files.model, resumed.files.optimizer);
+        dropMetricsAfter(resumed.run, state.step);
+      } else if (given.init !== undefined) {
+        await loadParameters(coordinator, given.init);
+      }
+      const runFolder =
+        resumed?.run ?? createRunFolder(given.out ?? freeRunPath(configuration), configuration);
+      printHead(configuration, resolved, coordinator, runFolder, state);
+      const summary = await train({
+        configuration,
+        dataset,
+        coordinator,
+        ring,
+        run: runFolder,
+        state,
+        warnings: resolved.warnings,
+        logEvery: wholeNumber('log-every', given.logEvery, 1) ?? 100,
+        checkpointEvery: wholeNumber('checkpoint-every', given.checkpointEvery, 1) ?? null,
+        testLimit: wholeNumber('test-limit', given.testLimit, 1),
+        stop: stopOnInterrupt(),
+        print: (line) => console.log(line),
+      });
+      if (summary.status === 'interrupted') {
+        console.log(
+          `interrupted after step ${summary.steps}; go on with: twotower train --resume ${runFolder.path}`,
+        );
+        process.exitCode = 130;
+      } else {
+        console.log(`done: ${runFolder.path}`);
+      }
+    } finally {
+      await coordinator.close();
+    }
+  } finally {
+    await ring.close();
+  }
+}
+
+/** The run to go on with: its checkpoint's files, and the position that they hold. */
+function runToResume(
+  path: string,
+  given: TrainArguments,
+): { run: RunFolder; files: ReturnType<typeof checkpointFiles>; state: TrainerState } {
+  for (const name of ['out', 'init', 'preset', 'config'] as const) {
+    if (given[name] !== undefined)
+      throw new UserError(`--${name} does not go with --resume: the run has its own`);
+  }
+  const run = openRunFolder(path);
+  const checkpoint = latestCheckpoint(run);
+  if (checkpoint === undefined) {
+    throw new UserError(`${path} has no checkpoint yet to resume: start it anew in another --out`);
+  }
+  const files = checkpointFiles(checkpoint);
+  return { run, files, state: loadState(files.state) };
+}
+
+/** `runs/NAME`, or `runs/NAME-2` and so on where that is taken. */
+function freeRunPath({ name }: Configuration): string {
+  const base = join('runs', basename(name, '.json'));
+  if (!existsSync(base)) return base;
+  for (let number = 2; ; number++) {
+    if (!existsSync(`${base}-${number}`)) return `${base}-${number}`;
+  }
+}
+
+/** Aborted by Ctrl-C or a termination signal; the second such signal ends the process at once. */
+function stopOnInterrupt(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
+      console.error('finishing this step and saving; once more to stop at once');
+      controller.abort();
+    });
+  }
+  return controller.signal;
+}
+
+function printHead(
+  { name, training }: Configuration,
+  { backend }: ResolvedPlacement,
+  { network, placement }: Coordinator,
+  run: RunFolder,
+  state: TrainerState,
+): void {
+  const where = placement
+    .map(
+      ({ ranks, device, threads }) =>
+        `rank ${ranks.join('+')} on ${device} (${threads} thread${threads === 1 ? '' : 's'})`,
+    )
+    .join(', ');
+  console.log(
+    `${name}: ${network.parameterCount.toLocaleString('en')} parameters, batch ${training.batch}, seed ${training.seed}`,
+  );
+  console.log(
+    `${network.towers} tower${network.towers === 1 ? '' : 's'}: ${where}; backend ${backend}`,
+  );
+  console.log(
+    state.step === 0 ? `run folder ${run.path}` : `run folder ${run.path}, from step ${state.step}`,
+  );
+}
+
+async function checkGradients(coordinator: Coordinator, ring: BatchRing): Promise<void> {
+  for await (const batch of ring.train(0, 0)) {
+    const checks = await coordinator.checkGradients(batch, GRADIENT_EPSILON);
+    batch.release();
+    printChecks(checks);
+    const wrong = checks.filter(({ relativeError }) => !(relativeError <= GRADIENT_TOLERANCE));
+    if (wrong.length > 0) {
+      throw new UserError(
+        `gradients differ from finite differences by more than ${GRADIENT_TOLERANCE * 100} %: ${wrong.map(({ parameter }) => parameter).join(', ')}`,
+      );
+    }
+    return;
+  }
+}

@@ -1,0 +1,31 @@
+/** The test: every image once, forward only, dropout off. Called by the trainer and `evaluate`. */
+import type { BatchRing } from '../data/batches.js';
+import type { Coordinator } from '../parallel/coordinator.js';
+
+export interface TestResult {
+  /** Mean cross-entropy, nats. */
+  loss: number;
+  /** Share of the images whose label has the largest logit, and is among the five largest. */
+  top1: number;
+  top5: number;
+  images: number;
+}
+
+/** @param limit tests only the first so many images */
+export async function evaluate(
+  coordinator: Coordinator,
+  ring: BatchRing,
+  limit: number | undefined,
+): Promise<TestResult> {
+  const total = { loss: 0, top1: 0, top5: 0, images: 0 };
+  for await (const batch of ring.test(limit)) {
+    const { lossSum, top1, top5 } = await coordinator.evaluate(batch);
+    total.loss += lossSum;
+    total.top1 += top1;
+    total.top5 += top5;
+    total.images += batch.count;
+    batch.release();
+  }
+  const { loss, top1, top5, images } = total;
+  return { loss: loss / images, top1: top1 / images, top5: top5 / images, images };
+}

@@ -1,0 +1,221 @@
+/**
+ * The training loop: batches from the ring, synchronized steps through the coordinator, a test and a
+ * checkpoint at the end of each epoch. Called by `train`.
+ *
+ * Everything random is a function of the seed and the position, so a run that goes on from a
+ * checkpoint takes the same steps as one that was never interrupted.
+ */
+import type { Configuration } from '../configuration.js';
+import { batchesPerEpoch } from '../data/batches.js';
+import type { BatchRing } from '../data/batches.js';
+import type { Dataset } from '../data/dataset.js';
+import { messageOf } from '../errors.js';
+import type { Coordinator, StepResult } from '../parallel/coordinator.js';
+import { tensorsIn } from './canonical.js';
+import { saveCheckpoint, withTestResult } from './checkpoint.js';
+import type { TrainerState } from './checkpoint.js';
+import { evaluate } from './evaluation.js';
+import type { TestResult } from './evaluation.js';
+import { ProgressWindow, testLine } from './metrics.js';
+import { appendMetrics, writeSummary } from './run_folder.js';
+import type { RunFolder, Summary } from './run_folder.js';
+import { learningRateAt } from './schedule.js';
+
+export interface TrainingSession {
+  configuration: Configuration;
+  dataset: Dataset;
+  coordinator: Coordinator;
+  ring: BatchRing;
+  run: RunFolder;
+  /** Where to begin: `initialState`, or a checkpoint's. */
+  state: TrainerState;
+  warnings: string[];
+  /** Steps between printed lines. */
+  logEvery: number;
+  /** Steps between checkpoints inside an epoch; null: only at each epoch's end. */
+  checkpointEvery: number | null;
+  /** Tests only the first so many images. */
+  testLimit: number | undefined;
+  /** Aborted: finish the step, save, stop. */
+  stop: AbortSignal;
+  print: (line: string) => void;
+}
+
+/**
+ * Trains until the epochs or steps are done, or `stop` is aborted.
+ *
+ * Writes metrics, checkpoints and `summary.json`; a failure is recorded there too and thrown again.
+ */
+export async function train(session: TrainingSession): Promise<Summary> {
+  const trainer = new Trainer(session);
+  try {
+    const status = await trainer.run();
+    return trainer.summarize(status);
+  } catch (error) {
+    trainer.summarize('failed', messageOf(error));
+    throw error;
+  }
+}
+
+class Trainer {
+  private state: TrainerState;
+  private readonly batches: number;
+  private readonly started = performance.now();
+  private readonly firstStep: number;
+  private lastTest: TestResult | null = null;
+  private saved: string | null = null;
+  private lastStepEnd = 0;
+  /** Spent on steps and waiting for data, not on tests and checkpoints. */
+  private trainingMs = 0;
+
+  constructor(private readonly session: TrainingSession) {
+    this.state = session.state;
+    this.firstStep = session.state.step;
+    this.batches = batchesPerEpoch(
+      session.dataset.train.count,
+      session.configuration.training.batch,
+    );
+  }
+
+  /** Steps after which the run is complete. */
+  private get lastStep(): number {
+    const { epochs, steps } = this.session.configuration.training;
+    return Math.min(epochs * this.batches, steps ?? Infinity);
+  }
+
+  async run(): Promise<'completed' | 'interrupted'> {
+    const { stop } = this.session;
+    while (this.state.step < this.lastStep && !stop.aborted) await this.epoch();
+    if (this.saved === null || this.lastTestIsMissing()) await this.finish();
+    return stop.aborted && this.state.step < this.lastStep ? 'interrupted' : 'completed';
+  }
+
+  /** From the current position to the epoch's end, the last step or a stop. */
+  private async epoch(): Promise<void> {
+    const { configuration, coordinator, ring, stop, logEvery, checkpointEvery, print } =
+      this.session;
+    const { epoch, batchInEpoch } = this.state;
+    const { momentum, weightDecay } = configuration.training;
+    const learningRate = learningRateAt(configuration.training, epoch);
+    const window = new ProgressWindow(configuration.training.batch);
+    this.lastStepEnd = performance.now();
+
+    for await (const batch of ring.train(epoch, batchInEpoch)) {
+      const step = this.state.step + 1;
+      const result = await coordinator.step(step, batch, { learningRate, momentum, weightDecay });
+      batch.release();
+      this.saved = null;
+      this.state = {
+        ...this.state,
+        step,
+        batchInEpoch: this.state.batchInEpoch + 1,
+        testTop1: null,
+      };
+      const event = this.record(result, learningRate);
+      window.add(event);
+      if (this.state.batchInEpoch % logEvery === 0) {
+        print(
+          window.line({
+            epoch: epoch + 1,
+            epochs: configuration.training.epochs,
+            batchInEpoch: this.state.batchInEpoch,
+            batches: this.batches,
+            stepsLeft: this.lastStep - step,
+          }),
+        );
+      }
+      if (checkpointEvery !== null && step % checkpointEvery === 0) await this.save();
+      if (stop.aborted || step >= this.lastStep) break;
+    }
+    if (this.state.batchInEpoch === this.batches) {
+      this.state = { ...this.state, epoch: epoch + 1, batchInEpoch: 0 };
+      await this.test();
+      await this.save();
+    }
+  }
+
+  private record(result: StepResult, learningRate: number): Parameters<ProgressWindow['add']>[0] {
+    const now = performance.now();
+    const { timings, loss, accuracy, stepMs } = result;
+    const workers = timings.length;
+    const exchangeMs =
+      timings.reduce((sum, part) => sum + part.exchangeCopyMs + part.exchangeWaitMs, 0) / workers;
+    const event = {
+      event: 'train',
+      step: this.state.step,
+      epoch: this.state.epoch + 1,
+      loss,
+      accuracy,
+      learningRate,
+      imagesPerSecond:
+        (this.session.configuration.training.batch / (now - this.lastStepEnd)) * 1000,
+      stepMs,
+      exchangeMs,
+      exchangeBytes: timings.reduce((sum, part) => sum + part.exchangeBytes, 0),
+    } as const;
+    this.trainingMs += now - this.lastStepEnd;
+    this.lastStepEnd = now;
+    appendMetrics(this.session.run, event);
+    return event;
+  }
+
+  private lastTestIsMissing(): boolean {
+    return this.state.step >= this.lastStep && this.state.testTop1 === null;
+  }
+
+  /** A stop inside an epoch saves; an end inside an epoch, by `steps`, is tested as well. */
+  private async finish(): Promise<void> {
+    if (this.lastTestIsMissing()) await this.test();
+    if (this.state.step > this.firstStep) await this.save();
+  }
+
+  private async test(): Promise<void> {
+    const { coordinator, ring, testLimit, run, print } = this.session;
+    const result = await evaluate(coordinator, ring, testLimit);
+    this.lastTest = result;
+    this.state = withTestResult(this.state, result.top1);
+    const { loss, top1, top5 } = result;
+    const epochs = this.state.batchInEpoch === 0 ? this.state.epoch : this.state.epoch + 1;
+    appendMetrics(run, { event: 'test', step: this.state.step, epoch: epochs, loss, top1, top5 });
+    print(testLine(epochs, result));
+  }
+
+  private async save(): Promise<void> {
+    const { coordinator, run } = this.session;
+    const { parameters, velocities } = await coordinator.store();
+    const { network } = coordinator;
+    this.saved = saveCheckpoint(run, {
+      state: this.state,
+      model: tensorsIn(network, parameters),
+      optimizer: tensorsIn(network, velocities),
+    });
+    // The time of saving and testing is not the next step's.
+    this.lastStepEnd = performance.now();
+  }
+
+  summarize(status: Summary['status'], error?: string): Summary {
+    const { coordinator, run, warnings, configuration } = this.session;
+    const wallSeconds = (performance.now() - this.started) / 1000;
+    const images = (this.state.step - this.firstStep) * configuration.training.batch;
+    const summary: Summary = {
+      status,
+      ...(error === undefined ? {} : { error }),
+      epochs: this.state.epoch,
+      steps: this.state.step,
+      wallSeconds,
+      imagesPerSecond: images === 0 ? 0 : (images / this.trainingMs) * 1000,
+      parameters: coordinator.network.parameterCount,
+      test:
+        this.lastTest === null
+          ? null
+          : { loss: this.lastTest.loss, top1: this.lastTest.top1, top5: this.lastTest.top5 },
+      placement: coordinator.placement.flatMap(({ ranks, device, requested }) =>
+        ranks.map((rank) => ({ rank, device, requested })),
+      ),
+      backend: coordinator.workers[0]!.backend,
+      warnings,
+    };
+    writeSummary(run, summary);
+    return summary;
+  }
+}
