@@ -2,10 +2,11 @@
 //
 // tfjs-node-gpu's addon never says on which device an operation should run, and gives its context
 // no options. This addon is loaded before it with RTLD_GLOBAL, so that the dynamic linker binds
-// the addon's calls of TFE_NewContext and TFE_NewOp to the two functions below. Both read what the
+// the addon's calls of TFE_NewContext and TFE_NewOp to the functions below. They read what the
 // calling thread chose with `pin`, then call TensorFlow's own function of the same name:
 //   - TFE_NewContext first puts the thread's serialized ConfigProto into the context's options;
 //   - TFE_NewOp afterwards places the operation on the thread's device.
+// TFE_Execute is passed through as well, to note where the operation ran.
 // A thread that never called `pin` gets TensorFlow's defaults.
 //
 // JavaScript side: src/backend/device_pin.ts.
@@ -15,6 +16,7 @@
 #include <node_api.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -24,14 +26,12 @@ namespace {
 
 thread_local std::string pinned_device;
 thread_local std::vector<unsigned char> context_config;
+thread_local std::string device_of_last_operation;
 
-// TensorFlow's own definition. This library's definitions come first in the global scope, and
-// RTLD_NEXT does not cross the scopes of two dlopen calls, so ask the loaded library itself.
+// TensorFlow's own definition, from the library that this one is linked against.
 template <typename Function>
 Function TensorFlowOwn(const char* name) {
-  static void* library = dlopen("libtensorflow_cc.so.2", RTLD_LAZY | RTLD_NOLOAD);
-  if (library == nullptr) library = dlopen("libtensorflow.so.2", RTLD_LAZY | RTLD_NOLOAD);
-  void* symbol = library == nullptr ? nullptr : dlsym(library, name);
+  void* symbol = dlsym(RTLD_NEXT, name);
   if (symbol == nullptr) {
     std::fprintf(stderr, "twotower: libtensorflow does not define %s\n", name);
     std::abort();
@@ -89,6 +89,58 @@ napi_value KeepFreedMemory(napi_env, napi_callback_info) {
   return nullptr;
 }
 
+struct Closing {
+  TF_Status* status = TF_NewStatus();
+  TFE_ContextOptions* options = TFE_NewContextOptions();
+  TFE_Context* context = nullptr;
+  TF_DeviceList* devices = nullptr;
+  ~Closing() {
+    if (devices != nullptr) TF_DeleteDeviceList(devices);
+    if (context != nullptr) TFE_DeleteContext(context);
+    TFE_DeleteContextOptions(options);
+    TF_DeleteStatus(status);
+  }
+};
+
+void SetString(napi_env env, napi_value object, const char* key, const char* text) {
+  napi_value value;
+  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value);
+  napi_set_named_property(env, object, key, value);
+}
+
+// listDevices(): [{name, type}] that a context of the calling thread would have.
+napi_value ListDevices(napi_env env, napi_callback_info) {
+  Closing held;
+  held.context = TFE_NewContext(held.options, held.status);
+  if (TF_GetCode(held.status) == TF_OK) {
+    held.devices = TFE_ContextListDevices(held.context, held.status);
+  }
+  napi_value list;
+  napi_create_array(env, &list);
+  const int count =
+      TF_GetCode(held.status) == TF_OK ? TF_DeviceListCount(held.devices) : 0;
+  for (int index = 0; index < count && TF_GetCode(held.status) == TF_OK; index++) {
+    napi_value device;
+    napi_create_object(env, &device);
+    SetString(env, device, "name", TF_DeviceListName(held.devices, index, held.status));
+    SetString(env, device, "type", TF_DeviceListType(held.devices, index, held.status));
+    napi_set_element(env, list, index, device);
+  }
+  if (TF_GetCode(held.status) != TF_OK) {
+    napi_throw_error(env, nullptr, TF_Message(held.status));
+    return nullptr;
+  }
+  return list;
+}
+
+// lastDevice(): where the calling thread's last operation ran, or '' before the first.
+napi_value LastDevice(napi_env env, napi_callback_info) {
+  napi_value name;
+  napi_create_string_utf8(env, device_of_last_operation.data(), device_of_last_operation.size(),
+                          &name);
+  return name;
+}
+
 }  // namespace
 
 extern "C" {
@@ -117,11 +169,22 @@ __attribute__((visibility("default"))) TFE_Op* TFE_NewOp(TFE_Context* context,
   return nullptr;
 }
 
+__attribute__((visibility("default"))) void TFE_Execute(TFE_Op* op, TFE_TensorHandle** results,
+                                                        int* count, TF_Status* status) {
+  static const auto own = TensorFlowOwn<decltype(&TFE_Execute)>("TFE_Execute");
+  own(op, results, count, status);
+  if (TF_GetCode(status) != TF_OK || *count == 0) return;
+  const char* device = TFE_TensorHandleDeviceName(results[0], status);
+  if (TF_GetCode(status) == TF_OK) device_of_last_operation = device;
+}
+
 }  // extern "C"
 
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"pin", nullptr, Pin, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"listDevices", nullptr, ListDevices, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"lastDevice", nullptr, LastDevice, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"keepFreedMemory", nullptr, KeepFreedMemory, nullptr, nullptr, nullptr, napi_enumerable,
        nullptr},
   };

@@ -1,0 +1,296 @@
+/**
+ * TensorFlow's C library, laid out as `lib/` and `include/` and linked as `deps` into the
+ * tfjs-node-gpu package, whose addon looks for it there.
+ *
+ * Taken from, in this order:
+ * 1. `$LIBTENSORFLOW`: a folder with `lib/` and `include/`, an unpacked wheel's `tensorflow/` folder, or
+ *    an archive (.whl, .tar.gz) of either;
+ * 2. what is prepared already, in `${XDG_CACHE_HOME:-~/.cache}/twotower/`;
+ * 3. TensorFlow's Python wheel, through pip. The wheel for one Python is taken whatever Python the host
+ *    has, since nothing of it is run by Python. The CPU wheel is pinned by hash. Where an NVIDIA driver
+ *    is present it is the CUDA build with the nvidia-* packages that pip chooses for it, pinned by
+ *    TensorFlow's version only: those are some three gigabytes and their hashes are not kept here;
+ * 4. the tfjs-node-gpu package's own download, of an older TensorFlow.
+ */
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { makeWhole } from './files.mjs';
+import { run, say, timed, works } from './subprocess.mjs';
+
+const VERSION = '2.21.0';
+const WHEEL_SHA256 = '2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c';
+const WHEEL_PLATFORM = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311'];
+WHEEL_PLATFORM.push('--platform', 'manylinux_2_27_x86_64', '--platform', 'manylinux2014_x86_64');
+
+const LIBRARY = 'libtensorflow.so';
+const FRAMEWORK = 'libtensorflow_framework.so';
+const HEADER = 'tensorflow/c/eager/c_api.h';
+
+/**
+ * Copies what is needed out of the wheels and archives named after the target folder.
+ * NVIDIA's libraries go beside TensorFlow's, which looks for them there.
+ */
+const UNPACK = `
+import pathlib, re, shutil, sys, tarfile, zipfile
+target = pathlib.Path(sys.argv[1])
+KEPT = [
+    (re.compile(r'tensorflow/(libtensorflow_(?:cc|framework)\\.so\\.2)$'), 'lib/'),
+    (re.compile(r'tensorflow/include/((?:tensorflow/(?:c|core/platform)|tsl|xla/tsl)/.*\\.(?:h|inc))$'), 'include/'),
+    (re.compile(r'nvidia/[^/]+/lib/([^/]+\\.so[^/]*)$'), 'lib/'),
+    (re.compile(r'(?:\\./)?(lib/[^/]+)$'), ''),
+    (re.compile(r'(?:\\./)?(include/.+)$'), ''),
+]
+def place(name, open_member):
+    for pattern, folder in KEPT:
+        match = pattern.match(name)
+        if match is None: continue
+        file = target / (folder + match.group(1))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open_member() as source, open(file, 'wb') as out: shutil.copyfileobj(source, out, 1 << 20)
+        return
+for archive in sys.argv[2:]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as wheel:
+            for member in wheel.infolist():
+                if not member.is_dir(): place(member.filename, lambda: wheel.open(member))
+    else:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                # extractfile follows links within the archive
+                if member.isfile() or member.issym(): place(member.name, lambda: tar.extractfile(member))
+`;
+
+/** Why there is no TensorFlow here, with the remedy, in one line. */
+export class Unavailable extends Error {}
+
+/** @returns {'cpu' | 'cuda'} what this host's hardware can use */
+export function wantedVariant() {
+  return existsSync('/proc/driver/nvidia/version') || works('nvidia-smi', ['-L']) ? 'cuda' : 'cpu';
+}
+
+/** Whether python3 has pip. */
+export function hasPip() {
+  return works('python3', ['-c', 'import pip']);
+}
+
+/** @param {string} folder */
+export function isLibtensorflow(folder) {
+  return [join('lib', LIBRARY), join('lib', FRAMEWORK), join('include', HEADER)].every((file) =>
+    existsSync(join(folder, file)),
+  );
+}
+
+/**
+ * @param {string} kept name of one preparation
+ * @param {NodeJS.ProcessEnv} environment
+ */
+function cacheFolder(kept, environment) {
+  const caches = environment['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+  return join(caches, 'twotower', `libtensorflow-${kept}`);
+}
+
+/**
+ * Where the library for `environment` and `variant` is to be.
+ * @param {NodeJS.ProcessEnv} environment
+ * @param {'cpu' | 'cuda'} variant
+ * @throws {Unavailable} where $LIBTENSORFLOW names nothing
+ */
+function preparedFolder(environment, variant) {
+  const given = environment['LIBTENSORFLOW'];
+  if (!given) return cacheFolder(`${VERSION}-${variant}`, environment);
+  if (!existsSync(given)) {
+    throw new Unavailable(`LIBTENSORFLOW names ${given}, which does not exist; correct or unset it`);
+  }
+  const { size, mtimeMs } = statSync(given);
+  const identity = createHash('sha256').update(`${realpathSync(given)} ${size} ${mtimeMs}`);
+  return cacheFolder(`given-${identity.digest('hex').slice(0, 12)}`, environment);
+}
+
+/**
+ * Whether the package is linked to the library that `environment` asks for, and that is whole.
+ * @param {string} packageFolder of tfjs-node-gpu
+ * @param {NodeJS.ProcessEnv} environment
+ * @param {'cpu' | 'cuda'} variant
+ */
+export function libtensorflowReady(packageFolder, environment, variant) {
+  const deps = join(packageFolder, 'deps');
+  if (!isLibtensorflow(deps)) return false;
+  // The package's own download is a folder there, not a link.
+  if (!lstatSync(deps).isSymbolicLink()) return !environment['LIBTENSORFLOW'];
+  try {
+    return readlinkSync(deps) === preparedFolder(environment, variant);
+  } catch (error) {
+    if (error instanceof Unavailable) return false;
+    throw error;
+  }
+}
+
+/**
+ * Prepares the library and links it into the package.
+ * @param {string} packageFolder of tfjs-node-gpu
+ * @param {NodeJS.ProcessEnv} environment
+ * @param {'cpu' | 'cuda'} variant
+ * @throws {Unavailable} if none of the sources has it
+ */
+export async function prepareLibtensorflow(packageFolder, environment, variant) {
+  if (libtensorflowReady(packageFolder, environment, variant)) return;
+  const folder = preparedFolder(environment, variant);
+  const given = environment['LIBTENSORFLOW'];
+  if (!isLibtensorflow(folder)) {
+    if (given) await layOutGiven(resolve(given), folder);
+    else {
+      try {
+        await fetchWheel(folder, variant);
+      } catch (error) {
+        say(`${error instanceof Error ? error.message : error}; trying tfjs-node-gpu's own download`);
+        await packageDownload(packageFolder, variant, error);
+        return;
+      }
+    }
+  }
+  linkDeps(packageFolder, folder);
+}
+
+/**
+ * @param {string} packageFolder
+ * @param {string} folder
+ */
+function linkDeps(packageFolder, folder) {
+  const deps = join(packageFolder, 'deps');
+  rmSync(deps, { recursive: true, force: true });
+  symlinkSync(folder, deps);
+}
+
+/**
+ * @param {string} given folder or archive
+ * @param {string} folder
+ */
+async function layOutGiven(given, folder) {
+  await makeWhole(folder, async (partial) => {
+    if (statSync(given).isDirectory()) linkParts(given, partial);
+    else await timed(`unpacking ${basename(given)}`, () => unpack([given], partial));
+    addPlainNames(partial);
+    if (!isLibtensorflow(partial)) {
+      throw new Unavailable(
+        `LIBTENSORFLOW=${given} lacks lib/${LIBRARY}, lib/${FRAMEWORK} or include/${HEADER}; name a folder or archive of TensorFlow's C library, or unset it`,
+      );
+    }
+  });
+}
+
+/**
+ * @param {string} given folder with `lib/`, or an unpacked wheel's `tensorflow/`
+ * @param {string} partial
+ */
+function linkParts(given, partial) {
+  const libraries = existsSync(join(given, 'lib')) ? join(given, 'lib') : given;
+  mkdirSync(join(partial, 'lib'));
+  for (const name of readdirSync(libraries)) {
+    if (/\.so(\.|$)/.test(name)) symlinkSync(join(libraries, name), join(partial, 'lib', name));
+  }
+  symlinkSync(join(given, 'include'), join(partial, 'include'));
+}
+
+/**
+ * The names under which the addon is linked, for the versioned files that are there.
+ * @param {string} partial
+ */
+function addPlainNames(partial) {
+  const lib = join(partial, 'lib');
+  /** @type {[string, string[]][]} */
+  const names = [
+    [LIBRARY, ['libtensorflow_cc.so.2', 'libtensorflow.so.2']],
+    [FRAMEWORK, ['libtensorflow_framework.so.2']],
+  ];
+  for (const [plain, versioned] of names) {
+    const there = versioned.find((name) => existsSync(join(lib, name)));
+    if (there !== undefined && !existsSync(join(lib, plain))) symlinkSync(there, join(lib, plain));
+  }
+}
+
+/**
+ * @param {string} folder
+ * @param {'cpu' | 'cuda'} variant
+ */
+async function fetchWheel(folder, variant) {
+  if (process.arch !== 'x64') {
+    throw new Unavailable(`TensorFlow's wheel is pinned for x86-64 only, not ${process.arch}`);
+  }
+  if (!hasPip()) {
+    throw new Unavailable('pip is missing: sudo apt-get install python3-pip');
+  }
+  await makeWhole(folder, async (partial) => {
+    const wheels = join(partial, 'wheels');
+    mkdirSync(wheels);
+    const requirement = join(partial, 'requirement.txt');
+    writeFileSync(
+      requirement,
+      variant === 'cpu'
+        ? `tensorflow-cpu==${VERSION} --hash=sha256:${WHEEL_SHA256}\n`
+        : `tensorflow[and-cuda]==${VERSION}\n`,
+    );
+    const pinned = variant === 'cpu' ? ['--no-deps', '--require-hashes'] : [];
+    const size = variant === 'cpu' ? '274 MB' : 'about 3 GB';
+    await timed(`fetching TensorFlow ${VERSION} (${variant}, ${size})`, () =>
+      run('python3', [
+        ...['-m', 'pip', 'download', '--no-cache-dir', '--disable-pip-version-check'],
+        ...['--only-binary=:all:', ...WHEEL_PLATFORM, ...pinned, '--dest', wheels],
+        ...['-r', requirement],
+      ]),
+    );
+    const archives = readdirSync(wheels).map((name) => join(wheels, name));
+    await timed('unpacking TensorFlow', () => unpack(archives, partial));
+    addPlainNames(partial);
+    rmSync(wheels, { recursive: true });
+    rmSync(requirement);
+    if (!isLibtensorflow(partial)) throw new Unavailable("TensorFlow's wheel lacks its C library");
+  });
+}
+
+/**
+ * @param {string[]} archives
+ * @param {string} target
+ */
+async function unpack(archives, target) {
+  if (!works('python3', ['--version'])) {
+    throw new Unavailable('python3 is missing: sudo apt-get install python3-pip');
+  }
+  await run('python3', ['-c', UNPACK, target, ...archives], { quiet: true });
+}
+
+/**
+ * @param {string} packageFolder
+ * @param {'cpu' | 'cuda'} variant
+ * @param {unknown} before what kept the wheel from being used
+ */
+async function packageDownload(packageFolder, variant, before) {
+  const deps = join(packageFolder, 'deps');
+  const kind = variant === 'cpu' ? 'cpu' : 'gpu';
+  // The script goes on to fetch or build the addon with what it finds on the path; its failing there
+  // does no harm, since the addon is built here.
+  await timed("tfjs-node-gpu's own download", () =>
+    run(process.execPath, ['scripts/install.js', kind, 'download'], {
+      cwd: packageFolder,
+      quiet: true,
+    }).catch(() => undefined),
+  );
+  if (!isLibtensorflow(deps)) {
+    rmSync(deps, { recursive: true, force: true });
+    const reason = before instanceof Error ? before.message.split('\n')[0] : String(before);
+    throw new Unavailable(`${reason} (and tfjs-node-gpu's own download failed)`);
+  }
+}
+

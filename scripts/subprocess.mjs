@@ -1,0 +1,98 @@
+/**
+ * Running other programs during set-up. Their output goes to stderr, because stdout belongs to the
+ * command that set-up precedes. A signal that ends set-up ends them too.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+
+/** @type {Set<import('node:child_process').ChildProcess>} */
+const running = new Set();
+
+/**
+ * Runs a program to its end.
+ * @param {string} program
+ * @param {string[]} programArguments
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options] quiet: show output only on failure
+ * @returns {Promise<void>}
+ * @throws {Error} naming the program, with the last lines of its output where that was kept quiet
+ */
+export function run(program, programArguments, { cwd, env, quiet = false } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, programArguments, {
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(env === undefined ? {} : { env }),
+      stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 2, 2],
+    });
+    running.add(child);
+    let output = '';
+    const keep = (/** @type {string} */ text) => (output = (output + text).slice(-4000));
+    child.stdout?.setEncoding('utf8').on('data', keep);
+    child.stderr?.setEncoding('utf8').on('data', keep);
+    child.on('error', (error) => {
+      running.delete(child);
+      reject(error);
+    });
+    child.on('close', (code, signal) => {
+      running.delete(child);
+      if (code === 0) resolve();
+      else {
+        const tail = output.trim() === '' ? '' : `\n${output.trim()}`;
+        reject(new Error(`${program} ended with ${signal ?? `code ${code}`}${tail}`));
+      }
+    });
+  });
+}
+
+/**
+ * Whether a program starts and ends well, e.g. `works('python3', ['-m', 'pip', '--version'])`.
+ * @param {string} program
+ * @param {string[]} programArguments
+ */
+export function works(program, programArguments) {
+  return spawnSync(program, programArguments, { stdio: 'ignore' }).status === 0;
+}
+
+/** From now on, an interrupt ends the programs that run, then this process. */
+export function endChildrenOnSignals() {
+  const end = (/** @type {NodeJS.Signals} */ signal) => {
+    for (const child of running) child.kill(signal);
+    process.stderr.write('\nset-up interrupted; the next run goes on from here\n');
+    process.exit(signal === 'SIGINT' ? 130 : 143);
+  };
+  process.on('SIGINT', end);
+  process.on('SIGTERM', end);
+  return () => {
+    process.off('SIGINT', end);
+    process.off('SIGTERM', end);
+  };
+}
+
+/**
+ * One line of progress on stderr.
+ * @param {string} text
+ */
+export function say(text) {
+  process.stderr.write(`twotower set-up: ${text}\n`);
+}
+
+/**
+ * Says what is being done, and on a terminal how long it has taken so far.
+ * @template Result
+ * @param {string} text
+ * @param {() => Promise<Result>} step
+ * @returns {Promise<Result>}
+ */
+export async function timed(text, step) {
+  const start = Date.now();
+  const seconds = () => Math.round((Date.now() - start) / 1000);
+  say(`${text} …`);
+  const ticker = process.stderr.isTTY
+    ? setInterval(() => process.stderr.write(`\r  ${seconds()} s `), 1000)
+    : undefined;
+  try {
+    return await step();
+  } finally {
+    clearInterval(ticker);
+    if (process.stderr.isTTY) process.stderr.write('\r');
+    say(`${text}: ${seconds()} s`);
+  }
+}

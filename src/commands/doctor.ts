@@ -1,0 +1,1 @@
+export const command = { command: 'doctor', describe: 'x', handler: () => {} };
