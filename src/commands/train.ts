@@ -14,7 +14,7 @@ import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { GradientCheck } from '../parallel/coordinator.js';
-import { table } from '../report/text.js';
+import { formatCount, formatTable, terminalWidth } from '../report/text.js';
 import { loadParameters } from '../training/canonical.js';
 import {
   checkpointFiles,
@@ -29,7 +29,7 @@ import { train } from '../training/trainer.js';
 import { configurationFrom, configurationOptions, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
 import { placementFrom, placementOptions } from './placement_options.js';
-import type { PlacementArguments, ResolvedPlacement } from './placement_options.js';
+import type { PlacementArguments } from './placement_options.js';
 
 const options = {
   ...configurationOptions,
@@ -87,13 +87,12 @@ const GRADIENT_TOLERANCE = 0.03;
 /** Length of the finite difference's move: float32 rounding of the loss is then about 1e-3 of a gradient of 0.1. */
 const GRADIENT_EPSILON = 2e-3;
 
-const command: CommandModule<object, TrainArguments> = {
+export const command: CommandModule<object, TrainArguments> = {
   command: 'train',
   describe: 'Train a network, its towers divided among workers',
   builder: (yargs) => yargs.options(options) as never,
   handler: run,
 };
-export default command;
 
 async function run(given: ArgumentsCamelCase<TrainArguments>): Promise<void> {
   const resumed = given.resume === undefined ? undefined : runToResume(given.resume, given);
@@ -137,7 +136,7 @@ async function run(given: ArgumentsCamelCase<TrainArguments>): Promise<void> {
       }
       const runFolder =
         resumed?.run ?? createRunFolder(given.out ?? freeRunPath(configuration), configuration);
-      printHead(configuration, resolved, coordinator, runFolder, state);
+      printHead(configuration, coordinator, runFolder, state);
       const summary = await train({
         configuration,
         dataset,
@@ -210,8 +209,7 @@ function stopOnInterrupt(): AbortSignal {
 
 function printHead(
   { name, training }: Configuration,
-  { backend }: ResolvedPlacement,
-  { network, placement }: Coordinator,
+  { network, placement, workers }: Coordinator,
   run: RunFolder,
   state: TrainerState,
 ): void {
@@ -222,13 +220,25 @@ function printHead(
     )
     .join(', ');
   console.log(
-    `${name}: ${network.parameterCount.toLocaleString('en')} parameters, batch ${training.batch}, seed ${training.seed}`,
+    `${name}: ${formatCount(network.parameterCount)} parameters, batch ${training.batch}, seed ${training.seed}`,
   );
   console.log(
-    `${network.towers} tower${network.towers === 1 ? '' : 's'}: ${where}; backend ${backend}`,
+    `${network.towers} tower${network.towers === 1 ? '' : 's'}: ${where}; backend ${workers[0]!.backend}`,
   );
   console.log(
     state.step === 0 ? `run folder ${run.path}` : `run folder ${run.path}, from step ${state.step}`,
+  );
+}
+
+function printChecks(checks: GradientCheck[]): void {
+  const rows = checks.map(({ parameter, analytic, numeric, relativeError }) => [
+    parameter,
+    analytic.toExponential(5),
+    numeric.toExponential(5),
+    `${(100 * relativeError).toFixed(3)} %`,
+  ]);
+  console.log(
+    formatTable(['parameter', 'gradient', 'finite difference', 'error'], rows, terminalWidth()),
   );
 }
 

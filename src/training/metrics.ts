@@ -1,5 +1,5 @@
 /** What a training run says as it goes: a line every so many batches, and one for each test. */
-import { count, duration } from '../report/text.js';
+import { formatCount, formatDuration, formatPercent } from '../report/text.js';
 import type { TestResult } from './evaluation.js';
 import type { TrainEvent } from './run_folder.js';
 
@@ -31,11 +31,11 @@ export class ProgressWindow {
     const parts = [
       `epoch ${epoch}/${epochs}`,
       `batch ${batchInEpoch}/${batches}`,
-      `accuracy ${percent(mean(({ accuracy }) => accuracy))}`,
+      `accuracy ${formatPercent(mean(({ accuracy }) => accuracy))}`,
       `loss ${mean(({ loss }) => loss).toFixed(4)}`,
       `${(this.batch / secondsPerStep).toFixed(1)} images/s`,
       `lr ${Number(this.events.at(-1)!.learningRate.toPrecision(3))}`,
-      `${duration(stepsLeft * secondsPerStep)} left`,
+      `${formatDuration(stepsLeft * secondsPerStep)} left`,
     ];
     this.events = [];
     return parts.join('  ');
@@ -43,9 +43,5 @@ export class ProgressWindow {
 }
 
 export function testLine(epoch: number, { loss, top1, top5, images }: TestResult): string {
-  return `epoch ${epoch} test: top-1 ${percent(top1)}  top-5 ${percent(top5)}  loss ${loss.toFixed(4)}  ${count(images)} images`;
-}
-
-function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(2)} %`;
+  return `epoch ${epoch} test: top-1 ${formatPercent(top1)}  top-5 ${formatPercent(top5)}  loss ${loss.toFixed(4)}  ${formatCount(images)} images`;
 }

@@ -7,6 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backend/backend.js';
+import type { BackendInformation } from '../backend/backend.js';
 import { crossEntropy, forward } from '../model/forward.js';
 import type { Collectives, RankParameters, TrainingPosition } from '../model/forward.js';
 import { buildNetwork } from '../model/network.js';
@@ -70,7 +71,7 @@ export class Tower {
       command,
     );
     const parameters = tower.held.reduce((sum, { weight }) => sum + weight.size, 0);
-    return { tower, reply: { backend: backend.description, parameters } };
+    return { tower, reply: { backend: describe(backend), parameters } };
   }
 
   private initialize(rank: number): RankParameters {
@@ -288,6 +289,12 @@ function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
   return tf.tidy(
     () => tf.sum(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'int32')).dataSync<'int32'>()[0]!,
   ) as number;
+}
+
+function describe({ backend, tensorflow, tfjs }: BackendInformation): string {
+  return tensorflow === null
+    ? `${backend}, tfjs ${tfjs}`
+    : `${backend} ${tensorflow}, tfjs ${tfjs}`;
 }
 
 /**

@@ -1,1 +1,0 @@
-export const command = { command: 'doctor', describe: 'x', handler: () => {} };
