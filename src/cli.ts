@@ -5,20 +5,19 @@
  * it is asked for, so that `--help` need not wait for TensorFlow.
  */
 import { readFileSync } from 'node:fs';
-import type { CommandModule } from 'yargs';
+import type { Argv } from 'yargs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { messageOf, UserError } from './errors.js';
 
-/** Every command, in the order of the help text: name, description and where it is. */
-const COMMANDS: { name: string; describe: string; load: () => Promise<{ command: CommandModule }> }[] =
-  [
-    {
-      name: 'doctor',
-      describe: 'Show versions, backend and devices, and what is missing',
-      load: () => import('./commands/doctor.js'),
-    },
-  ];
+/** Every command, in the order of the help text. */
+const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<Argv> }[] = [
+  {
+    name: 'doctor',
+    describe: 'Show versions, backend and devices, and what is missing',
+    add: async (line) => line.command((await import('./commands/doctor.js')).command),
+  },
+];
 
 function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
@@ -47,8 +46,8 @@ export async function runCommandLine(commandArguments: string[]): Promise<void> 
       const help = command === undefined ? 'twotower --help' : `twotower ${command.name} --help`;
       throw new UserError(`${messageOf(message ?? error)}; see ${help}`);
     });
-  for (const { name, describe, load } of COMMANDS) {
-    line = name === asked ? line.command((await load()).command) : line.command(name, describe);
+  for (const { name, describe, add } of COMMANDS) {
+    line = name === asked ? await add(line) : line.command(name, describe);
   }
   await line.parseAsync();
 }

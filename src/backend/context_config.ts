@@ -19,7 +19,10 @@ const LENGTH_DELIMITED = 2;
 /** `device_count {CPU}`, `intra_` and `inter_op_parallelism_threads`, `gpu_options.allow_growth`. */
 export function encodeContextConfig({ threads, logicalCpus }: ContextConfig): Uint8Array {
   // A map entry: key is field 1, value field 2.
-  const cpus = [...bytesField(1, [...new TextEncoder().encode('CPU')]), ...varintField(2, logicalCpus)];
+  const cpus = [
+    ...bytesField(1, [...new TextEncoder().encode('CPU')]),
+    ...varintField(2, logicalCpus),
+  ];
   return Uint8Array.from([
     ...bytesField(1, cpus),
     ...varintField(2, threads),
