@@ -9,14 +9,28 @@
  * `lib/.built` says from what they were built.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { writeWhole } from './files.mjs';
 import { Unavailable } from './libtensorflow.mjs';
 import { run, timed, works } from './subprocess.mjs';
 
-const FLAGS = ['-std=c++17', '-O2', '-fPIC', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding'];
+const FLAGS = [
+  '-std=c++17',
+  '-O2',
+  '-fPIC',
+  '-DNAPI_VERSION=8',
+  '-DNODE_GYP_MODULE_NAME=tfjs_binding',
+];
 
 /** @param {string} packageFolder of tfjs-node-gpu */
 function placesIn(packageFolder) {
@@ -87,12 +101,23 @@ export async function buildAddons(root, packageFolder) {
   const bindingFolder = join(packageFolder, 'binding');
   const link = ['-shared', '-L', join(deps, 'lib'), '-ltensorflow', '-ltensorflow_framework'];
   const compile = (/** @type {string} */ source, /** @type {string} */ object) =>
-    run(compiler, [...FLAGS, ...include, '-I', bindingFolder, '-I', packageFolder, '-c', source, '-o', object], { quiet: true });
+    run(
+      compiler,
+      [...FLAGS, ...include, '-I', bindingFolder, '-I', packageFolder, '-c', source, '-o', object],
+      { quiet: true },
+    );
 
   const patched = join(scratch, 'tfjs_backend.cc');
-  writeFileSync(patched, ownSetPerThread(readFileSync(join(bindingFolder, 'tfjs_backend.cc'), 'utf8')));
-  const objects = ['tfjs_backend', 'tfjs_binding', 'device_pin'].map((name) => join(scratch, `${name}.o`));
-  const [backendObject, bindingObject, pinObject] = /** @type {[string, string, string]} */ (objects);
+  writeFileSync(
+    patched,
+    ownSetPerThread(readFileSync(join(bindingFolder, 'tfjs_backend.cc'), 'utf8')),
+  );
+  const objects = ['tfjs_backend', 'tfjs_binding', 'device_pin'].map((name) =>
+    join(scratch, `${name}.o`),
+  );
+  const [backendObject, bindingObject, pinObject] = /** @type {[string, string, string]} */ (
+    objects
+  );
   await timed('compiling the TensorFlow addons (about 15 s)', async () => {
     await Promise.all([
       compile(patched, backendObject),
@@ -102,8 +127,14 @@ export async function buildAddons(root, packageFolder) {
     const builtBinding = join(scratch, 'tfjs_binding.node');
     const builtPin = join(scratch, 'device_pin.node');
     const rpath = (/** @type {string} */ path) => `-Wl,-rpath,$ORIGIN/${path}`;
-    await run(compiler, [backendObject, bindingObject, ...link, rpath('../../deps/lib'), '-o', builtBinding], { quiet: true });
-    await run(compiler, [pinObject, ...link, '-ldl', rpath('../deps/lib'), '-o', builtPin], { quiet: true });
+    await run(
+      compiler,
+      [backendObject, bindingObject, ...link, rpath('../../deps/lib'), '-o', builtBinding],
+      { quiet: true },
+    );
+    await run(compiler, [pinObject, ...link, '-ldl', rpath('../deps/lib'), '-o', builtPin], {
+      quiet: true,
+    });
     renameSync(builtBinding, binding);
     renameSync(builtPin, devicePin);
   });

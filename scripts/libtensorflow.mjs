@@ -112,7 +112,9 @@ function preparedFolder(environment, variant) {
   const given = environment['LIBTENSORFLOW'];
   if (!given) return cacheFolder(`${VERSION}-${variant}`, environment);
   if (!existsSync(given)) {
-    throw new Unavailable(`LIBTENSORFLOW names ${given}, which does not exist; correct or unset it`);
+    throw new Unavailable(
+      `LIBTENSORFLOW names ${given}, which does not exist; correct or unset it`,
+    );
   }
   const { size, mtimeMs } = statSync(given);
   const identity = createHash('sha256').update(`${realpathSync(given)} ${size} ${mtimeMs}`);
@@ -155,7 +157,9 @@ export async function prepareLibtensorflow(packageFolder, environment, variant) 
       try {
         await fetchWheel(folder, variant);
       } catch (error) {
-        say(`${error instanceof Error ? error.message : error}; trying tfjs-node-gpu's own download`);
+        say(
+          `${error instanceof Error ? error.message : error}; trying tfjs-node-gpu's own download`,
+        );
         await packageDownload(packageFolder, variant, error);
         return;
       }
@@ -293,4 +297,3 @@ async function packageDownload(packageFolder, variant, before) {
     throw new Unavailable(`${reason} (and tfjs-node-gpu's own download failed)`);
   }
 }
-

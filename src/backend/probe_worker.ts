@@ -1,0 +1,11 @@
+/** The worker thread behind `probe`: loads the backend named in workerData, posts a `Probe`, and ends. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { useBackend, type Probe } from './backend.js';
+import { loadDevicePin } from './device_pin.js';
+
+const { backend } = workerData as { backend: 'tensorflow' | 'wasm' };
+const information = await useBackend({ backend, device: 'cpu', threads: 1 });
+const gpus = (backend === 'tensorflow' ? loadDevicePin().listDevices() : [])
+  .filter(({ type }) => type === 'GPU')
+  .map(({ name }) => ({ ordinal: Number(name.slice(name.lastIndexOf(':') + 1)), name }));
+parentPort!.postMessage({ information, gpus } satisfies Probe);

@@ -1,0 +1,59 @@
+/**
+ * The TensorFlow backend: tfjs-node-gpu's addon over the library that set-up prepared, each thread pinned
+ * to one device.
+ */
+import { createRequire } from 'node:module';
+import * as tf from '@tensorflow/tfjs';
+import { encodeContextConfig, type ContextConfig } from './context_config.js';
+import { loadDevicePin } from './device_pin.js';
+import { RELU_GRADIENT } from './relu_gradient.js';
+
+const require = createRequire(import.meta.url);
+
+/** Of tfjs-node-gpu's backend, what we call. */
+interface TensorFlowBackend {
+  binding: { TF_Version: string; TF_ATTR_TYPE: number; TF_FLOAT: number };
+  executeSingleOutput(
+    operation: string,
+    attributes: { name: string; type: number; value: unknown }[],
+    inputs: tf.TensorInfo[],
+  ): tf.Tensor;
+}
+
+/**
+ * Loads the backend into this thread and makes it tfjs's current one.
+ * @param device TensorFlow's name of it, e.g. `/device:GPU:1`
+ * @returns TensorFlow's version
+ */
+export async function useTensorFlow(device: string, config: ContextConfig): Promise<string> {
+  loadDevicePin().pin(device, encodeContextConfig(config));
+  restoreIsNullOrUndefined(require('node:util') as LegacyUtil);
+  // Its context is made while it loads.
+  require('@tensorflow/tfjs-node-gpu');
+  registerTensorFlowKernels();
+  await tf.setBackend('tensorflow');
+  return (tf.backend() as unknown as TensorFlowBackend).binding.TF_Version;
+}
+
+interface LegacyUtil {
+  isNullOrUndefined?: (value: unknown) => boolean;
+}
+
+/** tfjs-node-gpu calls `util.isNullOrUndefined`, which Node 23 removed. */
+export function restoreIsNullOrUndefined(util: LegacyUtil): void {
+  util.isNullOrUndefined ??= (value) => value === null || value === undefined;
+}
+
+function registerTensorFlowKernels(): void {
+  const there = tf.getKernel(RELU_GRADIENT, 'tensorflow') as tf.KernelConfig | undefined;
+  if (there !== undefined) return;
+  tf.registerKernel({
+    kernelName: RELU_GRADIENT,
+    backendName: 'tensorflow',
+    kernelFunc: ({ inputs, backend }) => {
+      const { binding, executeSingleOutput } = backend as TensorFlowBackend;
+      const type = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
+      return executeSingleOutput.call(backend, 'ReluGrad', [type], [inputs['dy']!, inputs['y']!]);
+    },
+  });
+}

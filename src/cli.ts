@@ -1,0 +1,62 @@
+/**
+ * The command line: `twotower COMMAND`, or `npm start -- COMMAND` in a checkout.
+ *
+ * One file a command in `commands/`, each exporting a yargs `CommandModule` as `command`, imported when
+ * it is asked for, so that `--help` need not wait for TensorFlow.
+ */
+import { readFileSync } from 'node:fs';
+import type { Argv } from 'yargs';
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { messageOf, UserError } from './errors.js';
+
+/** Every command, in the order of the help text. */
+const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<Argv> }[] = [
+  {
+    name: 'doctor',
+    describe: 'Show versions, backend and devices, and what is missing',
+    add: async (line) => line.command((await import('./commands/doctor.js')).command),
+  },
+];
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/**
+ * Runs the command that the arguments name.
+ * @throws UserError for a command line that cannot be understood; whatever the command throws
+ */
+export async function runCommandLine(commandArguments: string[]): Promise<void> {
+  const asked = commandArguments.find((argument) => !argument.startsWith('-'));
+  let line = yargs(commandArguments)
+    .scriptName('twotower')
+    .usage('Usage: $0 COMMAND [OPTIONS]')
+    .version(version())
+    .help()
+    .strict()
+    .demandCommand(1, 1, 'no command given', 'more than one command given')
+    .recommendCommands()
+    .wrap(100)
+    .exitProcess(false)
+    .fail((message: string | null, error: Error | undefined) => {
+      if (error instanceof Error && error.name !== 'YError') throw error;
+      const command = COMMANDS.find(({ name }) => name === asked);
+      const help = command === undefined ? 'twotower --help' : `twotower ${command.name} --help`;
+      throw new UserError(`${messageOf(message ?? error)}; see ${help}`);
+    });
+  for (const { name, describe, add } of COMMANDS) {
+    line = name === asked ? await add(line) : line.command(name, describe);
+  }
+  await line.parseAsync();
+}
+
+/** Prints what was thrown; a UserError as one line. The exit code becomes 1. */
+function report(thrown: unknown): void {
+  process.exitCode = 1;
+  if (thrown instanceof UserError) console.error(`twotower: ${messageOf(thrown)}`);
+  else console.error(thrown);
+}
+
+await runCommandLine(hideBin(process.argv)).catch(report);

@@ -1,0 +1,75 @@
+/**
+ * `twotower doctor`: versions, backend, devices and threads, what is missing and how to get it. Changes
+ * nothing. `--json` prints one object (`Diagnosis`) on stdout.
+ */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import type { CommandModule } from 'yargs';
+import {
+  availableBackend,
+  prepareProcess,
+  probe,
+  type BackendName,
+  type Gpu,
+} from '../backend/backend.js';
+
+export interface Diagnosis {
+  versions: { twotower: string; node: string; tfjs: string; tensorflow: string | null };
+  backend: BackendName;
+  gpus: Gpu[];
+  /** CPU threads that the operating system lets this process use. */
+  threads: number;
+  /** What keeps TensorFlow or a GPU from being used, each with its remedy. */
+  missing: string[];
+}
+
+/** Loads the backend in a thread of its own, as training does, and asks it. */
+async function diagnose(): Promise<Diagnosis> {
+  prepareProcess();
+  const { backend, warning } = availableBackend();
+  const { information, gpus } = await probe(backend);
+  const missing = warning === undefined ? [] : [warning];
+  if (gpus.length === 0) {
+    missing.push('no GPU that TensorFlow can use: `--gpus` is carried out by CPU workers');
+  }
+  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
+  return {
+    versions: {
+      twotower: (JSON.parse(text) as { version: string }).version,
+      node: process.versions.node,
+      tfjs: information.tfjs,
+      tensorflow: information.tensorflow,
+    },
+    backend,
+    gpus,
+    threads: availableParallelism(),
+    missing,
+  };
+}
+
+function print({ versions, backend, gpus, threads, missing }: Diagnosis): void {
+  const rows = [
+    ['twotower', versions.twotower],
+    ['node', versions.node],
+    ['tfjs', versions.tfjs],
+    ['TensorFlow', versions.tensorflow ?? 'none'],
+    ['backend', backend],
+    ['GPUs', gpus.length === 0 ? 'none' : gpus.map(({ ordinal }) => `gpu:${ordinal}`).join(', ')],
+    ['CPU threads', String(threads)],
+    ['missing', missing.length === 0 ? 'nothing' : missing[0]!],
+    ...missing.slice(1).map((line) => ['', line]),
+  ];
+  for (const [name, value] of rows) console.log(`${name!.padEnd(12)} ${value!}`);
+}
+
+export const command: CommandModule<object, { json: boolean }> = {
+  command: 'doctor',
+  describe: 'Show versions, backend and devices, and what is missing',
+  builder: (line) =>
+    line.option('json', { type: 'boolean', default: false, describe: 'print one JSON object' }),
+  handler: async ({ json }) => {
+    const diagnosis = await diagnose();
+    if (json) console.log(JSON.stringify(diagnosis));
+    else print(diagnosis);
+  },
+};
