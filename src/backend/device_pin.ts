@@ -1,0 +1,56 @@
+/**
+ * Binds native/device_pin.cc, which lets each worker thread of one process compute on its own TensorFlow
+ * device. Load it before tfjs-node-gpu, in every thread that uses that.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+
+/** A device that a TensorFlow context has. */
+export interface TensorFlowDevice {
+  /** `/job:localhost/replica:0/task:0/device:GPU:0` */
+  name: string;
+  /** `CPU`, `GPU` … */
+  type: string;
+}
+
+export interface DevicePin {
+  /**
+   * For the calling thread, from its next context and operation on.
+   * @param device `/device:GPU:1`
+   * @param config a serialized ConfigProto
+   */
+  pin(device: string, config: Uint8Array): void;
+  /** Those that a context of the calling thread would have; makes one and deletes it. */
+  listDevices(): TensorFlowDevice[];
+  /** Full name of the device on which the calling thread's last operation ran; '' before the first. */
+  lastDevice(): string;
+  /** For the whole process: see the C++ source. */
+  keepFreedMemory(): void;
+}
+
+/** Where set-up puts what it builds: `lib` in the tfjs-node-gpu package. */
+export const addonFolder = join(
+  dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-node-gpu/package.json')),
+  'lib',
+);
+
+const addonFile = join(addonFolder, 'device_pin.node');
+
+/** Whether set-up has prepared TensorFlow: this addon is put into place last. */
+export function tensorFlowIsPrepared(): boolean {
+  return existsSync(addonFile);
+}
+
+let loaded: DevicePin | undefined;
+
+/** The addon, loaded into this thread with its symbols before those of libraries loaded later. */
+export function loadDevicePin(): DevicePin {
+  if (loaded === undefined) {
+    const module = { exports: {} };
+    process.dlopen(module, addonFile, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL);
+    loaded = module.exports as DevicePin;
+  }
+  return loaded;
+}
