@@ -21,7 +21,7 @@ export interface RunFolder {
   checkpoints: string;
 }
 
-/** One or more training steps, averaged over them; `step` is the last. */
+/** One training step; one each, so that where a run was resumed does not show in its metrics. */
 export interface TrainEvent {
   event: 'train';
   step: number;

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""The PyTorch peer of the benchmark: trains the network of a layer list, step by step on request.
+
+`npm run bench -- --peer-python PYTHON` starts it and interleaves its steps with ours, so that both meet the
+same load of the machine. One JSON request a line on stdin, one JSON answer a line on stdout:
+
+  {"prepare": {"network": {"input", "layers"}, "towers": 1, "classes": 10, "batch": 128, "threads": 2,
+               "channelsLast": false, "autocast": null | "bfloat16"}}
+      builds the network (src/model/layers.ts; T towers as T groups) in float32, with SGD and momentum 0.9, and
+      a fixed random batch   ->  {"torch", "threads", "parameters", "groups"}
+  {"step": n}       n training steps            ->  {"seconds": [n numbers], "loss": of the last}
+  {"layers": true}  each conv and fc layer alone, forward and backward, median of several
+                                                ->  {"layers": [{"name", "seconds"}]}
+  {"quit": true}    ends it, as does the end of stdin; no answer
+
+What cannot be done is answered by {"error": message}.
+
+Try by hand:
+  echo '{"prepare": {...}}' | python3 scripts/peer.py
+"""
+
+import contextlib
+import json
+import statistics
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+LAYER_REPEATS = 5
+
+
+class TowersLrn(nn.Module):
+    """Local response normalization within each tower's channels."""
+
+    def __init__(self, layer, towers):
+        super().__init__()
+        self.towers = towers
+        # PyTorch divides its alpha by size; ours multiplies the plain sum.
+        self.lrn = nn.LocalResponseNorm(layer["size"], layer["alpha"] * layer["size"], layer["beta"], layer["k"])
+
+    def forward(self, x):
+        if self.towers == 1:
+            return self.lrn(x)
+        return torch.cat([self.lrn(tower) for tower in x.chunk(self.towers, 1)], 1)
+
+
+class GroupedLinear(nn.Conv1d):
+    """A fully-connected layer whose towers each read their own features: [N, in] to [N, out]."""
+
+    def __init__(self, inputs, outputs, towers):
+        super().__init__(inputs, outputs, 1, groups=towers)
+
+    def forward(self, x):
+        return super().forward(x.unsqueeze(2)).squeeze(2)
+
+
+def build(network, towers, classes):
+    """The layers as modules in order. The image is read whole by the first layer."""
+    modules = nn.Sequential()
+    channels = network["input"]["channels"]
+    height, width = network["input"]["height"], network["input"]["width"]
+    first = True
+    for index, layer in enumerate(network["layers"]):
+        kind = layer["type"]
+        name = layer.get("name", f"{kind}{index}")
+        groups = towers if layer.get("reads") == "own" and not first else 1
+        if kind == "conv":
+            modules.add_module(name, nn.Conv2d(
+                channels, layer["kernels"], layer["size"], layer["stride"], layer["pad"], groups=groups))
+            channels = layer["kernels"]
+            height, width = (1 + (length + 2 * layer["pad"] - layer["size"]) // layer["stride"]
+                             for length in (height, width))
+        elif kind == "fc":
+            if height * width > 1:
+                modules.add_module(f"flatten{index}", nn.Flatten())
+            inputs = channels * height * width
+            outputs = classes if layer["units"] == "classes" else layer["units"]
+            modules.add_module(name, nn.Linear(inputs, outputs) if groups == 1
+                               else GroupedLinear(inputs, outputs, groups))
+            channels, height, width = outputs, 1, 1
+        elif kind == "relu":
+            modules.add_module(name, nn.ReLU(inplace=True))
+        elif kind == "lrn":
+            modules.add_module(name, TowersLrn(layer, towers))
+        elif kind == "maxPool":
+            modules.add_module(name, nn.MaxPool2d(layer["size"], layer["stride"]))
+            height, width = (1 + (length - layer["size"]) // layer["stride"] for length in (height, width))
+        elif kind == "dropout":
+            modules.add_module(name, nn.Dropout(layer["rate"]))
+        else:
+            raise ValueError(f"unknown layer type {kind}")
+        first = first and kind not in ("conv", "fc")
+    return modules
+
+
+class Peer:
+    def __init__(self, network, towers, classes, batch, threads, channelsLast, autocast):
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        if autocast not in (None, "bfloat16"):
+            raise ValueError(f"autocast {autocast}")
+        self.autocast = autocast
+        self.memory_format = torch.channels_last if channelsLast else torch.contiguous_format
+        self.model = build(network, towers, classes).to(memory_format=self.memory_format)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9)
+        shape = network["input"]
+        self.images = torch.randn(batch, shape["channels"], shape["height"], shape["width"]).to(
+            memory_format=self.memory_format)
+        self.labels = torch.randint(0, classes, (batch,))
+
+    def describe(self):
+        return {
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "groups": {name: module.groups for name, module in self.model.named_modules() if hasattr(module, "groups")},
+        }
+
+    def context(self):
+        return torch.autocast("cpu", dtype=torch.bfloat16) if self.autocast else contextlib.nullcontext()
+
+    def step(self, count):
+        seconds, loss = [], None
+        for _ in range(count):
+            start = time.perf_counter()
+            self.optimizer.zero_grad()
+            with self.context():
+                loss = functional.cross_entropy(self.model(self.images), self.labels)
+            loss.backward()
+            self.optimizer.step()
+            seconds.append(time.perf_counter() - start)
+        return {"seconds": seconds, "loss": None if loss is None else loss.item()}
+
+    def layers(self):
+        rows = []
+        x = self.images
+        for index, (name, module) in enumerate(self.model.named_children()):
+            if isinstance(module, (nn.Conv2d, nn.Linear, GroupedLinear)):
+                rows.append({"name": name, "seconds": self.layer_seconds(module, x, needs_gradient=index > 0)})
+            with torch.no_grad(), self.context():
+                x = module(x)
+        return {"layers": rows}
+
+    def layer_seconds(self, module, x, needs_gradient):
+        x = x.detach().clone(memory_format=torch.preserve_format).requires_grad_(needs_gradient)
+        seconds = []
+        for _ in range(1 + LAYER_REPEATS):
+            x.grad = None
+            module.zero_grad()
+            start = time.perf_counter()
+            with self.context():
+                y = module(x)
+            forward = time.perf_counter() - start
+            gradient = torch.randn_like(y)
+            start = time.perf_counter()
+            y.backward(gradient)
+            seconds.append(forward + time.perf_counter() - start)
+        return statistics.median(seconds[1:])
+
+
+def main():
+    peer = None
+    for line in sys.stdin:
+        try:
+            request = json.loads(line)
+            if "quit" in request:
+                return
+            if "prepare" in request:
+                peer = Peer(**request["prepare"])
+                answer = peer.describe()
+            elif peer is None:
+                raise ValueError("prepare comes first")
+            elif "step" in request:
+                answer = peer.step(request["step"])
+            elif "layers" in request:
+                answer = peer.layers()
+            else:
+                raise ValueError(f"unknown request {sorted(request)}")
+        except Exception as error:  # The peer goes on; the benchmark reads the answer and decides.
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+/**
+ * Numbers and tables as people read them in a terminal. Pure functions; called by the commands.
+ */
+
+/**
+ * @param seconds not negative
+ * @returns `0.8 s` below ten seconds, then `42 s`, `2 m 05 s`, `1 h 02 m`, `3 d 04 h`
+ */
+export function formatDuration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '–';
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return twoUnits(whole, 60, 'm', 's');
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 24 * 60) return twoUnits(minutes, 60, 'h', 'm');
+  return twoUnits(Math.round(seconds / 3600), 24, 'd', 'h');
+}
+
+function twoUnits(count: number, perLarge: number, large: string, small: string): string {
+  const rest = String(count % perLarge).padStart(2, '0');
+  return `${Math.floor(count / perLarge)} ${large} ${rest} ${small}`;
+}
+
+/** A whole number with its thousands set apart: `60,965,224`. */
+export function formatCount(count: number): string {
+  return Math.round(count).toLocaleString('en-US');
+}
+
+/** Powers of 1024, three digits: `512 B`, `1.50 KiB`, `93.0 MiB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  // 999.5 would be rounded to four digits.
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  if (unit === 0) return `${Math.round(value)} B`;
+  return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${units[unit]}`;
+}
+
+/** A fraction as a percentage with two decimals: `47.95 %`. */
+export function formatPercent(fraction: number): string {
+  return `${(100 * fraction).toFixed(2)} %`;
+}
+
+/**
+ * A table with its columns aligned, two spaces apart: the first to the left, the others, numbers, to the
+ * right.
+ *
+ * @param width columns of the terminal; where the table is wider, its first column is cut with `…`, and
+ *   where that does not do, the table is given a block of `heading: cell` lines a row
+ * @returns lines without a newline at the end
+ */
+export function formatTable(headings: string[], rows: string[][], width: number): string {
+  const all = [headings, ...rows];
+  const widths = headings.map((_, column) =>
+    Math.max(...all.map((row) => (row[column] ?? '').length)),
+  );
+  const excess = widths.reduce((sum, length) => sum + length + 2, -2) - width;
+  if (excess > 0) {
+    const shortest = Math.max(headings[0]!.length, 8);
+    if (widths[0]! - excess < shortest) return formatBlocks(headings, rows);
+    widths[0]! -= excess;
+  }
+  return all
+    .map((row) =>
+      widths
+        .map((length, column) => {
+          const cell = row[column] ?? '';
+          return column === 0 ? cut(cell, length).padEnd(length) : cell.padStart(length);
+        })
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+function formatBlocks(headings: string[], rows: string[][]): string {
+  return rows
+    .map((row) => headings.map((heading, column) => `${heading}: ${row[column] ?? ''}`).join('\n'))
+    .join('\n\n');
+}
+
+function cut(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+}
