@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import sharp from 'sharp';
+import {
+  type Batch,
+  BatchRing,
+  type BatchRingOptions,
+  batchesPerEpoch,
+} from '../../src/data/batches.js';
+import { openFolder } from '../../src/data/folder.js';
+import { UserError } from '../../src/errors.js';
+import { recordsDataset } from './records.js';
+import { temporaryFolder } from './temporary.js';
+
+const rings: BatchRing[] = [];
+after(() => Promise.all(rings.map((ring) => ring.close())));
+
+/** Batches of 8 from 44 training and 19 test examples, whose labels are their indices. */
+function openRing(options: Partial<BatchRingOptions> = {}): BatchRing {
+  const ring = new BatchRing({
+    dataset: recordsDataset(44, 19),
+    data: { cropPad: 4, flip: true },
+    height: 24,
+    width: 24,
+    batch: 8,
+    seed: 3,
+    decoders: 2,
+    slots: 3,
+    ...options,
+  });
+  rings.push(ring);
+  return ring;
+}
+
+interface Seen {
+  index: number;
+  labels: number[];
+  pixels: string;
+}
+
+function look({ index, labels, pixels, count }: Batch): Seen {
+  const bytes = (pixels.byteLength / 8) * count;
+  return {
+    index,
+    labels: [...new Int32Array(labels, 0, count)],
+    pixels: Buffer.from(pixels, 0, bytes).toString('base64'),
+  };
+}
+
+async function lookAtAll(batches: AsyncIterable<Batch>): Promise<Seen[]> {
+  const seen: Seen[] = [];
+  for await (const batch of batches) {
+    seen.push(look(batch));
+    batch.release();
+  }
+  return seen;
+}
+
+const labelsOf = (seen: Seen[]) => seen.flatMap(({ labels }) => labels);
+const ascending = (a: number, b: number) => a - b;
+
+test('an epoch of whole batches has every example exactly once', async () => {
+  const ring = openRing({ dataset: recordsDataset(40, 1) });
+  const labels = labelsOf(await lookAtAll(ring.train(0, 0)));
+  assert.deepEqual(labels.sort(ascending), [...Array(40).keys()]);
+});
+
+test('an epoch ends with its last whole batch, without doubles', async () => {
+  const seen = await lookAtAll(openRing().train(0, 0));
+  assert.deepEqual(
+    seen.map(({ index, labels }) => [index, labels.length]),
+    [0, 1, 2, 3, 4].map((index) => [index, 8]),
+  );
+  assert.equal(new Set(labelsOf(seen)).size, 40);
+});
+
+test('epochs differ in their order', async () => {
+  const ring = openRing();
+  const first = labelsOf(await lookAtAll(ring.train(0, 0)));
+  const second = labelsOf(await lookAtAll(ring.train(1, 0)));
+  assert.notDeepEqual(first, second);
+});
+
+test('the bytes are the same whatever the number of decoders and slots', async () => {
+  const expected = await lookAtAll(openRing({ decoders: 1, slots: 1 }).train(4, 0));
+  assert.deepEqual(await lookAtAll(openRing({ decoders: 3, slots: 5 }).train(4, 0)), expected);
+});
+
+test('an epoch entered at a later batch is the tail of the whole epoch', async () => {
+  const ring = openRing();
+  const whole = await lookAtAll(ring.train(2, 0));
+  assert.deepEqual(await lookAtAll(ring.train(2, 3)), whole.slice(3));
+});
+
+test('an epoch entered at its end has no batches', async () => {
+  assert.deepEqual(await lookAtAll(openRing().train(2, 5)), []);
+});
+
+test('the test split comes in order and whole, its last batch smaller', async () => {
+  const seen = await lookAtAll(openRing().test());
+  assert.deepEqual(
+    seen.map(({ labels }) => labels),
+    [
+      [0, 1, 2, 3, 4, 5, 6, 7],
+      [8, 9, 10, 11, 12, 13, 14, 15],
+      [16, 17, 18],
+    ],
+  );
+});
+
+test('the test split is not augmented', async () => {
+  const augmented = await lookAtAll(openRing().test());
+  const plain = await lookAtAll(openRing({ data: { cropPad: null, flip: false } }).test());
+  assert.deepEqual(augmented, plain);
+});
+
+test('a limit takes the first test examples', async () => {
+  assert.deepEqual(
+    labelsOf(await lookAtAll(openRing().test(11))),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  );
+});
+
+test('a slot is filled again only after its batch is released', async () => {
+  const batches = openRing({ slots: 2 }).train(0, 0);
+  const first = (await batches.next()).value!;
+  const second = (await batches.next()).value!;
+  const kept = look(first);
+  const waiting = batches.next();
+  second.release();
+  const third = (await waiting).value!;
+  assert.equal(third.pixels, second.pixels);
+  assert.deepEqual(look(first), kept);
+  await batches.return();
+});
+
+test('releasing a batch twice does not free its slot for two batches', async () => {
+  const ring = openRing({ slots: 2 });
+  const batches = ring.train(0, 0);
+  const first = (await batches.next()).value!;
+  first.release();
+  first.release();
+  const second = (await batches.next()).value!;
+  const third = (await batches.next()).value!;
+  assert.notEqual(second.pixels, third.pixels);
+  await batches.return();
+});
+
+test('passes left early, batches in hand, leave all slots to the next pass', async () => {
+  const ring = openRing({ slots: 2 });
+  for (let pass = 0; pass < 3; pass++) {
+    for await (const batch of ring.train(pass, 0)) if (batch.index === 1) break;
+  }
+  assert.equal((await lookAtAll(ring.test())).length, 3);
+});
+
+test('a second pass beside one under way is refused', async () => {
+  const ring = openRing();
+  const batches = ring.train(0, 0);
+  await batches.next();
+  await assert.rejects(ring.test().next(), /still under way/);
+  await batches.return();
+});
+
+test('the time that the consumer waited is counted', async () => {
+  const ring = openRing();
+  assert.equal(ring.waitedMs, 0);
+  await lookAtAll(ring.test());
+  assert.ok(ring.waitedMs > 0);
+});
+
+test('an image that cannot be decoded is named, and the ring goes on', async () => {
+  const folder = temporaryFolder();
+  const image = { width: 4, height: 5, channels: 3 as const, background: '#804020' };
+  for (const [split, count] of [
+    ['train', 2],
+    ['test', 20],
+  ] as const) {
+    mkdirSync(path.join(folder, split, 'a'), { recursive: true });
+    for (let index = 0; index < count; index++) {
+      const file = path.join(folder, split, 'a', `${index}.png`);
+      await sharp({ create: image }).png().toFile(file);
+    }
+  }
+  const broken = path.join(folder, 'train/a/broken.png');
+  writeFileSync(broken, 'no image');
+  const ring = openRing({ dataset: await openFolder(folder), batch: 1 });
+  await assert.rejects(lookAtAll(ring.train(0, 0)), (error) => {
+    assert.ok(error instanceof UserError, String(error));
+    assert.ok(error.message.startsWith(`${broken} cannot be decoded`), error.message);
+    return true;
+  });
+  assert.equal((await lookAtAll(ring.test())).length, 20);
+});
+
+test('batchesPerEpoch counts whole batches', () => {
+  assert.deepEqual([batchesPerEpoch(44, 8), batchesPerEpoch(8, 8)], [5, 1]);
+});
+
+test('a batch larger than the data set is refused, naming both and the remedy', () => {
+  assert.throws(
+    () => openRing({ batch: 45 }).train(0, 0),
+    (error) => error instanceof UserError && /batch of 45.*44.*--batch 44/.test(error.message),
+  );
+});

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import sharp from 'sharp';
+import { decodeImageFile } from '../../src/data/image_file.js';
+import { UserError } from '../../src/errors.js';
+import { RandomSequence, deriveKey } from '../../src/random.js';
+import { temporaryFolder } from './temporary.js';
+
+const folder = temporaryFolder();
+const file = (name: string) => path.join(folder, name);
+const random = new RandomSequence(deriveKey(1, 'image file test'));
+const bytes = (count: number) => Uint8Array.from({ length: count }, () => random.below(256));
+
+/** Two rows of three pixels. */
+const raw = (channels: 1 | 2 | 3 | 4) => ({ raw: { width: 3, height: 2, channels } });
+const rgb = bytes(18);
+
+test('a PNG is decoded to its pixels', async () => {
+  await sharp(rgb, raw(3)).png().toFile(file('rgb.png'));
+  const { height, width, pixels } = await decodeImageFile(file('rgb.png'));
+  assert.deepEqual([height, width, [...pixels]], [2, 3, [...rgb]]);
+});
+
+test('grey becomes three equal channels', async () => {
+  const grey = bytes(6);
+  await sharp(grey, raw(1)).toColourspace('b-w').png().toFile(file('grey.png'));
+  assert.equal((await sharp(file('grey.png')).metadata()).channels, 1);
+  const { pixels } = await decodeImageFile(file('grey.png'));
+  assert.deepEqual(
+    [...pixels],
+    [...grey].flatMap((value) => [value, value, value]),
+  );
+});
+
+test('an alpha channel is dropped and the colours stay', async () => {
+  const rgba = bytes(24);
+  await sharp(rgba, raw(4)).png().toFile(file('alpha.png'));
+  const { pixels } = await decodeImageFile(file('alpha.png'));
+  assert.deepEqual(
+    [...pixels],
+    [...rgba].filter((_, byte) => byte % 4 !== 3),
+  );
+});
+
+test('grey with alpha becomes three channels', async () => {
+  const greyAlpha = bytes(12);
+  await sharp(greyAlpha, raw(2)).toColourspace('b-w').png().toFile(file('grey-alpha.png'));
+  assert.equal((await sharp(file('grey-alpha.png')).metadata()).channels, 2);
+  const { pixels } = await decodeImageFile(file('grey-alpha.png'));
+  assert.equal(pixels.length, 18);
+});
+
+test('16-bit values are scaled to 8 bits', async () => {
+  await sharp(rgb, raw(3)).toColourspace('rgb16').png().toFile(file('deep.png'));
+  assert.equal((await sharp(file('deep.png')).metadata()).depth, 'ushort');
+  assert.deepEqual([...(await decodeImageFile(file('deep.png'))).pixels], [...rgb]);
+});
+
+test('CMYK becomes three channels', async () => {
+  await sharp(rgb, raw(3)).toColourspace('cmyk').jpeg().toFile(file('cmyk.jpg'));
+  assert.equal((await sharp(file('cmyk.jpg')).metadata()).channels, 4);
+  assert.equal((await decodeImageFile(file('cmyk.jpg'))).pixels.length, 18);
+});
+
+test("EXIF's orientation turns the image upright", async () => {
+  // Orientation 6: the stored image must be turned clockwise, so the left column becomes the top row.
+  await sharp(rgb, raw(3)).withMetadata({ orientation: 6 }).png().toFile(file('turned.png'));
+  const { height, width, pixels } = await decodeImageFile(file('turned.png'));
+  assert.deepEqual([height, width], [3, 2]);
+  const at = (row: number, column: number) => [...rgb.subarray((row * 3 + column) * 3)].slice(0, 3);
+  assert.deepEqual([...pixels.subarray(0, 6)], [...at(1, 0), ...at(0, 0)]);
+});
+
+const refused = (name: string) => (error: unknown) => {
+  assert.ok(error instanceof UserError, String(error));
+  assert.ok(error.message.startsWith(`${file(name)} cannot be decoded`), error.message);
+  assert.ok(!error.message.includes('\n'));
+  return true;
+};
+
+test('a file that is no image is named', async () => {
+  writeFileSync(file('text.jpg'), 'this is no image');
+  await assert.rejects(decodeImageFile(file('text.jpg')), refused('text.jpg'));
+});
+
+test('a truncated JPEG is named', async () => {
+  const noise = { raw: { width: 64, height: 64, channels: 3 as const } };
+  await sharp(bytes(64 * 64 * 3), noise)
+    .jpeg()
+    .toFile(file('whole.jpg'));
+  const whole = readFileSync(file('whole.jpg'));
+  writeFileSync(file('half.jpg'), whole.subarray(0, whole.length / 2));
+  await assert.rejects(decodeImageFile(file('half.jpg')), refused('half.jpg'));
+});
+
+test('a file that is gone is named', async () => {
+  await assert.rejects(decodeImageFile(file('gone.jpg')), refused('gone.jpg'));
+});
