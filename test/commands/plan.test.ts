@@ -76,7 +76,7 @@ describe('the table', () => {
     const line = renderPlan(alexnet, 80)
       .split('\n')
       .find((candidate) => candidate.startsWith('conv3'));
-    assert.match(line!, /^conv3 +384 +all +13×13×192 +885,120 +442,560 +149\.5 +44\.30$/);
+    assert.match(line!, /^conv3 +384 +all +13×13×192 +885,120 +442,560 +150 +44\.3$/);
   });
 
   test('becomes short lines where the terminal is narrow', () => {
