@@ -117,8 +117,8 @@ export function renderPlan(plan: Plan, columns: number): string {
     ...(width <= columns ? table : plan.layers.flatMap(paragraph)),
     '',
     `parameters  ${grouped(total.parameters)}; ${grouped(total.parametersPerRank)} a rank`,
-    `forward     ${(total.macs / 1e9).toFixed(3)} GMAC an image`,
-    `exchange    ${megabytes(total.exchangedBytes)} MB a step of ${plan.batch} images`,
+    `forward     ${scaled(total.macs, 1e9)} GMAC an image`,
+    `exchange    ${scaled(total.exchangedBytes, 1e6)} MB a step of ${plan.batch} images`,
     '',
   ].join('\n');
 }
@@ -144,8 +144,8 @@ function aligned(layers: readonly PlannedLayer[]): string[] {
       shape(layer.output),
       layer.parameters === 0 ? '' : grouped(layer.parameters),
       layer.parameters === 0 ? '' : grouped(layer.parametersPerRank),
-      layer.macs === 0 ? '' : millions(layer.macs),
-      layer.exchangedBytes === 0 ? '' : megabytes(layer.exchangedBytes),
+      layer.macs === 0 ? '' : scaled(layer.macs, 1e6),
+      layer.exchangedBytes === 0 ? '' : scaled(layer.exchangedBytes, 1e6),
     ]),
   ];
   const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
@@ -166,9 +166,9 @@ function paragraph(layer: PlannedLayer): string[] {
   if (layer.parameters > 0) {
     lines.push(`  ${grouped(layer.parameters)} parameters`);
     lines.push(`  ${grouped(layer.parametersPerRank)} a rank`);
-    lines.push(`  ${millions(layer.macs)} MMAC`);
+    lines.push(`  ${scaled(layer.macs, 1e6)} MMAC`);
   }
-  if (layer.exchangedBytes > 0) lines.push(`  ${megabytes(layer.exchangedBytes)} MB/step`);
+  if (layer.exchangedBytes > 0) lines.push(`  ${scaled(layer.exchangedBytes, 1e6)} MB/step`);
   return lines;
 }
 
@@ -184,12 +184,9 @@ function grouped(count: number): string {
   return count.toLocaleString('en-US');
 }
 
-function millions(count: number): string {
-  return (count / 1e6).toFixed(1);
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(2);
+/** A count, of operations or bytes, in units of 10⁶ or 10⁹: three digits, so that small nets show too. */
+function scaled(count: number, unit: number): string {
+  return (count / unit).toLocaleString('en-US', { maximumSignificantDigits: 3 });
 }
 
 type PlanArguments = Pick<

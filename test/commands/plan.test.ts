@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { describe, test } from 'node:test';
+import { type Plan, planOf, renderPlan } from '../../src/commands/plan.js';
+import { loadConfiguration, presetNames } from '../../src/configuration.js';
+import { buildNetwork, exchangedBytes } from '../../src/model/network.js';
+
+const alexnet = planOf(loadConfiguration({ preset: 'alexnet' }));
+
+function column(plan: Plan, value: 'parameters' | 'parametersPerRank' | 'macs' | 'exchangedBytes') {
+  return plan.layers.reduce((sum, layer) => sum + layer[value], 0);
+}
+
+describe('a plan', () => {
+  test('totals the paper’s parameters, and half of them a rank', () => {
+    assert.equal(alexnet.total.parameters, 60_965_224);
+    assert.equal(alexnet.total.parametersPerRank, 30_482_612);
+  });
+
+  for (const value of ['parameters', 'parametersPerRank', 'macs', 'exchangedBytes'] as const) {
+    test(`has layers whose ${value} add up to the total`, () => {
+      assert.equal(column(alexnet, value), alexnet.total[value]);
+    });
+  }
+
+  test('exchanges what the network says at the configured batch', () => {
+    const configuration = loadConfiguration({
+      preset: 'alexnet',
+      overrides: { towers: 4, training: { batch: 3 } },
+    });
+    const network = buildNetwork(configuration.network, 4, 1000);
+    assert.equal(planOf(configuration).total.exchangedBytes, exchangedBytes(network, 3));
+  });
+
+  test('of one tower has no logits to gather', () => {
+    const dense = planOf(loadConfiguration({ preset: 'cifar10-seed' }));
+    assert.equal(dense.total.exchangedBytes, 0);
+    assert.equal(dense.layers.at(-1)!.name, 'fc3');
+  });
+
+  test('states conv3 as the paper has it', () => {
+    assert.deepEqual(
+      alexnet.layers.find((layer) => layer.name === 'conv3'),
+      {
+        name: 'conv3',
+        type: 'conv',
+        kernels: 384,
+        reads: 'all',
+        output: { height: 13, width: 13, channels: 192 },
+        parameters: 885_120,
+        parametersPerRank: 442_560,
+        macs: 149_520_384,
+        // Two ranks, forward and backward, 128 images of 13 × 13 × 128 float32.
+        exchangedBytes: 2 * 2 * 128 * 21_632 * 4,
+      },
+    );
+  });
+});
+
+describe('the table', () => {
+  for (const preset of presetNames()) {
+    test(`of ${preset} fits 80 columns and names every layer`, () => {
+      const plan = planOf(loadConfiguration({ preset }));
+      const lines = renderPlan(plan, 80).split('\n');
+      assert.ok(lines.some((line) => line.startsWith('layer ')));
+      assert.ok(Math.max(...lines.map((line) => line.length)) <= 80);
+      const names = new Set(lines.map((line) => line.split(' ')[0]));
+      assert.deepEqual(
+        plan.layers.filter((layer) => !names.has(layer.name)),
+        [],
+      );
+    });
+  }
+
+  test('shows a layer’s costs on one line', () => {
+    const line = renderPlan(alexnet, 80)
+      .split('\n')
+      .find((candidate) => candidate.startsWith('conv3'));
+    assert.match(line!, /^conv3 +384 +all +13×13×192 +885,120 +442,560 +150 +44\.3$/);
+  });
+
+  test('becomes short lines where the terminal is narrow', () => {
+    const lines = renderPlan(alexnet, 40).split('\n');
+    assert.ok(lines.includes('  384 kernels, reads all'));
+    const layers = lines.slice(2, -5);
+    assert.ok(Math.max(...layers.map((line) => line.length)) <= 40);
+  });
+});
+
+test('plan --json prints one object and nothing else', () => {
+  const command = new URL('../../src/commands/plan.js', import.meta.url).href;
+  const output = execFileSync(
+    process.execPath,
+    [
+      '--input-type=module',
+      '--eval',
+      `import yargs from 'yargs';
+       import plan from '${command}';
+       await yargs(['plan', '--preset', 'alexnet', '--json']).command(plan).parseAsync();`,
+    ],
+    { encoding: 'utf8' },
+  );
+  assert.deepEqual(JSON.parse(output), alexnet);
+});
