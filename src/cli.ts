@@ -13,6 +13,31 @@ import { messageOf, UserError } from './errors.js';
 /** Every command, in the order of the help text. */
 const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<Argv> }[] = [
   {
+    name: 'train',
+    describe: 'Train a network, its towers divided among workers',
+    add: async (line) => line.command((await import('./commands/train.js')).command),
+  },
+  {
+    name: 'compare',
+    describe: 'Time split, grouped and dense placements against each other',
+    add: async (line) => line.command((await import('./commands/compare.js')).command),
+  },
+  {
+    name: 'evaluate',
+    describe: "Test a run's latest checkpoint",
+    add: async (line) => line.command((await import('./commands/evaluate.js')).command),
+  },
+  {
+    name: 'export',
+    describe: "Write a run's parameters for other programs",
+    add: async (line) => line.command((await import('./commands/export.js')).command),
+  },
+  {
+    name: 'plan',
+    describe: 'Print what a network costs before anything is trained',
+    add: async (line) => line.command((await import('./commands/plan.js')).command),
+  },
+  {
     name: 'doctor',
     describe: 'Show versions, backend and devices, and what is missing',
     add: async (line) => line.command((await import('./commands/doctor.js')).command),

@@ -8,9 +8,9 @@ import { openDataset } from '../data/dataset.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import { formatCount, formatPercent } from '../report/text.js';
 import { loadParameters } from '../training/canonical.js';
-import { checkpointFiles } from '../training/checkpoint.js';
+import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
 import { evaluate } from '../training/evaluation.js';
-import { openRunFolder, requireCheckpoint } from '../training/run_folder.js';
+import { openRunFolder } from '../training/run_folder.js';
 import { configurationFrom, configurationOptions, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
 import { placementFrom, placementOptions } from './placement_options.js';
@@ -21,11 +21,16 @@ const options = {
   data,
   batch,
   ...placementOptions,
-  'test-limit': { type: 'string', requiresArg: true, describe: 'Test only the first so many images' },
+  'test-limit': {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Test only the first so many images',
+  },
   json: { type: 'boolean', default: false, describe: 'Print one JSON object, all else on stderr' },
 } as const;
 
-interface EvaluateArguments extends Pick<ConfigurationArguments, 'data' | 'batch'>, PlacementArguments {
+interface EvaluateArguments
+  extends Pick<ConfigurationArguments, 'data' | 'batch'>, PlacementArguments {
   run: string;
   testLimit?: string | undefined;
   json?: boolean | undefined;
@@ -45,14 +50,27 @@ async function run(given: ArgumentsCamelCase<EvaluateArguments>): Promise<void> 
   const testLimit = wholeNumber('test-limit', given.testLimit, 1);
   const folder = openRunFolder(given.run);
   const files = checkpointFiles(requireCheckpoint(folder));
-  const configuration = configurationFrom({ data: given.data, batch: given.batch, config: folder.configurationFile });
+  const configuration = configurationFrom({
+    data: given.data,
+    batch: given.batch,
+    config: folder.configurationFile,
+  });
   const resolved = await placementFrom(given, configuration.towers, configuration.towers);
   resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
 
   const dataset = await openDataset(configuration.data);
   const { batch, seed } = configuration.training;
   const { height, width } = configuration.network.input;
-  const ring = new BatchRing({ dataset, data: configuration.data, height, width, batch, seed, decoders: 1, slots: 3 });
+  const ring = new BatchRing({
+    dataset,
+    data: configuration.data,
+    height,
+    width,
+    batch,
+    seed,
+    decoders: 1,
+    slots: 3,
+  });
   try {
     const coordinator = await Coordinator.open({ configuration, ...resolved, batch });
     try {

@@ -196,7 +196,7 @@ type PlanArguments = Pick<
 
 const { preset, config, data, towers, batch, set } = configurationOptions;
 
-const plan: CommandModule<object, PlanArguments> = {
+export const command: CommandModule<object, PlanArguments> = {
   command: 'plan',
   describe: 'Print what a network costs: shapes, parameters, operations and exchanged bytes',
   builder: {
@@ -217,5 +217,3 @@ const plan: CommandModule<object, PlanArguments> = {
     );
   },
 };
-
-export default plan;

@@ -19,7 +19,7 @@ import { loadParameters } from '../training/canonical.js';
 import {
   checkpointFiles,
   initialState,
-  latestCheckpoint,
+  requireCheckpoint,
   loadState,
 } from '../training/checkpoint.js';
 import type { TrainerState } from '../training/checkpoint.js';
@@ -177,11 +177,7 @@ function runToResume(
       throw new UserError(`--${name} does not go with --resume: the run has its own`);
   }
   const run = openRunFolder(path);
-  const checkpoint = latestCheckpoint(run);
-  if (checkpoint === undefined) {
-    throw new UserError(`${path} has no checkpoint yet to resume: start it anew in another --out`);
-  }
-  const files = checkpointFiles(checkpoint);
+  const files = checkpointFiles(requireCheckpoint(run));
   return { run, files, state: loadState(files.state) };
 }
 

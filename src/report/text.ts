@@ -87,3 +87,8 @@ function formatBlocks(headings: string[], rows: string[][]): string {
 function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
+
+/** Columns of the terminal; 80 where the output is no terminal. */
+export function terminalWidth(): number {
+  return process.stdout.columns ?? 80;
+}

@@ -136,6 +136,13 @@ export function latestCheckpoint(run: RunFolder): string | undefined {
   return step === undefined ? undefined : checkpointPath(run, step);
 }
 
+/** @throws UserError where the run has no checkpoint yet */
+export function requireCheckpoint(run: RunFolder): string {
+  const path = latestCheckpoint(run);
+  if (path !== undefined) return path;
+  throw new UserError(`${run.path} has no checkpoint yet: train it for longer, or start it anew`);
+}
+
 /** @throws UserError naming the file that is missing, malformed or of an unknown version */
 export function loadCheckpoint(path: string): Checkpoint {
   const files = checkpointFiles(path);

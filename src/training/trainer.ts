@@ -11,12 +11,13 @@ import type { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
 import { messageOf } from '../errors.js';
 import type { Coordinator, StepResult } from '../parallel/coordinator.js';
+import { formatCount, formatPercent } from '../report/text.js';
 import { tensorsIn } from './canonical.js';
 import { saveCheckpoint, withTestResult } from './checkpoint.js';
 import type { TrainerState } from './checkpoint.js';
 import { evaluate } from './evaluation.js';
 import type { TestResult } from './evaluation.js';
-import { ProgressWindow, testLine } from './metrics.js';
+import { MetricsWindow, progressLine } from './metrics.js';
 import { appendMetrics, writeSummary } from './run_folder.js';
 import type { RunFolder, Summary } from './run_folder.js';
 import { learningRateAt } from './schedule.js';
@@ -97,7 +98,7 @@ class Trainer {
     const { epoch, batchInEpoch } = this.state;
     const { momentum, weightDecay } = configuration.training;
     const learningRate = learningRateAt(configuration.training, epoch);
-    const window = new ProgressWindow(configuration.training.batch);
+    const window = new MetricsWindow();
     this.lastStepEnd = performance.now();
 
     for await (const batch of ring.train(epoch, batchInEpoch)) {
@@ -111,18 +112,18 @@ class Trainer {
         batchInEpoch: this.state.batchInEpoch + 1,
         testTop1: null,
       };
-      const event = this.record(result, learningRate);
-      window.add(event);
-      if (this.state.batchInEpoch % logEvery === 0) {
-        print(
-          window.line({
-            epoch: epoch + 1,
-            epochs: configuration.training.epochs,
-            batchInEpoch: this.state.batchInEpoch,
-            batches: this.batches,
-            stepsLeft: this.lastStep - step,
-          }),
-        );
+      const seconds = this.record(result, learningRate);
+      window.add({ loss: result.loss, accuracy: result.accuracy, images: batch.count, seconds });
+      if (this.state.batchInEpoch % logEvery === 0 || this.state.batchInEpoch === this.batches) {
+        const progress = {
+          epoch: epoch + 1,
+          epochs: configuration.training.epochs,
+          batch: this.state.batchInEpoch,
+          batches: this.batches,
+          stepsLeft: this.lastStep - step,
+          learningRate,
+        };
+        print(progressLine(progress, window.take()!));
       }
       if (checkpointEvery !== null && step % checkpointEvery === 0) await this.save();
       if (stop.aborted || step >= this.lastStep) break;
@@ -134,29 +135,26 @@ class Trainer {
     }
   }
 
-  private record(result: StepResult, learningRate: number): Parameters<ProgressWindow['add']>[0] {
+  /** @returns seconds since the last step's end: the step and the wait for its data */
+  private record({ timings, loss, accuracy, stepMs }: StepResult, learningRate: number): number {
     const now = performance.now();
-    const { timings, loss, accuracy, stepMs } = result;
-    const workers = timings.length;
-    const exchangeMs =
-      timings.reduce((sum, part) => sum + part.exchangeCopyMs + part.exchangeWaitMs, 0) / workers;
-    const event = {
+    const elapsedMs = now - this.lastStepEnd;
+    this.trainingMs += elapsedMs;
+    this.lastStepEnd = now;
+    const exchangeMs = timings.map((part) => part.exchangeCopyMs + part.exchangeWaitMs);
+    appendMetrics(this.session.run, {
       event: 'train',
       step: this.state.step,
       epoch: this.state.epoch + 1,
       loss,
       accuracy,
       learningRate,
-      imagesPerSecond:
-        (this.session.configuration.training.batch / (now - this.lastStepEnd)) * 1000,
+      imagesPerSecond: (this.session.configuration.training.batch / elapsedMs) * 1000,
       stepMs,
-      exchangeMs,
+      exchangeMs: exchangeMs.reduce((sum, worker) => sum + worker, 0) / timings.length,
       exchangeBytes: timings.reduce((sum, part) => sum + part.exchangeBytes, 0),
-    } as const;
-    this.trainingMs += now - this.lastStepEnd;
-    this.lastStepEnd = now;
-    appendMetrics(this.session.run, event);
-    return event;
+    });
+    return elapsedMs / 1000;
   }
 
   private lastTestIsMissing(): boolean {
@@ -177,7 +175,9 @@ class Trainer {
     const { loss, top1, top5 } = result;
     const epochs = this.state.batchInEpoch === 0 ? this.state.epoch : this.state.epoch + 1;
     appendMetrics(run, { event: 'test', step: this.state.step, epoch: epochs, loss, top1, top5 });
-    print(testLine(epochs, result));
+    print(
+      `epoch ${epochs} test: top-1 ${formatPercent(top1)}  top-5 ${formatPercent(top5)}  loss ${loss.toFixed(4)}  ${formatCount(result.images)} images`,
+    );
   }
 
   private async save(): Promise<void> {
