@@ -51,9 +51,10 @@ function registerTensorFlowKernels(): void {
     kernelName: RELU_GRADIENT,
     backendName: 'tensorflow',
     kernelFunc: ({ inputs, backend }) => {
-      const { binding, executeSingleOutput } = backend as TensorFlowBackend;
+      const tensorflow = backend as TensorFlowBackend;
+      const { binding } = tensorflow;
       const type = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
-      return executeSingleOutput.call(backend, 'ReluGrad', [type], [inputs['dy']!, inputs['y']!]);
+      return tensorflow.executeSingleOutput('ReluGrad', [type], [inputs['dy']!, inputs['y']!]);
     },
   });
 }
