@@ -71,7 +71,7 @@ export function applyLayer(
       );
     case 'fc':
       return tf.add(
-        tf.matMul(input.reshape([input.shape[0]!, -1]), weightOf(layer, parameters) as tf.Tensor2D),
+        tf.matMul(input.reshape([input.shape[0], -1]), weightOf(layer, parameters) as tf.Tensor2D),
         biasOf(layer, parameters),
       );
     case 'relu':
