@@ -14,6 +14,7 @@ import * as tf from '@tensorflow/tfjs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { availableBackend, prepareProcess, useBackend } from '../src/backend/backend.js';
+import type { BackendName } from '../src/backend/backend.js';
 import { loadConfiguration } from '../src/configuration.js';
 import type { Configuration } from '../src/configuration.js';
 import { applyLayer } from '../src/model/forward.js';
@@ -21,8 +22,10 @@ import { buildNetwork } from '../src/model/network.js';
 import type { Layer } from '../src/model/network.js';
 import type { Placement } from '../src/parallel/placement.js';
 import { quantile, spreadOf } from '../src/report/quantiles.js';
+import type { Spread } from '../src/report/quantiles.js';
 import { formatTable, terminalWidth } from '../src/report/text.js';
 import { TimedPlacement, noiseBatch, takeTurns } from '../src/training/comparison.js';
+import type { Candidate, ComparisonRow } from '../src/training/comparison.js';
 
 const LAYER_REPEATS = 5;
 
@@ -64,13 +67,15 @@ class Peer {
     this.seconds.push(seconds[0]);
   }
 
-  msPerStep(): ReturnType<typeof spreadOf> {
+  msPerStep(): Spread {
     return spreadOf(this.seconds.map((one) => one * 1000));
   }
 
-  async layers(): Promise<{ name: string; seconds: number }[]> {
-    return (await this.ask<{ layers: { name: string; seconds: number }[] }>({ layers: true }))
-      .layers;
+  async layers(): Promise<NamedMilliseconds[]> {
+    const { layers } = await this.ask<{ layers: { name: string; seconds: number }[] }>({
+      layers: true,
+    });
+    return layers.map(({ name, seconds }) => ({ name, ms: seconds * 1000 }));
   }
 
   close(): void {
@@ -79,9 +84,9 @@ class Peer {
 
   private async ask<Answer>(request: object): Promise<Answer> {
     this.process.stdin.write(`${JSON.stringify(request)}\n`);
-    const { value, done } = await this.answers.next();
-    if (done === true) throw new Error('the PyTorch peer ended; its own message is above');
-    const answer = JSON.parse(value) as Answer & { error?: string };
+    const answered: IteratorResult<string, unknown> = await this.answers.next();
+    if (answered.done === true) throw new Error('the PyTorch peer ended; its own message is above');
+    const answer = JSON.parse(answered.value) as Answer & { error?: string };
     if (answer.error !== undefined) throw new Error(`the PyTorch peer: ${answer.error}`);
     return answer;
   }
@@ -125,44 +130,35 @@ function layerMilliseconds(layer: Layer, batch: number): number {
   return quantile(samples.slice(1), 0.5);
 }
 
-async function main(): Promise<void> {
-  const given = await yargs(hideBin(process.argv))
-    .usage('npm run bench -- [OPTIONS]')
-    .options({
-      preset: { type: 'string', default: 'cifar10-seed', describe: 'Network to time' },
-      batch: { type: 'number', default: 128 },
-      steps: { type: 'number', default: 10, describe: 'Timed steps of each contender' },
-      towers: { type: 'number', default: 2, describe: 'Towers of split and grouped' },
-      'peer-python': {
-        type: 'string',
-        describe: 'Python that has PyTorch, to time the same there',
-      },
-      json: { type: 'boolean', default: false },
-    })
-    .strict()
-    .parse();
-  const { preset, batch, steps, towers } = given;
-  const configuration = loadConfiguration({ preset, overrides: { training: { batch } } });
-  const threads = availableParallelism();
-  prepareProcess();
-  const { backend } = availableBackend();
-  const peer =
-    given.peerPython === undefined
-      ? undefined
-      : await Peer.open(given.peerPython, configuration, threads);
+const OPTIONS = {
+  preset: { type: 'string', default: 'cifar10-seed', describe: 'Network to time' },
+  batch: { type: 'number', default: 128, describe: 'Images a step' },
+  steps: { type: 'number', default: 10, describe: 'Timed steps of each contender' },
+  towers: { type: 'number', default: 2, describe: 'Towers of split and grouped' },
+  'peer-python': { type: 'string', describe: 'Python that has PyTorch, to time the same there' },
+  json: { type: 'boolean', default: false, describe: 'Print one JSON object, all else on stderr' },
+} as const;
 
-  await useBackend({ backend, device: 'cpu', threads });
-  const dense = buildNetwork(configuration.network, 1, configuration.data.classes);
-  console.error('single layers …');
-  const layers = dense.layers
-    .filter(({ parameters }) => parameters.length > 0)
-    .map((layer) => ({ name: layer.name, ms: layerMilliseconds(layer, batch) }));
-  const peerLayers = (await peer?.layers())?.map(({ name, seconds }) => ({
-    name,
-    ms: seconds * 1000,
-  }));
+interface NamedMilliseconds {
+  name: string;
+  ms: number;
+}
 
-  const noise = await noiseBatch(configuration);
+interface Measurement {
+  preset: string;
+  /** Pixels a side of the network's input. */
+  side: number;
+  batch: number;
+  steps: number;
+  threads: number;
+  backend: BackendName;
+  rows: ComparisonRow[];
+  layers: NamedMilliseconds[];
+  peer: { msPerStep: Spread; layers: NamedMilliseconds[] } | null;
+}
+
+/** Split over CPU workers that share the cores; grouped and dense on one worker with all of them. */
+function candidatesOf(towers: number, threads: number): Candidate[] {
   const cpu = (workers: number[][]): Placement =>
     workers.map((ranks) => ({
       ranks,
@@ -171,13 +167,34 @@ async function main(): Promise<void> {
       threads: Math.max(1, Math.floor(threads / workers.length)),
     }));
   const ranks = Array.from({ length: towers }, (_, rank) => rank);
-  const candidates = [
+  return [
     { name: 'split', towers, placement: cpu(ranks.map((rank) => [rank])) },
     { name: 'grouped', towers, placement: cpu([ranks]) },
     { name: 'dense', towers: 1, placement: cpu([[0]]) },
-  ] as const;
+  ];
+}
+
+async function measure(
+  configuration: Configuration,
+  { towers, steps, peerPython }: { towers: number; steps: number; peerPython: string | undefined },
+): Promise<Measurement> {
+  const { batch } = configuration.training;
+  const threads = availableParallelism();
+  prepareProcess();
+  const { backend } = availableBackend();
+  const peer =
+    peerPython === undefined ? undefined : await Peer.open(peerPython, configuration, threads);
+
+  console.error('single layers …');
+  await useBackend({ backend, device: 'cpu', threads });
+  const layers = buildNetwork(configuration.network, 1, configuration.data.classes)
+    .layers.filter(({ parameters }) => parameters.length > 0)
+    .map((layer) => ({ name: layer.name, ms: layerMilliseconds(layer, batch) }));
+  const peerLayers = await peer?.layers();
+
+  const noise = await noiseBatch(configuration);
   const timed: TimedPlacement[] = [];
-  for (const candidate of candidates) {
+  for (const candidate of candidatesOf(towers, threads)) {
     console.error(`warming up ${candidate.name} …`);
     const placement = await TimedPlacement.open(candidate, configuration, backend, noise);
     await placement.warmUp();
@@ -187,97 +204,111 @@ async function main(): Promise<void> {
   console.error(`${steps} steps of each, in turn …`);
   await takeTurns(peer === undefined ? timed : [...timed, peer], steps);
 
-  const denseMs = timed[2]!.msPerStep().median;
-  const rows = timed.map((placement) => placement.row(denseMs));
-  const peerMs = peer?.msPerStep();
+  const dense = timed.find(({ candidate }) => candidate.name === 'dense')!;
+  const rows = timed.map((placement) => placement.row(dense.msPerStep().median));
   for (const placement of timed) await placement.close();
   peer?.close();
+  return {
+    preset: configuration.name,
+    side: configuration.network.input.height,
+    batch,
+    steps,
+    threads,
+    backend,
+    rows,
+    layers,
+    peer: peer === undefined ? null : { msPerStep: peer.msPerStep(), layers: peerLayers! },
+  };
+}
 
-  if (given.json) {
-    console.log(
-      JSON.stringify({
-        preset,
-        batch,
-        steps,
-        threads,
-        backend,
-        rows,
-        layers,
-        peer: peerMs,
-        peerLayers,
-      }),
-    );
-    return;
-  }
-  const ms = (value: number): string => value.toFixed(0);
-  const ratio = (median: number): string =>
-    peerMs === undefined ? '' : `${(peerMs.median / median).toFixed(2)}×`;
+function print({
+  preset,
+  side,
+  batch,
+  steps,
+  threads,
+  backend,
+  rows,
+  layers,
+  peer,
+}: Measurement): void {
+  const ms = (value: number): string => value.toFixed(value < 100 ? 1 : 0);
+  const times = (value: number): string => `${value.toFixed(2)}×`;
+  const spread = ({ median, p10, p90 }: Spread): string[] => [median, p10, p90].map(ms);
+  const denseMs = rows.find(({ name }) => name === 'dense')!.msPerStep.median;
+  const width = terminalWidth();
   console.log(
-    `${preset}, ${configuration.network.input.height}², batch ${batch}, ${threads} threads, ${backend}, float32; ${steps} steps of each in turn\n`,
+    `${preset}, ${side}², batch ${batch}, ${threads} threads, ${backend}, float32; ${steps} steps of each in turn\n`,
   );
+  const stepRows = rows.map(({ name, msPerStep, imagesPerSecond, speedup }) => [
+    name,
+    ...spread(msPerStep),
+    imagesPerSecond.toFixed(1),
+    times(speedup),
+    peer === null ? '' : times(peer.msPerStep.median / msPerStep.median),
+  ]);
+  if (peer !== null) {
+    const { msPerStep } = peer;
+    const imagesPerSecond = ((batch / msPerStep.median) * 1000).toFixed(1);
+    stepRows.push([
+      'PyTorch dense',
+      ...spread(msPerStep),
+      imagesPerSecond,
+      times(denseMs / msPerStep.median),
+      times(1),
+    ]);
+  }
   console.log(
     formatTable(
-      ['step', 'median ms', 'p10', 'p90', 'images/s', 'against dense', 'against PyTorch'],
-      [
-        ...rows.map(({ name, msPerStep, imagesPerSecond, speedup }) => [
-          name,
-          ms(msPerStep.median),
-          ms(msPerStep.p10),
-          ms(msPerStep.p90),
-          imagesPerSecond.toFixed(1),
-          `${speedup.toFixed(2)}×`,
-          ratio(msPerStep.median),
-        ]),
-        ...(peerMs === undefined
-          ? []
-          : [
-              [
-                'PyTorch dense',
-                ms(peerMs.median),
-                ms(peerMs.p10),
-                ms(peerMs.p90),
-                ((batch / peerMs.median) * 1000).toFixed(1),
-                `${(denseMs / peerMs.median).toFixed(2)}×`,
-                '1.00×',
-              ],
-            ]),
-      ],
-      terminalWidth(),
+      ['step, ms', 'median', 'p10', 'p90', 'images/s', '× dense', '× PyTorch'],
+      stepRows,
+      width,
     ),
   );
   console.log('\nparts of a step, milliseconds (mean over the workers)');
   console.log(
     formatTable(
-      ['step', 'forward', 'backward', 'copying', 'waiting', 'update', 'copying of step'],
+      ['step', 'forward', 'backward', 'copying', 'waiting', 'update', 'copying share'],
       rows.map(({ name, parts, msPerStep }) => [
         name,
         ms(parts.forwardMs),
         ms(parts.backwardMs),
-        parts.exchangeCopyMs.toFixed(1),
-        parts.exchangeWaitMs.toFixed(1),
+        ms(parts.exchangeCopyMs),
+        ms(parts.exchangeWaitMs),
         ms(parts.updateMs),
         `${((100 * parts.exchangeCopyMs) / msPerStep.median).toFixed(2)} %`,
       ]),
-      terminalWidth(),
+      width,
     ),
   );
   console.log('\nsingle layers of the dense network, forward and backward, milliseconds');
+  const peerOf = (layer: NamedMilliseconds): number | undefined =>
+    peer?.layers.find(({ name }) => name === layer.name)?.ms;
   console.log(
     formatTable(
-      ['layer', 'twotower', ...(peerLayers === undefined ? [] : ['PyTorch', 'ratio'])],
+      ['layer', 'twotower', 'PyTorch', '× PyTorch'],
       layers.map((layer) => {
-        const peerMilliseconds = peerLayers?.find(({ name }) => name === layer.name)?.ms;
+        const other = peerOf(layer);
         return [
           layer.name,
-          layer.ms.toFixed(1),
-          ...(peerMilliseconds === undefined
-            ? []
-            : [peerMilliseconds.toFixed(1), `${(peerMilliseconds / layer.ms).toFixed(2)}×`]),
+          ms(layer.ms),
+          ...(other === undefined ? [] : [ms(other), times(other / layer.ms)]),
         ];
       }),
-      terminalWidth(),
+      width,
     ),
   );
 }
 
-await main();
+const given = await yargs(hideBin(process.argv))
+  .scriptName('npm run bench --')
+  .usage('$0 [OPTIONS]')
+  .options(OPTIONS)
+  .strict()
+  .parse();
+const measured = await measure(
+  loadConfiguration({ preset: given.preset, overrides: { training: { batch: given.batch } } }),
+  given,
+);
+if (given.json) console.log(JSON.stringify(measured));
+else print(measured);
