@@ -33,7 +33,7 @@ const FLAGS = [
 ];
 
 /** @param {string} packageFolder of tfjs-node-gpu */
-function placesIn(packageFolder) {
+export function placesIn(packageFolder) {
   /** @type {number[]} */
   const versions = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')).binary
     .napi_versions;

@@ -3,6 +3,7 @@
  * command that set-up precedes. A signal that ends set-up ends them too.
  */
 import { spawn, spawnSync } from 'node:child_process';
+import { clearInterval, setInterval } from 'node:timers';
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const running = new Set();

@@ -1,22 +1,26 @@
 /**
- * `npm test`: set-up, then every compiled test. The files are listed here because `node --test` takes
- * patterns only from Node 21 on.
+ * `npm test [FILES]`: set-up, then the tests: those named, or all that are in dist/test and test/setup.
+ * Node 20's runner takes no patterns, and given a folder it would also run what tests start as workers.
  */
-import { spawn } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setUp } from './setup.mjs';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-await setUp({ retry: true });
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
-const folder = join(root, 'dist', 'test');
-const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.test.js'))
-  .map((name) => join(folder, name));
-const runner = spawn(process.execPath, ['--test', ...process.argv.slice(2), ...files], {
-  cwd: root,
-  stdio: 'inherit',
-});
-runner.on('exit', (code) => process.exit(code ?? 1));
+/** @param {string[]} programArguments */
+function node(...programArguments) {
+  return spawnSync(process.execPath, programArguments, { stdio: 'inherit' }).status ?? 1;
+}
+
+process.exitCode = node(join(ROOT, 'scripts', 'setup.mjs'));
+if (process.exitCode === 0) {
+  const named = process.argv.slice(2);
+  const files = ['dist/test', 'test'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.test\.m?js$/.test(name))
+      .map((name) => join(ROOT, folder, name)),
+  );
+  process.exitCode = node('--test', ...(named.length > 0 ? named : files));
+}

@@ -147,9 +147,9 @@ describe('a file', () => {
     ],
     [
       'an unknown initialization',
-      '"initialization":"kaimingUniform"',
-      '"initialization":"xavier"',
-      ['network.layers.0.weight.initialization', 'a number, {"normal": deviation}', '"xavier"'],
+      '"initialization":{',
+      '"initialization":{"uniform":1,',
+      ['network.layers.0.weight.initialization', 'a number, {"normal": deviation}', '"uniform"'],
     ],
     ['an even LRN window', '"size":5,"k"', '"size":4,"k"', ['network.layers.2.size', 'odd']],
     ['a dropout rate of 1', '"rate":0.5', '"rate":1', ['rate must be < 1']],

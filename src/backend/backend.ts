@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../errors.js';
-import { addonFolder, tensorFlowIsPrepared } from './device_pin.js';
+import { addonFolder, loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { registerReluGradient } from './relu_gradient.js';
 import { useTensorFlow } from './tensorflow.js';
 import { useWasm } from './wasm.js';
@@ -53,6 +53,7 @@ export function prepareProcess(): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   // Without it all workers' operations share one pool of threads, of the first worker's size.
   process.env['TF_OVERRIDE_GLOBAL_THREADPOOL'] ??= '1';
+  if (tensorFlowIsPrepared()) loadDevicePin().keepFreedMemory();
 }
 
 /**

@@ -6,18 +6,39 @@ import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs';
 import { encodeContextConfig, type ContextConfig } from './context_config.js';
 import { loadDevicePin } from './device_pin.js';
+import { registerWorkspaceMaxPool } from './max_pool.js';
 import { RELU_GRADIENT } from './relu_gradient.js';
 
 const require = createRequire(import.meta.url);
 
+/** An attribute of a TensorFlow operation; `type` is one of the binding's `TF_ATTR_` numbers. */
+export interface OperationAttribute {
+  name: string;
+  type: number;
+  value: unknown;
+}
+
 /** Of tfjs-node-gpu's backend, what we call. */
-interface TensorFlowBackend {
-  binding: { TF_Version: string; TF_ATTR_TYPE: number; TF_FLOAT: number };
+export interface TensorFlowBackend {
+  binding: {
+    TF_Version: string;
+    TF_ATTR_BOOL: number;
+    TF_ATTR_INT: number;
+    TF_ATTR_STRING: number;
+    TF_ATTR_TYPE: number;
+    TF_FLOAT: number;
+  };
   executeSingleOutput(
     operation: string,
-    attributes: { name: string; type: number; value: unknown }[],
+    attributes: OperationAttribute[],
     inputs: tf.TensorInfo[],
   ): tf.Tensor;
+  executeMultipleOutputs(
+    operation: string,
+    attributes: OperationAttribute[],
+    inputs: tf.TensorInfo[],
+    outputs: number,
+  ): tf.Tensor[];
 }
 
 /**
@@ -30,9 +51,10 @@ export async function useTensorFlow(device: string, config: ContextConfig): Prom
   restoreIsNullOrUndefined(require('node:util') as LegacyUtil);
   // Its context is made while it loads.
   require('@tensorflow/tfjs-node-gpu');
-  registerTensorFlowKernels();
   await tf.setBackend('tensorflow');
-  return (tf.backend() as unknown as TensorFlowBackend).binding.TF_Version;
+  const backend = tf.backend() as unknown as TensorFlowBackend;
+  registerTensorFlowKernels(backend, device.startsWith('/device:CPU'));
+  return backend.binding.TF_Version;
 }
 
 interface LegacyUtil {
@@ -44,16 +66,18 @@ export function restoreIsNullOrUndefined(util: LegacyUtil): void {
   util.isNullOrUndefined ??= (value) => value === null || value === undefined;
 }
 
-function registerTensorFlowKernels(): void {
+function registerTensorFlowKernels(backend: TensorFlowBackend, onCpu: boolean): void {
   const there = tf.getKernel(RELU_GRADIENT, 'tensorflow') as tf.KernelConfig | undefined;
   if (there !== undefined) return;
+  if (onCpu) registerWorkspaceMaxPool(backend);
   tf.registerKernel({
     kernelName: RELU_GRADIENT,
     backendName: 'tensorflow',
     kernelFunc: ({ inputs, backend }) => {
-      const { binding, executeSingleOutput } = backend as TensorFlowBackend;
+      const tensorflow = backend as TensorFlowBackend;
+      const { binding } = tensorflow;
       const type = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
-      return executeSingleOutput.call(backend, 'ReluGrad', [type], [inputs['dy']!, inputs['y']!]);
+      return tensorflow.executeSingleOutput('ReluGrad', [type], [inputs['dy']!, inputs['y']!]);
     },
   });
 }

@@ -15,8 +15,8 @@ sharp.concurrency(1);
 sharp.cache(false);
 
 /**
- * The upright image (EXIF orientation applied) in 8-bit sRGB: grey, CMYK and 16-bit images are
- * converted, an alpha channel is dropped, of an animation the first frame is taken.
+ * The upright image (EXIF orientation applied) in 8-bit sRGB, to which sharp converts grey, CMYK and
+ * 16-bit images by default. An alpha channel is dropped, of an animation the first frame is taken.
  * @throws UserError naming the file where it is missing, truncated or of no format that sharp reads
  */
 export async function decodeImageFile(file: string): Promise<Image> {
@@ -25,8 +25,7 @@ export async function decodeImageFile(file: string): Promise<Image> {
     const { data, info } = await sharp(readFileSync(file), { failOn: 'error' })
       .autoOrient()
       .removeAlpha()
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
+      .raw()
       .toBuffer({ resolveWithObject: true });
     return { height: info.height, width: info.width, pixels: data };
   } catch (error) {

@@ -10,7 +10,7 @@ import type { ConvLayer, DropoutLayer, PoolLayer } from './layers.js';
 import type { Layer, Network } from './network.js';
 
 /** One rank's parameters by canonical name, in computing layout. */
-export type RankParameters = Map<string, tf.Variable>;
+export type RankParameters = Map<string, tf.Tensor>;
 
 /** What crosses the boundary between ranks: `parallel/collectives.ts` says how, forward and backward. */
 export interface Collectives {
@@ -55,7 +55,7 @@ export function forward(
 }
 
 /** One layer of one rank: `[batch, …layer.input]` → `[batch, …layer.output]`. */
-function applyLayer(
+export function applyLayer(
   layer: Layer,
   input: tf.Tensor,
   parameters: RankParameters,
@@ -71,7 +71,7 @@ function applyLayer(
       );
     case 'fc':
       return tf.add(
-        tf.matMul(input.reshape([input.shape[0]!, -1]), weightOf(layer, parameters) as tf.Tensor2D),
+        tf.matMul(input.reshape([input.shape[0], -1]), weightOf(layer, parameters) as tf.Tensor2D),
         biasOf(layer, parameters),
       );
     case 'relu':
@@ -118,11 +118,11 @@ function dropout(
   return tf.mul(input, tf.tensor(mask, input.shape, 'float32'));
 }
 
-function weightOf(layer: Layer, parameters: RankParameters): tf.Variable {
+function weightOf(layer: Layer, parameters: RankParameters): tf.Tensor {
   return parameters.get(`${layer.name}.weight`)!;
 }
 
-function biasOf(layer: Layer, parameters: RankParameters): tf.Variable {
+function biasOf(layer: Layer, parameters: RankParameters): tf.Tensor {
   return parameters.get(`${layer.name}.bias`)!;
 }
 

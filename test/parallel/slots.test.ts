@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { buildNetwork } from '../../src/model/network.js';
+import {
+  Exchange,
+  ExchangeAborted,
+  abortExchange,
+  allocateExchangeMemory,
+} from '../../src/parallel/slots.js';
+import type { ExchangeMemory } from '../../src/parallel/slots.js';
+import { BATCH, CLASSES, smallConfiguration } from './two_placements.js';
+
+const WORKERS = [[0], [1]];
+const LONG_MS = 60_000;
+
+function memoryForTwo(): ExchangeMemory {
+  const network = buildNetwork(smallConfiguration(1, 2).network, 2, CLASSES);
+  return allocateExchangeMemory(network, WORKERS, BATCH);
+}
+
+/** The two workers' ends, in a round of their own. */
+function ends(timeLimitMs = LONG_MS): { memory: ExchangeMemory; zero: Exchange; one: Exchange } {
+  const memory = memoryForTwo();
+  const zero = new Exchange(memory, 0, WORKERS, timeLimitMs);
+  const one = new Exchange(memory, 1, WORKERS, timeLimitMs);
+  for (const exchange of [zero, one]) exchange.begin(1, 'step 7');
+  return { memory, zero, one };
+}
+
+test('what one rank publishes the other reads', () => {
+  const { zero, one } = ends();
+  zero.publish(Float32Array.of(1.5, -2.5, 3.5), 'conv3', 'forward', 0);
+  assert.deepEqual([...one.read(3, 'conv3', 'forward', 0)], [1.5, -2.5, 3.5]);
+});
+
+test('gradients for different ranks do not meet in one slot', () => {
+  const { zero, one } = ends();
+  zero.publish(Float32Array.of(1), 'conv3', 'backward', 0, 1);
+  one.publish(Float32Array.of(2), 'conv3', 'backward', 1, 0);
+  assert.deepEqual([...one.read(1, 'conv3', 'backward', 0, 1)], [1]);
+  assert.deepEqual([...zero.read(1, 'conv3', 'backward', 1, 0)], [2]);
+});
+
+test('a value of the round before is not taken for this round’s', () => {
+  const { zero, one } = ends(1);
+  zero.publish(Float32Array.of(1), 'fc1', 'forward', 0);
+  one.begin(2, 'step 8');
+  assert.throws(() => one.read(1, 'fc1', 'forward', 0), /waited/);
+});
+
+test('a reader sees values where they lie, without a copy', () => {
+  const { zero, one } = ends();
+  zero.publish(Float32Array.of(1), 'fc1', 'forward', 0);
+  const view = one.read(1, 'fc1', 'forward', 0);
+  zero.publish(Float32Array.of(9), 'fc1', 'forward', 0);
+  assert.equal(view[0], 9);
+});
+
+test('a wait that reaches the time limit names rank, layer, pass and step', () => {
+  const { one } = ends(1);
+  assert.throws(
+    () => one.read(1, 'conv3', 'backward', 0, 1),
+    /rank 1 waited 0\.001 s for worker 0 at conv3 \(backward\) in step 7/,
+  );
+});
+
+test('a wait after an abort ends at once', () => {
+  const { memory, one } = ends();
+  abortExchange(memory);
+  assert.throws(() => one.read(1, 'conv3', 'forward', 0), ExchangeAborted);
+});
+
+test('an abort wakes a thread that waits already', async () => {
+  const memory = memoryForTwo();
+  const control = new Int32Array(memory.control);
+  const worker = new Worker(new URL('./waiting_worker.js', import.meta.url), {
+    workerData: { memory, workers: WORKERS },
+  });
+  const error = new Promise<string>((resolve) => worker.once('message', resolve));
+  await new Promise((resolve) => worker.once('online', resolve));
+  assert.ok(control.length > 1);
+  abortExchange(memory);
+  assert.equal(await error, 'ExchangeAborted');
+});
+
+test('bytes are counted where they are read, copying where it is done', () => {
+  const { zero, one } = ends();
+  zero.copying(() => zero.publish(new Float32Array(5).fill(2), 'fc1', 'forward', 0));
+  one.read(5, 'fc1', 'forward', 0);
+  assert.equal(zero.spent().bytes, 0);
+  assert.equal(one.spent().bytes, 20);
+  assert.ok(zero.spent().copyMs > 0);
+  assert.equal(one.spent().copyMs, 0);
+});
+
+test('one worker alone needs no slots', () => {
+  const network = buildNetwork(smallConfiguration(1, 2).network, 2, CLASSES);
+  assert.deepEqual(allocateExchangeMemory(network, [[0, 1]], BATCH).slots, {});
+});

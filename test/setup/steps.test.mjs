@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { addonsBuilt, placesIn } from '../../scripts/addons.mjs';
+import { dependenciesInstalled } from '../../scripts/dependencies.mjs';
+import { makeWhole } from '../../scripts/files.mjs';
+import { buildTypescript, typescriptBuilt } from '../../scripts/typescript.mjs';
+
+const PROJECT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** @type {string} */
+let root;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'twotower-'));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+/** @param {Record<string, string>} files */
+function write(files) {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), text);
+  }
+}
+
+const LOCKED = { '': {}, 'node_modules/a': { version: '1.0.0' } };
+const OTHER_PLATFORM = { 'node_modules/b': { version: '1.0.0', optional: true } };
+
+test('packages are as locked, except for another platform’s', () => {
+  write({
+    'package-lock.json': JSON.stringify({ packages: { ...LOCKED, ...OTHER_PLATFORM } }),
+    'node_modules/.package-lock.json': JSON.stringify({ packages: LOCKED }),
+  });
+  assert.equal(dependenciesInstalled(root), true);
+});
+
+test('a package of another version than locked is stale', () => {
+  write({
+    'package-lock.json': JSON.stringify({ packages: LOCKED }),
+    'node_modules/.package-lock.json': JSON.stringify({
+      packages: { 'node_modules/a': { version: '0.9.0' } },
+    }),
+  });
+  assert.equal(dependenciesInstalled(root), false);
+});
+
+test('an installation that was cut off is stale', () => {
+  write({ 'package-lock.json': JSON.stringify({ packages: LOCKED }), 'node_modules/a/x.js': '' });
+  assert.equal(dependenciesInstalled(root), false);
+});
+
+/** A project of two sources, with this project's compiler. */
+function writeProject() {
+  const options = {
+    rootDir: '.',
+    outDir: 'dist',
+    module: 'nodenext',
+    types: [],
+    declaration: true,
+  };
+  write({
+    'tsconfig.json': JSON.stringify({ compilerOptions: options, include: ['src', 'test'] }),
+    'src/a.ts': 'export const a = 1;',
+    'test/a.test.ts': 'export const tested = 1;',
+  });
+  symlinkSync(join(PROJECT, 'node_modules'), join(root, 'node_modules'));
+}
+
+test('a build is stale when a source changes', async () => {
+  writeProject();
+  await buildTypescript(root);
+  assert.equal(typescriptBuilt(root), true);
+  utimesSync(join(root, 'src/a.ts'), 1, 1);
+  assert.equal(typescriptBuilt(root), false);
+});
+
+test('an output that is missing is built again', async () => {
+  writeProject();
+  await buildTypescript(root);
+  rmSync(join(root, 'dist/src/a.js'));
+  await buildTypescript(root);
+  assert.equal(existsSync(join(root, 'dist/src/a.js')), true);
+});
+
+test('the output of a source that is gone is removed', async () => {
+  writeProject();
+  await buildTypescript(root);
+  rmSync(join(root, 'test/a.test.ts'));
+  await buildTypescript(root);
+  assert.equal(existsSync(join(root, 'dist/test/a.test.js')), false);
+});
+
+test('addons that are not there are stale', () => {
+  write({ 'package.json': JSON.stringify({ binary: { napi_versions: [3, 8] } }) });
+  assert.equal(addonsBuilt(PROJECT, root), false);
+});
+
+test('the addon lies where the package will look for it in every Node from 20', () => {
+  write({ 'package.json': JSON.stringify({ binary: { napi_versions: [3, 8, 999] } }) });
+  assert.equal(placesIn(root).binding, join(root, 'lib/napi-v8/tfjs_binding.node'));
+});
+
+test('a folder whose making fails is not there, and the one before stays', async () => {
+  write({ 'made/file': 'before' });
+  const failing = makeWhole(join(root, 'made'), () => {
+    throw new Error('no room');
+  });
+  await assert.rejects(failing, /no room/);
+  assert.equal(existsSync(join(root, 'made/file')), true);
+});
