@@ -17,7 +17,8 @@ import {
   readSummary,
   type TestEvent,
 } from '../../src/training/run_folder.js';
-import { loadState } from '../../src/training/checkpoint.js';
+import { checkpointFiles, loadState } from '../../src/training/checkpoint.js';
+import { readSafetensors } from '../../src/training/safetensors.js';
 import {
   newFolder,
   succeeds,
@@ -188,30 +189,37 @@ suite('a run', () => {
 
 suite('a loss that is not finite', () => {
   let outcome: Outcome;
+  /** The last step whose loss and gradients were finite. */
+  let good: number;
 
   before(async () => {
     outcome = await twotower([...TRAIN, '--cpu', '2', '--lr', '1e30', '--out', at('diverged')]);
+    good = readMetrics(openRunFolder(at('diverged'))).at(-1)!.step;
   });
 
   test('ends the run with one line that names the step and the remedy', () => {
     assert.equal(outcome.code, 1);
-    assert.match(
-      ownLines(outcome),
-      /^twotower: step 2: .* is not finite on rank \d; the parameters stay at step 1: lower --lr or check the data\n$/,
-    );
+    const [, step, last] =
+      /^twotower: step (\d+): .* is not finite on rank \d; the parameters stay at step (\d+): lower --lr or check the data\n$/.exec(
+        ownLines(outcome),
+      ) ?? [];
+    assert.deepEqual([step, last], [`${good + 1}`, `${good}`], outcome.stderr);
   });
 
   test('is in the summary of the run', () => {
     const { status, error, steps } = readSummary(openRunFolder(at('diverged')));
     assert.equal(status, 'failed');
     assert.equal(`twotower: ${error}\n`, ownLines(outcome));
-    assert.equal(steps, 1);
+    assert.equal(steps, good);
   });
 
-  test('leaves a checkpoint of the last good step', () => {
-    assert.deepEqual(readdirSync(at('diverged', 'checkpoints')), ['step-1']);
-    const state = loadState(at('diverged', 'checkpoints', 'step-1', 'state.msgpack'));
-    assert.deepEqual([state.step, state.batchInEpoch], [1, 1]);
+  test('leaves a checkpoint of the last good step, all finite', () => {
+    assert.deepEqual(readdirSync(at('diverged', 'checkpoints')), [`step-${good}`]);
+    const files = checkpointFiles(at('diverged', 'checkpoints', `step-${good}`));
+    assert.equal(loadState(files.state).step, good);
+    for (const [name, { data: values }] of readSafetensors(files.model)) {
+      assert.ok(values.every(Number.isFinite), name);
+    }
   });
 });
 
