@@ -96,4 +96,15 @@ function report(thrown: unknown): void {
   else console.error(thrown);
 }
 
+/** The output's reader has gone, as `head` does: ends as a signal would, on which `train` saves first. */
+let readerHasGone = false;
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (readerHasGone) return;
+    readerHasGone = true;
+    if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(141);
+  });
+}
+
 await runCommandLine(hideBin(process.argv)).catch(report);

@@ -28,7 +28,7 @@ export const command: CommandModule<object, ExportArguments> = {
           requiresArg: true,
           describe: 'Layout of the file',
         },
-      }) as never,
+      }),
   handler: run,
 };
 

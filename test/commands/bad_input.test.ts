@@ -149,14 +149,17 @@ const REFUSED: BadInput[] = [
   },
 ];
 
-for (const { name, command, message } of REFUSED) {
-  test(`${name} is refused in one line, and nothing is written`, async () => {
-    const before = readdirSync(folder);
-    const isTraining = command[0] === 'train';
-    await refuses(isTraining ? [...command, '--out', out] : command, message);
-    assert.deepEqual(readdirSync(folder), before);
-  });
-}
+// Two at a time, as most of it is the start of a process.
+suite('refused in one line, and nothing is written:', { concurrency: 2 }, () => {
+  for (const { name, command, message } of REFUSED) {
+    test(name, async () => {
+      const before = readdirSync(folder);
+      const isTraining = command[0] === 'train';
+      await refuses(isTraining ? [...command, '--out', out] : command, message);
+      assert.deepEqual(readdirSync(folder), before);
+    });
+  }
+});
 
 suite('a run folder', () => {
   const run = join(folder, 'run');

@@ -30,11 +30,11 @@ suite('compare --gpus 0,1 --json', () => {
   });
 
   test('prints one object with the keys that are documented', () => {
-    const { rows: _, ...head } = comparison;
+    const { rows: compared, ...head } = comparison;
     assert.deepEqual(head, { preset: 'tiny', batch: 16, steps: STEPS });
     const keys =
       'name placement msPerStep imagesPerSecond speedup parts exchangeBytes workers'.split(' ');
-    for (const row of comparison.rows) {
+    for (const row of compared) {
       assert.deepEqual(Object.keys(row), keys);
       assert.deepEqual(Object.keys(row.msPerStep).sort(), ['median', 'p10', 'p90']);
       const parts = 'forwardMs backwardMs exchangeCopyMs exchangeWaitMs updateMs'.split(' ');
@@ -77,11 +77,8 @@ suite('compare --gpus 0,1 --json', () => {
 
   test('divides a step into parts that are not longer than the step', () => {
     for (const { name, parts, msPerStep } of comparison.rows) {
-      const sum = Object.values(parts).reduce((total, part) => total + part, 0);
-      assert.ok(
-        Object.values(parts).every((part) => part >= 0),
-        name,
-      );
+      const sum = Object.values<number>({ ...parts }).reduce((total, part) => total + part, 0);
+      assert.ok(Math.min(...Object.values<number>({ ...parts })) >= 0, name);
       // Medians of parts need not add up to the median of sums; they stay below the slowest steps.
       assert.ok(sum <= msPerStep.p90, `${name}: ${sum} of ${msPerStep.p90} ms`);
     }
