@@ -22,7 +22,6 @@ const options = {
   batch,
   ...placementOptions,
   'test-limit': {
-    type: 'string',
     requiresArg: true,
     describe: 'Test only the first so many images',
   },

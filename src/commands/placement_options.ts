@@ -10,21 +10,26 @@ import { UserError } from '../errors.js';
 import { resolvePlacement } from '../parallel/placement.js';
 import type { Machine, Placement } from '../parallel/placement.js';
 
+const devices = { group: 'Devices:' } as const;
+
 export const placementOptions = {
   gpus: {
-    type: 'string',
+    ...devices,
     requiresArg: true,
-    describe: 'GPU of each worker, such as 0,1: one tower each; one GPU alone trains one tower',
+    describe:
+      'One worker on each of these GPUs, such as 0,1; without it all that the towers can use',
   },
-  cpu: { type: 'string', requiresArg: true, describe: 'Number of CPU workers, instead of GPUs' },
+  cpu: { ...devices, requiresArg: true, describe: 'So many workers on the CPU, instead of GPUs' },
   'require-gpu': {
+    ...devices,
     type: 'boolean',
-    default: false,
-    describe: 'Fail where a GPU that --gpus names would be carried out by a CPU worker',
+    describe: 'Fail where a CPU would stand in for a GPU',
   },
   backend: {
+    ...devices,
     choices: ['tensorflow', 'wasm'] as const,
-    describe: 'Numeric backend; without it the first of these that works here',
+    requiresArg: true,
+    describe: 'Numeric backend; without it the first that works here',
   },
 } as const satisfies Record<string, Options>;
 
