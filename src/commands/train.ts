@@ -9,12 +9,12 @@ import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import type { Configuration } from '../configuration.js';
-import { BatchRing, batchesPerEpoch } from '../data/batches.js';
+import { batchesPerEpoch } from '../data/batches.js';
+import type { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
-import { Coordinator } from '../parallel/coordinator.js';
-import type { GradientCheck } from '../parallel/coordinator.js';
+import type { Coordinator, GradientCheck } from '../parallel/coordinator.js';
 import { formatCount, formatTable, terminalWidth } from '../report/text.js';
 import { loadParameters } from '../training/canonical.js';
 import {
@@ -30,7 +30,8 @@ import {
   refuseTakenRunFolder,
   reopenRunFolder,
 } from '../training/run_folder.js';
-import type { RunFolder } from '../training/run_folder.js';
+import type { RunFolder, Summary } from '../training/run_folder.js';
+import { withTowers } from '../training/session.js';
 import { train } from '../training/trainer.js';
 import { configurationFrom, configurationOptions, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
@@ -119,57 +120,38 @@ async function runTraining(given: ArgumentsCamelCase<TrainArguments>): Promise<v
   if (resumed === undefined) refuseTakenRunFolder(path);
   resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
 
-  const { height, width } = configuration.network.input;
-  const ring = new BatchRing({
-    dataset,
-    data: configuration.data,
-    height,
-    width,
-    batch,
-    seed,
-    decoders: 1,
-    slots: 3,
+  await withTowers({ configuration, dataset, ...resolved }, async (coordinator, ring) => {
+    if (given.checkGradients === true) return checkGradients(coordinator, ring);
+    const state = resumed?.state ?? initialState(configuration);
+    const initial = resumed?.files.model ?? given.init;
+    if (initial !== undefined) await loadParameters(coordinator, initial, resumed?.files.optimizer);
+    if (resumed !== undefined) reopenRunFolder(resumed.run, configuration, state.step);
+    const run = resumed?.run ?? createRunFolder(path, configuration);
+    printHead(configuration, coordinator, run, state);
+    const summary = await train({
+      configuration,
+      dataset,
+      coordinator,
+      ring,
+      run,
+      state,
+      warnings: resolved.warnings,
+      logEvery,
+      checkpointEvery,
+      testLimit,
+      stop: stopOnInterrupt(),
+      print: (line) => console.log(line),
+    });
+    printEnd(summary, path, given);
   });
-  try {
-    const coordinator = await Coordinator.open({ configuration, ...resolved, batch });
-    try {
-      if (given.checkGradients === true) return await checkGradients(coordinator, ring);
-      const state = resumed?.state ?? initialState(configuration);
-      if (resumed !== undefined) {
-        await loadParameters(coordinator, resumed.files.model, resumed.files.optimizer);
-        reopenRunFolder(resumed.run, configuration, state.step);
-      } else if (given.init !== undefined) {
-        await loadParameters(coordinator, given.init);
-      }
-      const runFolder = resumed?.run ?? createRunFolder(path, configuration);
-      printHead(configuration, coordinator, runFolder, state);
-      const summary = await train({
-        configuration,
-        dataset,
-        coordinator,
-        ring,
-        run: runFolder,
-        state,
-        warnings: resolved.warnings,
-        logEvery,
-        checkpointEvery,
-        testLimit,
-        stop: stopOnInterrupt(),
-        print: (line) => console.log(line),
-      });
-      if (summary.status === 'interrupted') {
-        console.log(
-          `interrupted after step ${summary.steps}; go on with: ${resumeCommand(path, given)}`,
-        );
-        process.exitCode = 130;
-      } else {
-        console.log(`done: ${path}`);
-      }
-    } finally {
-      await coordinator.close();
-    }
-  } finally {
-    await ring.close();
+}
+
+function printEnd({ status, steps }: Summary, path: string, given: TrainArguments): void {
+  if (status === 'interrupted') {
+    console.log(`interrupted after step ${steps}; go on with: ${resumeCommand(path, given)}`);
+    process.exitCode = 130;
+  } else {
+    console.log(`done: ${path}`);
   }
 }
 

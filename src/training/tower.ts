@@ -264,9 +264,7 @@ export class Tower {
   gradientSquares(): Record<string, number> {
     const squares: Record<string, number> = {};
     for (const { parameter, gradient } of this.held) {
-      const square = tf.tidy(
-        () => tf.sum(tf.square(gradient!)).dataSync<'float32'>()[0]!,
-      ) as number;
+      const square = tf.tidy<number>(() => tf.sum(tf.square(gradient!)).dataSync<'float32'>()[0]!);
       squares[parameter.name] = (squares[parameter.name] ?? 0) + square;
     }
     return squares;
@@ -286,9 +284,9 @@ export class Tower {
 }
 
 function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
-  return tf.tidy(
+  return tf.tidy<number>(
     () => tf.sum(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'int32')).dataSync<'int32'>()[0]!,
-  ) as number;
+  );
 }
 
 function describe({ backend, tensorflow, tfjs }: BackendInformation): string {
