@@ -113,7 +113,7 @@ async function runTraining(given: ArgumentsCamelCase<TrainArguments>): Promise<v
   // All that can be refused is, before anything is opened or written.
   buildNetwork(configuration.network, configuration.towers, configuration.data.classes);
   const dataset = await openDataset(configuration.data);
-  const { batch, seed } = configuration.training;
+  const { batch } = configuration.training;
   const batches = batchesPerEpoch(dataset.train.count, batch);
   if (resumed !== undefined) checkPosition(resumed.state, configuration, batches);
   const path = resumed?.run.path ?? given.out ?? freeRunPath(configuration);
