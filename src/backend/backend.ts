@@ -7,12 +7,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../errors.js';
 import { addonFolder, loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
-import { registerReluGradient } from './relu_gradient.js';
-import { useTensorFlow } from './tensorflow.js';
-import { useWasm } from './wasm.js';
 
 export type BackendName = 'tensorflow' | 'wasm';
 
@@ -85,16 +81,21 @@ export function whyTensorFlowIsMissing(): string {
  */
 export async function useBackend(options: BackendOptions): Promise<BackendInformation> {
   const { backend, device, threads, logicalCpus = 1, logicalCpu = 0 } = options;
+  // Imported here, as the main thread computes nothing and tfjs takes half a second to load.
+  const tf = await import('@tensorflow/tfjs');
   let tensorflow: string | null = null;
   if (backend === 'tensorflow') {
     const name = device === 'cpu' ? `/device:CPU:${logicalCpu}` : `/device:${device.toUpperCase()}`;
+    const { useTensorFlow } = await import('./tensorflow.js');
     tensorflow = await useTensorFlow(name, { threads, logicalCpus });
   } else {
     if (device !== 'cpu') {
       throw new UserError(`the wasm backend computes on the CPU only, not on ${device}`);
     }
+    const { useWasm } = await import('./wasm.js');
     await useWasm();
   }
+  const { registerReluGradient } = await import('./relu_gradient.js');
   registerReluGradient();
   await tf.ready();
   return { backend, device, threads, tfjs: tf.version_core, tensorflow };
