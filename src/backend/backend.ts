@@ -122,11 +122,14 @@ export function probe(backend: BackendName): Promise<Probe> {
   });
 }
 
+/** What an NVIDIA driver shows of itself: on Linux, in a container, and in Windows' Linux. */
+const NVIDIA_TRACES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'];
+
 /**
  * The GPUs that TensorFlow can use; none, at once, where there is no NVIDIA driver. TensorFlow is not
  * loaded into the calling thread.
  */
 export async function listGpus(): Promise<Gpu[]> {
-  if (!existsSync('/proc/driver/nvidia/version') || !tensorFlowIsPrepared()) return [];
+  if (!NVIDIA_TRACES.some((path) => existsSync(path)) || !tensorFlowIsPrepared()) return [];
   return (await probe('tensorflow')).gpus;
 }

@@ -30,7 +30,9 @@ async function diagnose(): Promise<Diagnosis> {
   const { information, gpus } = await probe(backend);
   const missing = warning === undefined ? [] : [warning];
   if (gpus.length === 0) {
-    missing.push('no GPU that TensorFlow can use: `--gpus` is carried out by CPU workers');
+    missing.push(
+      'no GPU that TensorFlow can use, so CPU workers carry out `--gpus`: install an NVIDIA driver (nvidia-smi then lists the GPUs) and run npm run setup',
+    );
   }
   const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
   return {

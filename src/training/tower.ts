@@ -98,7 +98,7 @@ export class Tower {
     const start = performance.now();
     let forwardEnd = start;
     let forwardExchangeMs = 0;
-    const { images, labels } = this.batch(command.batch.count, buffers);
+    const { images, labels } = this.batch(command.count, buffers);
     let correct = 0;
     const { value, grads } = tf.variableGrads(
       () => {
