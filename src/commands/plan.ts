@@ -16,6 +16,7 @@ import {
   type Layer,
   type Network,
 } from '../model/network.js';
+import { terminalWidth } from '../report/text.js';
 import { configurationFrom, configurationOptions, type ConfigurationArguments } from './options.js';
 
 /** One layer's costs. Parameters and MACs are over all ranks; a rank has 1/T of each. */
@@ -210,10 +211,8 @@ export const command: CommandModule<object, PlanArguments> = {
   },
   handler: (given) => {
     const planned = planOf(configurationFrom(given));
-    // Where the output is no terminal, lines may be as long as the table needs.
-    const columns = process.stdout.columns ?? Infinity;
     process.stdout.write(
-      given.json ? `${JSON.stringify(planned)}\n` : renderPlan(planned, columns),
+      given.json ? `${JSON.stringify(planned)}\n` : renderPlan(planned, terminalWidth()),
     );
   },
 };

@@ -63,6 +63,9 @@ export class NotFiniteError extends UserError {}
 /** The first exchange also waits for the others' start: libraries load and kernels are chosen. */
 const EXCHANGE_TIME_LIMIT_MS = 5 * 60 * 1000;
 
+/** Least change of the loss, as a share of it, by a finite difference: some hundred times float32's rounding. */
+const LOSS_CHANGE = 1e-5;
+
 export interface CoordinatorOptions {
   configuration: Configuration;
   towers: number;
@@ -220,10 +223,12 @@ export class Coordinator {
   /**
    * The gradient of one batch against finite differences, a parameter tensor at a time: along the
    * gradient's own direction the loss must change by the gradient's norm.
+   *
+   * @param epsilon length of the move; longer where the loss would not change enough to be seen
    */
   async checkGradients(batch: SharedBatch, epsilon: number): Promise<GradientCheck[]> {
     const step = 1;
-    await this.compute(step, batch, false);
+    const loss = (await this.compute(step, batch, false))[0]!.loss;
     const squares = await this.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
     const checks: GradientCheck[] = [];
     for (const { name } of this.network.parameters) {
@@ -232,7 +237,8 @@ export class Coordinator {
         checks.push({ parameter: name, analytic, numeric: 0, relativeError: Number.NaN });
         continue;
       }
-      const scale = epsilon / analytic;
+      const length = Math.max(epsilon, (LOSS_CHANGE * loss) / analytic);
+      const scale = length / analytic;
       const move = (by: number): Promise<unknown> =>
         this.all('perturb', () => ({ kind: 'perturb', parameter: name, scale: by }));
       await move(scale);
@@ -240,7 +246,7 @@ export class Coordinator {
       await move(-2 * scale);
       const below = (await this.evaluate(batch, step)).lossSum / batch.count;
       await move(scale);
-      const numeric = (above - below) / (2 * epsilon);
+      const numeric = (above - below) / (2 * length);
       const relativeError = Math.abs(numeric - analytic) / Math.max(Math.abs(numeric), analytic);
       checks.push({ parameter: name, analytic, numeric, relativeError });
     }
