@@ -6,7 +6,7 @@
 // calling thread chose with `pin`, then call TensorFlow's own function of the same name:
 //   - TFE_NewContext first puts the thread's serialized ConfigProto into the context's options;
 //   - TFE_NewOp afterwards places the operation on the thread's device.
-// TFE_Execute is passed through as well, to note where the operation ran.
+// TFE_Execute is passed through as well, to note where the operation ran and to let threads take turns.
 // A thread that never called `pin` gets TensorFlow's defaults.
 //
 // JavaScript side: src/backend/device_pin.ts.
@@ -19,6 +19,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,10 @@ namespace {
 thread_local std::string pinned_device;
 thread_local std::vector<unsigned char> context_config;
 thread_local std::string device_of_last_operation;
+
+// Held around each operation of the threads that called takeTurns(true).
+std::mutex turn;
+thread_local bool takes_turns = false;
 
 // TensorFlow writes a banner while it is loaded, before anything can set its log level. So stderr
 // goes nowhere for that long where TF_CPP_MIN_LOG_LEVEL asks for less than all; the loader's own errors
@@ -116,6 +121,19 @@ napi_value KeepFreedMemory(napi_env, napi_callback_info) {
   return nullptr;
 }
 
+// takeTurns(on: boolean): the calling thread's operations no longer run while another such thread's
+// does. The first execution of an operation at a shape builds a oneDNN primitive, and two threads
+// that build at once now and then (4 of 45 processes on two busy cores, TensorFlow 2.21) get a
+// convolution whose gradient by its input is wrong from then on.
+napi_value TakeTurns(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  if (!ReadArguments(env, info, 1, &argument)) return nullptr;
+  if (napi_get_value_bool(env, argument, &takes_turns) != napi_ok) {
+    napi_throw_type_error(env, nullptr, "device_pin.takeTurns: on must be a boolean");
+  }
+  return nullptr;
+}
+
 struct Closing {
   TF_Status* status = TF_NewStatus();
   TFE_ContextOptions* options = TFE_NewContextOptions();
@@ -199,7 +217,11 @@ __attribute__((visibility("default"))) TFE_Op* TFE_NewOp(TFE_Context* context,
 __attribute__((visibility("default"))) void TFE_Execute(TFE_Op* op, TFE_TensorHandle** results,
                                                         int* count, TF_Status* status) {
   static const auto own = TensorFlowOwn<decltype(&TFE_Execute)>("TFE_Execute");
-  own(op, results, count, status);
+  {
+    std::unique_lock<std::mutex> held(turn, std::defer_lock);
+    if (takes_turns) held.lock();
+    own(op, results, count, status);
+  }
   if (TF_GetCode(status) != TF_OK || *count == 0) return;
   const char* device = TFE_TensorHandleDeviceName(results[0], status);
   if (TF_GetCode(status) == TF_OK) device_of_last_operation = device;
@@ -214,6 +236,7 @@ NAPI_MODULE_INIT() {
   }
   const napi_property_descriptor functions[] = {
       {"pin", nullptr, Pin, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"takeTurns", nullptr, TakeTurns, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"listDevices", nullptr, ListDevices, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"lastDevice", nullptr, LastDevice, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"keepFreedMemory", nullptr, KeepFreedMemory, nullptr, nullptr, nullptr, napi_enumerable,

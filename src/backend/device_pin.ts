@@ -22,6 +22,8 @@ export interface DevicePin {
    * @param config a serialized ConfigProto
    */
   pin(device: string, config: Uint8Array): void;
+  /** Whether the calling thread's operations wait for those of other threads that take turns. */
+  takeTurns(on: boolean): void;
   /** Those that a context of the calling thread would have; makes one and deletes it. */
   listDevices(): TensorFlowDevice[];
   /** Full name of the device on which the calling thread's last operation ran; '' before the first. */

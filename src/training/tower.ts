@@ -8,6 +8,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
+import { buildingKernels } from '../backend/kernel_building.js';
 import { crossEntropy, forward } from '../model/forward.js';
 import type { Collectives, RankParameters, TrainingPosition } from '../model/forward.js';
 import { buildNetwork } from '../model/network.js';
@@ -46,6 +47,8 @@ export class Tower {
   private readonly collectives: Collectives;
   private readonly rankParameters: RankParameters[];
   private readonly held: HeldParameter[] = [];
+  /** What was done before, and at which batch size. */
+  private readonly met = new Set<string>();
   /** Of the batch under way. */
   private imageValues = new Float32Array(0);
 
@@ -56,7 +59,9 @@ export class Tower {
     private readonly normalization: { mean: number[]; std: number[] },
   ) {
     this.collectives = collectivesOver(exchange);
-    this.rankParameters = exchange.ranks.map((rank) => this.initialize(rank));
+    this.rankParameters = buildingKernels(() =>
+      exchange.ranks.map((rank) => this.initialize(rank)),
+    );
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -76,6 +81,14 @@ export class Tower {
     return { tower, reply: { backend: describe(backend), parameters } };
   }
 
+  /** Guards the first time that `what` is done: its kernels are built then. */
+  private meeting<Result>(what: string, compute: () => Result): Result {
+    if (this.met.has(what)) return compute();
+    const result = buildingKernels(compute);
+    this.met.add(what);
+    return result;
+  }
+
   private initialize(rank: number): RankParameters {
     const parameters: RankParameters = new Map();
     for (const parameter of this.network.parameters) {
@@ -93,6 +106,10 @@ export class Tower {
   }
 
   compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
+    return this.meeting(`compute ${command.count}`, () => this.computeStep(command, buffers));
+  }
+
+  private computeStep(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
     this.discard();
     this.exchange.begin(command.sequence, `step ${command.step}`);
     const start = performance.now();
@@ -146,7 +163,11 @@ export class Tower {
     return { ...reply!, peakBytes: profile.peakBytes };
   }
 
-  commit({ learningRate, momentum, weightDecay }: CommitCommand): { updateMs: number } {
+  commit(rule: CommitCommand): { updateMs: number } {
+    return this.meeting('commit', () => this.update(rule));
+  }
+
+  private update({ learningRate, momentum, weightDecay }: CommitCommand): { updateMs: number } {
     const start = performance.now();
     for (const { parameter, weight, velocity, gradient } of this.held) {
       if (gradient === null) throw new Error('commit without a computed step');
@@ -176,13 +197,13 @@ export class Tower {
     buffers: SharedBuffers,
   ): EvaluateReply {
     this.exchange.begin(sequence, step === null ? 'evaluation' : `step ${step}`);
-    const logits = tf.tidy(() => {
-      const { images } = this.batch(count, buffers);
-      return this.forward(
-        images,
-        step === null ? null : { seed: this.seed, step },
-      ).dataSync<'float32'>();
-    });
+    const training = step === null ? null : { seed: this.seed, step };
+    const logits = this.meeting(`evaluate ${count}`, () =>
+      tf.tidy(() => {
+        const { images } = this.batch(count, buffers);
+        return this.forward(images, training).dataSync<'float32'>();
+      }),
+    );
     return scores(logits, new Int32Array(buffers.labels!, 0, count), this.network.classes);
   }
 
@@ -233,18 +254,22 @@ export class Tower {
 
   /** Copies this worker's shares into the shared canonical tensors. */
   store(buffers: SharedBuffers): void {
-    this.eachShare(buffers, (layer, _shape, tensor, values) =>
-      values.set(toCanonicalLayout(layer, tensor)),
+    this.meeting('store', () =>
+      this.eachShare(buffers, (layer, _shape, tensor, values) =>
+        values.set(toCanonicalLayout(layer, tensor)),
+      ),
     );
   }
 
   /** Copies this worker's shares from the shared canonical tensors. */
   load(buffers: SharedBuffers): void {
-    this.eachShare(buffers, (layer, shape, tensor, values) => {
-      const loaded = toComputingLayout(layer, shape, values.slice());
-      tensor.assign(loaded);
-      loaded.dispose();
-    });
+    this.meeting('load', () =>
+      this.eachShare(buffers, (layer, shape, tensor, values) => {
+        const loaded = toComputingLayout(layer, shape, values.slice());
+        tensor.assign(loaded);
+        loaded.dispose();
+      }),
+    );
   }
 
   private eachShare(
