@@ -38,7 +38,7 @@ export type BinaryOperation =
   | ('logicalAnd' | 'logicalOr');
 
 /**
- * float32 → float32. `step` takes α (x > 0 → 1, else α), `leakyRelu` and `elu` take α, `clip` takes the
+ * float32 → float32. `step` takes α (x > 0 → 1, else α), `leakyRelu` takes α, `clip` takes the
  * lowest and the highest value; NaN stays NaN, in `relu` and `step` as well.
  */
 export type UnaryOperation =
@@ -48,11 +48,9 @@ export type UnaryOperation =
 
 export type Reduction = 'sum' | 'mean' | 'max' | 'min' | 'prod';
 
-/** What the addon found: oneDNN's version, and the instructions that it may use here. */
 export interface NativeInformation {
+  /** oneDNN's version, e.g. `2.6.3`. */
   oneDnn: string;
-  /** oneDNN's name, e.g. `avx512_core_bf16`. */
-  instructions: string;
   /** Whether the processor multiplies bfloat16 numbers, so that `Precision` may be `bfloat16`. */
   bfloat16: boolean;
 }
