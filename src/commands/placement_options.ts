@@ -4,8 +4,14 @@
  */
 import { availableParallelism } from 'node:os';
 import type { Options } from 'yargs';
-import { availableBackend, listGpus, prepareProcess } from '../backend/backend.js';
-import type { BackendName } from '../backend/backend.js';
+import {
+  availableBackend,
+  BACKEND_NAMES,
+  listGpus,
+  PRECISIONS,
+  prepareProcess,
+} from '../backend/backend.js';
+import type { BackendName, Precision } from '../backend/backend.js';
 import { UserError } from '../errors.js';
 import { resolvePlacement } from '../parallel/placement.js';
 import type { Machine, Placement } from '../parallel/placement.js';
@@ -23,8 +29,13 @@ export const placementOptions = {
     describe: 'Fail where a GPU that --gpus names would be carried out by a CPU worker',
   },
   backend: {
-    choices: ['tensorflow', 'wasm'] as const,
-    describe: 'Numeric backend; without it the first of these that works here',
+    choices: BACKEND_NAMES,
+    describe: 'Numeric backend; without it the first of these that works, and tensorflow on GPUs',
+  },
+  precision: {
+    choices: PRECISIONS,
+    describe:
+      'Type of the operands of convolutions and matrix products; bf16: on the native backend',
   },
 } as const satisfies Record<string, Options>;
 
@@ -33,12 +44,14 @@ export interface PlacementArguments {
   cpu?: string | undefined;
   requireGpu?: boolean | undefined;
   backend?: BackendName | undefined;
+  precision?: Precision | undefined;
 }
 
 export interface ResolvedPlacement {
   placement: Placement;
   towers: number;
   backend: BackendName;
+  precision: Precision;
   /** What the machine offers. */
   machine: Machine;
   warnings: string[];
@@ -54,9 +67,9 @@ export async function placementFrom(
   presetTowers: number,
 ): Promise<ResolvedPlacement> {
   prepareProcess();
-  const { backend, warning } = availableBackend(given.backend);
+  const mayUseGpus = given.backend === undefined || given.backend === 'tensorflow';
   const machine = {
-    gpus: backend === 'tensorflow' ? await listGpus() : [],
+    gpus: mayUseGpus ? await listGpus() : [],
     cores: availableParallelism(),
   };
   const resolved = resolvePlacement(
@@ -69,8 +82,10 @@ export async function placementFrom(
     presetTowers,
     machine,
   );
+  const onGpus = resolved.placement.some(({ device }) => device !== 'cpu');
+  const { backend, warning } = availableBackend(onGpus ? 'tensorflow' : given.backend);
   const warnings = warning === undefined ? resolved.warnings : [warning, ...resolved.warnings];
-  return { ...resolved, backend, machine, warnings };
+  return { ...resolved, backend, precision: given.precision ?? 'float32', machine, warnings };
 }
 
 function ordinals(text: string): number[] {

@@ -9,7 +9,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
-import type { BackendName } from '../backend/backend.js';
+import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
@@ -69,6 +69,8 @@ export interface CoordinatorOptions {
   towers: number;
   placement: Placement;
   backend: BackendName;
+  /** float32 unless given. */
+  precision?: Precision;
   /** Largest batch that will be computed or evaluated. */
   batch: number;
 }
@@ -91,6 +93,7 @@ export class Coordinator {
     towers,
     placement,
     backend,
+    precision = 'float32',
     batch,
   }: CoordinatorOptions): Promise<Coordinator> {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
@@ -108,6 +111,7 @@ export class Coordinator {
         workers: ranks,
         worker,
         backend,
+        precision,
         device: placement[worker]!.device,
         threads: placement[worker]!.threads,
         timeLimitMs: EXCHANGE_TIME_LIMIT_MS,

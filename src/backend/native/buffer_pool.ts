@@ -47,9 +47,9 @@ export class BufferPool {
     return buffer;
   }
 
-  /** Whether the buffer came from here. */
-  has(buffer: ArrayBufferLike): boolean {
-    return this.owners.has(buffer);
+  /** 0 for other memory than this pool's. */
+  ownersOf(buffer: ArrayBufferLike): number {
+    return this.owners.get(buffer) ?? 0;
   }
 
   /** Counts one more owner; other memory than this pool's is left alone, here and in `release`. */

@@ -4,8 +4,8 @@
  * same memory. Made by `native.ts`; kernels get it as `backend`.
  *
  * Lifetime of a tensor's memory:
- * - a kernel's output from `output` lies in a pooled buffer, which it must write whole: it holds what an
- *   earlier tensor left;
+ * - a kernel's output from `allocate` lies in a pooled buffer and holds what an earlier tensor left, so
+ *   the kernel must write it whole;
  * - the buffer goes back to the pool when the last tensor whose data views it is disposed. Kernels must
  *   not keep a view beyond their call;
  * - `read` and `readSync` of pooled memory copy: what they return is the caller's for good;
@@ -14,6 +14,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
+import type { NativeAddon, Precision } from './addon.js';
 import { BufferPool } from './buffer_pool.js';
 
 /** What stands for a tensor's data. */
@@ -21,24 +22,57 @@ export type DataId = object;
 
 type Values = tf.backend_util.BackendValues;
 
+/** The types whose values lie in one typed array. */
+export interface ArrayOf {
+  float32: Float32Array;
+  int32: Int32Array;
+  bool: Uint8Array;
+}
+
 export class NativeBackend extends MathBackendCPU {
   private readonly pool = new BufferPool();
 
-  /** A new tensor, and its values to be written whole. */
-  output(shape: number[]): { info: tf.TensorInfo; values: Float32Array } {
-    const length = tf.util.sizeFromShape(shape);
-    const buffer = this.pool.take(length * Float32Array.BYTES_PER_ELEMENT);
-    const values = new Float32Array(buffer, 0, length);
-    return { info: this.makeTensorInfo(shape, 'float32', values), values };
+  /** @param precision of the operands of convolutions and matrix products */
+  constructor(
+    readonly addon: NativeAddon,
+    readonly precision: Precision,
+  ) {
+    super();
   }
 
   /**
-   * A tensor's values where they lie, if they are float32; else undefined: a `float32` tensor may keep
-   * the integers that it was cast from.
+   * Memory for a kernel's output, which must write every element and then pass it to `makeTensorInfo`;
+   * without that it is collected like any array.
    */
-  float32({ dataId }: tf.TensorInfo): Float32Array | undefined {
+  allocate<Type extends keyof ArrayOf = 'float32'>(
+    shape: readonly number[],
+    dtype: Type = 'float32' as Type,
+  ): ArrayOf[Type] {
+    const length = tf.util.sizeFromShape(shape as number[]);
+    const buffer = this.pool.take(length * tf.util.bytesPerElement(dtype));
+    if (dtype === 'float32') return new Float32Array(buffer, 0, length) as ArrayOf[Type];
+    if (dtype === 'int32') return new Int32Array(buffer, 0, length) as ArrayOf[Type];
+    return new Uint8Array(buffer, 0, length) as ArrayOf[Type];
+  }
+
+  /** A tensor's values where they lie; undefined unless they are an array of its own type. */
+  valuesOf({ dataId, dtype }: tf.TensorInfo): ArrayOf[keyof ArrayOf] | undefined {
     const { values } = this.data.get(dataId);
+    if (dtype === 'float32') return values instanceof Float32Array ? values : undefined;
+    if (dtype === 'int32') return values instanceof Int32Array ? values : undefined;
+    return dtype === 'bool' && values instanceof Uint8Array ? values : undefined;
+  }
+
+  /** `valuesOf` a float32 tensor, else undefined. */
+  float32(tensor: tf.TensorInfo): Float32Array | undefined {
+    const values = this.valuesOf(tensor);
     return values instanceof Float32Array ? values : undefined;
+  }
+
+  /** Whether one tensor alone has this memory, so that a kernel may write to its input. */
+  isUnshared({ dataId }: tf.TensorInfo): boolean {
+    const { values, refCount } = this.data.get(dataId);
+    return refCount === 1 && ArrayBuffer.isView(values) && this.pool.ownersOf(values.buffer) === 1;
   }
 
   override write(values: Values, shape: number[], dtype: tf.DataType): DataId {
@@ -60,7 +94,7 @@ export class NativeBackend extends MathBackendCPU {
 
   override readSync(dataId: DataId): Values {
     const values = super.readSync(dataId);
-    const pooled = ArrayBuffer.isView(values) && this.pool.has(values.buffer);
+    const pooled = ArrayBuffer.isView(values) && this.pool.ownersOf(values.buffer) > 0;
     return pooled ? values.slice() : values;
   }
 

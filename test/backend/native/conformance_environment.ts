@@ -8,7 +8,7 @@ import { NATIVE, registerNative } from '../../../src/backend/native/native.js';
 
 const tested = process.env['TWOTOWER_CONFORMANCE_BACKEND']!;
 if (tested === NATIVE) {
-  registerNative();
+  registerNative(1);
   for (const { kernelName } of tf.getKernelsForBackend('cpu'))
     tf.unregisterKernel(kernelName, 'cpu');
   tf.copyRegisteredKernels(NATIVE, 'cpu');

@@ -5,7 +5,7 @@ import { registerNative } from '../../../src/backend/native/native.js';
 import type { NativeBackend } from '../../../src/backend/native/native_backend.js';
 
 before(async () => {
-  registerNative();
+  registerNative(1);
   await tf.setBackend('native');
 });
 
@@ -15,9 +15,9 @@ function backend(): NativeBackend {
 
 /** A tensor in pooled memory. */
 function pooled(values: number[], shape = [values.length]): tf.Tensor {
-  const output = backend().output(shape);
-  output.values.set(values);
-  return tf.engine().makeTensorFromTensorInfo(output.info);
+  const memory = backend().allocate(shape);
+  memory.set(values);
+  return tf.engine().makeTensorFromTensorInfo(backend().makeTensorInfo(shape, 'float32', memory));
 }
 
 test('a disposed tensor’s memory is used for the next one of its size', () => {
