@@ -85,7 +85,7 @@ export function applyLayer(
     }
     case 'fc':
       return fullyConnect(
-        tf.reshape<tf.Rank.R2>(input, [input.shape[0]!, -1]),
+        tf.reshape<tf.Rank.R2>(input, [input.shape[0], -1]),
         weightOf(layer, parameters) as tf.Tensor2D,
         biasOf(layer, parameters),
         activation,
