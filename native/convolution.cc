@@ -22,10 +22,11 @@ using DataType = memory::data_type;
 struct Description {
   memory::dims filter_sizes;
   memory::desc x, filter, y, bias;
-  memory::desc wanted_x, wanted_filter, wanted_y;
+  memory::desc wanted_x, wanted_filter, wanted_y, wanted_out, wanted_dx;
   memory::dims strides, dilations, pad_before, pad_after;
+  dnnl::algorithm algorithm;
 
-  Description(const Geometry& g, DataType operands) {
+  Description(const Geometry& g, DataType operands, bool winograd) {
     const memory::dims x_sizes{g.batch, g.in_channels, g.in_height, g.in_width};
     const memory::dims y_sizes{g.batch, g.out_channels, g.out_height, g.out_width};
     filter_sizes = {g.out_channels, g.in_channels, g.filter_height, g.filter_width};
@@ -33,8 +34,14 @@ struct Description {
     y = memory::desc(y_sizes, DataType::f32, Tag::nhwc);
     filter = memory::desc(filter_sizes, DataType::f32, Tag::hwio);
     bias = memory::desc({g.out_channels}, DataType::f32, Tag::x);
-    wanted_x = memory::desc(x_sizes, operands, Tag::nhwc);
-    wanted_y = memory::desc(y_sizes, operands, Tag::nhwc);
+    // Winograd's algorithm has layouts of its own; what it saves is many times their reorders.
+    algorithm = winograd ? dnnl::algorithm::convolution_winograd
+                         : dnnl::algorithm::convolution_direct;
+    wanted_x = memory::desc(x_sizes, operands, winograd ? Tag::any : Tag::nhwc);
+    wanted_y = memory::desc(y_sizes, operands, winograd ? Tag::any : Tag::nhwc);
+    // The result of a convolution and the gradient by its input are float32 whatever the operands are.
+    wanted_out = memory::desc(y_sizes, DataType::f32, winograd ? Tag::any : Tag::nhwc);
+    wanted_dx = memory::desc(x_sizes, DataType::f32, winograd ? Tag::any : Tag::nhwc);
     wanted_filter = memory::desc(filter_sizes, operands, Tag::any);
     strides = {g.stride_height, g.stride_width};
     // oneDNN counts the gaps between the filter's elements.
@@ -48,8 +55,8 @@ struct Description {
                                                     bool relu) const {
     return Describe<dnnl::convolution_forward>(
         AttributesOf(relu), dnnl::prop_kind::forward_training,
-        dnnl::algorithm::convolution_direct, wanted_x, wanted_filter, wanted_bias, out, strides,
-        dilations, pad_before, pad_after);
+        algorithm, wanted_x, wanted_filter, wanted_bias, out, strides, dilations, pad_before,
+        pad_after);
   }
 };
 
@@ -95,43 +102,75 @@ void TurnFilter(const Geometry& g, const float* filter, float* turned) {
 
 DataType OperandsOf(int precision) { return precision == 0 ? DataType::f32 : DataType::bf16; }
 
+// Whether to try Winograd's algorithm F(4×4, 3×3), with a quarter of the multiplications: about twice as
+// fast as the direct one. With fewer channels the transforms and reorders take what it saves.
+bool IsForWinograd(const Geometry& g, int precision) {
+  return precision == 0 && g.filter_height == 3 && g.filter_width == 3 && g.stride_height == 1 &&
+         g.stride_width == 1 && g.dilation_height == 1 && g.dilation_width == 1 &&
+         std::min(g.in_channels, g.out_channels) >= 64;
+}
+
+// `make(winograd)`, by Winograd's algorithm where it is worth it and oneDNN has it.
+template <typename Make>
+PreparedPrimitive MakePreferringWinograd(const Geometry& g, int precision, const Make& make) {
+  if (IsForWinograd(g, precision)) {
+    try {
+      return make(true);
+    } catch (const dnnl::error& error) {
+      if (error.status != dnnl_unimplemented) throw;
+    }
+  }
+  return make(false);
+}
+
 PreparedPrimitive MakeForward(const Geometry& g, bool has_bias, bool relu, int precision) {
-  const Description d(g, OperandsOf(precision));
-  const auto primitive = d.Forward(d.y, has_bias ? d.bias : memory::desc(), relu);
-  std::vector<Operand> operands{{DNNL_ARG_SRC, d.x, primitive.src_desc(), false},
-                                {DNNL_ARG_WEIGHTS, d.filter, primitive.weights_desc(), false},
-                                {DNNL_ARG_DST, d.y, primitive.dst_desc(), true}};
-  if (has_bias) operands.push_back({DNNL_ARG_BIAS, d.bias, d.bias, false});
-  return {dnnl::convolution_forward(primitive), primitive.scratchpad_desc(), operands};
+  return MakePreferringWinograd(g, precision, [&](bool winograd) -> PreparedPrimitive {
+    const Description d(g, OperandsOf(precision), winograd);
+    const auto primitive = d.Forward(d.wanted_out, has_bias ? d.bias : memory::desc(), relu);
+    std::vector<Operand> operands{{DNNL_ARG_SRC, d.x, primitive.src_desc(), false},
+                                  {DNNL_ARG_WEIGHTS, d.filter, primitive.weights_desc(), false},
+                                  {DNNL_ARG_DST, d.y, primitive.dst_desc(), true}};
+    if (has_bias) operands.push_back({DNNL_ARG_BIAS, d.bias, d.bias, false});
+    return {dnnl::convolution_forward(primitive), primitive.scratchpad_desc(), operands};
+  });
 }
 
 PreparedPrimitive MakeBackpropInput(const Geometry& g, int precision) {
-  const Description d(g, OperandsOf(precision));
-  const auto primitive = DescribeGradient<dnnl::convolution_backward_data>(
-      AttributesOf(false), d.Forward(d.wanted_y, memory::desc(), false),
-      dnnl::algorithm::convolution_direct, d.x, d.wanted_filter, d.wanted_y, d.strides,
-      d.dilations, d.pad_before, d.pad_after);
-  return {dnnl::convolution_backward_data(primitive),
-          primitive.scratchpad_desc(),
-          {{DNNL_ARG_DIFF_DST, d.y, primitive.diff_dst_desc(), false},
-           {DNNL_ARG_WEIGHTS, d.filter, primitive.weights_desc(), false},
-           {DNNL_ARG_DIFF_SRC, d.x, primitive.diff_src_desc(), true}}};
+  return MakePreferringWinograd(g, precision, [&](bool winograd) -> PreparedPrimitive {
+    if (!winograd && IsConvolutionOfGradient(g)) {
+      PreparedPrimitive forward = MakeForward(GradientGeometry(g), false, false, precision);
+      forward.takes_turned_filter = true;
+      return forward;
+    }
+    const Description d(g, OperandsOf(precision), winograd);
+    const auto primitive = DescribeGradient<dnnl::convolution_backward_data>(
+        AttributesOf(false), d.Forward(d.wanted_y, memory::desc(), false), d.algorithm,
+        d.wanted_dx, d.wanted_filter, d.wanted_y, d.strides, d.dilations, d.pad_before,
+        d.pad_after);
+    return {dnnl::convolution_backward_data(primitive),
+            primitive.scratchpad_desc(),
+            {{DNNL_ARG_DIFF_DST, d.y, primitive.diff_dst_desc(), false},
+             {DNNL_ARG_WEIGHTS, d.filter, primitive.weights_desc(), false},
+             {DNNL_ARG_DIFF_SRC, d.x, primitive.diff_src_desc(), true}}};
+  });
 }
 
 PreparedPrimitive MakeBackpropFilter(const Geometry& g, bool has_bias, int precision) {
-  const Description d(g, OperandsOf(precision));
-  const memory::desc wanted_bias = has_bias ? d.bias : memory::desc();
-  const memory::desc wanted_gradient(d.filter_sizes, DataType::f32, Tag::any);
-  const auto primitive = DescribeGradient<dnnl::convolution_backward_weights>(
-      AttributesOf(false), d.Forward(d.wanted_y, wanted_bias, false),
-      dnnl::algorithm::convolution_direct, d.wanted_x, wanted_gradient, wanted_bias, d.wanted_y,
-      d.strides, d.dilations, d.pad_before, d.pad_after);
-  std::vector<Operand> operands{
-      {DNNL_ARG_SRC, d.x, primitive.src_desc(), false},
-      {DNNL_ARG_DIFF_DST, d.y, primitive.diff_dst_desc(), false},
-      {DNNL_ARG_DIFF_WEIGHTS, d.filter, primitive.diff_weights_desc(), true}};
-  if (has_bias) operands.push_back({DNNL_ARG_DIFF_BIAS, d.bias, d.bias, true});
-  return {dnnl::convolution_backward_weights(primitive), primitive.scratchpad_desc(), operands};
+  return MakePreferringWinograd(g, precision, [&](bool winograd) -> PreparedPrimitive {
+    const Description d(g, OperandsOf(precision), winograd);
+    const memory::desc wanted_bias = has_bias ? d.bias : memory::desc();
+    const memory::desc wanted_gradient(d.filter_sizes, DataType::f32, Tag::any);
+    const auto primitive = DescribeGradient<dnnl::convolution_backward_weights>(
+        AttributesOf(false), d.Forward(d.wanted_y, wanted_bias, false), d.algorithm, d.wanted_x,
+        wanted_gradient, wanted_bias, d.wanted_y, d.strides, d.dilations, d.pad_before,
+        d.pad_after);
+    std::vector<Operand> operands{
+        {DNNL_ARG_SRC, d.x, primitive.src_desc(), false},
+        {DNNL_ARG_DIFF_DST, d.y, primitive.diff_dst_desc(), false},
+        {DNNL_ARG_DIFF_WEIGHTS, d.filter, primitive.diff_weights_desc(), true}};
+    if (has_bias) operands.push_back({DNNL_ARG_DIFF_BIAS, d.bias, d.bias, true});
+    return {dnnl::convolution_backward_weights(primitive), primitive.scratchpad_desc(), operands};
+  });
 }
 
 }  // namespace
@@ -183,21 +222,16 @@ napi_value Conv2DBackpropInput(Arguments& arguments) {
     return nullptr;
   }
   Device& device = Device::OfThread();
-  if (IsConvolutionOfGradient(g)) {
-    const Geometry of_gradient = GradientGeometry(g);
-    auto* turned = static_cast<float*>(
+  PreparedPrimitive& primitive =
+      device.Prepared(KeyOf("conv2dBackpropInput", g.Key(), precision),
+                      [&] { return MakeBackpropInput(g, precision); });
+  float* taken = filter.data;
+  if (primitive.takes_turned_filter) {
+    taken = static_cast<float*>(
         device.ScratchFor(ScratchPurpose::kTurnedFilter, filter.length * sizeof(float)));
-    TurnFilter(g, filter.data, turned);
-    device
-        .Prepared(KeyOf("conv2d", of_gradient.Key(), false, false, precision),
-                  [&] { return MakeForward(of_gradient, false, false, precision); })
-        .Execute({dy.data, turned, dx.data});
-    return nullptr;
+    TurnFilter(g, filter.data, taken);
   }
-  device
-      .Prepared(KeyOf("conv2dBackpropInput", g.Key(), precision),
-                [&] { return MakeBackpropInput(g, precision); })
-      .Execute({dy.data, filter.data, dx.data});
+  primitive.Execute({dy.data, taken, dx.data});
   return nullptr;
 }
 

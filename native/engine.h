@@ -57,6 +57,9 @@ class PreparedPrimitive {
   // `arrays` in the order of the operands.
   void Execute(std::initializer_list<void*> arrays);
 
+  // Of the gradient by a convolution's input: the filter is to be given turned half-way round.
+  bool takes_turned_filter = false;
+
  private:
   dnnl::primitive primitive_;
   dnnl::memory::desc scratchpad_;

@@ -46,6 +46,28 @@ PreparedPrimitive MakeProduct(const Product& p, bool has_bias) {
   return {dnnl::matmul(primitive), primitive.scratchpad_desc(), operands};
 }
 
+// A fully-connected layer's forward product, of one matrix with one that lies as it is: oneDNN's
+// inner product is up to twice as fast at it as its matmul, which in turn is the faster in all other cases.
+bool IsInnerProduct(const Product& p) {
+  return p.Batch() == 1 && !p.transpose_a && !p.transpose_b && p.precision == 0;
+}
+
+PreparedPrimitive MakeInnerProduct(const Product& p, bool has_bias) {
+  const memory::desc a({p.m, p.k}, DataType::f32, memory::format_tag::ab);
+  // Named [outputs, inputs] there.
+  const memory::desc b({p.n, p.k}, DataType::f32, memory::format_tag::ba);
+  const memory::desc out({p.m, p.n}, DataType::f32, memory::format_tag::ab);
+  const memory::desc bias({p.n}, DataType::f32, memory::format_tag::a);
+  const auto primitive = Describe<dnnl::inner_product_forward>(
+      AttributesOf(p.relu), dnnl::prop_kind::forward_training, a, b,
+      has_bias ? bias : memory::desc(), out);
+  std::vector<Operand> operands{{DNNL_ARG_SRC, a, a, false},
+                                {DNNL_ARG_WEIGHTS, b, b, false},
+                                {DNNL_ARG_DST, out, out, true}};
+  if (has_bias) operands.push_back({DNNL_ARG_BIAS, bias, bias, false});
+  return {dnnl::inner_product_forward(primitive), primitive.scratchpad_desc(), operands};
+}
+
 }  // namespace
 
 napi_value MatMul(Arguments& arguments) {
@@ -81,7 +103,10 @@ napi_value MatMul(Arguments& arguments) {
   const Integers key{p.a_batch, p.b_batch, p.m, p.k, p.n};
   PreparedPrimitive& primitive = Device::OfThread().Prepared(
       KeyOf("matMul", key, bias != nullptr, p.transpose_a, p.transpose_b, p.relu, p.precision),
-      [&] { return MakeProduct(p, bias != nullptr); });
+      [&] {
+        return IsInnerProduct(p) ? MakeInnerProduct(p, bias != nullptr)
+                                 : MakeProduct(p, bias != nullptr);
+      });
   if (bias == nullptr) {
     primitive.Execute({a.data, b.data, out.data});
   } else {

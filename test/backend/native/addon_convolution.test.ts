@@ -30,6 +30,13 @@ const BFLOAT16_ERROR = 1e-2;
 
 const random = new RandomSequence(deriveKey(7, 'windows'));
 const windows = Array.from({ length: 12 }, () => randomWindow(random));
+// Of a size that Winograd's algorithm takes, in tiles that do not fit.
+windows.push({
+  ...{ batchSize: 1, inHeight: 9, inWidth: 7, inChannels: 64 },
+  ...{ outHeight: 9, outWidth: 6, outChannels: 80, filterHeight: 3, filterWidth: 3 },
+  ...{ strideHeight: 1, strideWidth: 1, dilationHeight: 1, dilationWidth: 1 },
+  padInfo: { top: 1, left: 1 },
+});
 
 function describe(g: Conv2DInfo): string {
   return `${g.filterHeight}×${g.filterWidth} / ${g.strideHeight}×${g.strideWidth}, dilation ${g.dilationHeight}×${g.dilationWidth}, pad ${g.padInfo.top}+${g.padInfo.left}, of [${g.batchSize}, ${g.inHeight}, ${g.inWidth}, ${g.inChannels}] to ${g.outChannels}`;
