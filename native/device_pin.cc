@@ -12,8 +12,10 @@
 // JavaScript side: src/backend/device_pin.ts.
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <node_api.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -28,10 +30,31 @@ thread_local std::string pinned_device;
 thread_local std::vector<unsigned char> context_config;
 thread_local std::string device_of_last_operation;
 
-// TensorFlow's own definition, from the library that this one is linked against.
+// TensorFlow writes a banner while it is loaded, before anything can set its log level. So stderr
+// goes nowhere for that long where TF_CPP_MIN_LOG_LEVEL asks for less than all; the loader's own errors
+// come back through dlerror.
+void* LoadTensorFlow() {
+  const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
+  const bool quiet = level != nullptr && std::atoi(level) > 0;
+  const int kept = quiet ? dup(STDERR_FILENO) : -1;
+  const int nowhere = quiet ? open("/dev/null", O_WRONLY) : -1;
+  const bool redirected = kept >= 0 && nowhere >= 0 && dup2(nowhere, STDERR_FILENO) >= 0;
+  void* library = dlopen("libtensorflow.so", RTLD_LAZY | RTLD_GLOBAL);
+  if (redirected) dup2(kept, STDERR_FILENO);
+  if (kept >= 0) close(kept);
+  if (nowhere >= 0) close(nowhere);
+  return library;
+}
+
+void* TensorFlow() {
+  static void* library = LoadTensorFlow();
+  return library;
+}
+
+// TensorFlow's own definition of what is interposed here.
 template <typename Function>
 Function TensorFlowOwn(const char* name) {
-  void* symbol = dlsym(RTLD_NEXT, name);
+  void* symbol = dlsym(TensorFlow(), name);
   if (symbol == nullptr) {
     std::fprintf(stderr, "twotower: libtensorflow does not define %s\n", name);
     std::abort();
@@ -47,14 +70,6 @@ bool ReadArguments(napi_env env, napi_callback_info info, size_t wanted, napi_va
   }
   napi_throw_type_error(env, nullptr, "device_pin: wrong number of arguments");
   return false;
-}
-
-// TensorFlow logs through absl, which heeds TF_CPP_MIN_LOG_LEVEL only where TensorFlow itself asks.
-// The symbol is that of the absl in the pinned TensorFlow; with another one its banners are seen.
-void SetLogLevel() {
-  const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
-  void* set = dlsym(RTLD_DEFAULT, "_ZN4absl12lts_2025081414SetMinLogLevelENS0_18LogSeverityAtLeastE");
-  if (level != nullptr && set != nullptr) reinterpret_cast<void (*)(int)>(set)(std::atoi(level));
 }
 
 // pin(device: string, config: Uint8Array): for the calling thread, from its next context and
@@ -81,7 +96,6 @@ napi_value Pin(napi_env env, napi_callback_info info) {
     return nullptr;
   }
 
-  SetLogLevel();
   pinned_device.assign(device, device_length);
   const auto* bytes = static_cast<const unsigned char*>(config);
   context_config.assign(bytes, bytes + config_length);
@@ -194,6 +208,10 @@ __attribute__((visibility("default"))) void TFE_Execute(TFE_Op* op, TFE_TensorHa
 }  // extern "C"
 
 NAPI_MODULE_INIT() {
+  if (TensorFlow() == nullptr) {
+    napi_throw_error(env, nullptr, dlerror());
+    return nullptr;
+  }
   const napi_property_descriptor functions[] = {
       {"pin", nullptr, Pin, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"listDevices", nullptr, ListDevices, nullptr, nullptr, nullptr, napi_enumerable, nullptr},

@@ -20,6 +20,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { writeWhole } from './files.mjs';
 import { Unavailable } from './libtensorflow.mjs';
 import { run, timed, works } from './subprocess.mjs';
@@ -51,7 +52,7 @@ export function placesIn(packageFolder) {
  * @param {string} packageFolder
  */
 function signatureOf(root, packageFolder) {
-  const hash = createHash('sha256').update(FLAGS.join(' '));
+  const hash = createHash('sha256').update(readFileSync(fileURLToPath(import.meta.url)));
   hash.update(realpathSync(join(packageFolder, 'deps')));
   hash.update(readFileSync(join(root, 'native', 'device_pin.cc')));
   for (const name of ['tfjs_backend.cc', 'tfjs_binding.cc']) {
@@ -99,7 +100,7 @@ export async function buildAddons(root, packageFolder) {
   const apiHeaders = createRequire(import.meta.url).resolve('node-api-headers/package.json');
   const include = ['-I', join(dirname(apiHeaders), 'include'), '-I', join(deps, 'include')];
   const bindingFolder = join(packageFolder, 'binding');
-  const link = ['-shared', '-L', join(deps, 'lib'), '-ltensorflow', '-ltensorflow_framework'];
+  const link = ['-shared', '-L', join(deps, 'lib')];
   const compile = (/** @type {string} */ source, /** @type {string} */ object) =>
     run(
       compiler,
@@ -129,12 +130,24 @@ export async function buildAddons(root, packageFolder) {
     const rpath = (/** @type {string} */ path) => `-Wl,-rpath,$ORIGIN/${path}`;
     await run(
       compiler,
-      [backendObject, bindingObject, ...link, rpath('../../deps/lib'), '-o', builtBinding],
+      [
+        backendObject,
+        bindingObject,
+        ...link,
+        '-ltensorflow',
+        '-ltensorflow_framework',
+        rpath('../../deps/lib'),
+        '-o',
+        builtBinding,
+      ],
       { quiet: true },
     );
-    await run(compiler, [pinObject, ...link, '-ldl', rpath('../deps/lib'), '-o', builtPin], {
-      quiet: true,
-    });
+    // It loads libtensorflow itself, so its calls are bound when they are first made.
+    await run(
+      compiler,
+      [pinObject, ...link, '-ldl', '-Wl,-z,lazy', rpath('../deps/lib'), '-o', builtPin],
+      { quiet: true },
+    );
     renameSync(builtBinding, binding);
     renameSync(builtPin, devicePin);
   });

@@ -44,5 +44,6 @@ function packagesOf(file) {
 export async function installDependencies(root) {
   if (dependenciesInstalled(root)) return;
   say('installing npm packages (about a minute)');
-  await run('npm', ['ci'], { cwd: root });
+  // Errors show also where `npm start` was told to be silent.
+  await run('npm', ['ci', '--loglevel=error'], { cwd: root });
 }

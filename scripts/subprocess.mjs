@@ -3,6 +3,7 @@
  * command that set-up precedes. A signal that ends set-up ends them too.
  */
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { clearInterval, setInterval } from 'node:timers';
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
@@ -52,15 +53,21 @@ export function works(program, programArguments) {
   return spawnSync(program, programArguments, { stdio: 'ignore' }).status === 0;
 }
 
-/** From now on, an interrupt ends the programs that run, then this process. */
+/**
+ * From now on, an interrupt ends the programs that run, then this process: not before them, or the next
+ * run would find them still writing.
+ * @returns {() => void} undoes it
+ */
 export function endChildrenOnSignals() {
-  const end = (/** @type {NodeJS.Signals} */ signal) => {
+  const end = async (/** @type {NodeJS.Signals} */ signal) => {
+    const ended = [...running].map((child) => once(child, 'close'));
     for (const child of running) child.kill(signal);
+    await Promise.allSettled(ended);
     process.stderr.write('\nset-up interrupted; the next run goes on from here\n');
     process.exit(signal === 'SIGINT' ? 130 : 143);
   };
-  process.on('SIGINT', end);
-  process.on('SIGTERM', end);
+  process.once('SIGINT', end);
+  process.once('SIGTERM', end);
   return () => {
     process.off('SIGINT', end);
     process.off('SIGTERM', end);

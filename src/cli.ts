@@ -9,6 +9,7 @@ import type { Argv } from 'yargs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { messageOf, UserError } from './errors.js';
+import { terminalWidth } from './report/text.js';
 
 /** Every command, in the order of the help text. */
 const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<Argv> }[] = [
@@ -61,9 +62,11 @@ export async function runCommandLine(commandArguments: string[]): Promise<void> 
     .version(version())
     .help()
     .strict()
+    .parserConfiguration({ 'parse-numbers': false })
+    .check(refuseRepeated)
     .demandCommand(1, 1, 'no command given', 'more than one command given')
     .recommendCommands()
-    .wrap(100)
+    .wrap(Math.min(100, terminalWidth()))
     .exitProcess(false)
     .fail((message: string | null, error: Error | undefined) => {
       if (error instanceof Error && error.name !== 'YError') throw error;
@@ -77,11 +80,31 @@ export async function runCommandLine(commandArguments: string[]): Promise<void> 
   await line.parseAsync();
 }
 
+/** yargs makes an array of an option that is given more than once; only `--set` takes several. */
+function refuseRepeated(given: Record<string, unknown>): true {
+  for (const [name, value] of Object.entries(given)) {
+    if (!Array.isArray(value) || name === '_' || name === 'set') continue;
+    throw new UserError(`--${name} is given more than once; give it once`);
+  }
+  return true;
+}
+
 /** Prints what was thrown; a UserError as one line. The exit code becomes 1. */
 function report(thrown: unknown): void {
   process.exitCode = 1;
   if (thrown instanceof UserError) console.error(`twotower: ${messageOf(thrown)}`);
   else console.error(thrown);
+}
+
+/** The output's reader has gone, as `head` does: ends as a signal would, on which `train` saves first. */
+let readerHasGone = false;
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (readerHasGone) return;
+    readerHasGone = true;
+    if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(141);
+  });
 }
 
 await runCommandLine(hideBin(process.argv)).catch(report);

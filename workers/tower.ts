@@ -31,7 +31,7 @@ async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[
       opened.discard();
       return null;
     case 'evaluate':
-      return opened.evaluate(command.sequence, command.batch.count, command.step, buffers);
+      return opened.evaluate(command.sequence, command.count, command.step, buffers);
     case 'store':
       opened.store(buffers);
       return null;

@@ -7,15 +7,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../errors.js';
 import { addonFolder, loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
-import { registerFusedGradients } from './fused.js';
 import { addonUnavailableFile, loadNativeAddon, nativeIsPrepared } from './native/addon.js';
-import { NATIVE, registerNative } from './native/native.js';
-import { registerReluGradient } from './relu_gradient.js';
-import { useTensorFlow } from './tensorflow.js';
-import { useWasm } from './wasm.js';
 
 /** In the order in which a CPU worker prefers them. */
 export const BACKEND_NAMES = ['native', 'tensorflow', 'wasm'] as const;
@@ -121,31 +115,38 @@ export async function useBackend(options: BackendOptions): Promise<BackendInform
     throw new UserError(`the ${backend} backend computes on the CPU only, not on ${device}`);
   }
   if (precision === 'bf16') requireBfloat16(backend);
+  // Imported here, as the main thread computes nothing and tfjs takes half a second to load.
+  const tf = await import('@tensorflow/tfjs');
   let tensorflow: string | null = null;
   let oneDnn: string | null = null;
   switch (backend) {
-    case 'native':
-      registerNative(threads, precision === 'bf16' ? 'bfloat16' : 'float32');
-      await tf.setBackend(NATIVE);
-      oneDnn = loadNativeAddon().information().oneDnn;
+    case 'native': {
+      const { useNative } = await import('./native/native.js');
+      oneDnn = await useNative(threads, precision === 'bf16' ? 'bfloat16' : 'float32');
       break;
+    }
     case 'tensorflow': {
       const name =
         device === 'cpu' ? `/device:CPU:${logicalCpu}` : `/device:${device.toUpperCase()}`;
+      const { useTensorFlow } = await import('./tensorflow.js');
       tensorflow = await useTensorFlow(name, { threads, logicalCpus });
       break;
     }
-    case 'wasm':
+    case 'wasm': {
+      const { useWasm } = await import('./wasm.js');
       await useWasm();
+    }
   }
+  const { registerReluGradient } = await import('./relu_gradient.js');
   registerReluGradient();
+  const { registerFusedGradients } = await import('./fused.js');
   registerFusedGradients();
   await tf.ready();
   return { backend, device, precision, threads, tfjs: tf.version_core, tensorflow, oneDnn };
 }
 
 function requireBfloat16(backend: BackendName): void {
-  if (backend !== NATIVE) {
+  if (backend !== 'native') {
     throw new UserError(`bf16 is computed by the native backend only; the backend is ${backend}`);
   }
   if (!loadNativeAddon().information().bfloat16) {
@@ -174,11 +175,14 @@ export function probe(backend: BackendName): Promise<Probe> {
   });
 }
 
+/** What an NVIDIA driver shows of itself: on Linux, in a container, and in Windows' Linux. */
+const NVIDIA_TRACES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'];
+
 /**
  * The GPUs that TensorFlow can use; none, at once, where there is no NVIDIA driver. TensorFlow is not
  * loaded into the calling thread.
  */
 export async function listGpus(): Promise<Gpu[]> {
-  if (!existsSync('/proc/driver/nvidia/version') || !tensorFlowIsPrepared()) return [];
+  if (!NVIDIA_TRACES.some((path) => existsSync(path)) || !tensorFlowIsPrepared()) return [];
   return (await probe('tensorflow')).gpus;
 }

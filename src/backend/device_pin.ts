@@ -49,7 +49,8 @@ let loaded: DevicePin | undefined;
 export function loadDevicePin(): DevicePin {
   if (loaded === undefined) {
     const module = { exports: {} };
-    process.dlopen(module, addonFile, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL);
+    // Lazy, because it loads the library that defines what it calls.
+    process.dlopen(module, addonFile, constants.dlopen.RTLD_LAZY | constants.dlopen.RTLD_GLOBAL);
     loaded = module.exports as DevicePin;
   }
   return loaded;

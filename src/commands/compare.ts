@@ -6,15 +6,17 @@ import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { buildNetwork } from '../model/network.js';
 import { formatBytes, formatCount, formatTable, terminalWidth } from '../report/text.js';
 import { TimedPlacement, noiseBatch, takeTurns } from '../training/comparison.js';
-import type { Candidate, ComparisonRow } from '../training/comparison.js';
+import type { Candidate, ComparisonRow, PlacementName } from '../training/comparison.js';
 import { configurationFrom, configurationOptions, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
 import { placementFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments, ResolvedPlacement } from './placement_options.js';
 
 const { preset, config, batch, seed, towers, set } = configurationOptions;
+const DEFAULT_PRESET = 'alexnet';
+
 const options = {
-  preset: { ...preset, default: 'alexnet' },
+  preset: { ...preset, describe: `${preset.describe}; without it ${DEFAULT_PRESET}` },
   config,
   batch,
   seed,
@@ -22,7 +24,6 @@ const options = {
   set,
   ...placementOptions,
   steps: {
-    type: 'string',
     requiresArg: true,
     default: '10',
     describe: 'Timed steps of each placement',
@@ -43,11 +44,9 @@ export const command: CommandModule<object, CompareArguments> = {
 
 async function run(given: ArgumentsCamelCase<CompareArguments>): Promise<void> {
   const steps = wholeNumber('steps', given.steps as string, 1)!;
-  const { steps: _, preset: presetName, ...rest } = given;
-  const asked = configurationFrom({
-    ...rest,
-    ...(given.config === undefined ? { preset: presetName } : {}),
-  });
+  const preset = given.preset ?? (given.config === undefined ? DEFAULT_PRESET : undefined);
+  // Its --steps are those that are timed, not the configuration's.
+  const asked = configurationFrom({ ...given, preset, steps: undefined });
   const resolved = await placementFrom(
     given,
     given.towers === undefined ? undefined : asked.towers,
@@ -55,6 +54,7 @@ async function run(given: ArgumentsCamelCase<CompareArguments>): Promise<void> {
   );
   resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
   const candidates = candidatesOf(resolved, asked.towers);
+  for (const [name, reason] of missing(candidates)) console.error(`${name} is left out: ${reason}`);
   // Refuses what the layer list does not allow before anything is opened.
   candidates.forEach((candidate) =>
     buildNetwork(asked.network, candidate.towers, asked.data.classes),
@@ -97,15 +97,21 @@ function candidatesOf(
   const candidates: Candidate[] = [];
   if (placement.length > 1) {
     candidates.push({ name: 'split', towers, placement });
-  } else {
-    console.error(
-      'split is left out: it needs two workers, and one device was named (try --gpus 0,1 or --cpu 2)',
-    );
   }
-  if (groupedTowers > 1)
+  if (groupedTowers > 1) {
     candidates.push({ name: 'grouped', towers: groupedTowers, placement: alone(groupedTowers) });
+  }
   candidates.push({ name: 'dense', towers: 1, placement: alone(1) });
   return candidates;
+}
+
+/** Each placement that is not compared, and why. */
+function missing(candidates: Candidate[]): [string, string][] {
+  const reasons: [PlacementName, string][] = [
+    ['split', 'the towers have one device; try --gpus 0,1 or --cpu 2'],
+    ['grouped', 'the network has one tower; try --towers 2'],
+  ];
+  return reasons.filter(([name]) => candidates.every((candidate) => candidate.name !== name));
 }
 
 function printRows(rows: ComparisonRow[], preset: string, batch: number, steps: number): void {

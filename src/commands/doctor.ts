@@ -41,7 +41,9 @@ async function diagnose(): Promise<Diagnosis> {
   const missing = warning === undefined ? [] : [warning];
   if (reason !== null) missing.push(`no tensorflow backend: ${reason}`);
   if (gpus.length === 0) {
-    missing.push('no GPU that TensorFlow can use: `--gpus` is carried out by CPU workers');
+    missing.push(
+      'no GPU that TensorFlow can use, so CPU workers carry out `--gpus`: install an NVIDIA driver (nvidia-smi then lists the GPUs) and run npm run setup',
+    );
   }
   const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
   return {

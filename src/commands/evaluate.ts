@@ -3,14 +3,13 @@
  *     twotower evaluate runs/cifar10-quick --data DIR --json
  */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
-import { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
-import { Coordinator } from '../parallel/coordinator.js';
 import { formatCount, formatPercent } from '../report/text.js';
 import { loadParameters } from '../training/canonical.js';
 import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
 import { evaluate } from '../training/evaluation.js';
 import { openRunFolder } from '../training/run_folder.js';
+import { withTowers } from '../training/session.js';
 import { configurationFrom, configurationOptions, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
 import { placementFrom, placementOptions } from './placement_options.js';
@@ -22,7 +21,6 @@ const options = {
   batch,
   ...placementOptions,
   'test-limit': {
-    type: 'string',
     requiresArg: true,
     describe: 'Test only the first so many images',
   },
@@ -59,33 +57,15 @@ async function run(given: ArgumentsCamelCase<EvaluateArguments>): Promise<void> 
   resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
 
   const dataset = await openDataset(configuration.data);
-  const { batch, seed } = configuration.training;
-  const { height, width } = configuration.network.input;
-  const ring = new BatchRing({
-    dataset,
-    data: configuration.data,
-    height,
-    width,
-    batch,
-    seed,
-    decoders: 1,
-    slots: 3,
+  const result = await withTowers({ configuration, dataset, ...resolved }, async (towers, ring) => {
+    await loadParameters(towers, files.model);
+    return evaluate(towers, ring, testLimit);
   });
-  try {
-    const coordinator = await Coordinator.open({ configuration, ...resolved, batch });
-    try {
-      await loadParameters(coordinator, files.model);
-      const result = await evaluate(coordinator, ring, testLimit);
-      if (given.json === true) console.log(JSON.stringify(result));
-      else {
-        console.log(
-          `top-1 ${formatPercent(result.top1)}  top-5 ${formatPercent(result.top5)}  loss ${result.loss.toFixed(4)}  ${formatCount(result.images)} images`,
-        );
-      }
-    } finally {
-      await coordinator.close();
-    }
-  } finally {
-    await ring.close();
+  if (given.json === true) {
+    console.log(JSON.stringify(result));
+  } else {
+    console.log(
+      `top-1 ${formatPercent(result.top1)}  top-5 ${formatPercent(result.top5)}  loss ${result.loss.toFixed(4)}  ${formatCount(result.images)} images`,
+    );
   }
 }

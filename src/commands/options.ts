@@ -15,24 +15,31 @@ import {
 } from '../configuration.js';
 import { UserError } from '../errors.js';
 
-// Numbers are taken as text, so that a message can quote what was written; yargs would give NaN.
-const text = { type: 'string', requiresArg: true } as const;
+// Every value is taken as text, so that a message can quote what was written; yargs would give NaN.
+// Without a type, as the help text would call all of them strings.
+const recipe = { group: 'Recipe:', requiresArg: true } as const;
 
 export const configurationOptions = {
-  preset: { ...text, describe: `Recipe to start from: ${presetNames().join(', ')}` },
-  config: { ...text, describe: "Configuration file, such as a run's config.json" },
-  data: {
-    ...text,
-    describe:
-      'Folder of images: data_batch_1.bin … as CIFAR-10 has it, or train/CLASS/ and test/CLASS/',
+  preset: { ...recipe, describe: `One of ${presetNames().join(', ')}` },
+  config: {
+    ...recipe,
+    describe: "Instead of a preset: a configuration file, such as a run's config.json",
   },
-  batch: { ...text, describe: 'Images a step' },
-  lr: { ...text, describe: 'Learning rate' },
-  seed: { ...text, describe: 'Seed of initial weights, order, augmentation and dropout' },
-  epochs: { ...text, describe: 'Passes over the training images' },
-  steps: { ...text, describe: 'Stop after this many steps' },
-  towers: { ...text, describe: 'Equal shares to divide every layer into' },
-  set: { ...text, describe: 'Any field of the configuration, such as training.momentum=0.8' },
+  data: {
+    ...recipe,
+    describe:
+      'Folder with data_batch_1.bin … (CIFAR-10, binary version) or with train/CLASS/ and test/CLASS/',
+  },
+  batch: { ...recipe, describe: 'Images a step' },
+  lr: { ...recipe, describe: 'Learning rate' },
+  seed: { ...recipe, describe: 'Decides initial weights, order, augmentation and dropout' },
+  epochs: { ...recipe, describe: 'Passes over the training images' },
+  steps: { ...recipe, describe: 'Stop after so many steps, even inside an epoch' },
+  towers: { ...recipe, describe: 'Equal shares of every layer; without it one a device' },
+  set: {
+    ...recipe,
+    describe: 'Any field of the configuration: training.momentum=0.8; may be repeated',
+  },
 } as const satisfies Record<string, Options>;
 
 /** What yargs makes of `configurationOptions`: an array where an option was given more than once. */

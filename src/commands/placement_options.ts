@@ -16,26 +16,32 @@ import { UserError } from '../errors.js';
 import { resolvePlacement } from '../parallel/placement.js';
 import type { Machine, Placement } from '../parallel/placement.js';
 
+const devices = { group: 'Devices:' } as const;
+
 export const placementOptions = {
   gpus: {
-    type: 'string',
+    ...devices,
     requiresArg: true,
-    describe: 'GPU of each worker, such as 0,1: one tower each; one GPU alone trains one tower',
+    describe:
+      'One worker on each of these GPUs, such as 0,1; without it all that the towers can use',
   },
-  cpu: { type: 'string', requiresArg: true, describe: 'Number of CPU workers, instead of GPUs' },
+  cpu: { ...devices, requiresArg: true, describe: 'So many workers on the CPU, instead of GPUs' },
   'require-gpu': {
+    ...devices,
     type: 'boolean',
-    default: false,
-    describe: 'Fail where a GPU that --gpus names would be carried out by a CPU worker',
+    describe: 'Fail where a CPU would stand in for a GPU',
   },
   backend: {
+    ...devices,
     choices: BACKEND_NAMES,
-    describe: 'Numeric backend; without it the first of these that works, and tensorflow on GPUs',
+    requiresArg: true,
+    describe: 'Numeric backend; without it the first that works here, on GPUs tensorflow',
   },
   precision: {
+    ...devices,
     choices: PRECISIONS,
-    describe:
-      'Type of the operands of convolutions and matrix products; bf16: on the native backend',
+    requiresArg: true,
+    describe: 'Operands of convolutions and matrix products; bf16: on the native backend',
   },
 } as const satisfies Record<string, Options>;
 

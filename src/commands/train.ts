@@ -6,14 +6,15 @@
  */
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import type { Configuration } from '../configuration.js';
-import { BatchRing } from '../data/batches.js';
+import { batchesPerEpoch } from '../data/batches.js';
+import type { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
-import { Coordinator } from '../parallel/coordinator.js';
-import type { GradientCheck } from '../parallel/coordinator.js';
+import type { Coordinator, GradientCheck } from '../parallel/coordinator.js';
 import { formatCount, formatTable, terminalWidth } from '../report/text.js';
 import { loadParameters } from '../training/canonical.js';
 import {
@@ -23,51 +24,54 @@ import {
   loadState,
 } from '../training/checkpoint.js';
 import type { TrainerState } from '../training/checkpoint.js';
-import { createRunFolder, dropMetricsAfter, openRunFolder } from '../training/run_folder.js';
-import type { RunFolder } from '../training/run_folder.js';
+import {
+  createRunFolder,
+  openRunFolder,
+  refuseTakenRunFolder,
+  reopenRunFolder,
+} from '../training/run_folder.js';
+import type { RunFolder, Summary } from '../training/run_folder.js';
+import { withTowers } from '../training/session.js';
 import { train } from '../training/trainer.js';
 import { configurationFrom, configurationOptions, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
 import { placementFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments } from './placement_options.js';
 
+const run = { group: 'Run:' } as const;
+
 const options = {
   ...configurationOptions,
   ...placementOptions,
   out: {
-    type: 'string',
+    ...run,
     requiresArg: true,
-    describe: 'Run folder; by default runs/PRESET, numbered if taken',
+    describe: 'New run folder; without it runs/PRESET, numbered if taken',
   },
   resume: {
-    type: 'string',
+    ...run,
     requiresArg: true,
-    describe: 'Run folder to go on with, on any placement',
+    describe: 'Run folder to go on with, on any devices',
   },
   init: {
-    type: 'string',
+    ...run,
     requiresArg: true,
-    describe: 'Safetensors file with the initial parameters',
+    describe: 'Safetensors file with the initial parameters, as export writes it',
   },
-  'log-every': {
-    type: 'string',
-    requiresArg: true,
-    default: '100',
-    describe: 'Batches between printed lines',
-  },
+  'log-every': { ...run, requiresArg: true, default: '100', describe: 'Batches between lines' },
   'test-limit': {
-    type: 'string',
+    ...run,
     requiresArg: true,
-    describe: 'Test only the first so many images',
+    describe: 'Test only the first so many images; without it all',
   },
   'checkpoint-every': {
-    type: 'string',
+    ...run,
     requiresArg: true,
-    describe: 'Steps between checkpoints, besides each epoch’s',
+    describe: 'Steps between checkpoints, besides the one at each epoch’s end',
   },
   'check-gradients': {
+    ...run,
     type: 'boolean',
-    default: false,
     describe: 'Compare gradients with finite differences, then stop',
   },
 } as const;
@@ -91,94 +95,138 @@ export const command: CommandModule<object, TrainArguments> = {
   command: 'train',
   describe: 'Train a network, its towers divided among workers',
   builder: (yargs) => yargs.options(options) as never,
-  handler: run,
+  handler: runTraining,
 };
 
-async function run(given: ArgumentsCamelCase<TrainArguments>): Promise<void> {
+async function runTraining(given: ArgumentsCamelCase<TrainArguments>): Promise<void> {
+  const logEvery = wholeNumber('log-every', given.logEvery, 1)!;
+  const checkpointEvery = wholeNumber('checkpoint-every', given.checkpointEvery, 1) ?? null;
+  const testLimit = wholeNumber('test-limit', given.testLimit, 1);
   const resumed = given.resume === undefined ? undefined : runToResume(given.resume, given);
-  const asked = configurationFrom({
-    ...given,
-    ...(resumed === undefined ? {} : { config: resumed.run.configurationFile }),
-  });
+  const asked = resumed?.configuration ?? configurationFrom(given);
   const resolved = await placementFrom(
     given,
     resumed !== undefined || given.towers !== undefined ? asked.towers : undefined,
     asked.towers,
   );
-  resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
   const configuration = { ...asked, towers: resolved.towers };
-  // Refuses what the layer list does not allow before anything is opened or written.
+  // All that can be refused is, before anything is opened or written.
   buildNetwork(configuration.network, configuration.towers, configuration.data.classes);
-
   const dataset = await openDataset(configuration.data);
-  const { batch, seed } = configuration.training;
-  const { height, width } = configuration.network.input;
-  const ring = new BatchRing({
-    dataset,
-    data: configuration.data,
-    height,
-    width,
-    batch,
-    seed,
-    decoders: 1,
-    slots: 3,
+  const { batch } = configuration.training;
+  const batches = batchesPerEpoch(dataset.train.count, batch);
+  if (resumed !== undefined) checkPosition(resumed.state, configuration, batches);
+  const path = resumed?.run.path ?? given.out ?? freeRunPath(configuration);
+  if (resumed === undefined) refuseTakenRunFolder(path);
+  resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
+
+  await withTowers({ configuration, dataset, ...resolved }, async (coordinator, ring) => {
+    if (given.checkGradients === true) return checkGradients(coordinator, ring);
+    const state = resumed?.state ?? initialState(configuration);
+    const initial = resumed?.files.model ?? given.init;
+    if (initial !== undefined) await loadParameters(coordinator, initial, resumed?.files.optimizer);
+    if (resumed !== undefined) reopenRunFolder(resumed.run, configuration, state.step);
+    const run = resumed?.run ?? createRunFolder(path, configuration);
+    printHead(configuration, coordinator, run, state);
+    const summary = await train({
+      configuration,
+      dataset,
+      coordinator,
+      ring,
+      run,
+      state,
+      warnings: resolved.warnings,
+      logEvery,
+      checkpointEvery,
+      testLimit,
+      stop: stopOnInterrupt(),
+      print: (line) => console.log(line),
+    });
+    printEnd(summary, path, given);
   });
-  try {
-    const coordinator = await Coordinator.open({ configuration, ...resolved, batch });
-    try {
-      if (given.checkGradients === true) return await checkGradients(coordinator, ring);
-      const state = resumed?.state ?? initialState(configuration);
-      if (resumed !== undefined) {
-        await loadParameters(coordinator, resumed.files.model, resumed.files.optimizer);
-        dropMetricsAfter(resumed.run, state.step);
-      } else if (given.init !== undefined) {
-        await loadParameters(coordinator, given.init);
-      }
-      const runFolder =
-        resumed?.run ?? createRunFolder(given.out ?? freeRunPath(configuration), configuration);
-      printHead(configuration, coordinator, runFolder, state);
-      const summary = await train({
-        configuration,
-        dataset,
-        coordinator,
-        ring,
-        run: runFolder,
-        state,
-        warnings: resolved.warnings,
-        logEvery: wholeNumber('log-every', given.logEvery, 1) ?? 100,
-        checkpointEvery: wholeNumber('checkpoint-every', given.checkpointEvery, 1) ?? null,
-        testLimit: wholeNumber('test-limit', given.testLimit, 1),
-        stop: stopOnInterrupt(),
-        print: (line) => console.log(line),
-      });
-      if (summary.status === 'interrupted') {
-        console.log(
-          `interrupted after step ${summary.steps}; go on with: twotower train --resume ${runFolder.path}`,
-        );
-        process.exitCode = 130;
-      } else {
-        console.log(`done: ${runFolder.path}`);
-      }
-    } finally {
-      await coordinator.close();
-    }
-  } finally {
-    await ring.close();
+}
+
+function printEnd({ status, steps }: Summary, path: string, given: TrainArguments): void {
+  if (status === 'interrupted') {
+    console.log(`interrupted after step ${steps}; go on with: ${resumeCommand(path, given)}`);
+    process.exitCode = 130;
+  } else {
+    console.log(`done: ${path}`);
   }
 }
 
-/** The run to go on with: its checkpoint's files, and the position that they hold. */
-function runToResume(
-  path: string,
-  given: TrainArguments,
-): { run: RunFolder; files: ReturnType<typeof checkpointFiles>; state: TrainerState } {
+interface ResumedRun {
+  run: RunFolder;
+  /** The run's own, with the options of this command over it. */
+  configuration: Configuration;
+  files: ReturnType<typeof checkpointFiles>;
+  /** The position of its latest checkpoint. */
+  state: TrainerState;
+}
+
+function runToResume(path: string, given: TrainArguments): ResumedRun {
   for (const name of ['out', 'init', 'preset', 'config'] as const) {
     if (given[name] !== undefined)
       throw new UserError(`--${name} does not go with --resume: the run has its own`);
   }
   const run = openRunFolder(path);
   const files = checkpointFiles(requireCheckpoint(run));
-  return { run, files, state: loadState(files.state) };
+  const config = run.configurationFile;
+  const configuration = configurationFrom({ ...given, config });
+  refuseAnotherCourse(configurationFrom({ config }), configuration, path);
+  return { run, configuration, files, state: loadState(files.state) };
+}
+
+/** What the checkpoint's parameters and position mean nothing without. */
+function refuseAnotherCourse(own: Configuration, asked: Configuration, path: string): void {
+  const parts: [string, (of: Configuration) => unknown][] = [
+    ['network', (of) => of.network],
+    ['towers', (of) => of.towers],
+    ['training.batch', (of) => of.training.batch],
+    ['training.seed', (of) => of.training.seed],
+  ];
+  for (const [name, partOf] of parts) {
+    if (isDeepStrictEqual(partOf(own), partOf(asked))) continue;
+    throw new UserError(
+      `${name} cannot change in the run ${path}: leave that option out, or start a new run`,
+    );
+  }
+}
+
+/** @throws UserError where the checkpoint is of other data, or there is nothing left to do */
+function checkPosition(
+  { step, epoch, batchInEpoch }: TrainerState,
+  { training: { epochs, steps, batch } }: Configuration,
+  batches: number,
+): void {
+  if (step !== epoch * batches + batchInEpoch) {
+    throw new UserError(
+      `the checkpoint's step ${step} is in epoch ${epoch + 1} at batch ${batchInEpoch}, but the training images make ${batches} batches of ${batch} an epoch: give the --data it was trained on`,
+    );
+  }
+  if (epoch >= epochs || (steps !== null && step >= steps)) {
+    throw new UserError(
+      `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? epochs * batches} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to go on`,
+    );
+  }
+}
+
+/** The command that goes on with the run as this one would have. */
+function resumeCommand(path: string, given: TrainArguments): string {
+  const words = ['twotower', 'train', '--resume', path];
+  const kept = {
+    gpus: given.gpus,
+    cpu: given.cpu,
+    backend: given.backend,
+    'log-every': given.logEvery === options['log-every'].default ? undefined : given.logEvery,
+    'test-limit': given.testLimit,
+    'checkpoint-every': given.checkpointEvery,
+  };
+  for (const [name, value] of Object.entries(kept)) {
+    if (value !== undefined) words.push(`--${name}`, value);
+  }
+  if (given.requireGpu === true) words.push('--require-gpu');
+  return words.map((word) => (/[^\w@%+=:,./-]/.test(word) ? `'${word}'` : word)).join(' ');
 }
 
 /** `runs/NAME`, or `runs/NAME-2` and so on where that is taken. */

@@ -79,7 +79,7 @@ export function toComputingLayout(layer: Layer, shape: number[], values: Float32
 
 /** The way back from `toComputingLayout`: canonical float32 values of one rank's share. */
 export function toCanonicalLayout(layer: Layer, tensor: tf.Tensor): Float32Array {
-  return tf.tidy(() => {
+  return tf.tidy<Float32Array>(() => {
     if (tensor.rank === 1) return tensor.dataSync<'float32'>();
     if (layer.specification.type === 'conv') {
       return tf.transpose(tensor, [3, 2, 0, 1]).dataSync<'float32'>();
@@ -88,7 +88,7 @@ export function toCanonicalLayout(layer: Layer, tensor: tf.Tensor): Float32Array
     return tf
       .transpose(tensor.reshape([height, width, channels, tensor.shape[1]!]), [3, 2, 0, 1])
       .dataSync<'float32'>();
-  }) as Float32Array;
+  });
 }
 
 /** The layer that owns `parameter`. */

@@ -29,18 +29,14 @@ export interface OpenCommand {
   std: number[];
 }
 
-export interface BatchDescription {
-  /** Number of images. */
-  count: number;
-}
-
 /** Forward and backward of one mini-batch; the gradients are held until `commit` or `discard`. */
 export interface ComputeCommand {
   kind: 'compute';
   step: number;
   /** Number of this round of exchanges; grows by one. */
   sequence: number;
-  batch: BatchDescription;
+  /** Images in the batch. */
+  count: number;
   /** Measure the peak of tensor memory in this step, which slows it. */
   measurePeak: boolean;
 }
@@ -59,7 +55,7 @@ export type Command =
   | CommitCommand
   | { kind: 'discard' }
   /** Forward only: dropout off; or, with `step`, the training loss under that step's dropout masks. */
-  | { kind: 'evaluate'; sequence: number; batch: BatchDescription; step: number | null }
+  | { kind: 'evaluate'; sequence: number; count: number; step: number | null }
   /** Copies parameters and velocities between this worker's ranks and the shared canonical tensors. */
   | { kind: 'store' }
   | { kind: 'load' }

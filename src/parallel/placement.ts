@@ -84,7 +84,7 @@ export function resolvePlacement(
   const towers = request.towers ?? (devicesGiven ? workers : presetTowers);
   if (towers % workers !== 0) {
     throw new UserError(
-      `${towers} towers cannot be shared evenly by ${workers} workers: choose --towers as a multiple of ${workers}`,
+      `${towers} towers cannot be shared evenly by ${workers} workers: name a number of devices that divides ${towers}, or choose --towers as a multiple of ${workers}`,
     );
   }
   const share = towers / workers;

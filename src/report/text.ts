@@ -88,7 +88,8 @@ function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
-/** Columns of the terminal; 80 where the output is no terminal. */
+/** Columns of the terminal: `$COLUMNS` where that is set, and 80 where the output is no terminal. */
 export function terminalWidth(): number {
-  return process.stdout.columns ?? 80;
+  const columns = Number(process.env['COLUMNS']);
+  return columns > 0 ? columns : (process.stdout.columns ?? 80);
 }

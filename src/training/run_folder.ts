@@ -6,7 +6,7 @@
  * Called by `train` (writes) and by every command that takes a RUN (reads). Checkpoints have their own
  * module. Accuracies are fractions, times are in the unit that their name ends with.
  */
-import { appendFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
@@ -73,14 +73,21 @@ export interface Summary {
  */
 export function createRunFolder(path: string, configuration: Configuration): RunFolder {
   const run = runFolderAt(path);
+  refuseTakenRunFolder(path);
   makeFolder(path);
-  if (readdirSync(path).length > 0) {
-    throw new UserError(
-      `the run folder ${path} exists and is not empty: choose another --out or --resume it`,
-    );
-  }
   writeJsonDurably(run.configurationFile, configuration);
   return run;
+}
+
+/** @throws UserError where `path` is a file or a folder that is not empty */
+export function refuseTakenRunFolder(path: string): void {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there === undefined) return;
+  if (!there.isDirectory()) throw new UserError(`${path} is a file: choose another --out`);
+  if (readdirSync(path).length === 0) return;
+  throw new UserError(
+    `the run folder ${path} exists and is not empty: choose another --out or --resume it`,
+  );
 }
 
 /** @throws UserError where `path` is no run folder */
@@ -126,6 +133,15 @@ export function readMetrics(run: RunFolder): MetricsEvent[] {
       throw new UserError(`${run.metricsFile}, line ${index + 1}: ${messageOf(error)}`);
     }
   });
+}
+
+/**
+ * Makes the folder that of a run that goes on from `step`: its configuration is what the run goes on
+ * with, the metrics after `step` are dropped.
+ */
+export function reopenRunFolder(run: RunFolder, configuration: Configuration, step: number): void {
+  writeJsonDurably(run.configurationFile, configuration);
+  dropMetricsAfter(run, step);
 }
 
 /** Drops the events after `step`, so that a resumed run's metrics are those of an uninterrupted one. */

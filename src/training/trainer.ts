@@ -9,16 +9,15 @@ import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import type { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
-import { messageOf } from '../errors.js';
+import { UserError, messageOf } from '../errors.js';
 import type { Coordinator, StepResult } from '../parallel/coordinator.js';
 import { formatCount, formatPercent } from '../report/text.js';
 import { tensorsIn } from './canonical.js';
 import { saveCheckpoint, withTestResult } from './checkpoint.js';
 import type { TrainerState } from './checkpoint.js';
 import { evaluate } from './evaluation.js';
-import type { TestResult } from './evaluation.js';
 import { MetricsWindow, progressLine } from './metrics.js';
-import { appendMetrics, writeSummary } from './run_folder.js';
+import { appendMetrics, readMetrics, writeSummary } from './run_folder.js';
 import type { RunFolder, Summary } from './run_folder.js';
 import { learningRateAt } from './schedule.js';
 
@@ -45,7 +44,9 @@ export interface TrainingSession {
 /**
  * Trains until the epochs or steps are done, or `stop` is aborted.
  *
- * Writes metrics, checkpoints and `summary.json`; a failure is recorded there too and thrown again.
+ * Writes metrics, checkpoints and `summary.json`; a failure is recorded there too and thrown again. One
+ * that a person can mend (a loss that is not finite, a damaged image) leaves a checkpoint of the last
+ * step before it.
  */
 export async function train(session: TrainingSession): Promise<Summary> {
   const trainer = new Trainer(session);
@@ -53,6 +54,7 @@ export async function train(session: TrainingSession): Promise<Summary> {
     const status = await trainer.run();
     return trainer.summarize(status);
   } catch (error) {
+    if (error instanceof UserError) await trainer.saveLastStep();
     trainer.summarize('failed', messageOf(error));
     throw error;
   }
@@ -63,8 +65,9 @@ class Trainer {
   private readonly batches: number;
   private readonly started = performance.now();
   private readonly firstStep: number;
-  private lastTest: TestResult | null = null;
-  private saved: string | null = null;
+  private lastTest: Summary['test'];
+  /** Whether the latest checkpoint is of the current state. */
+  private saved = true;
   private lastStepEnd = 0;
   /** Spent on steps and waiting for data, not on tests and checkpoints. */
   private trainingMs = 0;
@@ -72,6 +75,7 @@ class Trainer {
   constructor(private readonly session: TrainingSession) {
     this.state = session.state;
     this.firstStep = session.state.step;
+    this.lastTest = lastTestOf(session.run);
     this.batches = batchesPerEpoch(
       session.dataset.train.count,
       session.configuration.training.batch,
@@ -86,8 +90,15 @@ class Trainer {
 
   async run(): Promise<'completed' | 'interrupted'> {
     const { stop } = this.session;
-    while (this.state.step < this.lastStep && !stop.aborted) await this.epoch();
-    if (this.saved === null || this.lastTestIsMissing()) await this.finish();
+    // A checkpoint may be of a whole epoch whose test failed.
+    await this.endEpoch();
+    while (this.state.step < this.lastStep && !stop.aborted) {
+      await this.epoch();
+      await this.endEpoch();
+    }
+    // An end inside an epoch, by `steps`, is tested as well; a stop there only saves.
+    if (this.state.step >= this.lastStep && this.state.testTop1 === null) await this.test();
+    if (!this.saved) await this.save();
     return stop.aborted && this.state.step < this.lastStep ? 'interrupted' : 'completed';
   }
 
@@ -105,7 +116,7 @@ class Trainer {
       const step = this.state.step + 1;
       const result = await coordinator.step(step, batch, { learningRate, momentum, weightDecay });
       batch.release();
-      this.saved = null;
+      this.saved = false;
       this.state = {
         ...this.state,
         step,
@@ -125,14 +136,17 @@ class Trainer {
         };
         print(progressLine(progress, window.take()!));
       }
+      if (stop.aborted || step >= this.lastStep || this.state.batchInEpoch === this.batches) break;
       if (checkpointEvery !== null && step % checkpointEvery === 0) await this.save();
-      if (stop.aborted || step >= this.lastStep) break;
     }
-    if (this.state.batchInEpoch === this.batches) {
-      this.state = { ...this.state, epoch: epoch + 1, batchInEpoch: 0 };
-      await this.test();
-      await this.save();
-    }
+  }
+
+  /** Tests and saves where the epoch's last batch is done. */
+  private async endEpoch(): Promise<void> {
+    if (this.state.batchInEpoch < this.batches) return;
+    await this.test();
+    this.state = { ...this.state, epoch: this.state.epoch + 1, batchInEpoch: 0 };
+    await this.save();
   }
 
   /** @returns seconds since the last step's end: the step and the wait for its data */
@@ -157,26 +171,17 @@ class Trainer {
     return elapsedMs / 1000;
   }
 
-  private lastTestIsMissing(): boolean {
-    return this.state.step >= this.lastStep && this.state.testTop1 === null;
-  }
-
-  /** A stop inside an epoch saves; an end inside an epoch, by `steps`, is tested as well. */
-  private async finish(): Promise<void> {
-    if (this.lastTestIsMissing()) await this.test();
-    if (this.state.step > this.firstStep) await this.save();
-  }
-
   private async test(): Promise<void> {
     const { coordinator, ring, testLimit, run, print } = this.session;
     const result = await evaluate(coordinator, ring, testLimit);
-    this.lastTest = result;
-    this.state = withTestResult(this.state, result.top1);
     const { loss, top1, top5 } = result;
-    const epochs = this.state.batchInEpoch === 0 ? this.state.epoch : this.state.epoch + 1;
-    appendMetrics(run, { event: 'test', step: this.state.step, epoch: epochs, loss, top1, top5 });
+    this.lastTest = { loss, top1, top5 };
+    this.state = withTestResult(this.state, top1);
+    this.saved = false;
+    const epoch = this.state.epoch + 1;
+    appendMetrics(run, { event: 'test', step: this.state.step, epoch, loss, top1, top5 });
     print(
-      `epoch ${epochs} test: top-1 ${formatPercent(top1)}  top-5 ${formatPercent(top5)}  loss ${loss.toFixed(4)}  ${formatCount(result.images)} images`,
+      `epoch ${epoch} test: top-1 ${formatPercent(top1)}  top-5 ${formatPercent(top5)}  loss ${loss.toFixed(4)}  ${formatCount(result.images)} images`,
     );
   }
 
@@ -184,13 +189,24 @@ class Trainer {
     const { coordinator, run } = this.session;
     const { parameters, velocities } = await coordinator.store();
     const { network } = coordinator;
-    this.saved = saveCheckpoint(run, {
+    saveCheckpoint(run, {
       state: this.state,
       model: tensorsIn(network, parameters),
       optimizer: tensorsIn(network, velocities),
     });
+    this.saved = true;
     // The time of saving and testing is not the next step's.
     this.lastStepEnd = performance.now();
+  }
+
+  /** After a failure: parameters change on all ranks or on none, so they are those of the last step. */
+  async saveLastStep(): Promise<void> {
+    if (this.saved) return;
+    try {
+      await this.save();
+    } catch {
+      // The first failure is the one to report; this one may well be the same, such as a full disk.
+    }
   }
 
   summarize(status: Summary['status'], error?: string): Summary {
@@ -205,10 +221,7 @@ class Trainer {
       wallSeconds,
       imagesPerSecond: images === 0 ? 0 : (images / this.trainingMs) * 1000,
       parameters: coordinator.network.parameterCount,
-      test:
-        this.lastTest === null
-          ? null
-          : { loss: this.lastTest.loss, top1: this.lastTest.top1, top5: this.lastTest.top5 },
+      test: this.lastTest,
       placement: coordinator.placement.flatMap(({ ranks, device, requested }) =>
         ranks.map((rank) => ({ rank, device, requested })),
       ),
@@ -218,4 +231,12 @@ class Trainer {
     writeSummary(run, summary);
     return summary;
   }
+}
+
+/** Of the part of a resumed run that is already there. */
+function lastTestOf(run: RunFolder): Summary['test'] {
+  const last = readMetrics(run).findLast((event) => event.event === 'test');
+  if (last === undefined) return null;
+  const { loss, top1, top5 } = last;
+  return { loss, top1, top5 };
 }

@@ -95,7 +95,7 @@ test('plan --json prints one object and nothing else', () => {
       '--input-type=module',
       '--eval',
       `import yargs from 'yargs';
-       import plan from '${command}';
+       import { command as plan } from '${command}';
        await yargs(['plan', '--preset', 'alexnet', '--json']).command(plan).parseAsync();`,
     ],
     { encoding: 'utf8' },

@@ -2,9 +2,11 @@
  * What the tests of placements share: a small network with everything the towers do (LRN, dropout, an
  * exchange at conv3 and at the fully-connected layers), and batches of noise.
  */
+import { availableBackend, type BackendName } from '../../src/backend/backend.js';
 import type { Configuration } from '../../src/configuration.js';
 import type { LayerSpecification } from '../../src/model/layers.js';
-import type { SharedBatch } from '../../src/parallel/coordinator.js';
+import { Coordinator } from '../../src/parallel/coordinator.js';
+import type { SharedBatch, StepResult } from '../../src/parallel/coordinator.js';
 import type { Placement } from '../../src/parallel/placement.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 
@@ -81,4 +83,45 @@ export function noiseBatchOf(
 /** CPU workers of one thread each, so that sums are made in one order. */
 export function cpuPlacement(workers: number[][]): Placement {
   return workers.map((ranks) => ({ ranks, device: 'cpu', requested: 'cpu', threads: 1 }));
+}
+
+export const SEED = 2012;
+export const RULE = { learningRate: 0.05, momentum: 0.9, weightDecay: 5e-4 };
+
+/** Runs `work` with a coordinator over `workers`, on the backend that CPU workers take here. */
+export function withCoordinator<Result>(
+  workers: number[][],
+  work: (coordinator: Coordinator) => Promise<Result>,
+): Promise<Result> {
+  return withCoordinatorOn(availableBackend().backend, workers, work);
+}
+
+/** Runs `work` with a coordinator over `workers`, and closes it. */
+export async function withCoordinatorOn<Result>(
+  backend: BackendName,
+  workers: number[][],
+  work: (coordinator: Coordinator) => Promise<Result>,
+): Promise<Result> {
+  const towers = workers.flat().length;
+  const coordinator = await Coordinator.open({
+    configuration: smallConfiguration(SEED, towers),
+    towers,
+    placement: cpuPlacement(workers),
+    backend,
+    batch: BATCH,
+  });
+  try {
+    return await work(coordinator);
+  } finally {
+    await coordinator.close();
+  }
+}
+
+/** Trains steps 1 … count. */
+export async function steps(coordinator: Coordinator, count: number): Promise<StepResult[]> {
+  const results: StepResult[] = [];
+  for (let step = 1; step <= count; step++) {
+    results.push(await coordinator.step(step, noiseBatchOf(SEED, step), RULE));
+  }
+  return results;
 }

@@ -22,7 +22,7 @@ test('three updates follow the paper’s rule, in float64', () => {
     gradient.forEach((g, index) => {
       const w = expected.weight[index]!;
       expected.velocity[index] = 0.9 * expected.velocity[index]! - 0.01 * 0.1 * w - 0.1 * g;
-      expected.weight[index] = w + expected.velocity[index]!;
+      expected.weight[index] = w + expected.velocity[index];
     });
   }
   // A dozen float32 roundings of numbers below 2.

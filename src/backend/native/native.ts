@@ -48,6 +48,16 @@ export function registerNative(threads: number, precision: Precision = 'float32'
   tf.registerBackend(NATIVE, () => new NativeBackend(addon, precision));
 }
 
+/**
+ * Makes `native` tfjs's backend in the calling thread.
+ * @returns oneDNN's version
+ */
+export async function useNative(threads: number, precision: Precision): Promise<string> {
+  registerNative(threads, precision);
+  await tf.setBackend(NATIVE);
+  return loadNativeAddon().information().oneDnn;
+}
+
 function register(kernelName: string, kernelFunc: tf.KernelFunc): void {
   tf.registerKernel({ kernelName, backendName: NATIVE, kernelFunc });
 }

@@ -1,0 +1,48 @@
+/**
+ * The towers and the batch ring that feeds them, open together and closed together. Called by `train`
+ * and `evaluate`.
+ */
+import type { BackendName } from '../backend/backend.js';
+import type { Configuration } from '../configuration.js';
+import { BatchRing } from '../data/batches.js';
+import type { Dataset } from '../data/dataset.js';
+import { Coordinator } from '../parallel/coordinator.js';
+import type { Placement } from '../parallel/placement.js';
+
+/** Threads that decode: one keeps up with towers on CPUs; a core is then not taken from them for long. */
+const DECODERS = 1;
+/** A batch in use, one ready and one being decoded. */
+const SLOTS = 3;
+
+export interface SessionOptions {
+  configuration: Configuration;
+  dataset: Dataset;
+  towers: number;
+  placement: Placement;
+  backend: BackendName;
+}
+
+/** Opens both, awaits `work`, and closes both however it ends. */
+export async function withTowers<Result>(
+  { configuration, dataset, ...placed }: SessionOptions,
+  work: (coordinator: Coordinator, ring: BatchRing) => Promise<Result>,
+): Promise<Result> {
+  const { batch, seed } = configuration.training;
+  const { height, width } = configuration.network.input;
+  const { data } = configuration;
+  const ring = new BatchRing({
+    ...{ dataset, data, height, width, batch, seed },
+    decoders: DECODERS,
+    slots: SLOTS,
+  });
+  try {
+    const coordinator = await Coordinator.open({ configuration, ...placed, batch });
+    try {
+      return await work(coordinator, ring);
+    } finally {
+      await coordinator.close();
+    }
+  } finally {
+    await ring.close();
+  }
+}

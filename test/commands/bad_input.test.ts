@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict';
+import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { newFolder, succeeds, TINY, twotower, writeTinyImages } from './command_line.js';
+
+const folder = newFolder();
+after(() => rmSync(folder, { recursive: true }));
+const data = writeTinyImages(join(folder, 'data'));
+const out = join(folder, 'out');
+
+/** A copy of the configuration or of the data with one thing wrong. */
+function brokenConfiguration(name: string, change: (text: string) => string): string {
+  const path = join(folder, `${name}.json`);
+  writeFileSync(path, change(readFileSync(TINY, 'utf8')));
+  return path;
+}
+
+function brokenData(name: string, change: (folder: string) => void): string {
+  const path = join(folder, name);
+  cpSync(data, path, { recursive: true });
+  change(path);
+  return path;
+}
+
+interface BadInput {
+  name: string;
+  command: string[];
+  message: RegExp;
+}
+
+const train = (...more: string[]): string[] => ['train', '--config', TINY, '--data', data, ...more];
+const withData = (name: string, change: (folder: string) => void): string[] => {
+  return ['train', '--config', TINY, '--data', brokenData(name, change)];
+};
+
+const REFUSED: BadInput[] = [
+  {
+    name: 'an unknown preset',
+    command: ['train', '--preset', 'alexnot'],
+    message: /no preset is called "alexnot"; presets: .*alexnet/,
+  },
+  {
+    name: 'no preset and no configuration',
+    command: ['train'],
+    message: /give --preset NAME or --config FILE/,
+  },
+  {
+    name: 'an unknown option',
+    command: train('--learning-rate', '1'),
+    message: /Unknown argument.*learning-rate.*; see twotower train --help/,
+  },
+  {
+    name: 'an option given twice',
+    command: train('--gpus', '0', '--gpus', '1'),
+    message: /--gpus is given more than once; give it once/,
+  },
+  {
+    name: 'an unknown command',
+    command: ['trian'],
+    message: /Did you mean train\?; see twotower --help/,
+  },
+  {
+    name: 'a configuration with a field of another type',
+    command: [
+      'train',
+      '--config',
+      brokenConfiguration('type', (text) => text.replace('"batch": 16', '"batch": "16"')),
+    ],
+    message: /type\.json: training\.batch must be integer; it is "16"/,
+  },
+  {
+    name: 'a configuration that is not JSON',
+    command: ['train', '--config', brokenConfiguration('cut', (text) => text.slice(0, 100))],
+    message: /cut\.json is not valid JSON/,
+  },
+  {
+    name: 'kernels that the towers do not divide',
+    command: train('--cpu', '3'),
+    message: /layer conv1: 8 kernels cannot be divided among 3 towers; towers that .*: 1, 2/,
+  },
+  {
+    name: 'a batch larger than the data set',
+    command: train('--batch', '257'),
+    message: /a batch of 257 is larger than the data set's 256 training examples: give --batch 256/,
+  },
+  {
+    name: 'a data folder that is not there',
+    command: ['train', '--config', TINY, '--data', join(folder, 'absent')],
+    message: /--data .*absent: there is no such folder/,
+  },
+  {
+    name: 'a missing data file',
+    command: withData('missing', (path) => rmSync(join(path, 'data_batch_3.bin'))),
+    message: /missing\/data_batch_3\.bin is missing: /,
+  },
+  {
+    name: 'a truncated data file',
+    command: withData('truncated', (path) => {
+      const file = join(path, 'test_batch.bin');
+      writeFileSync(file, readFileSync(file).subarray(0, -1));
+    }),
+    message: /truncated\/test_batch\.bin is truncated: .*; fetch it again/,
+  },
+  {
+    name: 'a label out of range',
+    command: withData('label', (path) => {
+      const file = join(path, 'data_batch_2.bin');
+      const bytes = readFileSync(file);
+      bytes[3 * 3073] = 10;
+      writeFileSync(file, bytes);
+    }),
+    message: /label\/data_batch_2\.bin: record 3 has label 10, but there are 10 classes/,
+  },
+  {
+    name: 'data that need a folder, without one',
+    command: ['train', '--config', TINY],
+    message: /data\.source is cifar10, which needs a folder: give --data DIR/,
+  },
+  {
+    name: 'a GPU that is no number',
+    command: train('--gpus', '0,x'),
+    message: /--gpus takes GPU numbers divided by commas, such as 0,1; it is "0,x"/,
+  },
+  {
+    name: 'no CPU worker',
+    command: train('--cpu', '0'),
+    message: /--cpu takes a number of workers, at least 1; it is "0"/,
+  },
+  {
+    name: 'GPUs and CPUs at once',
+    command: train('--gpus', '0,1', '--cpu', '2'),
+    message: /--gpus and --cpu exclude each other: give one of them/,
+  },
+  {
+    name: 'CPU workers with --require-gpu',
+    command: train('--cpu', '2', '--require-gpu'),
+    message: /--require-gpu: .*/,
+  },
+  {
+    name: 'a --log-every that is no number',
+    command: train('--log-every', 'often'),
+    message: /--log-every must be a whole number, at least 1; it is "often"/,
+  },
+  {
+    name: 'a parameter file that is not there',
+    command: train('--cpu', '1', '--init', join(folder, 'absent.safetensors')),
+    message: /absent\.safetensors/,
+  },
+];
+
+// Two at a time, as most of it is the start of a process.
+suite('refused in one line, and nothing is written:', { concurrency: 2 }, () => {
+  for (const { name, command, message } of REFUSED) {
+    test(name, async () => {
+      const before = readdirSync(folder);
+      const isTraining = command[0] === 'train';
+      await refuses(isTraining ? [...command, '--out', out] : command, message);
+      assert.deepEqual(readdirSync(folder), before);
+    });
+  }
+});
+
+suite('a run folder', () => {
+  const run = join(folder, 'run');
+
+  before(async () => {
+    await succeeds(train('--cpu', '1', '--epochs', '1', '--test-limit', '16', '--out', run));
+  });
+
+  const copyOf = (name: string): string => {
+    const path = join(folder, name);
+    cpSync(run, path, { recursive: true });
+    return path;
+  };
+
+  test('that exists is not trained into', async () => {
+    await refuses(train('--out', run), /the run folder .*run exists and is not empty: choose/);
+  });
+
+  test('that is complete has nothing to go on with', async () => {
+    await refuses(
+      ['train', '--resume', run],
+      /the run is complete: 1 of 1 epochs and 16 of 16 steps; give more --epochs to go on/,
+    );
+  });
+
+  test('does not go on with another batch', async () => {
+    await refuses(
+      ['train', '--resume', run, '--batch', '8', '--epochs', '2'],
+      /training\.batch cannot change in the run /,
+    );
+  });
+
+  test('does not go on with another number of training images', async () => {
+    const fewer = brokenData('fewer', (path) => {
+      const file = join(path, 'data_batch_1.bin');
+      writeFileSync(file, readFileSync(file).subarray(0, 3073 * 4));
+    });
+    await refuses(
+      ['train', '--resume', run, '--data', fewer, '--epochs', '2'],
+      /the checkpoint's step 16 .* make 13 batches of 16 an epoch: give the --data it was trained on/,
+    );
+  });
+
+  test('without config.json is no run', async () => {
+    await refuses(['train', '--resume', data], /data is not a run folder: it has no config\.json/);
+  });
+
+  test('without a checkpoint cannot go on', async () => {
+    const path = copyOf('unsaved');
+    rmSync(join(path, 'checkpoints'), { recursive: true });
+    await refuses(['train', '--resume', path], /unsaved has no checkpoint yet: /);
+  });
+
+  test("with another network's checkpoint is refused with the parameter", async () => {
+    const path = copyOf('another');
+    const file = join(path, 'config.json');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"units": 32', '"units": 48'));
+    const before = readFileSync(join(path, 'metrics.jsonl'), 'utf8');
+    await refuses(
+      ['train', '--resume', path, '--epochs', '2'],
+      /model\.safetensors is a checkpoint of another network: its fc1\.weight is \[32, 144\], the network's \[48, 144\]/,
+    );
+    assert.equal(readFileSync(join(path, 'metrics.jsonl'), 'utf8'), before);
+  });
+
+  test('with a damaged checkpoint is refused with the file', async () => {
+    const path = copyOf('damaged');
+    const file = join(path, 'checkpoints', 'step-16', 'model.safetensors');
+    writeFileSync(file, readFileSync(file).subarray(0, -4));
+    const target = join(folder, 'damaged.safetensors');
+    await refuses(['export', path, target], /damaged\/checkpoints\/step-16\/model\.safetensors/);
+    assert.ok(!existsSync(target));
+  });
+
+  test('cannot be exported into a folder that is not there', async () => {
+    await refuses(
+      ['export', run, join(folder, 'absent', 'file.safetensors')],
+      /cannot write .*absent\/file\.safetensors/,
+    );
+  });
+});
+
+/** Exit code 1 and one line on stderr, warnings and TensorFlow's own log aside. */
+async function refuses(command: string[], message: RegExp): Promise<void> {
+  const { code, stdout, stderr } = await twotower(command, { cwd: folder });
+  const lines = stderr.split('\n').filter((line) => !/^(warning: |WARNING: |I0000 )/.test(line));
+  assert.equal(code, 1, stderr);
+  assert.equal(lines.length, 2, stderr);
+  assert.match(lines[0]!, new RegExp(`^twotower: .*${message.source}`));
+  assert.equal(lines[1], '');
+  assert.equal(stdout, '');
+}

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { UserError } from '../../src/errors.js';
+import {
+  resolvePlacement,
+  type Machine,
+  type PlacementRequest,
+} from '../../src/parallel/placement.js';
+
+const NO_GPUS: Machine = { gpus: [], cores: 8 };
+
+function withGpus(...ordinals: number[]): Machine {
+  return { gpus: ordinals.map((ordinal) => ({ ordinal, name: `card ${ordinal}` })), cores: 8 };
+}
+
+/** A placement as DESIGN's table writes it: each worker's ranks, and its device. */
+function placed(request: PlacementRequest, machine: Machine, presetTowers = 2) {
+  const { placement, towers, warnings } = resolvePlacement(request, presetTowers, machine);
+  return {
+    towers,
+    ranks: placement.map(({ ranks }) => ranks),
+    devices: placement.map(({ device }) => device),
+    requested: placement.map(({ requested }) => requested),
+    threads: placement.map(({ threads }) => threads),
+    warnings,
+  };
+}
+
+function refuses(request: PlacementRequest, machine: Machine, message: RegExp): void {
+  assert.throws(
+    () => resolvePlacement(request, 2, machine),
+    (error) => error instanceof UserError && message.test(error.message),
+  );
+}
+
+const ROWS: { command: string; request: PlacementRequest; ranks: number[][]; gpus: number[] }[] = [
+  { command: '--gpus 0,1', request: { gpus: [0, 1] }, ranks: [[0], [1]], gpus: [0, 1] },
+  { command: '--gpus 0', request: { gpus: [0] }, ranks: [[0]], gpus: [0] },
+  {
+    command: '--gpus 0 --towers 2',
+    request: { gpus: [0], towers: 2 },
+    ranks: [[0, 1]],
+    gpus: [0],
+  },
+  { command: '--gpus 0,0', request: { gpus: [0, 0] }, ranks: [[0], [1]], gpus: [0, 0] },
+  {
+    command: '--gpus 0,1,2,3',
+    request: { gpus: [0, 1, 2, 3] },
+    ranks: [[0], [1], [2], [3]],
+    gpus: [0, 1, 2, 3],
+  },
+  {
+    command: '--gpus 0,1 --towers 4',
+    request: { gpus: [0, 1], towers: 4 },
+    ranks: [
+      [0, 1],
+      [2, 3],
+    ],
+    gpus: [0, 1],
+  },
+  { command: '--gpus 3,1', request: { gpus: [3, 1] }, ranks: [[0], [1]], gpus: [3, 1] },
+];
+
+for (const { command, request, ranks, gpus } of ROWS) {
+  const towers = ranks.flat().length;
+  const devices = gpus.map((ordinal) => `gpu:${ordinal}`);
+
+  test(`${command} with these GPUs is ${JSON.stringify(ranks)} on them`, () => {
+    const { threads, ...rest } = placed(request, withGpus(0, 1, 2, 3));
+    assert.deepEqual(rest, { towers, ranks, devices, requested: devices, warnings: [] });
+    assert.deepEqual(threads, Array(ranks.length).fill(8 / ranks.length));
+  });
+
+  test(`${command} without a GPU is ${JSON.stringify(ranks)} on CPU workers, with a warning`, () => {
+    const { warnings, threads, ...rest } = placed(request, NO_GPUS);
+    const cpus = devices.map(() => 'cpu');
+    assert.deepEqual(rest, { towers, ranks, devices: cpus, requested: devices });
+    assert.deepEqual(threads, Array(ranks.length).fill(8 / ranks.length));
+    assert.equal(warnings.length, 1);
+    assert.match(
+      warnings[0]!,
+      new RegExp(`^no usable GPU on this host: ${devices.join(' and ')} `),
+    );
+  });
+
+  test(`${command} --require-gpu without a GPU is refused`, () => {
+    const required = { ...request, requireGpu: true };
+    refuses(required, NO_GPUS, /^gpu:\d is required .* run `twotower doctor`/);
+  });
+}
+
+suite('--cpu 2', () => {
+  for (const [machine, name] of [
+    [NO_GPUS, 'without a GPU'],
+    [withGpus(0, 1), 'with GPUs'],
+  ] as const) {
+    test(`is two CPU workers ${name}, without a warning`, () => {
+      assert.deepEqual(placed({ cpu: 2 }, machine), {
+        towers: 2,
+        ranks: [[0], [1]],
+        devices: ['cpu', 'cpu'],
+        requested: ['cpu', 'cpu'],
+        threads: [4, 4],
+        warnings: [],
+      });
+    });
+  }
+
+  test('with --require-gpu is refused', () => {
+    refuses({ cpu: 2, requireGpu: true }, withGpus(0, 1), /^--require-gpu: .*--gpus$/);
+  });
+});
+
+suite('without devices', () => {
+  test("the preset's towers are on the visible GPUs", () => {
+    const { ranks, devices } = placed({}, withGpus(0, 1, 2), 2);
+    assert.deepEqual(ranks, [[0], [1]]);
+    assert.deepEqual(devices, ['gpu:0', 'gpu:1']);
+  });
+
+  test('more towers than GPUs share them', () => {
+    const { ranks, devices } = placed({ towers: 4 }, withGpus(0, 1), 2);
+    assert.deepEqual(ranks, [[0], [1], [2], [3]]);
+    assert.deepEqual(devices, ['gpu:0', 'gpu:1', 'gpu:0', 'gpu:1']);
+  });
+
+  test('on a host without a GPU they are CPU workers, without a warning', () => {
+    const { devices, requested, warnings } = placed({}, NO_GPUS, 2);
+    assert.deepEqual([devices, requested], Array(2).fill(['cpu', 'cpu']));
+    assert.deepEqual(warnings, []);
+  });
+
+  test('a one-tower preset is dense', () => {
+    assert.deepEqual(placed({}, withGpus(0, 1), 1).ranks, [[0]]);
+  });
+
+  test('--require-gpu on a host without a GPU is refused', () => {
+    refuses({ requireGpu: true }, NO_GPUS, /^--require-gpu: no usable GPU on this host; run /);
+  });
+});
+
+suite('what a machine has not', () => {
+  test('a GPU ordinal is refused with those that there are', () => {
+    refuses(
+      { gpus: [0, 7] },
+      withGpus(0, 2),
+      /^GPU 7 does not exist on this host: there are 0 \(card 0\), 2 \(card 2\)$/,
+    );
+  });
+
+  test('towers that the workers cannot share evenly are refused', () => {
+    refuses(
+      { gpus: [0, 1], towers: 3 },
+      NO_GPUS,
+      /^3 towers cannot be shared evenly by 2 workers: /,
+    );
+  });
+
+  test('--gpus and --cpu together are refused', () => {
+    refuses({ gpus: [0], cpu: 2 }, NO_GPUS, /^--gpus and --cpu exclude each other: give one/);
+  });
+
+  test('more workers than cores have one thread each', () => {
+    assert.deepEqual(placed({ cpu: 4 }, { gpus: [], cores: 2 }).threads, [1, 1, 1, 1]);
+  });
+});
