@@ -114,7 +114,7 @@ export async function useBackend(options: BackendOptions): Promise<BackendInform
   if (backend !== 'tensorflow' && device !== 'cpu') {
     throw new UserError(`the ${backend} backend computes on the CPU only, not on ${device}`);
   }
-  if (precision === 'bf16') requireBfloat16(backend);
+  requirePrecision(precision, backend);
   // Imported here, as the main thread computes nothing and tfjs takes half a second to load.
   const tf = await import('@tensorflow/tfjs');
   let tensorflow: string | null = null;
@@ -145,7 +145,9 @@ export async function useBackend(options: BackendOptions): Promise<BackendInform
   return { backend, device, precision, threads, tfjs: tf.version_core, tensorflow, oneDnn };
 }
 
-function requireBfloat16(backend: BackendName): void {
+/** @throws UserError if the backend does not have the precision on this machine */
+export function requirePrecision(precision: Precision, backend: BackendName): void {
+  if (precision === 'float32') return;
   if (backend !== 'native') {
     throw new UserError(`bf16 is computed by the native backend only; the backend is ${backend}`);
   }

@@ -10,6 +10,7 @@ import {
   listGpus,
   PRECISIONS,
   prepareProcess,
+  requirePrecision,
 } from '../backend/backend.js';
 import type { BackendName, Precision } from '../backend/backend.js';
 import { UserError } from '../errors.js';
@@ -90,8 +91,10 @@ export async function placementFrom(
   );
   const onGpus = resolved.placement.some(({ device }) => device !== 'cpu');
   const { backend, warning } = availableBackend(onGpus ? 'tensorflow' : given.backend);
+  const precision = given.precision ?? 'float32';
+  requirePrecision(precision, backend);
   const warnings = warning === undefined ? resolved.warnings : [warning, ...resolved.warnings];
-  return { ...resolved, backend, precision: given.precision ?? 'float32', machine, warnings };
+  return { ...resolved, backend, precision, machine, warnings };
 }
 
 function ordinals(text: string): number[] {
