@@ -24,13 +24,11 @@ const SANITIZERS = {
     library: 'libasan.so',
     // Node frees little before it ends.
     environment: { ASAN_OPTIONS: 'detect_leaks=0' },
-    suppressions: '',
   },
   thread: {
     flags: ['-fsanitize=thread'],
     library: 'libtsan.so',
     environment: { TSAN_OPTIONS: 'ignore_noninstrumented_modules=1:report_bugs=1:exitcode=66' },
-    suppressions: '',
   },
 };
 
