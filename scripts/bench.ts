@@ -196,7 +196,7 @@ async function measure(
   const timed: TimedPlacement[] = [];
   for (const candidate of candidatesOf(towers, threads)) {
     console.error(`warming up ${candidate.name} …`);
-    const placement = await TimedPlacement.open(candidate, configuration, backend, noise);
+    const placement = await TimedPlacement.open(candidate, configuration, { backend }, noise);
     await placement.warmUp();
     timed.push(placement);
   }

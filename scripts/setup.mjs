@@ -1,11 +1,11 @@
 /**
- * Set-up: npm packages, TensorFlow's library, the addons, the TypeScript build. Each step does nothing
- * where its result is in place, and a step that was cut off is done again.
+ * Set-up: npm packages, TensorFlow's library, oneDNN, the addons, the TypeScript build. Each step does
+ * nothing where its result is in place, and a step that was cut off is done again.
  *
  * As a program (`npm run setup`, `npm test`) it tries everything afresh. `npm start` calls `setUp` first,
- * which does not try TensorFlow again where it failed for a reason that still holds: the command line
- * falls back to another backend with one warning that repeats the reason, kept in `lib/.unavailable` of
- * the tfjs-node-gpu package.
+ * which does not try a backend again where that failed for a reason that still holds: the command line
+ * falls back to another one with one warning that repeats the reason. It is kept in a file
+ * `.unavailable`: in `lib/` of the tfjs-node-gpu package, in `native/build/` for the native backend.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -21,17 +21,19 @@ import {
   Unavailable,
   wantedVariant,
 } from './libtensorflow.mjs';
+import { buildNative, nativeBuilt, nativePlaces } from './native_addon.mjs';
 import { endChildrenOnSignals, say } from './subprocess.mjs';
 import { buildTypescript } from './typescript.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** @param {{ retry: boolean }} options retry: try TensorFlow again though nothing changed since it failed */
+/** @param {{ retry: boolean }} options retry: try a backend again though nothing changed since it failed */
 export async function setUp({ retry }) {
   const stop = endChildrenOnSignals();
   try {
     await installDependencies(ROOT);
     await prepareTensorflow(retry);
+    await prepareNative(retry);
     await buildTypescript(ROOT);
   } finally {
     stop();
@@ -52,17 +54,40 @@ async function prepareTensorflow(retry) {
   const { LIBTENSORFLOW, CXX } = process.env;
   const tools = [findCompiler(CXX), hasPip()];
   const circumstances = JSON.stringify([LIBTENSORFLOW, CXX, variant, tools]);
+  await attempt('TensorFlow', { record, circumstances, retry }, async () => {
+    if (process.platform !== 'linux') throw new Unavailable('TensorFlow is prepared on Linux only');
+    await prepareLibtensorflow(packageFolder, process.env, variant);
+    await buildAddons(ROOT, packageFolder);
+  });
+}
+
+/** @param {boolean} retry */
+async function prepareNative(retry) {
+  if (nativeBuilt(ROOT)) return;
+  const { unavailable } = nativePlaces(ROOT);
+  const circumstances = JSON.stringify([process.env['CXX'], findCompiler(process.env['CXX'])]);
+  await attempt('native', { record: unavailable, circumstances, retry }, async () => {
+    if (process.platform !== 'linux') throw new Unavailable('it is built on Linux only');
+    await buildNative(ROOT);
+  });
+}
+
+/**
+ * Prepares a backend, or records why that cannot be.
+ * @param {string} name
+ * @param {{ record: string, circumstances: string, retry: boolean }} options
+ * @param {() => Promise<void>} prepare
+ */
+async function attempt(name, { record, circumstances, retry }, prepare) {
   if (!retry && existsSync(record)) {
     if (JSON.parse(readFileSync(record, 'utf8')).circumstances === circumstances) return;
   }
   rmSync(record, { force: true });
   try {
-    if (process.platform !== 'linux') throw new Unavailable('TensorFlow is prepared on Linux only');
-    await prepareLibtensorflow(packageFolder, process.env, variant);
-    await buildAddons(ROOT, packageFolder);
+    await prepare();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    say(`no TensorFlow backend: ${reason}`);
+    say(`no ${name} backend: ${reason}`);
     mkdirSync(dirname(record), { recursive: true });
     writeWhole(record, JSON.stringify({ circumstances, reason: reason.split('\n')[0] }));
   }

@@ -9,8 +9,17 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../errors.js';
 import { addonFolder, loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
+import { addonUnavailableFile, loadNativeAddon, nativeIsPrepared } from './native/addon.js';
 
-export type BackendName = 'tensorflow' | 'wasm';
+/** In the order in which a CPU worker prefers them. */
+export const BACKEND_NAMES = ['native', 'tensorflow', 'wasm'] as const;
+
+export type BackendName = (typeof BACKEND_NAMES)[number];
+
+/** Types of the operands of convolutions and matrix products; sums, results and parameters are float32. */
+export const PRECISIONS = ['float32', 'bf16'] as const;
+
+export type Precision = (typeof PRECISIONS)[number];
 
 /** Where a worker computes. */
 export type Device = 'cpu' | `gpu:${number}`;
@@ -18,6 +27,8 @@ export type Device = 'cpu' | `gpu:${number}`;
 export interface BackendOptions {
   backend: BackendName;
   device: Device;
+  /** float32 unless given. */
+  precision?: Precision;
   /** Threads that one operation may use; `wasm` uses one whatever this says. */
   threads: number;
   /**
@@ -31,10 +42,13 @@ export interface BackendOptions {
 export interface BackendInformation {
   backend: BackendName;
   device: Device;
+  precision: Precision;
   threads: number;
   tfjs: string;
-  /** TensorFlow's version; null with `wasm`. */
+  /** TensorFlow's version with `tensorflow`, else null. */
   tensorflow: string | null;
+  /** oneDNN's version with `native`, else null. */
+  oneDnn: string | null;
 }
 
 /** A GPU that TensorFlow can use. */
@@ -53,22 +67,36 @@ export function prepareProcess(): void {
 }
 
 /**
- * The backend that works here: TensorFlow if set-up could prepare it, else `wasm` with a warning of one
- * line.
- * @param wanted what the user forces, if they do
+ * The first of `BACKEND_NAMES` that set-up could prepare, with a warning of one line unless that is the
+ * first of all.
+ * @param wanted what the user forces, or the devices require
  * @throws UserError if `wanted` is not available, with the remedy
  */
 export function availableBackend(wanted?: BackendName): { backend: BackendName; warning?: string } {
-  if (wanted === 'wasm') return { backend: 'wasm' };
-  if (tensorFlowIsPrepared()) return { backend: 'tensorflow' };
-  const reason = whyTensorFlowIsMissing();
-  if (wanted === 'tensorflow') throw new UserError(`no TensorFlow backend: ${reason}`);
-  return { backend: 'wasm', warning: `no TensorFlow backend, using the slower wasm: ${reason}` };
+  if (wanted !== undefined) {
+    const reason = whyMissing(wanted);
+    if (reason === null) return { backend: wanted };
+    throw new UserError(`no ${wanted} backend: ${reason}`);
+  }
+  const reason = whyMissing('native');
+  if (reason === null) return { backend: 'native' };
+  const backend = whyMissing('tensorflow') === null ? 'tensorflow' : 'wasm';
+  return { backend, warning: `no native backend, using the slower ${backend}: ${reason}` };
 }
 
-/** What set-up recorded when it failed, and what to do then; one line. */
-export function whyTensorFlowIsMissing(): string {
-  const record = join(addonFolder, '.unavailable');
+/** What set-up recorded when it failed, and what to do then, one line; null where nothing is missing. */
+export function whyMissing(backend: BackendName): string | null {
+  switch (backend) {
+    case 'native':
+      return nativeIsPrepared() ? null : recordedReason(addonUnavailableFile);
+    case 'tensorflow':
+      return tensorFlowIsPrepared() ? null : recordedReason(join(addonFolder, '.unavailable'));
+    case 'wasm':
+      return null;
+  }
+}
+
+function recordedReason(record: string): string {
   if (!existsSync(record)) return 'it is not set up; run npm run setup';
   const { reason } = JSON.parse(readFileSync(record, 'utf8')) as { reason: string };
   return `${reason}; then run npm run setup`;
@@ -76,29 +104,56 @@ export function whyTensorFlowIsMissing(): string {
 
 /**
  * Prepares the calling thread to compute with tfjs.
- * @throws UserError if the device is not one of the backend's; TensorFlow's own error for a GPU that it
+ * @throws UserError if the device is not one of the backend's, or it does not have the precision there;
+ *   TensorFlow's own error for a GPU that it
  *   does not have, at the first operation
  */
 export async function useBackend(options: BackendOptions): Promise<BackendInformation> {
   const { backend, device, threads, logicalCpus = 1, logicalCpu = 0 } = options;
+  const precision = options.precision ?? 'float32';
+  if (backend !== 'tensorflow' && device !== 'cpu') {
+    throw new UserError(`the ${backend} backend computes on the CPU only, not on ${device}`);
+  }
+  requirePrecision(precision, backend);
   // Imported here, as the main thread computes nothing and tfjs takes half a second to load.
   const tf = await import('@tensorflow/tfjs');
   let tensorflow: string | null = null;
-  if (backend === 'tensorflow') {
-    const name = device === 'cpu' ? `/device:CPU:${logicalCpu}` : `/device:${device.toUpperCase()}`;
-    const { useTensorFlow } = await import('./tensorflow.js');
-    tensorflow = await useTensorFlow(name, { threads, logicalCpus });
-  } else {
-    if (device !== 'cpu') {
-      throw new UserError(`the wasm backend computes on the CPU only, not on ${device}`);
+  let oneDnn: string | null = null;
+  switch (backend) {
+    case 'native': {
+      const { useNative } = await import('./native/native.js');
+      oneDnn = await useNative(threads, precision === 'bf16' ? 'bfloat16' : 'float32');
+      break;
     }
-    const { useWasm } = await import('./wasm.js');
-    await useWasm();
+    case 'tensorflow': {
+      const name =
+        device === 'cpu' ? `/device:CPU:${logicalCpu}` : `/device:${device.toUpperCase()}`;
+      const { useTensorFlow } = await import('./tensorflow.js');
+      tensorflow = await useTensorFlow(name, { threads, logicalCpus });
+      break;
+    }
+    case 'wasm': {
+      const { useWasm } = await import('./wasm.js');
+      await useWasm();
+    }
   }
   const { registerReluGradient } = await import('./relu_gradient.js');
   registerReluGradient();
+  const { registerFusedGradients } = await import('./fused.js');
+  registerFusedGradients();
   await tf.ready();
-  return { backend, device, threads, tfjs: tf.version_core, tensorflow };
+  return { backend, device, precision, threads, tfjs: tf.version_core, tensorflow, oneDnn };
+}
+
+/** @throws UserError if the backend does not have the precision on this machine */
+export function requirePrecision(precision: Precision, backend: BackendName): void {
+  if (precision === 'float32') return;
+  if (backend !== 'native') {
+    throw new UserError(`bf16 is computed by the native backend only; the backend is ${backend}`);
+  }
+  if (!loadNativeAddon().information().bfloat16) {
+    throw new UserError('this processor does not multiply bf16 numbers; leave --precision out');
+  }
 }
 
 /** What a backend shows when it is loaded. */

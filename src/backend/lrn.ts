@@ -1,7 +1,8 @@
 /**
  * Local response normalization across channels (Krizhevsky et al. 2012, section 3.3), composed of matrix
- * products and element-wise operations, which every device has; TensorFlow's own kernels exist for the
- * CPU only, and take 2.3 times as long there, forward and backward at [128, 27, 27, 96].
+ * products and element-wise operations, which every device has, or by the native backend's own kernel.
+ * TensorFlow's exist for the CPU only, and take 2.3 times as long there, forward and backward at
+ * [128, 27, 27, 96].
  */
 import * as tf from '@tensorflow/tfjs';
 
@@ -24,6 +25,9 @@ export function localResponseNormalization(
   x: tf.Tensor4D,
   { size, k, alpha, beta }: LocalResponseNormalization,
 ): tf.Tensor4D {
+  if (tf.getBackend() === 'native') {
+    return tf.localResponseNormalization(x, (size - 1) / 2, k, alpha, beta);
+  }
   const channels = x.shape[3];
   const normalize = tf.customGrad((input, save) => {
     const rows = tf.reshape(input as tf.Tensor4D, [-1, channels]);

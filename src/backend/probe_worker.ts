@@ -1,9 +1,9 @@
 /** The worker thread behind `probe`: loads the backend named in workerData, posts a `Probe`, and ends. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { useBackend, type Probe } from './backend.js';
+import { useBackend, type BackendName, type Probe } from './backend.js';
 import { loadDevicePin } from './device_pin.js';
 
-const { backend } = workerData as { backend: 'tensorflow' | 'wasm' };
+const { backend } = workerData as { backend: BackendName };
 const information = await useBackend({ backend, device: 'cpu', threads: 1 });
 const gpus = (backend === 'tensorflow' ? loadDevicePin().listDevices() : [])
   .filter(({ type }) => type === 'GPU')

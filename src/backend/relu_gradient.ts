@@ -6,8 +6,7 @@
  * named `ReluGradient` with inputs `dy` and `y`.
  */
 import * as tf from '@tensorflow/tfjs';
-
-export const RELU_GRADIENT = 'ReluGradient';
+import { hasKernel, RELU_GRADIENT } from './own_kernels.js';
 
 /** Replaces tfjs's gradient of ReLU, in this thread. */
 export function registerReluGradient(): void {
@@ -23,9 +22,7 @@ export function registerReluGradient(): void {
  * @param dy gradient of the loss by the output
  * @param y ReLU's output, of the same shape
  */
-function reluGradient(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
-  // The type says that it is always found, yet it is not.
-  const kernel = tf.getKernel(RELU_GRADIENT, tf.getBackend()) as tf.KernelConfig | undefined;
-  if (kernel === undefined) return tf.mul(dy, tf.step(y));
+export function reluGradient(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
+  if (!hasKernel(RELU_GRADIENT)) return tf.mul(dy, tf.step(y));
   return tf.engine().runKernel(RELU_GRADIENT, { dy, y });
 }

@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 import { encodeContextConfig, type ContextConfig } from './context_config.js';
 import { loadDevicePin } from './device_pin.js';
 import { registerWorkspaceMaxPool } from './max_pool.js';
-import { RELU_GRADIENT } from './relu_gradient.js';
+import { RELU_GRADIENT } from './own_kernels.js';
 
 const require = createRequire(import.meta.url);
 

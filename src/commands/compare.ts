@@ -65,7 +65,8 @@ async function run(given: ArgumentsCamelCase<CompareArguments>): Promise<void> {
   try {
     for (const candidate of candidates) {
       console.error(`warming up ${candidate.name} …`);
-      const placement = await TimedPlacement.open(candidate, asked, resolved.backend, noise);
+      const { backend, precision } = resolved;
+      const placement = await TimedPlacement.open(candidate, asked, { backend, precision }, noise);
       timed.push(placement);
       await placement.warmUp();
     }

@@ -9,26 +9,37 @@ import {
   availableBackend,
   prepareProcess,
   probe,
+  whyMissing,
   type BackendName,
   type Gpu,
 } from '../backend/backend.js';
 
 export interface Diagnosis {
-  versions: { twotower: string; node: string; tfjs: string; tensorflow: string | null };
+  versions: {
+    twotower: string;
+    node: string;
+    tfjs: string;
+    tensorflow: string | null;
+    oneDnn: string | null;
+  };
   backend: BackendName;
   gpus: Gpu[];
   /** CPU threads that the operating system lets this process use. */
   threads: number;
-  /** What keeps TensorFlow or a GPU from being used, each with its remedy. */
+  /** What keeps a backend or a GPU from being used, each with its remedy. */
   missing: string[];
 }
 
-/** Loads the backend in a thread of its own, as training does, and asks it. */
+/** Loads the backends in threads of their own, as training does, and asks them. */
 async function diagnose(): Promise<Diagnosis> {
   prepareProcess();
   const { backend, warning } = availableBackend();
-  const { information, gpus } = await probe(backend);
+  const { information } = await probe(backend);
+  const reason = whyMissing('tensorflow');
+  const tensorflow = reason === null ? await probe('tensorflow') : null;
+  const gpus = tensorflow?.gpus ?? [];
   const missing = warning === undefined ? [] : [warning];
+  if (reason !== null) missing.push(`no tensorflow backend: ${reason}`);
   if (gpus.length === 0) {
     missing.push(
       'no GPU that TensorFlow can use, so CPU workers carry out `--gpus`: install an NVIDIA driver (nvidia-smi then lists the GPUs) and run npm run setup',
@@ -40,7 +51,8 @@ async function diagnose(): Promise<Diagnosis> {
       twotower: (JSON.parse(text) as { version: string }).version,
       node: process.versions.node,
       tfjs: information.tfjs,
-      tensorflow: information.tensorflow,
+      tensorflow: tensorflow?.information.tensorflow ?? null,
+      oneDnn: information.oneDnn,
     },
     backend,
     gpus,
@@ -55,6 +67,7 @@ function print({ versions, backend, gpus, threads, missing }: Diagnosis): void {
     ['node', versions.node],
     ['tfjs', versions.tfjs],
     ['TensorFlow', versions.tensorflow ?? 'none'],
+    ['oneDNN', versions.oneDnn ?? 'none'],
     ['backend', backend],
     ['GPUs', gpus.length === 0 ? 'none' : gpus.map(({ ordinal }) => `gpu:${ordinal}`).join(', ')],
     ['CPU threads', String(threads)],

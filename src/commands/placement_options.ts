@@ -4,8 +4,15 @@
  */
 import { availableParallelism } from 'node:os';
 import type { Options } from 'yargs';
-import { availableBackend, listGpus, prepareProcess } from '../backend/backend.js';
-import type { BackendName } from '../backend/backend.js';
+import {
+  availableBackend,
+  BACKEND_NAMES,
+  listGpus,
+  PRECISIONS,
+  prepareProcess,
+  requirePrecision,
+} from '../backend/backend.js';
+import type { BackendName, Precision } from '../backend/backend.js';
 import { UserError } from '../errors.js';
 import { resolvePlacement } from '../parallel/placement.js';
 import type { Machine, Placement } from '../parallel/placement.js';
@@ -27,9 +34,15 @@ export const placementOptions = {
   },
   backend: {
     ...devices,
-    choices: ['tensorflow', 'wasm'] as const,
+    choices: BACKEND_NAMES,
     requiresArg: true,
-    describe: 'Numeric backend; without it the first that works here',
+    describe: 'Numeric backend; without it the first that works here, on GPUs tensorflow',
+  },
+  precision: {
+    ...devices,
+    choices: PRECISIONS,
+    requiresArg: true,
+    describe: 'Operands of convolutions and matrix products; bf16: on the native backend',
   },
 } as const satisfies Record<string, Options>;
 
@@ -38,12 +51,14 @@ export interface PlacementArguments {
   cpu?: string | undefined;
   requireGpu?: boolean | undefined;
   backend?: BackendName | undefined;
+  precision?: Precision | undefined;
 }
 
 export interface ResolvedPlacement {
   placement: Placement;
   towers: number;
   backend: BackendName;
+  precision: Precision;
   /** What the machine offers. */
   machine: Machine;
   warnings: string[];
@@ -59,9 +74,9 @@ export async function placementFrom(
   presetTowers: number,
 ): Promise<ResolvedPlacement> {
   prepareProcess();
-  const { backend, warning } = availableBackend(given.backend);
+  const mayUseGpus = given.backend === undefined || given.backend === 'tensorflow';
   const machine = {
-    gpus: backend === 'tensorflow' ? await listGpus() : [],
+    gpus: mayUseGpus ? await listGpus() : [],
     cores: availableParallelism(),
   };
   const resolved = resolvePlacement(
@@ -74,8 +89,12 @@ export async function placementFrom(
     presetTowers,
     machine,
   );
+  const onGpus = resolved.placement.some(({ device }) => device !== 'cpu');
+  const { backend, warning } = availableBackend(onGpus ? 'tensorflow' : given.backend);
+  const precision = given.precision ?? 'float32';
+  requirePrecision(precision, backend);
   const warnings = warning === undefined ? resolved.warnings : [warning, ...resolved.warnings];
-  return { ...resolved, backend, machine, warnings };
+  return { ...resolved, backend, precision, machine, warnings };
 }
 
 function ordinals(text: string): number[] {

@@ -4,8 +4,9 @@
  * worker, inside `tf.variableGrads` when training.
  */
 import * as tf from '@tensorflow/tfjs';
+import { convolve, dropoutMask, fullyConnect, type Activation } from '../backend/fused.js';
 import { localResponseNormalization } from '../backend/lrn.js';
-import { deriveKey, fillDropoutMask } from '../random.js';
+import { deriveKey } from '../random.js';
 import type { ConvLayer, DropoutLayer, PoolLayer } from './layers.js';
 import type { Layer, Network } from './network.js';
 
@@ -42,37 +43,52 @@ export function forward(
   training: TrainingPosition | null,
 ): tf.Tensor2D {
   let activations: tf.Tensor[] = collectives.ranks.map(() => images);
-  for (const layer of network.layers) {
+  for (const [index, layer] of network.layers.entries()) {
+    if (layer.specification.type === 'relu' && isFollowedByRelu(network, index - 1)) continue;
     if (layer.gathers) {
       const gathered = collectives.gatherActivations(layer.name, activations);
       activations = collectives.ranks.map(() => gathered);
     }
-    activations = activations.map((input, index) =>
-      applyLayer(layer, input, parameters[index]!, training, collectives.ranks[index]!),
+    const activation = isFollowedByRelu(network, index) ? 'relu' : 'linear';
+    activations = activations.map((input, own) =>
+      applyLayer(layer, input, parameters[own]!, training, collectives.ranks[own]!, activation),
     );
   }
   return collectives.gatherLogits(activations);
 }
 
-/** One layer of one rank: `[batch, …layer.input]` → `[batch, …layer.output]`. */
+/** Whether a ReLU comes straight after this layer's product, so that one kernel computes both. */
+function isFollowedByRelu({ layers }: Network, index: number): boolean {
+  const type = layers[index]?.specification.type;
+  return (type === 'conv' || type === 'fc') && layers[index + 1]?.specification.type === 'relu';
+}
+
+/**
+ * One layer of one rank: `[batch, …layer.input]` → `[batch, …layer.output]`.
+ *
+ * @param activation of a conv or fc layer, which computes it with its product; others ignore it
+ */
 export function applyLayer(
   layer: Layer,
   input: tf.Tensor,
   parameters: RankParameters,
   training: TrainingPosition | null,
   rank: number,
+  activation: Activation = 'linear',
 ): tf.Tensor {
   const specification = layer.specification;
   switch (specification.type) {
-    case 'conv':
-      return tf.add(
-        convolve(input as tf.Tensor4D, weightOf(layer, parameters) as tf.Tensor4D, specification),
-        biasOf(layer, parameters),
-      );
+    case 'conv': {
+      const { strides, pad, image } = padded(input as tf.Tensor4D, specification);
+      const weight = weightOf(layer, parameters) as tf.Tensor4D;
+      return convolve(image, weight, biasOf(layer, parameters), strides, pad, activation);
+    }
     case 'fc':
-      return tf.add(
-        tf.matMul(input.reshape([input.shape[0], -1]), weightOf(layer, parameters) as tf.Tensor2D),
+      return fullyConnect(
+        tf.reshape<tf.Rank.R2>(input, [input.shape[0], -1]),
+        weightOf(layer, parameters) as tf.Tensor2D,
         biasOf(layer, parameters),
+        activation,
       );
     case 'relu':
       return tf.relu(input);
@@ -85,21 +101,20 @@ export function applyLayer(
   }
 }
 
-function convolve(
-  input: tf.Tensor4D,
-  weight: tf.Tensor4D,
+/** The gradient kernels know `same`, not explicit padding; where they are equal nothing is copied. */
+function padded(
+  image: tf.Tensor4D,
   { size, stride, pad }: ConvLayer,
-): tf.Tensor {
-  if (pad === 0) return tf.conv2d(input, weight, stride, 'valid');
-  // The gradient kernels know `same`, not explicit padding; where they are equal nothing is copied.
-  if (stride === 1 && 2 * pad === size - 1) return tf.conv2d(input, weight, 1, 'same');
-  const padded = tf.pad(input, [
+): { image: tf.Tensor4D; strides: number; pad: 'valid' | 'same' } {
+  if (pad === 0) return { image, strides: stride, pad: 'valid' };
+  if (stride === 1 && 2 * pad === size - 1) return { image, strides: 1, pad: 'same' };
+  const widths: [number, number][] = [
     [0, 0],
     [pad, pad],
     [pad, pad],
     [0, 0],
-  ]);
-  return tf.conv2d(padded, weight, stride, 'valid');
+  ];
+  return { image: tf.pad(image, widths), strides: stride, pad: 'valid' };
 }
 
 function maxPool(input: tf.Tensor4D, { size, stride }: PoolLayer): tf.Tensor {
@@ -113,28 +128,14 @@ function dropout(
   { seed, step }: TrainingPosition,
   rank: number,
 ): tf.Tensor {
-  const mask = new Float32Array(input.size);
-  fillDropoutMask(deriveKey(seed, 'dropout', step, layer.name, rank), layer.rate, mask);
-  return tf.mul(input, tf.tensor(mask, input.shape, 'float32'));
+  const key = deriveKey(seed, 'dropout', step, layer.name, rank);
+  return tf.mul(input, dropoutMask(key, layer.rate, input.shape));
 }
 
 function weightOf(layer: Layer, parameters: RankParameters): tf.Tensor {
   return parameters.get(`${layer.name}.weight`)!;
 }
 
-function biasOf(layer: Layer, parameters: RankParameters): tf.Tensor {
-  return parameters.get(`${layer.name}.bias`)!;
-}
-
-/**
- * Mean softmax cross-entropy over the batch.
- *
- * @param logits `[batch, classes]`
- * @param labels `[batch]` int32
- * @returns scalar, nats
- */
-export function crossEntropy(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar {
-  const [batch, classes] = logits.shape;
-  const oneHot = tf.cast(tf.oneHot(labels, classes), 'float32');
-  return tf.div(tf.neg(tf.sum(tf.mul(oneHot, tf.logSoftmax(logits)))), batch);
+function biasOf(layer: Layer, parameters: RankParameters): tf.Tensor1D {
+  return parameters.get(`${layer.name}.bias`)! as tf.Tensor1D;
 }

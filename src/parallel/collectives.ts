@@ -8,6 +8,7 @@
  * `core/tensor_parallel/mappings.py`.
  */
 import * as tf from '@tensorflow/tfjs';
+import { valuesOf } from '../backend/tensor_values.js';
 import type { Collectives } from '../model/forward.js';
 import type { Exchange } from './slots.js';
 
@@ -61,7 +62,7 @@ export function gatherLogits(exchange: Exchange, own: tf.Tensor[]): tf.Tensor2D 
 function allGather(exchange: Exchange, name: string, own: tf.Tensor[]): tf.Tensor {
   own.forEach((tensor, index) => {
     exchange.copying(() =>
-      exchange.publish(tensor.dataSync<'float32'>(), name, 'forward', exchange.ranks[index]!),
+      exchange.publish(valuesOf(tensor), name, 'forward', exchange.ranks[index]!),
     );
   });
   const shape = own[0]!.shape;
@@ -82,7 +83,7 @@ function reduceScatter(exchange: Exchange, name: string, gradient: tf.Tensor): t
     if (exchange.ranks.includes(rank)) continue;
     exchange.copying(() => {
       const block = channelsOf(gradient, rank, exchange.towers);
-      exchange.publish(block.dataSync<'float32'>(), name, 'backward', exchange.worker, rank);
+      exchange.publish(valuesOf(block), name, 'backward', exchange.worker, rank);
       block.dispose();
     });
   }

@@ -8,7 +8,7 @@
  * A worker that fails ends every other worker's waiting at once, and its error is the one reported.
  */
 import { Piscina } from 'piscina';
-import type { BackendName } from '../backend/backend.js';
+import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
@@ -71,6 +71,8 @@ export interface CoordinatorOptions {
   towers: number;
   placement: Placement;
   backend: BackendName;
+  /** float32 unless given. */
+  precision?: Precision;
   /** Largest batch that will be computed or evaluated. */
   batch: number;
 }
@@ -93,6 +95,7 @@ export class Coordinator {
     towers,
     placement,
     backend,
+    precision = 'float32',
     batch,
   }: CoordinatorOptions): Promise<Coordinator> {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
@@ -110,6 +113,7 @@ export class Coordinator {
         workers: ranks,
         worker,
         backend,
+        precision,
         device: placement[worker]!.device,
         threads: placement[worker]!.threads,
         timeLimitMs: EXCHANGE_TIME_LIMIT_MS,

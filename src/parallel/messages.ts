@@ -3,7 +3,7 @@
  * shared buffers that it speaks of beside it: those travel by reference. Replies are msgpackr bytes.
  */
 import { pack, unpack } from 'msgpackr';
-import type { BackendName, Device } from '../backend/backend.js';
+import type { BackendName, Device, Precision } from '../backend/backend.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { ExchangeMemory } from './slots.js';
 
@@ -19,6 +19,7 @@ export interface OpenCommand {
   worker: number;
   backend: BackendName;
   device: Device;
+  precision: Precision;
   threads: number;
   /** How long one wait in an exchange may last, milliseconds. */
   timeLimitMs: number;

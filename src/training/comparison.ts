@@ -7,9 +7,8 @@ import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import { Coordinator } from '../parallel/coordinator.js';
-import type { SharedBatch, StepResult } from '../parallel/coordinator.js';
+import type { CoordinatorOptions, SharedBatch, StepResult } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
-import type { BackendName } from '../backend/backend.js';
 import { quantile, spreadOf } from '../report/quantiles.js';
 import type { Spread } from '../report/quantiles.js';
 
@@ -83,13 +82,13 @@ export class TimedPlacement {
   static async open(
     candidate: Candidate,
     configuration: Configuration,
-    backend: BackendName,
+    numerics: Pick<CoordinatorOptions, 'backend' | 'precision'>,
     batch: SharedBatch,
   ): Promise<TimedPlacement> {
     const coordinator = await Coordinator.open({
       configuration,
       ...candidate,
-      backend,
+      ...numerics,
       batch: batch.count,
     });
     return new TimedPlacement(candidate, coordinator, configuration, batch);

@@ -8,6 +8,7 @@
  * while the rate is constant.
  */
 import * as tf from '@tensorflow/tfjs';
+import { hasKernel, MOMENTUM_UPDATE } from '../backend/own_kernels.js';
 
 export interface UpdateRule {
   /** ε, already multiplied by the parameter's own multiplier. */
@@ -25,9 +26,18 @@ export function updateParameter(
   weight: tf.Variable,
   velocity: tf.Variable,
   gradient: tf.Tensor,
-  { learningRate, momentum, weightDecay }: UpdateRule,
+  rule: UpdateRule,
 ): void {
+  const { learningRate, momentum, weightDecay } = rule;
   tf.tidy(() => {
+    if (hasKernel(MOMENTUM_UPDATE)) {
+      const next: [tf.Tensor, tf.Tensor] = tf
+        .engine()
+        .runKernel(MOMENTUM_UPDATE, { weight, velocity, gradient }, { ...rule });
+      weight.assign(next[0]);
+      velocity.assign(next[1]);
+      return;
+    }
     let next = tf.sub(tf.mul(velocity, momentum), tf.mul(gradient, learningRate));
     if (weightDecay !== 0) next = tf.sub(next, tf.mul(weight, weightDecay * learningRate));
     velocity.assign(next);

@@ -8,8 +8,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
+import { crossEntropy } from '../backend/fused.js';
 import { buildingKernels } from '../backend/kernel_building.js';
-import { crossEntropy, forward } from '../model/forward.js';
+import { forward } from '../model/forward.js';
 import type { Collectives, RankParameters, TrainingPosition } from '../model/forward.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network, Parameter } from '../model/network.js';
@@ -319,10 +320,13 @@ function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
   );
 }
 
-function describe({ backend, tensorflow, tfjs }: BackendInformation): string {
-  return tensorflow === null
-    ? `${backend}, tfjs ${tfjs}`
-    : `${backend} ${tensorflow}, tfjs ${tfjs}`;
+function describe({ backend, precision, tensorflow, oneDnn, tfjs }: BackendInformation): string {
+  return [
+    tensorflow === null ? backend : `${backend} ${tensorflow}`,
+    ...(oneDnn === null ? [] : [`oneDNN ${oneDnn}`]),
+    ...(precision === 'float32' ? [] : [precision]),
+    `tfjs ${tfjs}`,
+  ].join(', ');
 }
 
 /**

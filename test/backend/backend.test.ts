@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
-import { prepareProcess, useBackend, type BackendName } from '../../src/backend/backend.js';
-import { tensorFlowIsPrepared } from '../../src/backend/device_pin.js';
+import {
+  prepareProcess,
+  useBackend,
+  whyMissing,
+  type BackendName,
+} from '../../src/backend/backend.js';
+import { convolve } from '../../src/backend/fused.js';
 import { localResponseNormalization } from '../../src/backend/lrn.js';
 import { restoreIsNullOrUndefined } from '../../src/backend/tensorflow.js';
 import { randomTensor, relativeDifference } from './random_tensor.js';
-
-const skip = tensorFlowIsPrepared() ? false : 'TensorFlow is not prepared here';
 
 interface Variables {
   conv1: tf.Variable<tf.Rank.R4>;
@@ -20,7 +23,7 @@ interface Variables {
 function lossOf({ conv1, bias1, conv2, fc }: Variables): tf.Scalar {
   const x = randomTensor<tf.Rank.R4>('x', [4, 19, 19, 3]);
   const labels = tf.oneHot(tf.tensor1d([0, 3, 1, 3], 'int32'), 5);
-  const first = tf.relu(tf.add<tf.Tensor4D>(tf.conv2d(x, conv1, 2, 'same'), bias1));
+  const first = convolve(x, conv1, bias1, 2, 'same', 'relu');
   const recipe = { size: 5, k: 2, alpha: 0.1, beta: 0.75 };
   const normalized = localResponseNormalization(first, recipe);
   const second = tf.relu(tf.conv2d(normalized, conv2, 1, 'same'));
@@ -48,20 +51,24 @@ async function trainingStep(backend: BackendName): Promise<Record<string, ArrayL
   return results;
 }
 
-test(
-  'a training step on tensorflow and on wasm agree, loss and all gradients',
-  { skip },
-  async () => {
-    const expected = await trainingStep('tensorflow');
-    const actual = await trainingStep('wasm');
-    assert.deepEqual(Object.keys(actual), ['loss', 'conv1', 'bias1', 'conv2', 'fc']);
-    for (const [name, values] of Object.entries(expected)) {
-      const difference = relativeDifference(actual[name]!, values);
-      // The longest sums have 4·10·10 terms, of roundings 6e-8 that mostly cancel, through four layers.
-      assert.ok(difference < 1e-5, `${name}: relative difference ${difference}`);
-    }
-  },
-);
+for (const backend of ['native', 'wasm'] as const) {
+  const missing = [backend, 'tensorflow' as const].find((name) => whyMissing(name) !== null);
+  const skip = missing === undefined ? false : `${missing} is not prepared here`;
+  test(
+    `a training step on tensorflow and on ${backend} agree, loss and all gradients`,
+    { skip },
+    async () => {
+      const expected = await trainingStep('tensorflow');
+      const actual = await trainingStep(backend);
+      assert.deepEqual(Object.keys(actual), ['loss', 'conv1', 'bias1', 'conv2', 'fc']);
+      for (const [name, values] of Object.entries(expected)) {
+        const difference = relativeDifference(actual[name]!, values);
+        // The longest sums have 4·10·10 terms, of roundings 6e-8 that mostly cancel, through four layers.
+        assert.ok(difference < 1e-5, `${name}: relative difference ${difference}`);
+      }
+    },
+  );
+}
 
 test('isNullOrUndefined is put back where Node has dropped it', () => {
   const util: { isNullOrUndefined?: (value: unknown) => boolean } = {};

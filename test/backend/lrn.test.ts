@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
-import { availableBackend, prepareProcess, useBackend } from '../../src/backend/backend.js';
+import { prepareProcess, useBackend, whyMissing } from '../../src/backend/backend.js';
 import { localResponseNormalization } from '../../src/backend/lrn.js';
 import { randomTensor, relativeDifference } from './random_tensor.js';
 
 before(async () => {
   prepareProcess();
-  await useBackend({ backend: availableBackend().backend, device: 'cpu', threads: 1 });
+  await useBackend({
+    backend: whyMissing('tensorflow') === null ? 'tensorflow' : 'wasm',
+    device: 'cpu',
+    threads: 1,
+  });
 });
 
 // Both add up five terms and take two roots or one power: some ten roundings of 6e-8.

@@ -111,7 +111,7 @@ suite('a run', () => {
       ],
     });
     assert.ok(wallSeconds > 0 && imagesPerSecond > 0);
-    assert.match(backend, /^(tensorflow|wasm)/);
+    assert.match(backend, /^(native|tensorflow|wasm)/);
     assert.ok(warnings.some((warning) => /gpu:0 and gpu:1 are carried out by CPU/.test(warning)));
   });
 

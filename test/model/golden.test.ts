@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
-import { prepareProcess, useBackend } from '../../src/backend/backend.js';
-import { crossEntropy, forward } from '../../src/model/forward.js';
+import {
+  BACKEND_NAMES,
+  prepareProcess,
+  useBackend,
+  whyMissing,
+} from '../../src/backend/backend.js';
+import { crossEntropy } from '../../src/backend/fused.js';
+import { forward } from '../../src/model/forward.js';
 import type { RankParameters } from '../../src/model/forward.js';
 import type { NetworkSpecification } from '../../src/model/layers.js';
 import { buildNetwork } from '../../src/model/network.js';
@@ -24,13 +30,15 @@ const goldenFile = (name: string): string =>
 /** The requirement; float32 against PyTorch in float64 leaves about 1e-6. */
 const TOLERANCE = 1e-4;
 
-before(async () => {
-  prepareProcess();
-  await useBackend({ backend: 'tensorflow', device: 'cpu', threads: 1 });
-});
+prepareProcess();
+const prepared = BACKEND_NAMES.filter((backend) => whyMissing(backend) === null);
+const examples = prepared.flatMap((backend) =>
+  ['dense', 'grouped'].map((name) => [backend, name] as const),
+);
 
-for (const name of ['dense', 'grouped']) {
-  test(`the ${name} network's logits, loss and gradients are PyTorch's`, () => {
+for (const [backend, name] of examples) {
+  test(`on ${backend} the ${name} network's logits, loss and gradients are PyTorch's`, async () => {
+    await useBackend({ backend, device: 'cpu', threads: 1 });
     const golden = readSafetensors(goldenFile(`${name}.safetensors`));
     const valuesOf = (key: string): Float32Array => golden.get(key)!.data;
     const description = JSON.parse(readFileSync(goldenFile(`${name}.json`), 'utf8')) as {

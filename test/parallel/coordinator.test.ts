@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { prepareProcess } from '../../src/backend/backend.js';
+import { suite, test } from 'node:test';
+import {
+  BACKEND_NAMES,
+  prepareProcess,
+  whyMissing,
+  type BackendName,
+} from '../../src/backend/backend.js';
 import { exchangedBytes } from '../../src/model/network.js';
 import { NotFiniteError } from '../../src/parallel/coordinator.js';
 import type { Coordinator, StepResult } from '../../src/parallel/coordinator.js';
-import { BATCH, RULE, SEED, noiseBatchOf, steps, withCoordinator } from './two_placements.js';
+import { BATCH, RULE, SEED, noiseBatchOf, steps, withCoordinatorOn } from './two_placements.js';
 
 prepareProcess();
 
@@ -13,112 +18,137 @@ const losses = (results: StepResult[]): number[] => results.map(({ loss }) => lo
 /** Float32 sums in another order differ by about √n·6e-8; 20 steps of training carry that on. */
 const LOSS_TOLERANCE = 1e-5;
 
-function assertSameLosses(one: number[], other: number[]): void {
+function assertSameLosses(one: number[], other: number[], tolerance = LOSS_TOLERANCE): void {
   one.forEach((loss, step) => {
     const difference = Math.abs(loss - other[step]!) / Math.abs(loss);
-    assert.ok(difference <= LOSS_TOLERANCE, `step ${step + 1}: ${loss} and ${other[step]}`);
+    assert.ok(difference <= tolerance, `step ${step + 1}: ${loss} and ${other[step]}`);
   });
 }
 
-test('two towers give the same losses split and grouped, 20 steps', async () => {
-  const split = await withCoordinator([[0], [1]], (coordinator) => steps(coordinator, 20));
-  const grouped = await withCoordinator([[0, 1]], (coordinator) => steps(coordinator, 20));
-  assertSameLosses(losses(split), losses(grouped));
-  assert.notEqual(split[0]!.loss, split[19]!.loss);
-});
+const prepared = BACKEND_NAMES.filter((backend) => whyMissing(backend) === null);
 
-test('four towers give the same losses on four workers, two and one, 20 steps', async () => {
-  const four = await withCoordinator([[0], [1], [2], [3]], (coordinator) => steps(coordinator, 20));
-  const two = await withCoordinator(
-    [
-      [0, 1],
-      [2, 3],
-    ],
-    (coordinator) => steps(coordinator, 20),
-  );
-  const one = await withCoordinator([[0, 1, 2, 3]], (coordinator) => steps(coordinator, 20));
-  assertSameLosses(losses(four), losses(two));
-  assertSameLosses(losses(four), losses(one));
-});
-
-test('ranks may be dealt to workers in any order', async () => {
-  const mixed = await withCoordinator(
-    [
-      [0, 3],
-      [1, 2],
-    ],
-    (coordinator) => steps(coordinator, 5),
-  );
-  const one = await withCoordinator([[0, 1, 2, 3]], (coordinator) => steps(coordinator, 5));
-  assertSameLosses(losses(mixed), losses(one));
-});
-
-test('the parameters after 20 steps are the same split and grouped', async () => {
-  const parametersOf = async (
-    coordinator: Coordinator,
-  ): Promise<Record<string, SharedArrayBuffer>> => {
-    await steps(coordinator, 20);
-    return (await coordinator.store()).parameters;
-  };
-  const split = await withCoordinator([[0], [1]], parametersOf);
-  const grouped = await withCoordinator([[0, 1]], parametersOf);
-  for (const [name, buffer] of Object.entries(split)) {
-    const one = new Float32Array(buffer);
-    const other = new Float32Array(grouped[name]!);
-    const norm = Math.hypot(...one);
-    const difference = Math.hypot(...one.map((value, index) => value - other[index]!));
-    assert.ok(difference <= 1e-5 * norm, `${name}: ${difference} of ${norm}`);
-  }
-});
-
-for (const workers of [[[0], [1]], [[0, 1]], [[0]]]) {
-  test(`analytic gradients match finite differences on ${JSON.stringify(workers)}`, async () => {
-    const checks = await withCoordinator(workers, (coordinator) =>
-      coordinator.checkGradients(noiseBatchOf(SEED, 0), 2e-3),
+test('every backend gives the same losses, 20 steps', async () => {
+  const results: number[][] = [];
+  for (const backend of prepared) {
+    results.push(
+      losses(await withCoordinatorOn(backend, [[0], [1]], (coordinator) => steps(coordinator, 20))),
     );
-    for (const { parameter, relativeError, analytic, numeric } of checks) {
-      // ReLU and pooling bend the loss within the move; a gradient counted twice is off by half.
-      assert.ok(relativeError <= 0.03, `${parameter}: ${analytic} against ${numeric}`);
+  }
+  const [first, ...others] = results;
+  // The backends' roundings differ by a few times those of one backend in two orders.
+  for (const other of others) assertSameLosses(first!, other, 1e-4);
+});
+
+for (const backend of prepared) suite(backend, () => coordinatorTests(backend));
+
+function coordinatorTests(backend: BackendName): void {
+  const withCoordinator = <Result>(
+    workers: number[][],
+    work: (coordinator: Coordinator) => Promise<Result>,
+  ): Promise<Result> => withCoordinatorOn(backend, workers, work);
+
+  test('two towers give the same losses split and grouped, 20 steps', async () => {
+    const split = await withCoordinator([[0], [1]], (coordinator) => steps(coordinator, 20));
+    const grouped = await withCoordinator([[0, 1]], (coordinator) => steps(coordinator, 20));
+    assertSameLosses(losses(split), losses(grouped));
+    assert.notEqual(split[0]!.loss, split[19]!.loss);
+  });
+
+  test('four towers give the same losses on four workers, two and one, 20 steps', async () => {
+    const four = await withCoordinator([[0], [1], [2], [3]], (coordinator) =>
+      steps(coordinator, 20),
+    );
+    const two = await withCoordinator(
+      [
+        [0, 1],
+        [2, 3],
+      ],
+      (coordinator) => steps(coordinator, 20),
+    );
+    const one = await withCoordinator([[0, 1, 2, 3]], (coordinator) => steps(coordinator, 20));
+    assertSameLosses(losses(four), losses(two));
+    assertSameLosses(losses(four), losses(one));
+  });
+
+  test('ranks may be dealt to workers in any order', async () => {
+    const mixed = await withCoordinator(
+      [
+        [0, 3],
+        [1, 2],
+      ],
+      (coordinator) => steps(coordinator, 5),
+    );
+    const one = await withCoordinator([[0, 1, 2, 3]], (coordinator) => steps(coordinator, 5));
+    assertSameLosses(losses(mixed), losses(one));
+  });
+
+  test('the parameters after 20 steps are the same split and grouped', async () => {
+    const parametersOf = async (
+      coordinator: Coordinator,
+    ): Promise<Record<string, SharedArrayBuffer>> => {
+      await steps(coordinator, 20);
+      return (await coordinator.store()).parameters;
+    };
+    const split = await withCoordinator([[0], [1]], parametersOf);
+    const grouped = await withCoordinator([[0, 1]], parametersOf);
+    for (const [name, buffer] of Object.entries(split)) {
+      const one = new Float32Array(buffer);
+      const other = new Float32Array(grouped[name]!);
+      const norm = Math.hypot(...one);
+      const difference = Math.hypot(...one.map((value, index) => value - other[index]!));
+      assert.ok(difference <= 1e-5 * norm, `${name}: ${difference} of ${norm}`);
     }
+  });
+
+  for (const workers of [[[0], [1]], [[0, 1]], [[0]]]) {
+    test(`analytic gradients match finite differences on ${JSON.stringify(workers)}`, async () => {
+      const checks = await withCoordinator(workers, (coordinator) =>
+        coordinator.checkGradients(noiseBatchOf(SEED, 0), 2e-3),
+      );
+      for (const { parameter, relativeError, analytic, numeric } of checks) {
+        // ReLU and pooling bend the loss within the move; a gradient counted twice is off by half.
+        assert.ok(relativeError <= 0.03, `${parameter}: ${analytic} against ${numeric}`);
+      }
+    });
+  }
+
+  test('the bytes that cross in a step are those that the plan states', async () => {
+    await withCoordinator([[0], [1]], async (coordinator) => {
+      const [result] = await steps(coordinator, 1);
+      const bytes = result!.timings.reduce((sum, { exchangeBytes }) => sum + exchangeBytes, 0);
+      assert.equal(bytes, exchangedBytes(coordinator.network, BATCH));
+    });
+  });
+
+  test('a step that is not finite changes no parameter on any rank', async () => {
+    await withCoordinator([[0], [1]], async (coordinator) => {
+      await steps(coordinator, 1);
+      const shared = await coordinator.store();
+      // One weight of rank 1 only.
+      new Float32Array(shared.parameters['conv2.weight']!).fill(Infinity, -1);
+      await coordinator.load(shared);
+      await assert.rejects(coordinator.step(2, noiseBatchOf(SEED, 2), RULE), NotFiniteError);
+      const after = await coordinator.store();
+      for (const kind of ['parameters', 'velocities'] as const) {
+        for (const [name, buffer] of Object.entries(shared[kind])) {
+          assert.deepEqual(new Float32Array(after[kind][name]!), new Float32Array(buffer), name);
+        }
+      }
+    });
+  });
+
+  test('parameters and velocities come back to the bit after store and load', async () => {
+    await withCoordinator([[0], [1]], async (coordinator) => {
+      await steps(coordinator, 2);
+      const shared = await coordinator.store();
+      await steps(coordinator, 2);
+      await coordinator.load(shared);
+      const again = await coordinator.store();
+      for (const kind of ['parameters', 'velocities'] as const) {
+        for (const [name, buffer] of Object.entries(shared[kind])) {
+          assert.deepEqual(new Float32Array(again[kind][name]!), new Float32Array(buffer), name);
+        }
+      }
+    });
   });
 }
-
-test('the bytes that cross in a step are those that the plan states', async () => {
-  await withCoordinator([[0], [1]], async (coordinator) => {
-    const [result] = await steps(coordinator, 1);
-    const bytes = result!.timings.reduce((sum, { exchangeBytes }) => sum + exchangeBytes, 0);
-    assert.equal(bytes, exchangedBytes(coordinator.network, BATCH));
-  });
-});
-
-test('a step that is not finite changes no parameter on any rank', async () => {
-  await withCoordinator([[0], [1]], async (coordinator) => {
-    await steps(coordinator, 1);
-    const shared = await coordinator.store();
-    // One weight of rank 1 only.
-    new Float32Array(shared.parameters['conv2.weight']!).fill(Infinity, -1);
-    await coordinator.load(shared);
-    await assert.rejects(coordinator.step(2, noiseBatchOf(SEED, 2), RULE), NotFiniteError);
-    const after = await coordinator.store();
-    for (const kind of ['parameters', 'velocities'] as const) {
-      for (const [name, buffer] of Object.entries(shared[kind])) {
-        assert.deepEqual(new Float32Array(after[kind][name]!), new Float32Array(buffer), name);
-      }
-    }
-  });
-});
-
-test('parameters and velocities come back to the bit after store and load', async () => {
-  await withCoordinator([[0], [1]], async (coordinator) => {
-    await steps(coordinator, 2);
-    const shared = await coordinator.store();
-    await steps(coordinator, 2);
-    await coordinator.load(shared);
-    const again = await coordinator.store();
-    for (const kind of ['parameters', 'velocities'] as const) {
-      for (const [name, buffer] of Object.entries(shared[kind])) {
-        assert.deepEqual(new Float32Array(again[kind][name]!), new Float32Array(buffer), name);
-      }
-    }
-  });
-});

@@ -2,6 +2,7 @@
  * What the tests of placements share: a small network with everything the towers do (LRN, dropout, an
  * exchange at conv3 and at the fully-connected layers), and batches of noise.
  */
+import { availableBackend, type BackendName } from '../../src/backend/backend.js';
 import type { Configuration } from '../../src/configuration.js';
 import type { LayerSpecification } from '../../src/model/layers.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
@@ -87,8 +88,17 @@ export function cpuPlacement(workers: number[][]): Placement {
 export const SEED = 2012;
 export const RULE = { learningRate: 0.05, momentum: 0.9, weightDecay: 5e-4 };
 
+/** Runs `work` with a coordinator over `workers`, on the backend that CPU workers take here. */
+export function withCoordinator<Result>(
+  workers: number[][],
+  work: (coordinator: Coordinator) => Promise<Result>,
+): Promise<Result> {
+  return withCoordinatorOn(availableBackend().backend, workers, work);
+}
+
 /** Runs `work` with a coordinator over `workers`, and closes it. */
-export async function withCoordinator<Result>(
+export async function withCoordinatorOn<Result>(
+  backend: BackendName,
   workers: number[][],
   work: (coordinator: Coordinator) => Promise<Result>,
 ): Promise<Result> {
@@ -97,7 +107,7 @@ export async function withCoordinator<Result>(
     configuration: smallConfiguration(SEED, towers),
     towers,
     placement: cpuPlacement(workers),
-    backend: 'tensorflow',
+    backend,
     batch: BATCH,
   });
   try {

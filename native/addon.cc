@@ -1,0 +1,133 @@
+// The native backend's addon: kernels on a device (engine.h), called by src/backend/native/ with the typed
+// arrays that hold its tensors. A thread that loads it has its own device, and two never meet.
+
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "arguments.h"
+#include "engine.h"
+#include "kernels.h"
+
+namespace twotower {
+namespace {
+
+napi_value Information(Arguments& arguments) {
+  const napi_env env = arguments.env();
+  const dnnl_version_t* version = dnnl_version();
+  const std::string number = std::to_string(version->major) + "." +
+                             std::to_string(version->minor) + "." +
+                             std::to_string(version->patch);
+  napi_value result, one_dnn;
+  napi_create_object(env, &result);
+  napi_create_string_utf8(env, number.c_str(), number.size(), &one_dnn);
+  napi_set_named_property(env, result, "oneDnn", one_dnn);
+  napi_set_named_property(env, result, "bfloat16",
+                          arguments.Boolean(Device::MultipliesBfloat16()));
+  return result;
+}
+
+napi_value SetThreads(Arguments& arguments) {
+  omp_set_num_threads(static_cast<int>(arguments.Integer(0, "threads", 1, 255)));
+  return nullptr;
+}
+
+napi_value ReleaseMemory(Arguments&) {
+  Device::OfThread().ReleaseMemory();
+  return nullptr;
+}
+
+struct Export {
+  const char* name;
+  Kernel kernel;
+  size_t arguments;
+};
+
+const Export kExports[] = {
+    {"information", Information, 0},
+    {"setThreads", SetThreads, 1},
+    {"releaseMemory", ReleaseMemory, 0},
+    {"conv2d", Conv2D, 7},
+    {"conv2dBackpropInput", Conv2DBackpropInput, 5},
+    {"conv2dBackpropFilter", Conv2DBackpropFilter, 6},
+    {"matMul", MatMul, 9},
+    {"maxPool", MaxPool, 3},
+    {"maxPoolGradient", MaxPoolGradient, 5},
+    {"averagePool", AveragePool, 3},
+    {"averagePoolGradient", AveragePoolGradient, 3},
+    {"localResponseNormalization", LocalResponseNormalization, 7},
+    {"localResponseNormalizationGradient", LocalResponseNormalizationGradient, 8},
+    {"binary", Binary, 7},
+    {"unary", Unary, 5},
+    {"reluGradient", ReluGradient, 3},
+    {"select", Select, 4},
+    {"fill", Fill, 2},
+    {"cast", Cast, 2},
+    {"reduce", Reduce, 4},
+    {"argMax", ArgMax, 3},
+    {"softmax", Softmax, 4},
+    {"softmaxCrossEntropy", SoftmaxCrossEntropy, 4},
+    {"allFinite", AllFinite, 1},
+    {"transpose", Transpose, 4},
+    {"copyBox", CopyBox, 7},
+    {"momentumUpdate", MomentumUpdate, 6},
+    {"dropoutMask", DropoutMask, 4},
+};
+
+// What JavaScript calls: the kernel of the Export in `data`, its exceptions made JavaScript's.
+napi_value Call(napi_env env, napi_callback_info info) {
+  void* data = nullptr;
+  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
+  const Export& called = *static_cast<const Export*>(data);
+  const auto message = [&](const char* reason) { return std::string(called.name) + ": " + reason; };
+  try {
+    Arguments arguments(env, info, called.arguments);
+    return called.kernel(arguments);
+  } catch (const TypeError& error) {
+    napi_throw_type_error(env, nullptr, message(error.what()).c_str());
+  } catch (const RangeError& error) {
+    napi_throw_range_error(env, nullptr, message(error.what()).c_str());
+  } catch (const std::bad_alloc&) {
+    napi_throw_error(env, nullptr, message("out of memory").c_str());
+  } catch (const dnnl::error& error) {
+    const bool no_memory = error.status == dnnl_out_of_memory;
+    napi_throw_error(env, nullptr,
+                     message(no_memory ? "out of memory" : error.message).c_str());
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, message(error.what()).c_str());
+  }
+  return nullptr;
+}
+
+// The addon is compiled for the processor of the machine where set-up ran.
+bool RunsHere() {
+#if defined(__x86_64__)
+#if defined(__AVX512F__)
+  if (!__builtin_cpu_supports("avx512f")) return false;
+#endif
+#if defined(__AVX2__)
+  if (!__builtin_cpu_supports("avx2")) return false;
+#endif
+#endif
+  return true;
+}
+
+}  // namespace
+}  // namespace twotower
+
+NAPI_MODULE_INIT() {
+  using namespace twotower;
+  if (!RunsHere()) {
+    napi_throw_error(env, nullptr,
+                     "the native addon was built for another processor; run npm run setup");
+    return nullptr;
+  }
+  for (const Export& one : kExports) {
+    const napi_property_descriptor property = {
+        one.name,        nullptr, Call, nullptr, nullptr, nullptr, napi_enumerable,
+        const_cast<Export*>(&one)};
+    napi_define_properties(env, exports, 1, &property);
+  }
+  return exports;
+}

@@ -1,0 +1,242 @@
+#include "arguments.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace twotower {
+namespace {
+
+std::string Quoted(const Integers& sizes) {
+  std::string text = "[";
+  for (size_t i = 0; i < sizes.size(); i++) {
+    text += (i == 0 ? "" : ", ") + std::to_string(sizes[i]);
+  }
+  return text + "]";
+}
+
+}  // namespace
+
+const char* NameOf(Type type) {
+  switch (type) {
+    case Type::kFloat32:
+      return "Float32Array";
+    case Type::kInt32:
+      return "Int32Array";
+    default:
+      return "Uint8Array";
+  }
+}
+
+Arguments::Arguments(napi_env env, napi_callback_info info, size_t count) : env_(env) {
+  size_t given = sizeof(values_) / sizeof(values_[0]);
+  if (napi_get_cb_info(env, info, &given, values_, nullptr, nullptr) != napi_ok || given != count) {
+    throw TypeError("takes " + std::to_string(count) + " arguments, got " + std::to_string(given));
+  }
+}
+
+Values Arguments::AnyValues(size_t index, const char* name) const {
+  bool is_typed_array = false;
+  napi_is_typedarray(env_, values_[index], &is_typed_array);
+  napi_typedarray_type type = napi_int8_array;
+  Values values;
+  if (is_typed_array) {
+    napi_get_typedarray_info(env_, values_[index], &type, &values.length, &values.data, nullptr,
+                             nullptr);
+  }
+  if (type == napi_float32_array) {
+    values.type = Type::kFloat32;
+  } else if (type == napi_int32_array) {
+    values.type = Type::kInt32;
+  } else if (type == napi_uint8_array) {
+    values.type = Type::kBool;
+  } else {
+    throw TypeError(std::string(name) + " must be a Float32Array, Int32Array or Uint8Array");
+  }
+  return values;
+}
+
+namespace {
+
+template <typename Element>
+Span<Element> SpanOf(const Values& values, Type type, const char* name) {
+  if (values.type != type) {
+    throw TypeError(std::string(name) + " must be a " + NameOf(type) + ", not a " +
+                    NameOf(values.type));
+  }
+  return {values.As<Element>(), values.length};
+}
+
+}  // namespace
+
+Span<float> Arguments::Floats(size_t index, const char* name) const {
+  return SpanOf<float>(AnyValues(index, name), Type::kFloat32, name);
+}
+
+Span<float> Arguments::Floats(size_t index, const char* name, size_t length) const {
+  const Span<float> span = Floats(index, name);
+  if (span.length != length) {
+    throw RangeError(std::string(name) + " must have " + std::to_string(length) +
+                     " elements, not " + std::to_string(span.length));
+  }
+  return span;
+}
+
+float* Arguments::FloatsOrNull(size_t index, const char* name, size_t length) const {
+  napi_valuetype type;
+  napi_typeof(env_, values_[index], &type);
+  return type == napi_null ? nullptr : Floats(index, name, length).data;
+}
+
+Span<int32_t> Arguments::Int32s(size_t index, const char* name) const {
+  return SpanOf<int32_t>(AnyValues(index, name), Type::kInt32, name);
+}
+
+Span<uint8_t> Arguments::Bools(size_t index, const char* name) const {
+  return SpanOf<uint8_t>(AnyValues(index, name), Type::kBool, name);
+}
+
+double Arguments::Number(size_t index, const char* name) const {
+  double value;
+  if (napi_get_value_double(env_, values_[index], &value) != napi_ok) {
+    throw TypeError(std::string(name) + " must be a number");
+  }
+  return value;
+}
+
+int64_t Arguments::Integer(size_t index, const char* name, int64_t low, int64_t high) const {
+  const double value = Number(index, name);
+  if (!(value >= static_cast<double>(low) && value <= static_cast<double>(high)) ||
+      value != std::floor(value)) {
+    throw RangeError(std::string(name) + " must be an integer from " + std::to_string(low) +
+                     " to " + std::to_string(high) + ", not " + std::to_string(value));
+  }
+  return static_cast<int64_t>(value);
+}
+
+bool Arguments::Boolean(size_t index, const char* name) const {
+  bool value;
+  if (napi_get_value_bool(env_, values_[index], &value) != napi_ok) {
+    throw TypeError(std::string(name) + " must be a boolean");
+  }
+  return value;
+}
+
+int Arguments::Choice(size_t index, const char* name,
+                      std::initializer_list<const char*> choices) const {
+  char text[32];
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env_, values_[index], text, sizeof(text), &length) != napi_ok) {
+    throw TypeError(std::string(name) + " must be a string");
+  }
+  int position = 0;
+  for (const char* choice : choices) {
+    if (std::strcmp(choice, text) == 0) return position;
+    position++;
+  }
+  throw RangeError(std::string(name) + " must not be '" + text + "'");
+}
+
+Integers Arguments::IntegerList(size_t index, const char* name) const {
+  bool is_array = false;
+  napi_is_array(env_, values_[index], &is_array);
+  Integers list;
+  if (!is_array) {
+    bool is_typed_array = false;
+    napi_is_typedarray(env_, values_[index], &is_typed_array);
+    if (!is_typed_array) {
+      throw TypeError(std::string(name) + " must be an Int32Array or an array of integers");
+    }
+    const Span<int32_t> span = Int32s(index, name);
+    if (span.length > 64) throw RangeError(std::string(name) + " is too long");
+    list.assign(span.data, span.data + span.length);
+    return list;
+  }
+  uint32_t length = 0;
+  napi_get_array_length(env_, values_[index], &length);
+  if (length > 64) throw RangeError(std::string(name) + " is too long");
+  list.reserve(length);
+  for (uint32_t i = 0; i < length; i++) {
+    napi_value element;
+    double value;
+    if (napi_get_element(env_, values_[index], i, &element) != napi_ok ||
+        napi_get_value_double(env_, element, &value) != napi_ok) {
+      throw TypeError(std::string(name) + " must be an Int32Array or an array of integers");
+    }
+    if (!(std::fabs(value) < 2147483648.0) || value != std::floor(value)) {
+      throw RangeError(std::string(name) + " must hold integers below 2^31");
+    }
+    list.push_back(static_cast<int64_t>(value));
+  }
+  return list;
+}
+
+Integers Arguments::Sizes(size_t index, const char* name, size_t count) const {
+  Integers sizes = IntegerList(index, name);
+  if (sizes.size() != count) {
+    throw RangeError(std::string(name) + " must hold " + std::to_string(count) +
+                     " integers, not " + std::to_string(sizes.size()));
+  }
+  for (int64_t size : sizes) {
+    if (size < 0) throw RangeError(std::string(name) + " must hold no negative sizes");
+  }
+  return sizes;
+}
+
+Integers Arguments::Shape(size_t index, const char* name) const {
+  Integers shape = IntegerList(index, name);
+  if (shape.size() > kMaxRank) {
+    throw RangeError(std::string(name) + " must have at most " + std::to_string(kMaxRank) +
+                     " dimensions, not " + std::to_string(shape.size()));
+  }
+  for (int64_t size : shape) {
+    if (size < 0) throw RangeError(std::string(name) + " must hold no negative sizes");
+  }
+  return shape;
+}
+
+napi_value Arguments::Boolean(bool value) const {
+  napi_value result;
+  napi_get_boolean(env_, value, &result);
+  return result;
+}
+
+napi_value Arguments::Number(double value) const {
+  napi_value result;
+  napi_create_double(env_, value, &result);
+  return result;
+}
+
+size_t ProductOf(const Integers& sizes) {
+  size_t product = 1;
+  for (int64_t size : sizes) {
+    if (size == 0) return 0;
+    if (__builtin_mul_overflow(product, static_cast<size_t>(size), &product)) {
+      product = std::numeric_limits<size_t>::max() / 4;
+    }
+  }
+  return product;
+}
+
+void CheckLength(const char* name, size_t length, const Integers& sizes) {
+  if (length != ProductOf(sizes)) {
+    throw RangeError(std::string(name) + " has " + std::to_string(length) +
+                     " elements, which is not the shape " + Quoted(sizes));
+  }
+}
+
+void CheckSameType(const char* name, Type type, const char* other_name, Type other) {
+  if (type != other) {
+    throw TypeError(std::string(name) + " is a " + NameOf(type) + ", " + other_name + " a " +
+                    NameOf(other));
+  }
+}
+
+void CheckSameLength(const char* name, size_t length, const char* other_name, size_t other) {
+  if (length != other) {
+    throw RangeError(std::string(name) + " has " + std::to_string(length) + " elements, " +
+                     other_name + " " + std::to_string(other));
+  }
+}
+
+}  // namespace twotower

@@ -1,0 +1,54 @@
+// Two operands broadcast to one result: what is contiguous in all three is taken as one dimension, so that
+// most calls are one loop, or one loop a row.
+
+#ifndef TWOTOWER_NATIVE_BROADCAST_H_
+#define TWOTOWER_NATIVE_BROADCAST_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "arguments.h"
+
+namespace twotower {
+
+class Broadcast {
+ public:
+  // RangeError unless `out` is the broadcast of the others.
+  Broadcast(const Integers& a, const Integers& b, const Integers& out);
+
+  size_t Count() const { return count_; }
+
+  // Elements of the result from `begin` to `end`, row by row:
+  // `body(a offset, a stride, b offset, b stride, position in the result, length)`; strides are 0 or 1.
+  template <typename Body>
+  void ForEachRow(size_t begin, size_t end, const Body& body) const {
+    const size_t length = sizes_[rank_ - 1];
+    while (begin < end) {
+      size_t row = begin / length;
+      const size_t within = begin % length;
+      const size_t here = std::min(length - within, end - begin);
+      size_t a = within * a_strides_[rank_ - 1];
+      size_t b = within * b_strides_[rank_ - 1];
+      for (size_t d = rank_ - 1; d-- > 0;) {
+        const size_t index = row % sizes_[d];
+        row /= sizes_[d];
+        a += index * a_strides_[d];
+        b += index * b_strides_[d];
+      }
+      body(a, a_strides_[rank_ - 1], b, b_strides_[rank_ - 1], begin, here);
+      begin += here;
+    }
+  }
+
+ private:
+  size_t count_ = 1;
+  size_t rank_ = 0;
+  size_t sizes_[Arguments::kMaxRank];
+  size_t a_strides_[Arguments::kMaxRank];
+  size_t b_strides_[Arguments::kMaxRank];
+};
+
+}  // namespace twotower
+
+#endif  // TWOTOWER_NATIVE_BROADCAST_H_

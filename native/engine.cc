@@ -1,0 +1,130 @@
+#include "engine.h"
+
+#include <omp.h>
+
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+namespace twotower {
+
+using dnnl::memory;
+
+ScratchMemory::~ScratchMemory() { Free(); }
+
+void ScratchMemory::Free() {
+  std::free(data_);
+  data_ = nullptr;
+  size_ = 0;
+}
+
+void* ScratchMemory::AtLeast(size_t bytes) {
+  if (bytes > size_) {
+    Free();
+    const size_t rounded = (bytes + 4095) / 4096 * 4096;
+    data_ = std::aligned_alloc(4096, rounded);
+    if (data_ == nullptr) throw std::bad_alloc();
+    size_ = rounded;
+  }
+  return data_;
+}
+
+PreparedPrimitive::PreparedPrimitive(const dnnl::primitive& primitive,
+                                     const memory::desc& scratchpad, std::vector<Operand> operands)
+    : primitive_(primitive), scratchpad_(scratchpad), operands_(std::move(operands)) {
+  const dnnl::engine& engine = Device::OfThread().engine();
+  for (const Operand& operand : operands_) {
+    if (operand.given == operand.wanted) {
+      reorders_.emplace_back();
+      continue;
+    }
+    const memory::desc& from = operand.is_output ? operand.wanted : operand.given;
+    const memory::desc& to = operand.is_output ? operand.given : operand.wanted;
+    reorders_.emplace_back(dnnl::reorder::primitive_desc(engine, from, engine, to));
+  }
+}
+
+void PreparedPrimitive::Execute(std::initializer_list<void*> arrays) {
+  Device& device = Device::OfThread();
+  const dnnl::engine& engine = device.engine();
+  std::unordered_map<int, memory> memories;
+  std::vector<std::pair<memory, memory>> given_and_wanted;
+  size_t index = 0;
+  for (void* array : arrays) {
+    const Operand& operand = operands_[index];
+    memory given(operand.given, engine, array);
+    memory wanted = given;
+    if (reorders_[index]) {
+      const auto purpose = static_cast<ScratchPurpose>(
+          static_cast<size_t>(ScratchPurpose::kOperand0) + index);
+      wanted = memory(operand.wanted, engine,
+                      device.ScratchFor(purpose, operand.wanted.get_size()));
+      if (!operand.is_output) reorders_[index].execute(device.stream(), given, wanted);
+    }
+    memories.emplace(operand.argument, wanted);
+    given_and_wanted.emplace_back(given, wanted);
+    index++;
+  }
+  if (scratchpad_.get_size() > 0) {
+    void* own = device.ScratchFor(ScratchPurpose::kPrimitive, scratchpad_.get_size());
+    memories.emplace(DNNL_ARG_SCRATCHPAD, memory(scratchpad_, engine, own));
+  }
+  primitive_.execute(device.stream(), memories);
+  for (index = 0; index < operands_.size(); index++) {
+    if (!reorders_[index] || !operands_[index].is_output) continue;
+    auto& [given, wanted] = given_and_wanted[index];
+    reorders_[index].execute(device.stream(), wanted, given);
+  }
+  device.stream().wait();
+}
+
+Device::Device() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+  omp_set_num_threads(1);
+}
+
+Device& Device::OfThread() {
+  static thread_local Device device;
+  return device;
+}
+
+PreparedPrimitive& Device::Prepared(const std::string& key,
+                                    const std::function<PreparedPrimitive()>& make) {
+  // A primitive divides its work when it is made.
+  const std::string full_key = key + static_cast<char>(omp_get_max_threads());
+  const auto found = primitives_.find(full_key);
+  if (found != primitives_.end()) return found->second;
+  if (primitives_.size() >= kMaxPrimitives) primitives_.clear();
+  return primitives_.emplace(full_key, make()).first->second;
+}
+
+void Device::ReleaseMemory() {
+  primitives_.clear();
+  for (ScratchMemory& memory : scratch_) memory.Free();
+}
+
+bool Device::MultipliesBfloat16() {
+#if defined(__x86_64__)
+  // Each set of instructions has the bits of those that it includes.
+  const auto bfloat16 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bfloat16) == bfloat16;
+#else
+  return false;
+#endif
+}
+
+dnnl::primitive_attr AttributesOf(bool relu) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (relu) {
+    dnnl::post_ops operations;
+#if DNNL_VERSION_MAJOR >= 3
+    operations.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+#else
+    operations.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+#endif
+    attributes.set_post_ops(operations);
+  }
+  return attributes;
+}
+
+}  // namespace twotower

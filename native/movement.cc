@@ -1,0 +1,186 @@
+// Elements moved as they are: dimensions in another order, boxes copied out of and into arrays.
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels.h"
+#include "parallel.h"
+
+namespace twotower {
+namespace {
+
+Integers StridesOf(const Integers& shape) {
+  Integers strides(shape.size());
+  int64_t stride = 1;
+  for (size_t d = shape.size(); d-- > 0;) {
+    strides[d] = stride;
+    stride *= shape[d];
+  }
+  return strides;
+}
+
+// Dimensions of the output in order, each with its step in the input.
+struct Permuted {
+  Integers sizes, steps;
+};
+
+// Dimensions of 1 are left out; those that follow each other in both arrays are one.
+Permuted PermutedFrom(const Integers& shape, const Integers& permutation) {
+  const Integers strides = StridesOf(shape);
+  Permuted p;
+  for (int64_t d : permutation) {
+    if (shape[d] == 1) continue;
+    if (!p.sizes.empty() && p.steps.back() == shape[d] * strides[d]) {
+      p.sizes.back() *= shape[d];
+      p.steps.back() = strides[d];
+    } else {
+      p.sizes.push_back(shape[d]);
+      p.steps.push_back(strides[d]);
+    }
+  }
+  if (p.sizes.empty()) {
+    p.sizes.push_back(1);
+    p.steps.push_back(1);
+  }
+  return p;
+}
+
+// Tiles of two dimensions: the one whose elements lie side by side in the input, and the output's last.
+template <typename Element>
+void TransposeBy(const Permuted& p, const Element* x, Element* out) {
+  constexpr int64_t kTile = 16;
+  const size_t last = p.sizes.size() - 1;
+  const Integers out_strides = StridesOf(p.sizes);
+  size_t side = 0;
+  while (p.steps[side] != 1) side++;
+  const int64_t width = p.sizes[last];
+  const int64_t height = side == last ? 1 : p.sizes[side];
+  const int64_t tiles = side == last ? 1 : (height + kTile - 1) / kTile;
+  // All other dimensions, one by one.
+  size_t others = 1;
+  for (size_t d = 0; d < last; d++) others *= d == side ? 1 : p.sizes[d];
+  Parallel(others * tiles, 4 * width * std::min(height, kTile), [&](size_t begin, size_t end) {
+    for (size_t item = begin; item < end; item++) {
+      const int64_t row_begin = static_cast<int64_t>(item % tiles) * kTile;
+      size_t rest = item / tiles;
+      const Element* from = x;
+      Element* to = out;
+      for (size_t d = last; d-- > 0;) {
+        if (d == side) continue;
+        const size_t index = rest % p.sizes[d];
+        rest /= p.sizes[d];
+        from += index * p.steps[d];
+        to += index * out_strides[d];
+      }
+      if (side == last) {
+        std::memcpy(to, from, width * sizeof(Element));
+        continue;
+      }
+      const int64_t row_end = std::min(height, row_begin + kTile);
+      const int64_t step = p.steps[last];
+      for (int64_t column = 0; column < width; column += kTile) {
+        const int64_t column_end = std::min(width, column + kTile);
+        for (int64_t row = row_begin; row < row_end; row++) {
+          const Element* __restrict source = from + row;
+          Element* __restrict target = to + row * out_strides[side];
+          for (int64_t i = column; i < column_end; i++) target[i] = source[i * step];
+        }
+      }
+    }
+  });
+}
+
+void CheckBox(const char* name, const Integers& shape, const Integers& start,
+              const Integers& size) {
+  if (start.size() != shape.size() || size.size() != shape.size()) {
+    throw RangeError(std::string(name) + "Shape, its start and size must have one length");
+  }
+  for (size_t d = 0; d < shape.size(); d++) {
+    if (start[d] > shape[d] - size[d]) {
+      throw RangeError("the box does not lie inside " + std::string(name));
+    }
+  }
+}
+
+}  // namespace
+
+napi_value Transpose(Arguments& arguments) {
+  const Values x = arguments.AnyValues(0, "x");
+  const Values out = arguments.AnyValues(1, "out");
+  const Integers shape = arguments.Shape(2, "shape");
+  const Integers permutation = arguments.Sizes(3, "permutation", shape.size());
+  CheckLength("x", x.length, shape);
+  CheckSameType("x", x.type, "out", out.type);
+  CheckSameLength("x", x.length, "out", out.length);
+  Integers sorted = permutation;
+  std::sort(sorted.begin(), sorted.end());
+  for (size_t d = 0; d < sorted.size(); d++) {
+    if (sorted[d] != static_cast<int64_t>(d)) {
+      throw RangeError("permutation must hold each dimension once");
+    }
+  }
+  if (x.length == 0) return nullptr;
+  const Permuted permuted = PermutedFrom(shape, permutation);
+  if (x.type == Type::kBool) {
+    TransposeBy(permuted, x.As<uint8_t>(), out.As<uint8_t>());
+  } else {
+    TransposeBy(permuted, x.As<uint32_t>(), out.As<uint32_t>());
+  }
+  return nullptr;
+}
+
+napi_value CopyBox(Arguments& arguments) {
+  const Values x = arguments.AnyValues(0, "x");
+  const Integers x_shape = arguments.Shape(1, "xShape");
+  const Integers x_start = arguments.Shape(2, "xStart");
+  const Values out = arguments.AnyValues(3, "out");
+  const Integers out_shape = arguments.Shape(4, "outShape");
+  const Integers out_start = arguments.Shape(5, "outStart");
+  const Integers size = arguments.Shape(6, "size");
+  CheckLength("x", x.length, x_shape);
+  CheckLength("out", out.length, out_shape);
+  CheckSameType("x", x.type, "out", out.type);
+  CheckBox("x", x_shape, x_start, size);
+  CheckBox("out", out_shape, out_start, size);
+  if (ProductOf(size) == 0) return nullptr;
+  const Integers x_strides = StridesOf(x_shape);
+  const Integers out_strides = StridesOf(out_shape);
+  // Trailing dimensions that the box takes whole, and the first that it does not, are one run.
+  size_t outer = size.size();
+  int64_t run = 1;
+  while (outer > 0) {
+    outer--;
+    run *= size[outer];
+    if (size[outer] != x_shape[outer] || size[outer] != out_shape[outer]) break;
+  }
+  const size_t bytes = x.ElementBytes();
+  const char* from = x.As<char>();
+  char* to = out.As<char>();
+  for (size_t d = 0; d < size.size(); d++) {
+    from += x_start[d] * x_strides[d] * bytes;
+    to += out_start[d] * out_strides[d] * bytes;
+  }
+  size_t runs = 1;
+  for (size_t d = 0; d < outer; d++) runs *= size[d];
+  // A few long runs are cut, so that the team has parts to share.
+  const size_t pieces = std::max<size_t>(1, runs > 64 ? 1 : run / 65536);
+  Parallel(runs * pieces, 2 * run / pieces, [&](size_t begin, size_t end) {
+    for (size_t item = begin; item < end; item++) {
+      const size_t piece = item % pieces;
+      size_t index = item / pieces;
+      size_t x_offset = run * piece / pieces;
+      const size_t length = run * (piece + 1) / pieces - x_offset;
+      size_t out_offset = x_offset;
+      for (size_t d = outer; d-- > 0;) {
+        const size_t here = index % size[d];
+        index /= size[d];
+        x_offset += here * x_strides[d];
+        out_offset += here * out_strides[d];
+      }
+      std::memcpy(to + out_offset * bytes, from + x_offset * bytes, length * bytes);
+    }
+  });
+  return nullptr;
+}
+
+}  // namespace twotower

@@ -1,0 +1,132 @@
+// Local response normalization across channels (Krizhevsky et al. 2012, section 3.3) and its gradient.
+//
+// A row, the channels of one position, is taken at a time, in scratch with `radius` zeros on either side:
+// the sums over windows are then `size` shifted additions of whole rows, which the compiler makes vectors
+// of. The window is short, so that this is cheaper than a sum that slides, whose steps depend on each
+// other.
+
+#include <cmath>
+#include <vector>
+
+#include "kernels.h"
+#include "parallel.h"
+
+namespace twotower {
+namespace {
+
+struct Normalization {
+  int64_t channels, radius;
+  float bias, alpha, beta;
+};
+
+Normalization NormalizationFrom(const Arguments& arguments, size_t index, size_t length) {
+  Normalization n;
+  n.channels = arguments.Integer(index, "channels", 1, INT32_MAX);
+  n.radius = arguments.Integer(index + 1, "radius", 0, INT32_MAX);
+  n.bias = static_cast<float>(arguments.Number(index + 2, "bias"));
+  n.alpha = static_cast<float>(arguments.Number(index + 3, "alpha"));
+  n.beta = static_cast<float>(arguments.Number(index + 4, "beta"));
+  if (length % n.channels != 0) {
+    throw RangeError("x has " + std::to_string(length) + " elements, which are no rows of " +
+                     std::to_string(n.channels) + " channels");
+  }
+  // A wider window holds the same channels.
+  n.radius = std::min(n.radius, n.channels - 1);
+  return n;
+}
+
+// sums[c] = Σ padded[c … c + 2·radius], for `count` channels.
+void SumWindows(const float* __restrict padded, int64_t count, int64_t radius,
+                float* __restrict sums) {
+  if (radius == 2) {
+    for (int64_t c = 0; c < count; c++) {
+      sums[c] = padded[c] + padded[c + 1] + padded[c + 2] + padded[c + 3] + padded[c + 4];
+    }
+    return;
+  }
+  std::copy_n(padded, count, sums);
+  for (int64_t offset = 1; offset <= 2 * radius; offset++) {
+    for (int64_t c = 0; c < count; c++) sums[c] += padded[c + offset];
+  }
+}
+
+// powers[c] = scale[c]^−β; roots are several times faster than powers, and 3/4 is the β that everyone uses.
+void NegativePowers(const float* __restrict scale, int64_t count, float beta,
+                    float* __restrict powers) {
+  if (beta == 0.75f) {
+    for (int64_t c = 0; c < count; c++) {
+      const float root = std::sqrt(scale[c]);
+      powers[c] = 1.f / (root * std::sqrt(root));
+    }
+  } else {
+    for (int64_t c = 0; c < count; c++) powers[c] = std::pow(scale[c], -beta);
+  }
+}
+
+// Scratch for one row: `padded` has `radius` zeros on either side of `channels` values.
+struct Row {
+  explicit Row(const Normalization& n)
+      : padded(n.channels + 2 * n.radius), sums(n.channels), powers(n.channels) {}
+  std::vector<float> padded, sums, powers;
+};
+
+// Fills row.sums with s and row.powers with s^−β.
+void Scale(const Normalization& n, const float* __restrict x, Row& row) {
+  float* __restrict squares = row.padded.data() + n.radius;
+  for (int64_t c = 0; c < n.channels; c++) squares[c] = x[c] * x[c];
+  SumWindows(row.padded.data(), n.channels, n.radius, row.sums.data());
+  float* __restrict sums = row.sums.data();
+  for (int64_t c = 0; c < n.channels; c++) sums[c] = n.bias + n.alpha * sums[c];
+  NegativePowers(sums, n.channels, n.beta, row.powers.data());
+}
+
+}  // namespace
+
+napi_value LocalResponseNormalization(Arguments& arguments) {
+  const Span<float> x = arguments.Floats(0, "x");
+  float* out = arguments.Floats(1, "out", x.length).data;
+  const Normalization n = NormalizationFrom(arguments, 2, x.length);
+  Parallel(x.length / n.channels, 8 * n.channels, [&](size_t begin, size_t end) {
+    Row row(n);
+    for (size_t index = begin; index < end; index++) {
+      const float* __restrict in = x.data + index * n.channels;
+      float* __restrict normalized = out + index * n.channels;
+      Scale(n, in, row);
+      const float* __restrict powers = row.powers.data();
+      for (int64_t c = 0; c < n.channels; c++) normalized[c] = in[c] * powers[c];
+    }
+  });
+  return nullptr;
+}
+
+// dx = dy·s^−β − 2αβ · x · Σ dy·x·s^−β / s, the sum over the same window, which is symmetric.
+napi_value LocalResponseNormalizationGradient(Arguments& arguments) {
+  const Span<float> x = arguments.Floats(1, "x");
+  const float* dy = arguments.Floats(0, "dy", x.length).data;
+  float* dx = arguments.Floats(2, "dx", x.length).data;
+  const Normalization n = NormalizationFrom(arguments, 3, x.length);
+  const float factor = 2 * n.alpha * n.beta;
+  Parallel(x.length / n.channels, 16 * n.channels, [&](size_t begin, size_t end) {
+    Row row(n);
+    for (size_t index = begin; index < end; index++) {
+      const float* __restrict in = x.data + index * n.channels;
+      const float* __restrict given = dy + index * n.channels;
+      float* __restrict gradient = dx + index * n.channels;
+      Scale(n, in, row);
+      float* __restrict direct = row.powers.data();
+      float* __restrict shares = row.padded.data() + n.radius;
+      float* __restrict sums = row.sums.data();
+      for (int64_t c = 0; c < n.channels; c++) {
+        direct[c] *= given[c];
+        shares[c] = direct[c] * in[c] / sums[c];
+      }
+      SumWindows(row.padded.data(), n.channels, n.radius, sums);
+      for (int64_t c = 0; c < n.channels; c++) {
+        gradient[c] = direct[c] - factor * in[c] * sums[c];
+      }
+    }
+  });
+  return nullptr;
+}
+
+}  // namespace twotower

@@ -1,0 +1,299 @@
+// Sums, extremes, products along one dimension of three, and what is made of them along the last.
+//
+// The reduced dimension is cut into parts of a fixed size whose results are put together in order, so that
+// the result does not depend on the number of threads. Sums are kept in double.
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include "kernels.h"
+#include "numbers.h"
+#include "parallel.h"
+
+namespace twotower {
+namespace {
+
+struct Extents {
+  size_t outer, reduced, inner;
+};
+
+Extents ExtentsFrom(const Arguments& arguments, size_t index) {
+  const Integers sizes = arguments.Sizes(index, "sizes", 3);
+  return {static_cast<size_t>(sizes[0]), static_cast<size_t>(sizes[1]),
+          static_cast<size_t>(sizes[2])};
+}
+
+struct Add {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+
+struct Multiply {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return a * b;
+  }
+};
+
+// NaN, once met, stays.
+struct Greater {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return b > a || b != b ? b : a;
+  }
+};
+
+struct Smaller {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return b < a || b != b ? b : a;
+  }
+};
+
+constexpr size_t kPartElements = 32768;
+constexpr size_t kBlock = 1024;
+constexpr size_t kLanes = 32;
+
+// `accumulators[i]`, for `width` elements that lie side by side, combined with `rows` rows of x.
+template <typename T, typename Accumulator, typename Combine>
+void ReduceRows(const T* x, size_t rows, size_t row_stride, size_t width, const Combine& combine,
+                Accumulator* __restrict accumulators) {
+  for (size_t row = 0; row < rows; row++) {
+    const T* __restrict values = x + row * row_stride;
+    for (size_t i = 0; i < width; i++) {
+      accumulators[i] = combine(accumulators[i], static_cast<Accumulator>(values[i]));
+    }
+  }
+}
+
+// All of `count` elements side by side, in lanes that a vector holds.
+template <typename T, typename Accumulator, typename Combine>
+Accumulator ReduceContiguous(const T* x, size_t count, Accumulator start, const Combine& combine) {
+  Accumulator lanes[kLanes];
+  std::fill_n(lanes, kLanes, start);
+  const size_t whole = count / kLanes;
+  ReduceRows(x, whole, kLanes, kLanes, combine, lanes);
+  ReduceRows(x + whole * kLanes, 1, kLanes, count - whole * kLanes, combine, lanes);
+  for (size_t i = 1; i < kLanes; i++) lanes[0] = combine(lanes[0], lanes[i]);
+  return lanes[0];
+}
+
+template <typename T, typename Accumulator, typename Combine, typename Finish>
+void ReduceAll(const T* x, T* out, const Extents& e, Accumulator start, const Combine& combine,
+               const Finish& finish) {
+  const size_t width = std::min(e.inner, kBlock);
+  const size_t blocks = (e.inner + kBlock - 1) / kBlock;
+  const size_t part_rows = std::max<size_t>(64, kPartElements / width);
+  const size_t parts = std::max<size_t>(1, (e.reduced + part_rows - 1) / part_rows);
+  std::vector<Accumulator> partial(e.outer * parts * e.inner);
+  Parallel(e.outer * parts * blocks, std::min(part_rows, e.reduced) * width,
+           [&](size_t begin, size_t end) {
+             for (size_t item = begin; item < end; item++) {
+               const size_t block = item % blocks;
+               const size_t part = item / blocks % parts;
+               const size_t outer = item / blocks / parts;
+               const size_t first = part * part_rows;
+               const size_t rows = std::min(part_rows, e.reduced - std::min(first, e.reduced));
+               const T* from = x + (outer * e.reduced + first) * e.inner + block * kBlock;
+               Accumulator* to =
+                   partial.data() + (outer * parts + part) * e.inner + block * kBlock;
+               if (e.inner == 1) {
+                 *to = ReduceContiguous(from, rows, start, combine);
+               } else {
+                 const size_t here = std::min(kBlock, e.inner - block * kBlock);
+                 std::fill_n(to, here, start);
+                 ReduceRows(from, rows, e.inner, here, combine, to);
+               }
+             }
+           });
+  for (size_t outer = 0; outer < e.outer; outer++) {
+    Accumulator* first = partial.data() + outer * parts * e.inner;
+    for (size_t part = 1; part < parts; part++) {
+      for (size_t i = 0; i < e.inner; i++) {
+        first[i] = combine(first[i], first[part * e.inner + i]);
+      }
+    }
+    for (size_t i = 0; i < e.inner; i++) out[outer * e.inner + i] = finish(first[i]);
+  }
+}
+
+template <typename T>
+T FromDouble(double value) {
+  if constexpr (std::is_same_v<T, float>) {
+    return static_cast<float>(value);
+  } else {
+    return ToInt32(value);
+  }
+}
+
+template <typename T>
+void ReduceBy(int operation, const T* x, T* out, const Extents& e) {
+  using Limits = std::numeric_limits<T>;
+  const T lowest = Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
+  const T highest = Limits::has_infinity ? Limits::infinity() : Limits::max();
+  const auto same = [](T value) { return value; };
+  switch (operation) {
+    case 0:
+      return ReduceAll(x, out, e, 0.0, Add(), FromDouble<T>);
+    case 1: {
+      const auto count = static_cast<double>(e.reduced);
+      return ReduceAll(x, out, e, 0.0, Add(), [=](double sum) { return FromDouble<T>(sum / count); });
+    }
+    case 2:
+      return ReduceAll(x, out, e, lowest, Greater(), same);
+    case 3:
+      return ReduceAll(x, out, e, highest, Smaller(), same);
+    default:
+      return ReduceAll(x, out, e, 1.0, Multiply(), FromDouble<T>);
+  }
+}
+
+}  // namespace
+
+napi_value Reduce(Arguments& arguments) {
+  const int operation =
+      arguments.Choice(0, "operation", {"sum", "mean", "max", "min", "prod"});
+  const Values x = arguments.AnyValues(1, "x");
+  const Values out = arguments.AnyValues(2, "out");
+  const Integers sizes = arguments.Sizes(3, "sizes", 3);
+  const Extents e = ExtentsFrom(arguments, 3);
+  CheckLength("x", x.length, sizes);
+  CheckLength("out", out.length, {sizes[0], sizes[2]});
+  CheckSameType("x", x.type, "out", out.type);
+  if (out.length == 0) return nullptr;
+  if (x.type == Type::kFloat32) {
+    ReduceBy(operation, x.As<float>(), out.As<float>(), e);
+  } else if (x.type == Type::kInt32 && operation != 1) {
+    ReduceBy(operation, x.As<int32_t>(), out.As<int32_t>(), e);
+  } else {
+    throw TypeError("x must be a Float32Array, or an Int32Array unless it is a mean");
+  }
+  return nullptr;
+}
+
+namespace {
+
+template <typename T>
+void ArgMaxOf(const T* x, int32_t* out, const Extents& e) {
+  Parallel(e.outer, e.reduced * e.inner, [&](size_t begin, size_t end) {
+    for (size_t outer = begin; outer < end; outer++) {
+      for (size_t inner = 0; inner < e.inner; inner++) {
+        const T* first = x + outer * e.reduced * e.inner + inner;
+        size_t greatest = 0;
+        for (size_t i = 1; i < e.reduced; i++) {
+          if (first[i * e.inner] > first[greatest * e.inner]) greatest = i;
+        }
+        out[outer * e.inner + inner] = static_cast<int32_t>(greatest);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+napi_value ArgMax(Arguments& arguments) {
+  const Values x = arguments.AnyValues(0, "x");
+  const Span<int32_t> out = arguments.Int32s(1, "out");
+  const Integers sizes = arguments.Sizes(2, "sizes", 3);
+  const Extents e = ExtentsFrom(arguments, 2);
+  CheckLength("x", x.length, sizes);
+  CheckLength("out", out.length, {sizes[0], sizes[2]});
+  if (out.length == 0) return nullptr;
+  if (e.reduced == 0) throw RangeError("there is no greatest of no elements");
+  if (x.type == Type::kFloat32) {
+    ArgMaxOf(x.As<float>(), out.data, e);
+  } else if (x.type == Type::kInt32) {
+    ArgMaxOf(x.As<int32_t>(), out.data, e);
+  } else {
+    throw TypeError("x must be a Float32Array or an Int32Array");
+  }
+  return nullptr;
+}
+
+namespace {
+
+size_t RowsOf(size_t length, int64_t columns, const char* name) {
+  if (length % columns != 0) {
+    throw RangeError(std::string(name) + " has " + std::to_string(length) +
+                     " elements, which are no rows of " + std::to_string(columns));
+  }
+  return length / columns;
+}
+
+// log Σ e^x, stable; −∞ where every element is.
+double LogSumExp(const float* x, size_t count) {
+  const float greatest =
+      ReduceContiguous(x, count, -std::numeric_limits<float>::infinity(), Greater());
+  if (std::isinf(greatest)) return greatest;
+  double sum = 0;
+  for (size_t i = 0; i < count; i++) sum += std::exp(x[i] - greatest);
+  return greatest + std::log(sum);
+}
+
+}  // namespace
+
+napi_value Softmax(Arguments& arguments) {
+  const Span<float> x = arguments.Floats(0, "x");
+  float* out = arguments.Floats(1, "out", x.length).data;
+  const int64_t columns = arguments.Integer(2, "columns", 1, INT32_MAX);
+  const bool logarithm = arguments.Boolean(3, "logarithm");
+  Parallel(RowsOf(x.length, columns, "x"), 16 * columns, [&](size_t begin, size_t end) {
+    for (size_t row = begin; row < end; row++) {
+      const float* in = x.data + row * columns;
+      float* result = out + row * columns;
+      const double total = LogSumExp(in, columns);
+      for (int64_t i = 0; i < columns; i++) {
+        const auto log_probability = static_cast<float>(in[i] - total);
+        result[i] = logarithm ? log_probability : std::exp(log_probability);
+      }
+    }
+  });
+  return nullptr;
+}
+
+napi_value SoftmaxCrossEntropy(Arguments& arguments) {
+  const Span<float> logits = arguments.Floats(0, "logits");
+  const Span<int32_t> labels = arguments.Int32s(1, "labels");
+  float* gradient = arguments.Floats(2, "gradient", logits.length).data;
+  const int64_t classes = arguments.Integer(3, "classes", 1, INT32_MAX);
+  const size_t batch = RowsOf(logits.length, classes, "logits");
+  CheckSameLength("labels", labels.length, "the batch", batch);
+  double sum = 0;
+  for (size_t row = 0; row < batch; row++) {
+    const int32_t label = labels.data[row];
+    if (label < 0 || label >= classes) {
+      throw RangeError("label " + std::to_string(label) + " is not one of " +
+                       std::to_string(classes) + " classes");
+    }
+    const float* in = logits.data + row * classes;
+    float* result = gradient + row * classes;
+    const double total = LogSumExp(in, classes);
+    sum += total - in[label];
+    for (int64_t i = 0; i < classes; i++) {
+      const double probability = std::exp(static_cast<float>(in[i] - total));
+      result[i] = static_cast<float>((probability - (i == label ? 1 : 0)) / batch);
+    }
+  }
+  return arguments.Number(sum / batch);
+}
+
+napi_value AllFinite(Arguments& arguments) {
+  const Span<float> x = arguments.Floats(0, "x");
+  std::atomic<bool> all{true};
+  Parallel(x.length, 1, [&](size_t begin, size_t end) {
+    // 0 · x is 0 unless x is NaN or infinite, and then it is NaN, as is every sum with it.
+    float zero = 0;
+#pragma omp simd reduction(+ : zero)
+    for (size_t i = begin; i < end; i++) zero += x.data[i] * 0.f;
+    if (zero != 0) all = false;
+  });
+  return arguments.Boolean(all);
+}
+
+}  // namespace twotower

@@ -1,0 +1,87 @@
+/**
+ * `npm run test:conformance`: tfjs-core's own published specs against the backend `native`; with `cpu` as
+ * an argument against tfjs's CPU backend, of which 4,227 pass and 5 are skipped by tfjs itself. Fails if
+ * a spec fails that is not excluded below, or if fewer pass than on the CPU backend.
+ *
+ * tfjs publishes its specs as modules for a bundler, so esbuild bundles them, with tfjs and our compiled
+ * backend, into one file in dist/, which then holds one copy of tfjs.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import jasmineCore from 'jasmine-core';
+
+/** Specs that pass on tfjs's CPU backend. */
+const CPU_PASSES = 4227;
+
+/**
+ * Specs that may fail on `native`: full name → why.
+ * @type {ReadonlyMap<string, string>}
+ */
+const EXCLUSIONS = new Map();
+
+const require = createRequire(import.meta.url);
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const BUNDLE = join(ROOT, 'dist', 'conformance.cjs');
+const JASMINE = 'jasmine-core/lib/jasmine-core/jasmine.js';
+
+/** The addon is looked for beside our compiled modules, not beside the bundle. */
+const ownModuleUrls = {
+  name: 'own module URLs',
+  /** @param {import('esbuild').PluginBuild} build */
+  setup(build) {
+    build.onLoad({ filter: /\/dist\/src\/.*\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replaceAll(
+        'import.meta.url',
+        JSON.stringify(pathToFileURL(path).href),
+      ),
+    }));
+  },
+};
+
+await build({
+  stdin: {
+    contents: `
+      import './dist/test/backend/native/conformance_environment.js';
+      import '@tensorflow/tfjs-core/dist/tests.js';
+    `,
+    resolveDir: ROOT,
+  },
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  mainFields: ['module', 'main'],
+  // tfjs declares its modules free of side effects, yet declaring specs is all that these have.
+  ignoreAnnotations: true,
+  // The specs require it, their package does not depend on it.
+  alias: { [JASMINE]: require.resolve(JASMINE) },
+  plugins: [ownModuleUrls],
+  outfile: BUNDLE,
+  logLevel: 'error',
+});
+
+const jasmine = jasmineCore.boot();
+jasmine.DEFAULT_TIMEOUT_INTERVAL = 20_000;
+const environment = jasmine.getEnv();
+environment.configure({ random: false });
+process.env.TWOTOWER_CONFORMANCE_BACKEND = process.argv[2] ?? 'native';
+require(BUNDLE);
+
+const counts = { passed: 0, failed: 0, excluded: 0, pending: 0 };
+environment.addReporter({
+  specDone({ fullName, status, failedExpectations }) {
+    const reason = status === 'failed' ? EXCLUSIONS.get(fullName) : undefined;
+    counts[reason === undefined ? status : 'excluded']++;
+    if (status !== 'failed') return;
+    console.log(reason === undefined ? `failed: ${fullName}` : `excluded: ${fullName}: ${reason}`);
+    for (const { message } of failedExpectations) console.log(`  ${message}`);
+  },
+});
+await environment.execute();
+console.log(
+  `${counts.passed} specs passed, ${counts.failed} failed, ${counts.excluded} excluded, ` +
+    `${counts.pending} skipped by tfjs (${CPU_PASSES} pass on tfjs's CPU backend)`,
+);
+process.exitCode = counts.failed === 0 && counts.passed >= CPU_PASSES ? 0 : 1;

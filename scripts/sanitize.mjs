@@ -1,0 +1,85 @@
+/**
+ * `node scripts/sanitize.mjs [address|thread]`: the native addon's own tests on an addon compiled with
+ * AddressSanitizer and UndefinedBehaviorSanitizer, then with ThreadSanitizer; either alone if named.
+ *
+ * It runs in a copy of the project, so that the addon in place stays as it is. Node itself, oneDNN and the
+ * OpenMP runtime are not instrumented: what is found is in native/*.cc.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findCompiler } from './addons.mjs';
+import { compileNative } from './native_addon.mjs';
+import { prepareOneDnn } from './onednn.mjs';
+import { setUp } from './setup.mjs';
+import { say } from './subprocess.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const SANITIZERS = {
+  address: {
+    flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'],
+    library: 'libasan.so',
+    // Node frees little before it ends.
+    environment: { ASAN_OPTIONS: 'detect_leaks=0' },
+  },
+  thread: {
+    flags: ['-fsanitize=thread'],
+    library: 'libtsan.so',
+    environment: { TSAN_OPTIONS: 'ignore_noninstrumented_modules=1:report_bugs=1:exitcode=66' },
+  },
+};
+
+/**
+ * Whether the tests pass with the sanitizer.
+ * @param {'address' | 'thread'} name
+ */
+async function passes(name) {
+  const { flags, library, environment } = SANITIZERS[name];
+  const compiler = findCompiler(process.env['CXX']);
+  if (compiler === undefined) throw new Error('a C++ compiler is missing');
+  const folder = mkdtempSync(join(tmpdir(), 'twotower-sanitize-'));
+  try {
+    for (const part of ['dist', 'package.json']) {
+      cpSync(join(ROOT, part), join(folder, part), { recursive: true });
+    }
+    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+    const build = join(folder, 'native', 'build');
+    mkdirSync(build, { recursive: true });
+    say(`compiling the native addon with -fsanitize=${name}`);
+    await compileNative(
+      ROOT,
+      compiler,
+      await prepareOneDnn(process.env),
+      [...flags, '-g', '-fno-omit-frame-pointer'],
+      join(build, 'objects'),
+      join(build, 'twotower.node'),
+    );
+    const runtime = spawnSync(compiler, [`-print-file-name=${library}`], { encoding: 'utf8' });
+    const tests = join(folder, 'dist', 'test', 'backend', 'native');
+    const files = readdirSync(tests)
+      .filter((file) => /^addon.*\.test\.js$/.test(file))
+      .map((file) => join(tests, file));
+    const program = [process.execPath, '--test', ...files];
+    const { status } = spawnSync('setarch', ['-R', ...program], {
+      stdio: 'inherit',
+      env: { ...process.env, ...environment, LD_PRELOAD: runtime.stdout.trim() },
+    });
+    return status === 0;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const named = process.argv[2];
+if (named !== undefined && !(named in SANITIZERS)) {
+  throw new Error(`${named} is no sanitizer; there are ${Object.keys(SANITIZERS).join(' and ')}`);
+}
+await setUp({ retry: false });
+for (const name of /** @type {('address' | 'thread')[]} */ (
+  named === undefined ? ['address', 'thread'] : [named]
+)) {
+  if (!(await passes(name))) process.exitCode = 1;
+}

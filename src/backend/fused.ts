@@ -1,0 +1,167 @@
+/**
+ * The operations that a training step spends its time in, each one kernel where the backend has one for
+ * it: a layer with its bias and ReLU, the loss, dropout's mask. Called by the forward pass; differentiable
+ * once `registerFusedGradients` has run in the thread.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { fillDropoutMask, type Key } from '../random.js';
+import {
+  CONVOLUTION_PARAMETER_GRADIENTS,
+  DROPOUT_MASK,
+  hasKernel,
+  SOFTMAX_CROSS_ENTROPY,
+  type DropoutMaskAttributes,
+} from './own_kernels.js';
+import { reluGradient } from './relu_gradient.js';
+
+/** By the name of the input. */
+type Gradients = Record<string, () => tf.Tensor>;
+
+export type Activation = 'linear' | 'relu';
+
+/** tfjs has these kernels on every backend and no gradients for them: its `tf.fused` is for inference. */
+export function registerFusedGradients(): void {
+  tf.registerGradient({
+    kernelName: tf.FusedConv2D,
+    inputsToSave: ['x', 'filter'],
+    outputsToSave: [true],
+    gradFunc: (dy, saved, attributes) =>
+      convolutionGradients(dy as tf.Tensor4D, saved, attributes as unknown as tf.FusedConv2DAttrs),
+  });
+  tf.registerGradient({
+    kernelName: tf._FusedMatMul,
+    inputsToSave: ['a', 'b'],
+    outputsToSave: [true],
+    gradFunc: (dy, saved, attributes) =>
+      productGradients(dy as tf.Tensor3D, saved, attributes as unknown as tf._FusedMatMulAttrs),
+  });
+  tf.registerGradient({
+    kernelName: SOFTMAX_CROSS_ENTROPY,
+    outputsToSave: [false, true],
+    gradFunc: (dy, [gradient]) => ({ logits: () => tf.mul(gradient!, (dy as tf.Tensor[])[0]!) }),
+  });
+}
+
+/**
+ * @param x `[batch, height, width, inChannels]`
+ * @param filter `[height, width, inChannels, outChannels]`
+ * @param bias `[outChannels]`
+ * @returns `[batch, outHeight, outWidth, outChannels]`
+ */
+export function convolve(
+  x: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  bias: tf.Tensor1D,
+  strides: number,
+  pad: 'valid' | 'same',
+  activation: Activation,
+): tf.Tensor4D {
+  const attributes = { strides, pad, dataFormat: 'NHWC', dilations: [1, 1], activation };
+  return tf.engine().runKernel(tf.FusedConv2D, { x, filter, bias }, attributes);
+}
+
+function convolutionGradients(
+  dy: tf.Tensor4D,
+  saved: tf.Tensor[],
+  { strides, pad, dataFormat, activation }: tf.FusedConv2DAttrs,
+): Gradients {
+  const [x, filter, y] = saved as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+  const gradient = activation === 'relu' ? (reluGradient(dy, y) as tf.Tensor4D) : dy;
+  const attributes = { strides, pad, dataFormat };
+  const [dFilter, dBias] = convolutionParameterGradients(x, gradient, filter.shape, attributes);
+  return {
+    x: () =>
+      tf.engine().runKernel(
+        tf.Conv2DBackpropInput,
+        { dy: gradient, filter },
+        {
+          ...attributes,
+          inputShape: x.shape,
+        },
+      ),
+    filter: () => dFilter,
+    bias: () => dBias,
+  };
+}
+
+/** Both at once, as every parameter is trained. */
+function convolutionParameterGradients(
+  x: tf.Tensor4D,
+  dy: tf.Tensor4D,
+  filterShape: number[],
+  attributes: tf.NamedAttrMap,
+): [tf.Tensor, tf.Tensor] {
+  const all = { ...attributes, filterShape };
+  if (hasKernel(CONVOLUTION_PARAMETER_GRADIENTS)) {
+    return tf.engine().runKernel(CONVOLUTION_PARAMETER_GRADIENTS, { x, dy }, all);
+  }
+  return [tf.engine().runKernel(tf.Conv2DBackpropFilter, { x, dy }, all), tf.sum(dy, [0, 1, 2])];
+}
+
+/**
+ * @param x `[batch, in]`
+ * @param weight `[in, out]`
+ * @param bias `[out]`
+ * @returns `[batch, out]`
+ */
+export function fullyConnect(
+  x: tf.Tensor2D,
+  weight: tf.Tensor2D,
+  bias: tf.Tensor1D,
+  activation: Activation,
+): tf.Tensor2D {
+  const [batch, inputs] = x.shape;
+  const outputs = bias.size;
+  // The kernel takes batches of matrices; wasm's reads astray if it gets none.
+  const a = tf.reshape(x, [1, batch, inputs]);
+  const b = tf.reshape(weight, [1, inputs, outputs]);
+  const attributes = { transposeA: false, transposeB: false, activation };
+  const y: tf.Tensor = tf.engine().runKernel(tf._FusedMatMul, { a, b, bias }, attributes);
+  return tf.reshape(y, [batch, outputs]);
+}
+
+/** Of untransposed operands of one batch. */
+function productGradients(
+  dy: tf.Tensor3D,
+  saved: tf.Tensor[],
+  { activation }: tf._FusedMatMulAttrs,
+): Gradients {
+  const [a, b, y] = saved as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
+  const gradient = activation === 'relu' ? reluGradient(dy, y) : dy;
+  return {
+    a: () => tf.matMul(gradient, b, false, true),
+    b: () => tf.matMul(a, gradient, true, false),
+    bias: () => tf.sum(gradient, [0, 1]),
+  };
+}
+
+/**
+ * Mean softmax cross-entropy over the batch.
+ *
+ * @param logits `[batch, classes]`
+ * @param labels `[batch]` int32
+ * @returns scalar, nats
+ */
+export function crossEntropy(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar {
+  if (hasKernel(SOFTMAX_CROSS_ENTROPY)) {
+    const outputs: tf.Tensor[] = tf.engine().runKernel(SOFTMAX_CROSS_ENTROPY, { logits, labels });
+    return outputs[0] as tf.Scalar;
+  }
+  const [batch, classes] = logits.shape;
+  const oneHot = tf.cast(tf.oneHot(labels, classes), 'float32');
+  return tf.div(tf.neg(tf.sum(tf.mul(oneHot, tf.logSoftmax(logits)))), batch);
+}
+
+/**
+ * @param rate probability of 0; else 1/(1 − rate)
+ * @returns float32 of `shape`, the same on every backend
+ */
+export function dropoutMask(key: Key, rate: number, shape: number[]): tf.Tensor {
+  if (hasKernel(DROPOUT_MASK)) {
+    const attributes: DropoutMaskAttributes = { key, rate, shape };
+    return tf.engine().runKernel(DROPOUT_MASK, {}, attributes as unknown as tf.NamedAttrMap);
+  }
+  const mask = new Float32Array(tf.util.sizeFromShape(shape));
+  fillDropoutMask(key, rate, mask);
+  return tf.tensor(mask, shape, 'float32');
+}

@@ -1,0 +1,74 @@
+/**
+ * Registers the backend `native` with tfjs: the kernels of this folder, and behind them tfjs's own CPU
+ * kernels, for what the addon does not compute and for every kernel that it does not have.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { loadNativeAddon, type Precision } from './addon.js';
+import { arrangementKernels } from './arrangement.js';
+import { convolutionKernels } from './convolution.js';
+import { elementwiseKernels } from './elementwise.js';
+import type { Kernel, Kernels } from './kernel.js';
+import { matrixProductKernels } from './matrix_product.js';
+import { NativeBackend } from './native_backend.js';
+import { normalizationKernels } from './normalization.js';
+import { poolingKernels } from './pooling.js';
+import { reductionKernels } from './reduction.js';
+import { trainingKernels } from './training.js';
+
+export const NATIVE = 'native';
+
+const kernels: Kernels = {
+  ...convolutionKernels,
+  ...matrixProductKernels,
+  ...poolingKernels,
+  ...normalizationKernels,
+  ...elementwiseKernels,
+  ...reductionKernels,
+  ...arrangementKernels,
+  ...trainingKernels,
+};
+
+/**
+ * Makes `native` one of the calling thread's backends; `tf.setBackend` chooses it.
+ * @param threads of the calling thread's team
+ * @param precision of the operands of convolutions and matrix products
+ */
+export function registerNative(threads: number, precision: Precision = 'float32'): void {
+  const addon = loadNativeAddon();
+  addon.setThreads(threads);
+  if (tf.findBackendFactory(NATIVE) !== null) return;
+  for (const { kernelName, kernelFunc } of tf.getKernelsForBackend('cpu')) {
+    const own = kernels[kernelName];
+    register(kernelName, own ? withFallback(own, kernelFunc) : kernelFunc);
+  }
+  for (const [kernelName, own] of Object.entries(kernels)) {
+    const there = tf.getKernel(kernelName, NATIVE) as tf.KernelConfig | undefined;
+    if (there === undefined) register(kernelName, withFallback(own, refuse(kernelName)));
+  }
+  tf.registerBackend(NATIVE, () => new NativeBackend(addon, precision));
+}
+
+/**
+ * Makes `native` tfjs's backend in the calling thread.
+ * @returns oneDNN's version
+ */
+export async function useNative(threads: number, precision: Precision): Promise<string> {
+  registerNative(threads, precision);
+  await tf.setBackend(NATIVE);
+  return loadNativeAddon().information().oneDnn;
+}
+
+function register(kernelName: string, kernelFunc: tf.KernelFunc): void {
+  tf.registerKernel({ kernelName, backendName: NATIVE, kernelFunc });
+}
+
+function withFallback(own: Kernel, fallback: tf.KernelFunc): tf.KernelFunc {
+  return (call) => own(call.backend as NativeBackend, call.inputs, call.attrs) ?? fallback(call);
+}
+
+/** Behind a kernel that tfjs does not have. */
+function refuse(kernelName: string): tf.KernelFunc {
+  return () => {
+    throw new TypeError(`${kernelName}: its inputs must be float32, NHWC`);
+  };
+}

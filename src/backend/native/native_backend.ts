@@ -1,0 +1,118 @@
+/**
+ * The tfjs backend `native`: tfjs's own CPU backend with its values in pooled memory, so that every
+ * kernel of tfjs works here, and those that a training step spends its time in run in our addon on the
+ * same memory. Made by `native.ts`; kernels get it as `backend`.
+ *
+ * Lifetime of a tensor's memory:
+ * - a kernel's output from `allocate` lies in a pooled buffer and holds what an earlier tensor left, so
+ *   the kernel must write it whole;
+ * - the buffer goes back to the pool when the last tensor whose data views it is disposed. Kernels must
+ *   not keep a view beyond their call;
+ * - `read` and `readSync` of pooled memory copy: what they return is the caller's for good;
+ * - an array that the user gave (`tf.tensor(array)`) is used where it lies, as by tfjs's CPU backend, and
+ *   never enters the pool.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
+import type { NativeAddon, Precision } from './addon.js';
+import { BufferPool } from './buffer_pool.js';
+
+/** What stands for a tensor's data. */
+export type DataId = object;
+
+type Values = tf.backend_util.BackendValues;
+
+/** The types whose values lie in one typed array. */
+export interface ArrayOf {
+  float32: Float32Array;
+  int32: Int32Array;
+  bool: Uint8Array;
+}
+
+export class NativeBackend extends MathBackendCPU {
+  private readonly pool = new BufferPool();
+
+  /** @param precision of the operands of convolutions and matrix products */
+  constructor(
+    readonly addon: NativeAddon,
+    readonly precision: Precision,
+  ) {
+    super();
+  }
+
+  /**
+   * Memory for a kernel's output, which must write every element and then pass it to `makeTensorInfo`;
+   * without that it is collected like any array.
+   */
+  allocate<Type extends keyof ArrayOf = 'float32'>(
+    shape: readonly number[],
+    dtype: Type = 'float32' as Type,
+  ): ArrayOf[Type] {
+    const length = tf.util.sizeFromShape(shape as number[]);
+    const buffer = this.pool.take(length * tf.util.bytesPerElement(dtype));
+    if (dtype === 'float32') return new Float32Array(buffer, 0, length) as ArrayOf[Type];
+    if (dtype === 'int32') return new Int32Array(buffer, 0, length) as ArrayOf[Type];
+    return new Uint8Array(buffer, 0, length) as ArrayOf[Type];
+  }
+
+  /** A tensor's values where they lie; undefined unless they are an array of its own type. */
+  valuesOf({ dataId, dtype }: tf.TensorInfo): ArrayOf[keyof ArrayOf] | undefined {
+    const { values } = this.data.get(dataId);
+    if (dtype === 'float32') return values instanceof Float32Array ? values : undefined;
+    if (dtype === 'int32') return values instanceof Int32Array ? values : undefined;
+    return dtype === 'bool' && values instanceof Uint8Array ? values : undefined;
+  }
+
+  /** `valuesOf` a float32 tensor, else undefined. */
+  float32(tensor: tf.TensorInfo): Float32Array | undefined {
+    const values = this.valuesOf(tensor);
+    return values instanceof Float32Array ? values : undefined;
+  }
+
+  /** Whether one tensor alone has this memory, so that a kernel may write to its input. */
+  isUnshared({ dataId }: tf.TensorInfo): boolean {
+    const { values, refCount } = this.data.get(dataId);
+    return refCount === 1 && ArrayBuffer.isView(values) && this.pool.ownersOf(values.buffer) === 1;
+  }
+
+  override write(values: Values, shape: number[], dtype: tf.DataType): DataId {
+    const dataId = {};
+    this.move(dataId, values, shape, dtype, 1);
+    return dataId;
+  }
+
+  override move(
+    dataId: DataId,
+    values: Values,
+    _shape: number[],
+    dtype: tf.DataType,
+    refCount: number,
+  ): void {
+    this.data.set(dataId, { values, dtype, refCount });
+    if (ArrayBuffer.isView(values)) this.pool.retain(values.buffer);
+  }
+
+  override readSync(dataId: DataId): Values {
+    const values = super.readSync(dataId);
+    const pooled = ArrayBuffer.isView(values) && this.pool.ownersOf(values.buffer) > 0;
+    return pooled ? values.slice() : values;
+  }
+
+  override disposeData(dataId: DataId, force = false): boolean {
+    const values = this.data.has(dataId) ? this.data.get(dataId).values : undefined;
+    const gone = super.disposeData(dataId, force);
+    if (gone && ArrayBuffer.isView(values)) this.pool.release(values.buffer);
+    return gone;
+  }
+
+  /** Bytes of the pool's buffers that tensors use and that wait for some; tfjs adds its own counts. */
+  override memory(): {
+    unreliable: boolean;
+    reasons: string[];
+    bytesInUse: number;
+    bytesWaiting: number;
+  } {
+    const { inUse, waiting } = this.pool.bytes;
+    return { unreliable: false, reasons: [], bytesInUse: inUse, bytesWaiting: waiting };
+  }
+}

@@ -1,0 +1,43 @@
+/** Local response normalization across channels and its gradient, float32, NHWC. */
+import type * as tf from '@tensorflow/tfjs';
+import type { Inputs, Kernels } from './kernel.js';
+
+export const normalizationKernels: Kernels = {
+  LRN: (backend, { x }: Inputs<'x'>, { depthRadius, bias, alpha, beta }: tf.LRNAttrs) => {
+    const values = backend.float32(x);
+    if (!values) return undefined;
+    const out = backend.allocate(x.shape);
+    backend.addon.localResponseNormalization(
+      values,
+      out,
+      x.shape[3]!,
+      depthRadius,
+      bias,
+      alpha,
+      beta,
+    );
+    return backend.makeTensorInfo(x.shape, 'float32', out);
+  },
+
+  LRNGrad: (
+    backend,
+    { x, dy }: Inputs<'x' | 'dy'>,
+    { depthRadius, bias, alpha, beta }: tf.LRNGradAttrs,
+  ) => {
+    const values = backend.float32(x);
+    const gradient = backend.float32(dy);
+    if (!values || !gradient) return undefined;
+    const dx = backend.allocate(x.shape);
+    backend.addon.localResponseNormalizationGradient(
+      gradient,
+      values,
+      dx,
+      x.shape[3]!,
+      depthRadius,
+      bias,
+      alpha,
+      beta,
+    );
+    return backend.makeTensorInfo(x.shape, 'float32', dx);
+  },
+};

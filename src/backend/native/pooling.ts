@@ -1,0 +1,82 @@
+/** Pooling and its gradients, float32, NHWC. */
+import * as tf from '@tensorflow/tfjs';
+import { poolGeometry } from './addon.js';
+import type { Inputs, Kernels } from './kernel.js';
+
+export const poolingKernels: Kernels = {
+  MaxPool: (backend, { x }: Inputs<'x'>, attributes: tf.MaxPoolAttrs) => {
+    const values = backend.float32(x);
+    const info = poolOf(x.shape, attributes);
+    if (!values || isIdentity(info)) return undefined;
+    const out = backend.allocate(info.outShape);
+    backend.addon.maxPool(values, out, poolGeometry(info));
+    return backend.makeTensorInfo(info.outShape, 'float32', out);
+  },
+
+  MaxPoolGrad: (
+    backend,
+    inputs: Inputs<'dy' | 'input' | 'output'>,
+    attributes: tf.MaxPoolGradAttrs,
+  ) => {
+    const { dy, input, output } = inputs;
+    const gradient = backend.float32(dy);
+    const x = backend.float32(input);
+    const y = backend.float32(output);
+    if (!gradient || !x || !y) return undefined;
+    const dx = backend.allocate(input.shape);
+    const geometry = poolGeometry(poolOf(input.shape, attributes));
+    backend.addon.maxPoolGradient(gradient, x, y, dx, geometry);
+    return backend.makeTensorInfo(input.shape, 'float32', dx);
+  },
+
+  AvgPool: (backend, { x }: Inputs<'x'>, attributes: tf.AvgPoolAttrs) => {
+    const values = backend.float32(x);
+    const info = poolOf(x.shape, attributes);
+    if (!values || isIdentity(info)) return undefined;
+    const out = backend.allocate(info.outShape);
+    backend.addon.averagePool(values, out, poolGeometry(info));
+    return backend.makeTensorInfo(info.outShape, 'float32', out);
+  },
+
+  AvgPoolGrad: (
+    backend,
+    { dy, input }: Inputs<'dy' | 'input'>,
+    attributes: tf.AvgPoolGradAttrs,
+  ) => {
+    const gradient = backend.float32(dy);
+    if (!gradient) return undefined;
+    const dx = backend.allocate(input.shape);
+    const geometry = poolGeometry(poolOf(input.shape, attributes));
+    backend.addon.averagePoolGradient(gradient, dx, geometry);
+    return backend.makeTensorInfo(input.shape, 'float32', dx);
+  },
+};
+
+/** tfjs takes it for one whatever the stride and the padding. */
+function isIdentity({
+  filterHeight,
+  filterWidth,
+  inShape,
+  outShape,
+}: tf.backend_util.Conv2DInfo): boolean {
+  return filterHeight === 1 && filterWidth === 1 && tf.util.arraysEqual(inShape, outShape);
+}
+
+function poolOf(
+  xShape: number[],
+  {
+    filterSize,
+    strides,
+    pad,
+    dimRoundingMode,
+  }: Pick<tf.MaxPoolAttrs, 'filterSize' | 'strides' | 'pad'> & Partial<tf.MaxPoolAttrs>,
+): tf.backend_util.Conv2DInfo {
+  return tf.backend_util.computePool2DInfo(
+    xShape as [number, number, number, number],
+    filterSize,
+    strides,
+    1,
+    pad,
+    dimRoundingMode,
+  );
+}

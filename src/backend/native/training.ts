@@ -1,0 +1,68 @@
+/** The loss, dropout's mask and the update rule, each in one pass. */
+import type * as tf from '@tensorflow/tfjs';
+import {
+  DROPOUT_MASK,
+  MOMENTUM_UPDATE,
+  SOFTMAX_CROSS_ENTROPY,
+  type DropoutMaskAttributes,
+} from '../own_kernels.js';
+import type { Inputs, Kernels } from './kernel.js';
+import type { NativeBackend } from './native_backend.js';
+
+interface MomentumUpdateAttributes {
+  learningRate: number;
+  momentum: number;
+  weightDecay: number;
+}
+
+export const trainingKernels: Kernels = {
+  [SOFTMAX_CROSS_ENTROPY]: (backend, { logits, labels }: Inputs<'logits' | 'labels'>) => {
+    const scores = required(backend, logits, 'logits');
+    const classes = backend.valuesOf(labels) as Int32Array;
+    const gradient = backend.allocate(logits.shape);
+    const loss = backend.allocate([]);
+    loss[0] = backend.addon.softmaxCrossEntropy(scores, classes, gradient, logits.shape[1]!);
+    return [
+      backend.makeTensorInfo([], 'float32', loss),
+      backend.makeTensorInfo(logits.shape, 'float32', gradient),
+    ];
+  },
+
+  [DROPOUT_MASK]: (backend, _inputs: unknown, { key, rate, shape }: DropoutMaskAttributes) => {
+    const mask = backend.allocate(shape);
+    backend.addon.dropoutMask(...key, rate, mask);
+    return backend.makeTensorInfo(shape, 'float32', mask);
+  },
+
+  [MOMENTUM_UPDATE]: (
+    backend,
+    { weight, velocity, gradient }: Inputs<'weight' | 'velocity' | 'gradient'>,
+    { learningRate, momentum, weightDecay }: MomentumUpdateAttributes,
+  ) => {
+    const change = required(backend, gradient, 'gradient');
+    const next = [weight, velocity].map((tensor) => writable(backend, tensor));
+    const [weights, velocities] = next.map((tensor) => backend.float32(tensor)!) as [
+      Float32Array,
+      Float32Array,
+    ];
+    backend.addon.momentumUpdate(weights, velocities, change, learningRate, momentum, weightDecay);
+    return next;
+  },
+};
+
+/** The tensor itself, held once more, if nothing else has its memory; else a copy. */
+function writable(backend: NativeBackend, tensor: tf.TensorInfo): tf.TensorInfo {
+  if (backend.isUnshared(tensor)) {
+    backend.incRef(tensor.dataId);
+    return { dataId: tensor.dataId, shape: tensor.shape, dtype: tensor.dtype };
+  }
+  const copy = backend.allocate(tensor.shape);
+  copy.set(required(backend, tensor, 'parameter'));
+  return backend.makeTensorInfo(tensor.shape, 'float32', copy);
+}
+
+function required(backend: NativeBackend, tensor: tf.TensorInfo, name: string): Float32Array {
+  const values = backend.float32(tensor);
+  if (!values) throw new TypeError(`${name} must be float32, it is ${tensor.dtype}`);
+  return values;
+}

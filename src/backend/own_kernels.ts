@@ -1,0 +1,41 @@
+/**
+ * Kernels of ours, beyond tfjs's set. A backend may register any of them; who needs one asks `hasKernel`
+ * and otherwise composes it of tfjs's own operations.
+ */
+import * as tf from '@tensorflow/tfjs';
+
+/** dy where y > 0, else 0. Inputs `dy` and `y` of one shape. */
+export const RELU_GRADIENT = 'ReluGradient';
+
+/**
+ * Inputs, attributes and first output of tfjs's `Conv2DBackpropFilter`; the second output is the gradient
+ * by the bias, `[outChannels]`.
+ */
+export const CONVOLUTION_PARAMETER_GRADIENTS = 'ConvolutionParameterGradients';
+
+/**
+ * Inputs `logits` `[batch, classes]` and `labels` `[batch]` int32; outputs the mean loss, a scalar in nats,
+ * and its gradient by the logits.
+ */
+export const SOFTMAX_CROSS_ENTROPY = 'SoftmaxCrossEntropy';
+
+/** No inputs; attributes `DropoutMaskAttributes`; output float32 as `fillDropoutMask` gives it. */
+export const DROPOUT_MASK = 'DropoutMask';
+
+export interface DropoutMaskAttributes {
+  key: readonly [number, number];
+  rate: number;
+  shape: number[];
+}
+
+/**
+ * Inputs `weight`, `velocity` and `gradient` of one shape; attributes `UpdateRule` of training/sgd.ts;
+ * outputs the next weight and the next velocity, which may take the memory of the inputs.
+ */
+export const MOMENTUM_UPDATE = 'MomentumUpdate';
+
+/** Whether the calling thread's current backend has the kernel. */
+export function hasKernel(name: string): boolean {
+  // The type says that it is always found, yet it is not.
+  return (tf.getKernel(name, tf.getBackend()) as tf.KernelConfig | undefined) !== undefined;
+}
