@@ -25,11 +25,12 @@ napi_value Information(Arguments& arguments) {
   napi_set_named_property(env, result, "oneDnn", one_dnn);
   napi_set_named_property(env, result, "bfloat16",
                           arguments.Boolean(Device::MultipliesBfloat16()));
+  napi_set_named_property(env, result, "threads", arguments.Number(Device::OfThread().Threads()));
   return result;
 }
 
 napi_value SetThreads(Arguments& arguments) {
-  omp_set_num_threads(static_cast<int>(arguments.Integer(0, "threads", 1, 255)));
+  Device::OfThread().SetThreads(static_cast<int>(arguments.Integer(0, "threads", 1, 255)));
   return nullptr;
 }
 

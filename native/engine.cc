@@ -78,9 +78,11 @@ void PreparedPrimitive::Execute(std::initializer_list<void*> arrays) {
   device.stream().wait();
 }
 
-Device::Device() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
-  omp_set_num_threads(1);
-}
+Device::Device() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) { SetThreads(1); }
+
+void Device::SetThreads(int threads) { omp_set_num_threads(threads); }
+
+int Device::Threads() const { return omp_get_max_threads(); }
 
 Device& Device::OfThread() {
   static thread_local Device device;
@@ -90,7 +92,7 @@ Device& Device::OfThread() {
 PreparedPrimitive& Device::Prepared(const std::string& key,
                                     const std::function<PreparedPrimitive()>& make) {
   // A primitive divides its work when it is made.
-  const std::string full_key = key + static_cast<char>(omp_get_max_threads());
+  const std::string full_key = key + static_cast<char>(Threads());
   const auto found = primitives_.find(full_key);
   if (found != primitives_.end()) return found->second;
   if (primitives_.size() >= kMaxPrimitives) primitives_.clear();

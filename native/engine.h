@@ -73,6 +73,10 @@ class Device {
   // The calling thread's; made at its first call.
   static Device& OfThread();
 
+  // The size of the thread's OpenMP team, 1 until set.
+  void SetThreads(int threads);
+  int Threads() const;
+
   const dnnl::engine& engine() const { return engine_; }
   dnnl::stream& stream() { return stream_; }
 

@@ -53,6 +53,8 @@ export interface NativeInformation {
   oneDnn: string;
   /** Whether the processor multiplies bfloat16 numbers, so that `Precision` may be `bfloat16`. */
   bfloat16: boolean;
+  /** Of the calling thread's team. */
+  threads: number;
 }
 
 export interface NativeAddon {

@@ -1,4 +1,7 @@
-/** A worker thread of addon_threads.test.ts: convolves again and again, and answers with the greatest error. */
+/**
+ * A worker thread of addon_threads.test.ts: convolves again and again, and answers with the greatest error
+ * and the size of its team.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import {
   convolutionGeometry,
@@ -40,4 +43,4 @@ for (let round = 0; round < rounds; round++) {
     relativeError(dFilter, expectedGradient),
   );
 }
-parentPort!.postMessage(greatest);
+parentPort!.postMessage({ error: greatest, threads: addon.information().threads });
