@@ -8,7 +8,6 @@
  * `core/tensor_parallel/mappings.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import { valuesOf } from '../backend/tensor_values.js';
 import type { Collectives } from '../model/forward.js';
 import type { Exchange } from './slots.js';
 
@@ -61,9 +60,7 @@ export function gatherLogits(exchange: Exchange, own: tf.Tensor[]): tf.Tensor2D 
 
 function allGather(exchange: Exchange, name: string, own: tf.Tensor[]): tf.Tensor {
   own.forEach((tensor, index) => {
-    exchange.copying(() =>
-      exchange.publish(valuesOf(tensor), name, 'forward', exchange.ranks[index]!),
-    );
+    exchange.copying(() => exchange.publish(tensor, name, 'forward', exchange.ranks[index]!));
   });
   const shape = own[0]!.shape;
   const blocks: tf.Tensor[] = [];
@@ -83,7 +80,7 @@ function reduceScatter(exchange: Exchange, name: string, gradient: tf.Tensor): t
     if (exchange.ranks.includes(rank)) continue;
     exchange.copying(() => {
       const block = channelsOf(gradient, rank, exchange.towers);
-      exchange.publish(valuesOf(block), name, 'backward', exchange.worker, rank);
+      exchange.publish(block, name, 'backward', exchange.worker, rank);
       block.dispose();
     });
   }

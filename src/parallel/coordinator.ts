@@ -13,7 +13,7 @@ import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
-import { decodeReply, encodeCommand } from './messages.js';
+import { decodeReply, encodeCommand, transferListOf } from './messages.js';
 import type {
   Command,
   ComputeReply,
@@ -24,6 +24,8 @@ import type {
   StepTiming,
 } from './messages.js';
 import type { Placement } from './placement.js';
+import { connectPeers } from './peer_memory.js';
+import { allocateSlotCopies } from './slot_copies.js';
 import { abortExchange, allocateExchangeMemory } from './slots.js';
 import type { ExchangeMemory } from './slots.js';
 
@@ -103,6 +105,9 @@ export class Coordinator {
     const exchange = allocateExchangeMemory(network, ranks, batch);
     const pools = placement.map(() => startThread());
     const coordinator = new Coordinator(network, placement, [], pools, exchange);
+    // Only the native backend's tensors lie where other threads can read them.
+    const connections = backend === 'native' ? connectPeers(exchange, ranks.length) : undefined;
+    const copies = backend === 'native' ? undefined : allocateSlotCopies(exchange);
     const replies = await coordinator.all(
       'open',
       (worker) => ({
@@ -121,7 +126,11 @@ export class Coordinator {
         mean: configuration.data.mean,
         std: configuration.data.std,
       }),
-      { exchange },
+      (worker) => ({
+        exchange,
+        ...(copies && { copies }),
+        ...(connections && { peers: connections[worker]! }),
+      }),
     );
     coordinator.workers.push(...replies);
     return coordinator;
@@ -170,7 +179,7 @@ export class Coordinator {
         count: batch.count,
         measurePeak,
       }),
-      { pixels: batch.pixels, labels: batch.labels },
+      () => ({ pixels: batch.pixels, labels: batch.labels }),
     );
     const bad = replies.findIndex(({ notFinite }) => notFinite !== null);
     if (bad >= 0) {
@@ -195,7 +204,7 @@ export class Coordinator {
         count: batch.count,
         step,
       }),
-      { pixels: batch.pixels, labels: batch.labels },
+      () => ({ pixels: batch.pixels, labels: batch.labels }),
     );
     return replies[0]!;
   }
@@ -203,13 +212,21 @@ export class Coordinator {
   /** Copies all parameters and velocities out, in canonical form. */
   async store(): Promise<SharedParameters> {
     const shared = this.allocateParameters();
-    await this.all('store', () => ({ kind: 'store' }), shared);
+    await this.all(
+      'store',
+      () => ({ kind: 'store' }),
+      () => shared,
+    );
     return shared;
   }
 
   /** Replaces all parameters and velocities by canonical ones. */
   async load(shared: SharedParameters): Promise<void> {
-    await this.all('load', () => ({ kind: 'load' }), shared);
+    await this.all(
+      'load',
+      () => ({ kind: 'load' }),
+      () => shared,
+    );
   }
 
   /** Zeroed canonical tensors for this network. */
@@ -271,13 +288,16 @@ export class Coordinator {
   private async all<Kind extends Command['kind']>(
     kind: Kind,
     commandOf: (worker: number) => Extract<Command, { kind: Kind }>,
-    buffers: SharedBuffers = {},
+    buffersOf: (worker: number) => SharedBuffers = () => ({}),
   ): Promise<Replies[Kind][]> {
     let first: unknown;
     const replies = await Promise.all(
       this.pools.map(async (pool, worker) => {
         try {
-          const bytes = (await pool.run(encodeCommand(commandOf(worker), buffers))) as Uint8Array;
+          const buffers = buffersOf(worker);
+          const message = encodeCommand(commandOf(worker), buffers);
+          const transferList = transferListOf(buffers);
+          const bytes = (await pool.run(message, { transferList })) as Uint8Array;
           return decodeReply<Kind>(bytes);
         } catch (error) {
           abortExchange(this.exchange);

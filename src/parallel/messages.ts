@@ -2,9 +2,12 @@
  * What the coordinator and the tower workers say to each other. A message is msgpackr bytes, with the
  * shared buffers that it speaks of beside it: those travel by reference. Replies are msgpackr bytes.
  */
+import type { MessagePort } from 'node:worker_threads';
 import { pack, unpack } from 'msgpackr';
 import type { BackendName, Device, Precision } from '../backend/backend.js';
 import type { NetworkSpecification } from '../model/layers.js';
+import type { PeerConnections } from './peer_memory.js';
+import type { SlotCopies } from './slot_copies.js';
 import type { ExchangeMemory } from './slots.js';
 
 /** Prepares a worker; the first command it gets. */
@@ -68,6 +71,9 @@ export type Command =
 /** Shared buffers that go with a command. */
 export interface SharedBuffers {
   exchange?: ExchangeMemory;
+  /** How values get across: by copies, or where they lie. */
+  copies?: SlotCopies;
+  peers?: PeerConnections;
   /** uint8 `[count, height, width, 3]`. */
   pixels?: SharedArrayBuffer;
   /** int32 `[count]`. */
@@ -131,8 +137,13 @@ export interface Replies {
   memory: { tensors: number; bytes: number };
 }
 
-export function encodeCommand(command: Command, buffers: SharedBuffers = {}): WireMessage {
+export function encodeCommand(command: Command, buffers: SharedBuffers): WireMessage {
   return { command: copyOf(pack(command)), buffers };
+}
+
+/** What goes with a command and is the worker's from then on. */
+export function transferListOf({ peers }: SharedBuffers): MessagePort[] {
+  return peers?.ports.filter((port) => port !== null) ?? [];
 }
 
 export function decodeCommand(message: WireMessage): Command {

@@ -1,21 +1,51 @@
 /**
- * The shared-memory transport: slots of SharedArrayBuffers that one side writes and others read.
+ * How workers exchange: slots that one side fills and others read.
  *
  * The coordinator allocates an `ExchangeMemory` and gives it to every worker thread; each worker opens
  * an `Exchange` on it and the collectives publish and read through that. A slot carries the sequence
  * number of the round (one forward, or one forward and backward) that filled it, so a reader knows
- * when its content is this round's. A view that `read` returned stays valid until the worker reports
- * the round's end: the coordinator starts the next round only after every worker has reported.
+ * when its content is this round's. What `read` returned stays valid until the worker reports the round's
+ * end: the coordinator starts the next round only after every worker has reported.
+ *
+ * How the values themselves get across is a `Transport`'s: copied through shared memory
+ * (`slot_copies.ts`, any backend), or read where they lie (`peer_memory.ts`, the native backend).
  *
  * A wait ends by the writer's notification, by the coordinator's abort flag or by the time limit.
  */
+import type * as tf from '@tensorflow/tfjs';
 import type { Network } from '../model/network.js';
 
 /** Allocated once a run; structured-cloneable, shared by reference. */
 export interface ExchangeMemory {
   /** Int32: `ABORT`, then the sequence number of each slot. */
   control: SharedArrayBuffer;
-  slots: Record<string, { index: number; data: SharedArrayBuffer }>;
+  /** Position of each slot in `control`, and the floats that it must be able to pass on. */
+  slots: Record<string, Slot>;
+}
+
+export interface Slot {
+  index: number;
+  floats: number;
+}
+
+/** Brings the values of a slot from the worker that fills it to those that read it. */
+export interface Transport {
+  /** A round begins: what was published in the last one is not read any more. */
+  begin(): void;
+  /**
+   * Called before the slot's readers are told.
+   *
+   * @param tensor float32; the caller may dispose it at once
+   * @param readers the workers that will read it
+   */
+  publish(slot: Slot, tensor: tf.Tensor, readers: number[]): void;
+  /**
+   * Called once the slot is filled.
+   *
+   * @param from the worker that filled it
+   * @returns the first `length` floats where they lie, valid until the round ends
+   */
+  read(slot: Slot, length: number, from: number): Float32Array;
 }
 
 const ABORT = 0;
@@ -43,10 +73,7 @@ export function allocateExchangeMemory(
   const slots: ExchangeMemory['slots'] = {};
   let count = 1;
   const add = (name: string, floats: number): void => {
-    slots[name] = {
-      index: count++,
-      data: new SharedArrayBuffer(floats * Float32Array.BYTES_PER_ELEMENT),
-    };
+    slots[name] = { index: count++, floats };
   };
   if (workers.length > 1) {
     for (const layer of network.layers.filter((candidate) => candidate.gathers)) {
@@ -80,7 +107,7 @@ export class ExchangeAborted extends Error {
 
 /** What one worker's exchanges of a round cost. */
 export interface ExchangeCost {
-  /** Milliseconds spent copying between tensors and slots. */
+  /** Milliseconds spent on bringing values across and together. */
   copyMs: number;
   /** Milliseconds spent waiting for other ranks. */
   waitMs: number;
@@ -88,10 +115,9 @@ export interface ExchangeCost {
   bytes: number;
 }
 
-/** One worker's end of the shared memory. */
+/** One worker's end of the exchange. */
 export class Exchange {
   private readonly control: Int32Array;
-  private readonly views = new Map<string, { index: number; data: Float32Array }>();
   private sequence = 0;
   private description = '';
   private cost: ExchangeCost = { copyMs: 0, waitMs: 0, bytes: 0 };
@@ -102,15 +128,13 @@ export class Exchange {
    * @param timeLimitMs how long one wait may last
    */
   constructor(
-    memory: ExchangeMemory,
+    private readonly memory: ExchangeMemory,
+    private readonly transport: Transport,
     readonly worker: number,
     readonly workers: number[][],
     private readonly timeLimitMs: number,
   ) {
     this.control = new Int32Array(memory.control);
-    for (const [name, slot] of Object.entries(memory.slots)) {
-      this.views.set(name, { index: slot.index, data: new Float32Array(slot.data) });
-    }
   }
 
   /** This worker's ranks. */
@@ -125,6 +149,7 @@ export class Exchange {
 
   /** Starts a round: `sequence` grows by at least one each; `description` is for error messages (`step 12`). */
   begin(sequence: number, description: string): void {
+    this.transport.begin();
     this.sequence = sequence;
     this.description = description;
     this.cost = { copyMs: 0, waitMs: 0, bytes: 0 };
@@ -144,14 +169,18 @@ export class Exchange {
   }
 
   /**
-   * Copies `values` into a slot and wakes its readers.
+   * Fills a slot and wakes its readers.
    *
+   * @param tensor float32; the caller may dispose it at once
    * @param from the publishing rank (forward) or worker (backward)
    * @param to the rank whose gradient it is, backward only
    */
-  publish(values: Float32Array, exchange: string, pass: Pass, from: number, to?: number): void {
+  publish(tensor: tf.Tensor, exchange: string, pass: Pass, from: number, to?: number): void {
     const slot = this.slot(exchange, pass, from, to);
-    slot.data.set(values);
+    const readers = this.workers.flatMap((ranks, worker) =>
+      worker !== this.worker && (to === undefined || ranks.includes(to)) ? [worker] : [],
+    );
+    this.transport.publish(slot, tensor, readers);
     Atomics.store(this.control, slot.index, this.sequence);
     Atomics.notify(this.control, slot.index);
   }
@@ -176,17 +205,14 @@ export class Exchange {
     }
     this.cost.waitMs += performance.now() - start;
     this.cost.bytes += length * Float32Array.BYTES_PER_ELEMENT;
-    return slot.data.subarray(0, length);
+    const worker =
+      pass === 'backward' ? from : this.workers.findIndex((ranks) => ranks.includes(from));
+    return this.transport.read(slot, length, worker);
   }
 
-  private slot(
-    exchange: string,
-    pass: Pass,
-    from: number,
-    to?: number,
-  ): { index: number; data: Float32Array } {
+  private slot(exchange: string, pass: Pass, from: number, to?: number): Slot {
     const name = slotName(exchange, pass, from, to);
-    const slot = this.views.get(name);
+    const slot = this.memory.slots[name];
     if (slot === undefined) throw new Error(`no exchange slot ${name}`);
     return slot;
   }

@@ -31,6 +31,8 @@ import type {
   OpenReply,
   SharedBuffers,
 } from '../parallel/messages.js';
+import { PeerMemoryTransport } from '../parallel/peer_memory.js';
+import { SlotCopyTransport } from '../parallel/slot_copies.js';
 import { Exchange } from '../parallel/slots.js';
 import { updateParameter } from './sgd.js';
 
@@ -68,13 +70,18 @@ export class Tower {
   /** Chooses the thread's backend and initializes the ranks' parameters. */
   static async open(
     command: OpenCommand,
-    { exchange }: SharedBuffers,
+    { exchange: memory, copies, peers }: SharedBuffers,
   ): Promise<{ tower: Tower; reply: OpenReply }> {
     const backend = await useBackend(command);
     const network = buildNetwork(command.specification, command.towers, command.classes);
+    const transport =
+      peers === undefined
+        ? new SlotCopyTransport(copies!)
+        : new PeerMemoryTransport(memory!, peers);
+    const { worker, workers, timeLimitMs } = command;
     const tower = new Tower(
       network,
-      new Exchange(exchange!, command.worker, command.workers, command.timeLimitMs),
+      new Exchange(memory!, transport, worker, workers, timeLimitMs),
       command.seed,
       command,
     );

@@ -20,6 +20,7 @@ import {
   toComputingLayout,
 } from '../../src/model/parameters.js';
 import { collectivesOver } from '../../src/parallel/collectives.js';
+import { SlotCopyTransport } from '../../src/parallel/slot_copies.js';
 import { Exchange, allocateExchangeMemory } from '../../src/parallel/slots.js';
 import { readSafetensors } from '../../src/training/safetensors.js';
 
@@ -52,6 +53,7 @@ for (const [backend, name] of examples) {
     const batch = input.shape[0]!;
     const exchange = new Exchange(
       allocateExchangeMemory(network, [ranks], batch),
+      new SlotCopyTransport({}),
       0,
       [ranks],
       1000,

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
+import { nativeIsPrepared } from '../../src/backend/native/addon.js';
+import { registerNative } from '../../src/backend/native/native.js';
 import { buildNetwork } from '../../src/model/network.js';
 import { gatherActivations, gatherLogits } from '../../src/parallel/collectives.js';
+import { PeerMemoryTransport, connectPeers } from '../../src/parallel/peer_memory.js';
+import { SlotCopyTransport, allocateSlotCopies } from '../../src/parallel/slot_copies.js';
 import { Exchange, allocateExchangeMemory } from '../../src/parallel/slots.js';
+import type { ExchangeMemory, Transport } from '../../src/parallel/slots.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 import { BATCH, CLASSES, smallConfiguration } from './two_placements.js';
 
@@ -11,18 +16,26 @@ import { BATCH, CLASSES, smallConfiguration } from './two_placements.js';
 const WORKERS = [[0], [1]];
 const network = buildNetwork(smallConfiguration(1, 2).network, 2, CLASSES);
 
-before(async () => {
-  await tf.setBackend('cpu');
-});
+/** The transports of all workers. */
+type Connect = (memory: ExchangeMemory) => Transport[];
+
+const byCopies: Connect = (memory) => {
+  const copies = allocateSlotCopies(memory);
+  return WORKERS.map(() => new SlotCopyTransport(copies));
+};
+
+const byPeerMemory: Connect = (memory) =>
+  connectPeers(memory, WORKERS.length).map((peers) => new PeerMemoryTransport(memory, peers));
 
 /**
  * Worker 0's end, with what worker 1 will have published put in its slots beforehand: the collectives
  * wait for nothing, so one thread can show both sides.
  */
-function endWithPeer(publish: (peer: Exchange) => void): Exchange {
+function endWithPeer(connect: Connect, publish: (peer: Exchange) => void): Exchange {
   const memory = allocateExchangeMemory(network, WORKERS, BATCH);
-  const peer = new Exchange(memory, 1, WORKERS, 1000);
-  const own = new Exchange(memory, 0, WORKERS, 1000);
+  const [own, peer] = connect(memory).map(
+    (transport, worker) => new Exchange(memory, transport, worker, WORKERS, 1000),
+  ) as [Exchange, Exchange];
   peer.begin(1, 'step 1');
   own.begin(1, 'step 1');
   publish(peer);
@@ -40,57 +53,78 @@ function noise(name: string, shape: number[]): tf.Tensor {
 
 const flat = (tensor: tf.Tensor): number[] => [...tensor.dataSync<'float32'>()];
 
-test('gathered activations are both ranks’ channels in rank order', () => {
-  const own = noise('own', [2, 3, 3, 8]);
-  const other = noise('other', [2, 3, 3, 8]);
-  const exchange = endWithPeer((peer) =>
-    peer.publish(other.dataSync<'float32'>(), 'conv3', 'forward', 1),
-  );
-  const gathered = gatherActivations(exchange, 'conv3', [own]);
-  assert.deepEqual(flat(gathered), flat(tf.concat([own, other], 3)));
+suite('through copies in shared memory', () => {
+  before(() => tf.setBackend('cpu'));
+  collectivesTests(byCopies);
 });
 
-test('the gradient of gathered activations is the sum of every worker’s, of one’s own channels', () => {
-  const own = noise('own', [2, 3, 3, 8]);
-  const here = noise('gradient here', [2, 3, 3, 16]);
-  const there = noise('gradient there', [2, 3, 3, 8]);
-  const exchange = endWithPeer((peer) => {
-    peer.publish(noise('other', [2, 3, 3, 8]).dataSync<'float32'>(), 'conv3', 'forward', 1);
-    peer.publish(there.dataSync<'float32'>(), 'conv3', 'backward', 1, 0);
+const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
+
+suite('from the memory of the other worker', { skip }, () => {
+  before(async () => {
+    registerNative(1);
+    await tf.setBackend('native');
   });
-  const gradient = tf.grad((input) => gatherActivations(exchange, 'conv3', [input]))(own, here);
-  const expected = tf.add(tf.slice(here, [0, 0, 0, 0], [2, 3, 3, 8]), there);
-  assert.deepEqual(flat(gradient), flat(expected));
+  collectivesTests(byPeerMemory);
 });
 
-test('the other rank is given the gradient of its channels', () => {
-  const here = noise('gradient here', [2, 3, 3, 16]);
-  const received: number[] = [];
-  let peerEnd: Exchange | undefined;
-  const exchange = endWithPeer((peer) => {
-    peerEnd = peer;
-    peer.publish(noise('other', [2, 3, 3, 8]).dataSync<'float32'>(), 'conv3', 'forward', 1);
-    peer.publish(noise('there', [2, 3, 3, 8]).dataSync<'float32'>(), 'conv3', 'backward', 1, 0);
+function collectivesTests(connect: Connect): void {
+  test('gathered activations are both ranks’ channels in rank order', () => {
+    const own = noise('own', [2, 3, 3, 8]);
+    const other = noise('other', [2, 3, 3, 8]);
+    const exchange = endWithPeer(connect, (peer) => peer.publish(other, 'conv3', 'forward', 1));
+    const gathered = gatherActivations(exchange, 'conv3', [own]);
+    assert.deepEqual(flat(gathered), flat(tf.concat([own, other], 3)));
   });
-  const own = noise('own', [2, 3, 3, 8]);
-  tf.grad((input) => gatherActivations(exchange, 'conv3', [input]))(own, here);
-  received.push(...peerEnd!.read(144, 'conv3', 'backward', 0, 1));
-  assert.deepEqual(received, flat(tf.slice(here, [0, 0, 0, 8], [2, 3, 3, 8])));
-});
 
-test('the gradient of gathered logits is one’s own slice alone', () => {
-  const own = noise('own', [4, 4]);
-  const here = noise('gradient here', [4, 8]);
-  const exchange = endWithPeer((peer) =>
-    peer.publish(noise('other', [4, 4]).dataSync<'float32'>(), 'logits', 'forward', 1),
-  );
-  const gradient = tf.grad((input) => gatherLogits(exchange, [input]))(own, here);
-  assert.deepEqual(flat(gradient), flat(tf.slice(here, [0, 0], [4, 4])));
-});
+  test('the gradient of gathered activations is the sum of every worker’s, of one’s own channels', () => {
+    const own = noise('own', [2, 3, 3, 8]);
+    const here = noise('gradient here', [2, 3, 3, 16]);
+    const there = noise('gradient there', [2, 3, 3, 8]);
+    const exchange = endWithPeer(connect, (peer) => {
+      peer.publish(noise('other', [2, 3, 3, 8]), 'conv3', 'forward', 1);
+      peer.publish(there, 'conv3', 'backward', 1, 0);
+    });
+    const gradient = tf.grad((input) => gatherActivations(exchange, 'conv3', [input]))(own, here);
+    const expected = tf.add(tf.slice(here, [0, 0, 0, 0], [2, 3, 3, 8]), there);
+    assert.deepEqual(flat(gradient), flat(expected));
+  });
+
+  test('the other rank is given the gradient of its channels', () => {
+    const here = noise('gradient here', [2, 3, 3, 16]);
+    const received: number[] = [];
+    let peerEnd: Exchange | undefined;
+    const exchange = endWithPeer(connect, (peer) => {
+      peerEnd = peer;
+      peer.publish(noise('other', [2, 3, 3, 8]), 'conv3', 'forward', 1);
+      peer.publish(noise('there', [2, 3, 3, 8]), 'conv3', 'backward', 1, 0);
+    });
+    const own = noise('own', [2, 3, 3, 8]);
+    tf.grad((input) => gatherActivations(exchange, 'conv3', [input]))(own, here);
+    received.push(...peerEnd!.read(144, 'conv3', 'backward', 0, 1));
+    assert.deepEqual(received, flat(tf.slice(here, [0, 0, 0, 8], [2, 3, 3, 8])));
+  });
+
+  test('the gradient of gathered logits is one’s own slice alone', () => {
+    const own = noise('own', [4, 4]);
+    const here = noise('gradient here', [4, 8]);
+    const exchange = endWithPeer(connect, (peer) =>
+      peer.publish(noise('other', [4, 4]), 'logits', 'forward', 1),
+    );
+    const gradient = tf.grad((input) => gatherLogits(exchange, [input]))(own, here);
+    assert.deepEqual(flat(gradient), flat(tf.slice(here, [0, 0], [4, 4])));
+  });
+}
 
 test('on one worker of one rank both are the identity, forward and backward', () => {
   const alone = buildNetwork(smallConfiguration(1, 1).network, 1, CLASSES);
-  const exchange = new Exchange(allocateExchangeMemory(alone, [[0]], BATCH), 0, [[0]], 1000);
+  const exchange = new Exchange(
+    allocateExchangeMemory(alone, [[0]], BATCH),
+    new SlotCopyTransport({}),
+    0,
+    [[0]],
+    1000,
+  );
   const own = noise('own', [4, 8]);
   const dy = noise('gradient', [4, 8]);
   for (const gather of [

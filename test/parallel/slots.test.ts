@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { before, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import * as tf from '@tensorflow/tfjs';
 import { buildNetwork } from '../../src/model/network.js';
+import { SlotCopyTransport, allocateSlotCopies } from '../../src/parallel/slot_copies.js';
 import {
   Exchange,
   ExchangeAborted,
@@ -14,6 +16,10 @@ import { BATCH, CLASSES, smallConfiguration } from './two_placements.js';
 const WORKERS = [[0], [1]];
 const LONG_MS = 60_000;
 
+before(async () => {
+  await tf.setBackend('cpu');
+});
+
 function memoryForTwo(): ExchangeMemory {
   const network = buildNetwork(smallConfiguration(1, 2).network, 2, CLASSES);
   return allocateExchangeMemory(network, WORKERS, BATCH);
@@ -22,38 +28,40 @@ function memoryForTwo(): ExchangeMemory {
 /** The two workers' ends, in a round of their own. */
 function ends(timeLimitMs = LONG_MS): { memory: ExchangeMemory; zero: Exchange; one: Exchange } {
   const memory = memoryForTwo();
-  const zero = new Exchange(memory, 0, WORKERS, timeLimitMs);
-  const one = new Exchange(memory, 1, WORKERS, timeLimitMs);
+  const copies = allocateSlotCopies(memory);
+  const end = (worker: number): Exchange =>
+    new Exchange(memory, new SlotCopyTransport(copies), worker, WORKERS, timeLimitMs);
+  const [zero, one] = [end(0), end(1)];
   for (const exchange of [zero, one]) exchange.begin(1, 'step 7');
   return { memory, zero, one };
 }
 
 test('what one rank publishes the other reads', () => {
   const { zero, one } = ends();
-  zero.publish(Float32Array.of(1.5, -2.5, 3.5), 'conv3', 'forward', 0);
+  zero.publish(tf.tensor1d([1.5, -2.5, 3.5]), 'conv3', 'forward', 0);
   assert.deepEqual([...one.read(3, 'conv3', 'forward', 0)], [1.5, -2.5, 3.5]);
 });
 
 test('gradients for different ranks do not meet in one slot', () => {
   const { zero, one } = ends();
-  zero.publish(Float32Array.of(1), 'conv3', 'backward', 0, 1);
-  one.publish(Float32Array.of(2), 'conv3', 'backward', 1, 0);
+  zero.publish(tf.tensor1d([1]), 'conv3', 'backward', 0, 1);
+  one.publish(tf.tensor1d([2]), 'conv3', 'backward', 1, 0);
   assert.deepEqual([...one.read(1, 'conv3', 'backward', 0, 1)], [1]);
   assert.deepEqual([...zero.read(1, 'conv3', 'backward', 1, 0)], [2]);
 });
 
 test('a value of the round before is not taken for this round’s', () => {
   const { zero, one } = ends(1);
-  zero.publish(Float32Array.of(1), 'fc1', 'forward', 0);
+  zero.publish(tf.tensor1d([1]), 'fc1', 'forward', 0);
   one.begin(2, 'step 8');
   assert.throws(() => one.read(1, 'fc1', 'forward', 0), /waited/);
 });
 
-test('a reader sees values where they lie, without a copy', () => {
+test('a reader sees the slot itself, without a copy of its own', () => {
   const { zero, one } = ends();
-  zero.publish(Float32Array.of(1), 'fc1', 'forward', 0);
+  zero.publish(tf.tensor1d([1]), 'fc1', 'forward', 0);
   const view = one.read(1, 'fc1', 'forward', 0);
-  zero.publish(Float32Array.of(9), 'fc1', 'forward', 0);
+  zero.publish(tf.tensor1d([9]), 'fc1', 'forward', 0);
   assert.equal(view[0], 9);
 });
 
@@ -86,7 +94,7 @@ test('an abort wakes a thread that waits already', async () => {
 
 test('bytes are counted where they are read, copying where it is done', () => {
   const { zero, one } = ends();
-  zero.copying(() => zero.publish(new Float32Array(5).fill(2), 'fc1', 'forward', 0));
+  zero.copying(() => zero.publish(tf.fill([5], 2), 'fc1', 'forward', 0));
   one.read(5, 'fc1', 'forward', 0);
   assert.equal(zero.spent().bytes, 0);
   assert.equal(one.spent().bytes, 20);

@@ -9,7 +9,8 @@
  *
  * Bound: the buffers in use and those waiting together never exceed `SLACK` times the most that was in
  * use at once; beyond it the class unused for longest gives up its buffers first. What a buffer held
- * before is still in it.
+ * before is still in it. The memory is shareable: other threads may be given a buffer, to read it where
+ * it lies.
  */
 
 /** A step needs more than its peak, as classes do not lend to one another. */
@@ -22,7 +23,7 @@ export class BufferPool {
   /** Owners of each buffer of this pool that is not waiting. Weak: what is never disposed is collected. */
   private readonly owners = new WeakMap<ArrayBufferLike, number>();
   /** Waiting buffers by class, the class used last at the end. */
-  private readonly waiting = new Map<number, ArrayBuffer[]>();
+  private readonly waiting = new Map<number, SharedArrayBuffer[]>();
   private bytesInUse = 0;
   private bytesWaiting = 0;
   private mostBytesInUse = 0;
@@ -33,13 +34,13 @@ export class BufferPool {
   }
 
   /** A buffer of at least this many bytes, without an owner yet; if none ever comes, it is collected. */
-  take(bytes: number): ArrayBuffer {
+  take(bytes: number): SharedArrayBuffer {
     const size = classOf(bytes);
     const buffers = this.touched(size);
     let buffer = buffers.pop();
     if (buffer === undefined) {
       this.makeRoom(size);
-      buffer = new ArrayBuffer(size);
+      buffer = new SharedArrayBuffer(size);
     } else {
       this.bytesWaiting -= size;
     }
@@ -72,7 +73,7 @@ export class BufferPool {
     this.owners.delete(buffer);
     this.bytesInUse -= buffer.byteLength;
     this.bytesWaiting += buffer.byteLength;
-    this.touched(buffer.byteLength).push(buffer as ArrayBuffer);
+    this.touched(buffer.byteLength).push(buffer as SharedArrayBuffer);
   }
 
   /** Lets waiting buffers go until one of `size` more bytes is within the bound. */
@@ -90,7 +91,7 @@ export class BufferPool {
   }
 
   /** The waiting buffers of a class, which is now the one used last. */
-  private touched(size: number): ArrayBuffer[] {
+  private touched(size: number): SharedArrayBuffer[] {
     const buffers = this.waiting.get(size) ?? [];
     this.waiting.delete(size);
     this.waiting.set(size, buffers);

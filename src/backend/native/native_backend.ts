@@ -69,6 +69,19 @@ export class NativeBackend extends MathBackendCPU {
     return values instanceof Float32Array ? values : undefined;
   }
 
+  /**
+   * A float32 tensor of the same values in memory that other threads can share: the pool's, where they lie
+   * unless they came from the user. To be disposed by the caller.
+   */
+  inShareableMemory(tensor: tf.Tensor): tf.Tensor {
+    const values = this.float32(tensor)!;
+    if (this.pool.ownersOf(values.buffer) > 0) return tf.clone(tensor);
+    const copy = this.allocate(tensor.shape);
+    copy.set(values);
+    const info = this.makeTensorInfo(tensor.shape, 'float32', copy);
+    return tf.engine().makeTensorFromTensorInfo(info);
+  }
+
   /** Whether one tensor alone has this memory, so that a kernel may write to its input. */
   isUnshared({ dataId }: tf.TensorInfo): boolean {
     const { values, refCount } = this.data.get(dataId);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BufferPool } from '../../../src/backend/native/buffer_pool.js';
 
 /** A buffer of the pool with one owner. */
-function owned(pool: BufferPool, bytes: number): ArrayBuffer {
+function owned(pool: BufferPool, bytes: number): SharedArrayBuffer {
   const buffer = pool.take(bytes);
   pool.retain(buffer);
   return buffer;

@@ -1,0 +1,130 @@
+/**
+ * The transport without copies: a worker reads another's tensors where they lie. For the native backend,
+ * whose tensors are in memory that threads can share.
+ *
+ * A slot says in which buffer of the publishing worker its values begin, and where in it. The buffers
+ * themselves are handed over through a message port, each once: a step uses the same ones again and again.
+ *
+ * Lifetime. The publisher keeps a tensor from `publish` to the next round, so the pool gives its buffer to
+ * no one else while it may be read; the coordinator begins a round only after every worker has reported
+ * the end of the last. And a reader holds the buffer itself, so that it stays readable even where the
+ * publishing thread has ended.
+ */
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+import * as tf from '@tensorflow/tfjs';
+import type { NativeBackend } from '../backend/native/native_backend.js';
+import type { ExchangeMemory, Slot, Transport } from './slots.js';
+
+/** What one worker is given. */
+export interface PeerConnections {
+  /** Int32, two a slot: the number of the buffer, and the float at which the values begin. */
+  places: SharedArrayBuffer;
+  /** To each other worker; null at one's own position. To be transferred. */
+  ports: (MessagePort | null)[];
+}
+
+/** Announces a buffer; what was announced before under `forgotten` is not used any more. */
+interface Announcement {
+  id: number;
+  buffer: SharedArrayBuffer;
+  forgotten: number | undefined;
+}
+
+/** Connects each worker with each other; called by the coordinator, once a run. */
+export function connectPeers({ slots }: ExchangeMemory, workers: number): PeerConnections[] {
+  const count = 1 + Math.max(0, ...Object.values(slots).map(({ index }) => index));
+  const places = new SharedArrayBuffer(2 * count * Int32Array.BYTES_PER_ELEMENT);
+  const connections = Array.from({ length: workers }, () => ({
+    places,
+    ports: Array.from({ length: workers }, (): MessagePort | null => null),
+  }));
+  for (let one = 0; one < workers; one++) {
+    for (let other = one + 1; other < workers; other++) {
+      const { port1, port2 } = new MessageChannel();
+      connections[one]!.ports[other] = port1;
+      connections[other]!.ports[one] = port2;
+    }
+  }
+  return connections;
+}
+
+/** One worker's end. */
+export class PeerMemoryTransport implements Transport {
+  private readonly places: Int32Array;
+  private readonly peers: Peer[];
+  private readonly numbers = new WeakMap<SharedArrayBuffer, number>();
+  private lastNumber = 0;
+  private published: tf.Tensor[] = [];
+
+  constructor({ slots }: ExchangeMemory, { places, ports }: PeerConnections) {
+    this.places = new Int32Array(places);
+    // No round uses more buffers than there are slots, so what is forgotten is of a round that has ended.
+    const bound = 2 * Object.keys(slots).length;
+    this.peers = ports.map((port) => new Peer(port, bound));
+  }
+
+  begin(): void {
+    tf.dispose(this.published);
+    this.published = [];
+  }
+
+  publish(slot: Slot, tensor: tf.Tensor, readers: number[]): void {
+    const backend = tf.backend() as NativeBackend;
+    const kept = tf.keep(backend.inShareableMemory(tensor));
+    this.published.push(kept);
+    const values = backend.float32(kept)!;
+    const buffer = values.buffer as SharedArrayBuffer;
+    const id = this.numberOf(buffer);
+    for (const reader of readers) this.peers[reader]!.announce(id, buffer);
+    this.places[2 * slot.index] = id;
+    this.places[2 * slot.index + 1] = values.byteOffset / Float32Array.BYTES_PER_ELEMENT;
+  }
+
+  read(slot: Slot, length: number, from: number): Float32Array {
+    const buffer = this.peers[from]!.bufferOf(this.places[2 * slot.index]!);
+    const start = this.places[2 * slot.index + 1]! * Float32Array.BYTES_PER_ELEMENT;
+    return new Float32Array(buffer, start, length);
+  }
+
+  private numberOf(buffer: SharedArrayBuffer): number {
+    const number = this.numbers.get(buffer) ?? ++this.lastNumber;
+    this.numbers.set(buffer, number);
+    return number;
+  }
+}
+
+/** Another worker, at this end of the port: the buffers that it was told of, and those that it told of. */
+class Peer {
+  /** The one used last at the end. */
+  private readonly announced = new Set<number>();
+  private readonly buffers = new Map<number, SharedArrayBuffer>();
+
+  /** @param bound on the buffers that the other end is to hold */
+  constructor(
+    private readonly port: MessagePort | null,
+    private readonly bound: number,
+  ) {}
+
+  announce(id: number, buffer: SharedArrayBuffer): void {
+    const known = this.announced.delete(id);
+    this.announced.add(id);
+    if (known) return;
+    const [oldest] = this.announced;
+    const forgotten = this.announced.size > this.bound ? oldest : undefined;
+    if (forgotten !== undefined) this.announced.delete(forgotten);
+    this.port!.postMessage({ id, buffer, forgotten } satisfies Announcement);
+  }
+
+  /** What was announced before the slot was filled is in the port by then. */
+  bufferOf(id: number): SharedArrayBuffer {
+    while (!this.buffers.has(id)) {
+      const received = receiveMessageOnPort(this.port!);
+      if (received === undefined) throw new Error(`no buffer ${id} was announced`);
+      const announcement = received.message as Announcement;
+      if (announcement.forgotten !== undefined) this.buffers.delete(announcement.forgotten);
+      this.buffers.set(announcement.id, announcement.buffer);
+    }
+    return this.buffers.get(id)!;
+  }
+}

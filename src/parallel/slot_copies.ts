@@ -1,0 +1,36 @@
+/**
+ * The transport that copies: each slot has shared memory of its own, which one worker writes and the
+ * others read. For backends that keep their tensors where other threads cannot see them.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import type { ExchangeMemory, Slot, Transport } from './slots.js';
+
+/** The memory of each slot, by its index; structured-cloneable, shared by reference. */
+export type SlotCopies = Record<number, SharedArrayBuffer>;
+
+/** Called by the coordinator, once a run. */
+export function allocateSlotCopies({ slots }: ExchangeMemory): SlotCopies {
+  return Object.fromEntries(
+    Object.values(slots).map(({ index, floats }) => [
+      index,
+      new SharedArrayBuffer(floats * Float32Array.BYTES_PER_ELEMENT),
+    ]),
+  );
+}
+
+/** One worker's end. */
+export class SlotCopyTransport implements Transport {
+  constructor(private readonly copies: SlotCopies) {}
+
+  begin(): void {
+    // The slots are written over as the round goes.
+  }
+
+  publish(slot: Slot, tensor: tf.Tensor): void {
+    this.read(slot, tensor.size).set(tensor.dataSync<'float32'>());
+  }
+
+  read(slot: Slot, length: number): Float32Array {
+    return new Float32Array(this.copies[slot.index]!, 0, length);
+  }
+}
