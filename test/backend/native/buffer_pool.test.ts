@@ -48,7 +48,7 @@ test('buffers in use and waiting stay within one and a half times the most in us
 
 test('a step that repeats takes no new memory', () => {
   const pool = new BufferPool();
-  const step = (): ArrayBuffer[] => {
+  const step = (): SharedArrayBuffer[] => {
     const buffers = [4096, 100, 9000, 4096, 700].map((bytes) => owned(pool, bytes));
     buffers.forEach((buffer) => pool.release(buffer));
     return buffers;
