@@ -1,12 +1,12 @@
 /**
  * Image folders: `train/CLASS/*` and `test/CLASS/*` (or `val/`), as torchvision's `ImageFolder` reads
- * them. Opened by the main thread, which lists the files; the decoders read and decode them.
+ * them, and ImageNet's, whose `val/` may be flat with its labels in a file. Opened by the main thread, which lists the files; the decoders read and decode them.
  */
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../errors.js';
-import type { Split } from './dataset.js';
+import { LABELS_FILES, classNames, validationLabels } from './imagenet.js';
 
 const IMAGE_FILE = /\.(jpe?g|png|webp|gif|bmp|tiff?)$/i;
 
@@ -19,39 +19,94 @@ export interface FolderSet {
   labels: Int32Array;
 }
 
+/** A split's folder, and its images beside one another where it has no class folders. */
+interface SplitFolder {
+  folder: string;
+  flat: string[] | null;
+}
+
 /**
- * Classes are the sorted names of train's folders, files within a class are sorted by name.
- * @throws UserError for a missing split, an empty class folder, or a test class that train lacks
+ * Labels follow the sorted names of train's folders, files within a class are sorted by name. Classes are
+ * called by those names, or as ImageNet's own files beside them say.
+ * @throws UserError for a missing split, an empty class folder, a test class that train lacks, and a
+ *   labels file that does not fit
  */
 export async function openFolder(
   directory: string,
 ): Promise<{ classes: string[]; train: FolderSet; test: FolderSet }> {
-  const trainFolder = splitFolder(directory, 'train', ['train']);
-  const testFolder = splitFolder(directory, 'test', ['test', 'val']);
-  const classes = await listClasses(trainFolder);
-  for (const name of await listClasses(testFolder)) {
-    if (!classes.includes(name)) {
-      throw new UserError(
-        `${path.join(testFolder, name)} is a class that ${trainFolder} lacks: add its training images or remove it`,
-      );
-    }
+  const trainFolder = path.join(directory, 'train');
+  if (!existsSync(trainFolder)) {
+    throw new UserError(
+      `${trainFolder} is missing: --data takes a folder with train/CLASS/* and test/CLASS/* (or val/CLASS/*)`,
+    );
   }
+  const folders = await listClasses(trainFolder);
+  if (folders.length === 0) {
+    throw new UserError(
+      `${trainFolder} has no class folders: put images into ${trainFolder}/CLASS/`,
+    );
+  }
+  const { folder, flat } = await findTestFolder(directory);
+  const test =
+    flat === null
+      ? await listTestClasses(folder, trainFolder, folders)
+      : labelFlat(directory, folder, flat, folders);
+  const names = classNames(directory);
   // With glibc, sharp's library must be loaded here before the decoders' threads load it.
   await import('sharp');
   return {
-    classes,
-    train: await listImages(trainFolder, classes),
-    test: await listImages(testFolder, classes),
+    classes: folders.map((name) => names?.get(name) ?? name),
+    train: await listImages(trainFolder, folders),
+    test,
   };
 }
 
-function splitFolder(directory: string, split: Split, names: string[]): string {
-  for (const name of names) {
-    if (existsSync(path.join(directory, name))) return path.join(directory, name);
+/** `test/` or `val/` with class folders, else a flat `val/`: ImageNet's own `test/` has no labels. */
+async function findTestFolder(directory: string): Promise<SplitFolder> {
+  const present = ['test', 'val']
+    .map((name) => path.join(directory, name))
+    .filter((folder) => existsSync(folder));
+  for (const folder of present) {
+    if ((await listClasses(folder)).length > 0) return { folder, flat: null };
+  }
+  for (const folder of present.reverse()) {
+    const flat = await imagesIn(folder);
+    if (flat.length > 0) return { folder, flat };
   }
   throw new UserError(
-    `${path.join(directory, split)} is missing: --data takes a folder with train/CLASS/* and test/CLASS/* (or val/CLASS/*)`,
+    `${directory} has no validation set: put images into ${path.join(directory, 'test/CLASS/')} or val/CLASS/, or into val/ with ${LABELS_FILES}`,
   );
+}
+
+async function listTestClasses(
+  folder: string,
+  trainFolder: string,
+  classes: string[],
+): Promise<FolderSet> {
+  for (const name of await listClasses(folder)) {
+    if (!classes.includes(name)) {
+      throw new UserError(
+        `${path.join(folder, name)} is a class that ${trainFolder} lacks: add its training images or remove it`,
+      );
+    }
+  }
+  return listImages(folder, classes);
+}
+
+function labelFlat(
+  directory: string,
+  folder: string,
+  images: string[],
+  classes: string[],
+): FolderSet {
+  const labels = validationLabels(directory, images, classes);
+  if (labels === null) {
+    throw new UserError(
+      `${folder} has images but no class folders: sort them into ${folder}/CLASS/, or put ${LABELS_FILES} into ${directory}`,
+    );
+  }
+  const files = images.map((image) => path.join(folder, image));
+  return { kind: 'folder', count: files.length, files, labels };
 }
 
 async function listClasses(folder: string): Promise<string[]> {
@@ -62,10 +117,14 @@ async function listClasses(folder: string): Promise<string[]> {
       names.push(name);
     }
   }
-  if (names.length === 0) {
-    throw new UserError(`${folder} has no class folders: put images into ${folder}/CLASS/`);
-  }
   return names;
+}
+
+/** Names of the image files, sorted. */
+async function imagesIn(folder: string): Promise<string[]> {
+  return (await readdir(folder))
+    .filter((file) => !file.startsWith('.') && IMAGE_FILE.test(file))
+    .sort();
 }
 
 async function listImages(folder: string, classes: string[]): Promise<FolderSet> {
@@ -74,9 +133,7 @@ async function listImages(folder: string, classes: string[]): Promise<FolderSet>
   for (const [label, name] of classes.entries()) {
     const classFolder = path.join(folder, name);
     if (!existsSync(classFolder)) continue;
-    const images = (await readdir(classFolder))
-      .filter((file) => !file.startsWith('.') && IMAGE_FILE.test(file))
-      .sort();
+    const images = await imagesIn(classFolder);
     if (images.length === 0) {
       throw new UserError(
         `${classFolder} has no images (jpg, png, webp, gif, bmp, tiff): add some or remove the folder`,
