@@ -72,6 +72,10 @@ const Export kExports[] = {
     {"allFinite", AllFinite, 1},
     {"transpose", Transpose, 4},
     {"copyBox", CopyBox, 7},
+    {"gather", Gather, 4},
+    {"oneHot", OneHot, 5},
+    {"tile", Tile, 4},
+    {"resizeBilinear", ResizeBilinear, 5},
     {"momentumUpdate", MomentumUpdate, 6},
     {"dropoutMask", DropoutMask, 4},
 };

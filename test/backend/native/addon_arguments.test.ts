@@ -116,6 +116,21 @@ const wrongCalls: [string, keyof NativeAddon, unknown[], RegExp][] = [
     [floats(4), [4], [3], floats(4), [4], [0], [2]],
     /does not lie inside x/,
   ],
+  [
+    'an index outside',
+    'gather',
+    [floats(6), Int32Array.of(0, 3), floats(4), [1, 3, 2]],
+    /index 3 is not one of 3/,
+  ],
+  ['a tiling too small', 'tile', [floats(2), floats(3), [2], [2]], /out has 3 elements/],
+  ['times of another rank', 'tile', [floats(2), floats(4), [2], [2, 1]], /times/],
+  ['one-hot rows of no column', 'oneHot', [new Int32Array(1), floats(0), 0, 1, 0], /depth/],
+  [
+    'an image made of nothing',
+    'resizeBilinear',
+    [floats(0), floats(4), [1, 0, 2, 2, 2, 1], false, false],
+    /x is empty/,
+  ],
   ['rows that do not divide', 'softmax', [floats(5), floats(5), 2, false], /no rows of 2/],
   ['a column count of 0', 'softmax', [floats(5), floats(5), 0, false], /integer from 1/],
   [
