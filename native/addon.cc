@@ -75,6 +75,7 @@ const Export kExports[] = {
     {"gather", Gather, 4},
     {"oneHot", OneHot, 5},
     {"tile", Tile, 4},
+    {"imagesFromBytes", ImagesFromBytes, 3},
     {"resizeBilinear", ResizeBilinear, 5},
     {"momentumUpdate", MomentumUpdate, 6},
     {"dropoutMask", DropoutMask, 4},

@@ -49,7 +49,8 @@ napi_value Gather(Arguments& arguments);
 napi_value OneHot(Arguments& arguments);
 napi_value Tile(Arguments& arguments);
 
-// resize.cc
+// images.cc
+napi_value ImagesFromBytes(Arguments& arguments);
 napi_value ResizeBilinear(Arguments& arguments);
 
 // optimizer.cc

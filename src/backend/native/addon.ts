@@ -296,6 +296,9 @@ export interface NativeAddon {
     decay: number,
   ): void;
 
+  /** out[i, c] = table[bytes[i, c], c]; the table is [256, channels]. */
+  imagesFromBytes(bytes: Uint8Array, table: Float32Array, out: Float32Array): void;
+
   /** The very numbers of `fillDropoutMask` in src/random.ts. */
   dropoutMask(key0: number, key1: number, rate: number, out: Float32Array): void;
 }

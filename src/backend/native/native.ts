@@ -7,6 +7,7 @@ import { loadNativeAddon, type Precision } from './addon.js';
 import { arrangementKernels } from './arrangement.js';
 import { convolutionKernels } from './convolution.js';
 import { elementwiseKernels } from './elementwise.js';
+import { imageKernels } from './images.js';
 import { indexingKernels } from './indexing.js';
 import type { Kernel, Kernels } from './kernel.js';
 import { matrixProductKernels } from './matrix_product.js';
@@ -14,7 +15,6 @@ import { NativeBackend } from './native_backend.js';
 import { normalizationKernels } from './normalization.js';
 import { poolingKernels } from './pooling.js';
 import { reductionKernels } from './reduction.js';
-import { resizeKernels } from './resize.js';
 import { trainingKernels } from './training.js';
 
 export const NATIVE = 'native';
@@ -28,7 +28,7 @@ const kernels: Kernels = {
   ...reductionKernels,
   ...arrangementKernels,
   ...indexingKernels,
-  ...resizeKernels,
+  ...imageKernels,
   ...trainingKernels,
 };
 

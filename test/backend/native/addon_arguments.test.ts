@@ -126,6 +126,12 @@ const wrongCalls: [string, keyof NativeAddon, unknown[], RegExp][] = [
   ['times of another rank', 'tile', [floats(2), floats(4), [2], [2, 1]], /times/],
   ['one-hot rows of no column', 'oneHot', [new Int32Array(1), floats(0), 0, 1, 0], /depth/],
   [
+    'a table of the wrong length',
+    'imagesFromBytes',
+    [new Uint8Array(6), floats(767), floats(6)],
+    /no pixels of 2 channels/,
+  ],
+  [
     'an image made of nothing',
     'resizeBilinear',
     [floats(0), floats(4), [1, 0, 2, 2, 2, 1], false, false],

@@ -1,7 +1,8 @@
-// Images in another size, by interpolation between the nearest four pixels.
+// Images: from the bytes of a batch, and in another size by interpolation between the nearest four pixels.
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "kernels.h"
@@ -33,6 +34,25 @@ std::vector<Between> PositionsOf(int64_t old_size, int64_t new_size, bool align_
 }
 
 }  // namespace
+
+napi_value ImagesFromBytes(Arguments& arguments) {
+  const Span<uint8_t> bytes = arguments.Bools(0, "bytes");
+  const Span<float> table = arguments.Floats(1, "table");
+  const Span<float> out = arguments.Floats(2, "out", bytes.length);
+  constexpr size_t kByteValues = 256;
+  const size_t channels = table.length / kByteValues;
+  if (channels == 0 || table.length % kByteValues != 0 || bytes.length % channels != 0) {
+    throw RangeError("no pixels of " + std::to_string(channels) + " channels");
+  }
+  Parallel(bytes.length / channels, 2 * channels, [&](size_t begin, size_t end) {
+    for (size_t i = begin * channels; i < end * channels; i += channels) {
+      for (size_t c = 0; c < channels; c++) {
+        out.data[i + c] = table.data[bytes.data[i + c] * channels + c];
+      }
+    }
+  });
+  return nullptr;
+}
 
 napi_value ResizeBilinear(Arguments& arguments) {
   // [batch, inHeight, inWidth, outHeight, outWidth, channels]

@@ -1,8 +1,19 @@
-/** Images in another size, float32, NHWC. */
+/** Images from the bytes of a batch, and in another size; float32, NHWC. */
 import type * as tf from '@tensorflow/tfjs';
+import { IMAGES_FROM_BYTES, type ImagesFromBytesAttributes } from '../own_kernels.js';
 import type { Inputs, Kernels } from './kernel.js';
 
-export const resizeKernels: Kernels = {
+export const imageKernels: Kernels = {
+  [IMAGES_FROM_BYTES]: (
+    backend,
+    _inputs: unknown,
+    { bytes, table, shape }: ImagesFromBytesAttributes,
+  ) => {
+    const images = backend.allocate(shape);
+    backend.addon.imagesFromBytes(bytes, table, images);
+    return backend.makeTensorInfo(shape, 'float32', images);
+  },
+
   ResizeBilinear: (
     backend,
     { images }: Inputs<'images'>,
