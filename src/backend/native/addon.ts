@@ -66,6 +66,9 @@ export interface NativeAddon {
   /** Frees what the calling thread keeps between calls: primitives, scratch memory. */
   releaseMemory(): void;
 
+  /** Asks the system for large pages in this memory, before it is first written; it may decline. */
+  useLargePages(bytes: Uint8Array): void;
+
   /**
    * @param x [batch, inHeight, inWidth, inChannels]
    * @param filter [filterHeight, filterWidth, inChannels, outChannels]
