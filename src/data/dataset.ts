@@ -8,6 +8,7 @@ import { type Cifar10Set, openCifar10 } from './cifar10.js';
 import { type FolderSet, openFolder } from './folder.js';
 import { type GeneratedSet, GENERATED_CLASSES } from './generated.js';
 import type { RandomSet } from './random_images.js';
+import type { DatasetStatistics } from './statistics.js';
 
 export type Split = 'train' | 'test';
 
@@ -19,6 +20,8 @@ export interface Dataset {
   classes: string[];
   train: ExampleSet;
   test: ExampleSet;
+  /** Of the training images, where the data set was prepared; else `computeStatistics` gives them. */
+  statistics?: DatasetStatistics;
 }
 
 /**

@@ -15,7 +15,7 @@ import { pack, unpack } from 'msgpackr';
 import { UserError, messageOf } from '../errors.js';
 import type { Configuration } from '../configuration.js';
 import type { Network } from '../model/network.js';
-import { makeFolder, syncFile, syncFolder, writeDurably } from './durable_file.js';
+import { makeFolder, syncFile, syncFolder, writeDurably } from '../durable_file.js';
 import type { RunFolder } from './run_folder.js';
 import { readSafetensors, writeSafetensors, type TensorMap } from './safetensors.js';
 

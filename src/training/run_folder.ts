@@ -10,7 +10,7 @@ import { appendFileSync, existsSync, readFileSync, readdirSync, statSync } from 
 import { join } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
-import { makeFolder, writeDurably, writeJsonDurably } from './durable_file.js';
+import { makeFolder, writeDurably, writeJsonDurably } from '../durable_file.js';
 
 export interface RunFolder {
   path: string;

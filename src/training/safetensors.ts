@@ -10,7 +10,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { UserError, messageOf } from '../errors.js';
-import { writeDurably } from './durable_file.js';
+import { writeDurably } from '../durable_file.js';
 
 export interface StoredTensor {
   shape: number[];

@@ -1,11 +1,11 @@
 /**
  * Files that are whole or not there: written beside their final name, flushed to the disk, renamed.
  *
- * Called by everything that writes into a run folder, and by `export`.
+ * Called by everything that writes into a run folder, by `export` and by `data prepare`.
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { UserError, messageOf } from '../errors.js';
+import { UserError, messageOf } from './errors.js';
 
 /**
  * Writes `chunks` one after another to `path`, replacing what was there at once.
