@@ -39,6 +39,12 @@ napi_value ReleaseMemory(Arguments&) {
   return nullptr;
 }
 
+napi_value UseLargePages(Arguments& arguments) {
+  const Span<uint8_t> bytes = arguments.Bools(0, "bytes");
+  AskForLargePages(bytes.data, bytes.length);
+  return nullptr;
+}
+
 struct Export {
   const char* name;
   Kernel kernel;
@@ -49,6 +55,7 @@ const Export kExports[] = {
     {"information", Information, 0},
     {"setThreads", SetThreads, 1},
     {"releaseMemory", ReleaseMemory, 0},
+    {"useLargePages", UseLargePages, 1},
     {"conv2d", Conv2D, 7},
     {"conv2dBackpropInput", Conv2DBackpropInput, 5},
     {"conv2dBackpropFilter", Conv2DBackpropFilter, 6},
@@ -72,6 +79,11 @@ const Export kExports[] = {
     {"allFinite", AllFinite, 1},
     {"transpose", Transpose, 4},
     {"copyBox", CopyBox, 7},
+    {"gather", Gather, 4},
+    {"oneHot", OneHot, 5},
+    {"tile", Tile, 4},
+    {"imagesFromBytes", ImagesFromBytes, 3},
+    {"resizeBilinear", ResizeBilinear, 5},
     {"momentumUpdate", MomentumUpdate, 6},
     {"dropoutMask", DropoutMask, 4},
 };

@@ -1,7 +1,12 @@
 #include "engine.h"
 
 #include <omp.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -9,6 +14,16 @@
 namespace twotower {
 
 using dnnl::memory;
+
+void AskForLargePages([[maybe_unused]] void* data, [[maybe_unused]] size_t bytes) {
+#if defined(__linux__)
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t begin = (address + page - 1) / page * page;
+  const uintptr_t end = (address + bytes) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+}
 
 ScratchMemory::~ScratchMemory() { Free(); }
 
@@ -24,6 +39,7 @@ void* ScratchMemory::AtLeast(size_t bytes) {
     const size_t rounded = (bytes + 4095) / 4096 * 4096;
     data_ = std::aligned_alloc(4096, rounded);
     if (data_ == nullptr) throw std::bad_alloc();
+    AskForLargePages(data_, rounded);
     size_ = rounded;
   }
   return data_;

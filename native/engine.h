@@ -26,6 +26,10 @@
 
 namespace twotower {
 
+// Asks the system for large pages in memory that was not written yet: they spare the processor most of its
+// page-table look-ups, each of which costs a virtual machine double. It may decline.
+void AskForLargePages(void* data, size_t bytes);
+
 // Memory that grows to the largest request and is used again by the next call.
 class ScratchMemory {
  public:

@@ -44,6 +44,15 @@ napi_value AllFinite(Arguments& arguments);
 napi_value Transpose(Arguments& arguments);
 napi_value CopyBox(Arguments& arguments);
 
+// indexing.cc
+napi_value Gather(Arguments& arguments);
+napi_value OneHot(Arguments& arguments);
+napi_value Tile(Arguments& arguments);
+
+// images.cc
+napi_value ImagesFromBytes(Arguments& arguments);
+napi_value ResizeBilinear(Arguments& arguments);
+
 // optimizer.cc
 napi_value MomentumUpdate(Arguments& arguments);
 

@@ -1,96 +1,39 @@
 /**
- * The benchmark of record: whole steps and single layers, split, grouped and dense, and with a Python
- * that has PyTorch the same dense network there. All take their steps in turn in one run, so that only
- * ratios are claimed.
+ * The benchmark of record: whole steps and single layers, split, grouped and dense; oneDNN's bare primitives
+ * for the dense network's layers; and with a Python that has PyTorch the same dense network there. All take
+ * their steps in turn in one run, so that only ratios are claimed.
  *
  *     npm run bench
  *     npm run bench -- --preset cifar10-seed --batch 128 --steps 10 --peer-python venv/bin/python
+ *     npm run bench -- --precision bf16 --peer-python venv/bin/python
  */
-import { spawn } from 'node:child_process';
-import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { createInterface } from 'node:readline';
 import * as tf from '@tensorflow/tfjs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { availableBackend, prepareProcess, useBackend } from '../src/backend/backend.js';
-import type { BackendName } from '../src/backend/backend.js';
+import {
+  availableBackend,
+  PRECISIONS,
+  prepareProcess,
+  requirePrecision,
+  useBackend,
+} from '../src/backend/backend.js';
+import type { BackendName, Precision } from '../src/backend/backend.js';
 import { loadConfiguration } from '../src/configuration.js';
 import type { Configuration } from '../src/configuration.js';
 import { applyLayer } from '../src/model/forward.js';
 import { buildNetwork } from '../src/model/network.js';
 import type { Layer } from '../src/model/network.js';
 import type { Placement } from '../src/parallel/placement.js';
-import { quantile, spreadOf } from '../src/report/quantiles.js';
+import { quantile } from '../src/report/quantiles.js';
 import type { Spread } from '../src/report/quantiles.js';
 import { formatTable, terminalWidth } from '../src/report/text.js';
 import { TimedPlacement, noiseBatch, takeTurns } from '../src/training/comparison.js';
 import type { Candidate, ComparisonRow } from '../src/training/comparison.js';
+import { BarePrimitives, Peer } from './contenders.js';
+import type { NamedMilliseconds } from './contenders.js';
 
 const LAYER_REPEATS = 5;
-
-/** The PyTorch peer, `scripts/peer.py`, taking turns through its standard input and output. */
-class Peer {
-  private readonly seconds: number[] = [];
-
-  private constructor(
-    private readonly process: ChildProcessWithoutNullStreams,
-    private readonly answers: AsyncIterator<string>,
-  ) {}
-
-  static async open(python: string, configuration: Configuration, threads: number): Promise<Peer> {
-    const script = new URL('../../scripts/peer.py', import.meta.url).pathname;
-    const child = spawn(python, [script]);
-    child.stderr.pipe(process.stderr);
-    const peer = new Peer(child, createInterface(child.stdout)[Symbol.asyncIterator]());
-    const { network, data, training } = configuration;
-    const prepare = {
-      network,
-      towers: 1,
-      classes: data.classes,
-      batch: training.batch,
-      threads,
-      channelsLast: false,
-      autocast: null,
-    };
-    const { torch } = await peer.ask<{ torch: string }>({ prepare });
-    console.error(`PyTorch ${torch}`);
-    return peer;
-  }
-
-  async warmUp(): Promise<void> {
-    await this.ask({ step: 2 });
-  }
-
-  async turn(): Promise<void> {
-    const { seconds } = await this.ask<{ seconds: [number] }>({ step: 1 });
-    this.seconds.push(seconds[0]);
-  }
-
-  msPerStep(): Spread {
-    return spreadOf(this.seconds.map((one) => one * 1000));
-  }
-
-  async layers(): Promise<NamedMilliseconds[]> {
-    const { layers } = await this.ask<{ layers: { name: string; seconds: number }[] }>({
-      layers: true,
-    });
-    return layers.map(({ name, seconds }) => ({ name, ms: seconds * 1000 }));
-  }
-
-  close(): void {
-    this.process.stdin.end();
-  }
-
-  private async ask<Answer>(request: object): Promise<Answer> {
-    this.process.stdin.write(`${JSON.stringify(request)}\n`);
-    const answered: IteratorResult<string, unknown> = await this.answers.next();
-    if (answered.done === true) throw new Error('the PyTorch peer ended; its own message is above');
-    const answer = JSON.parse(answered.value) as Answer & { error?: string };
-    if (answer.error !== undefined) throw new Error(`the PyTorch peer: ${answer.error}`);
-    return answer;
-  }
-}
 
 /** Forward and backward of one conv or fc layer of the dense network alone, median milliseconds. */
 function layerMilliseconds(layer: Layer, batch: number): number {
@@ -135,14 +78,14 @@ const OPTIONS = {
   batch: { type: 'number', default: 128, describe: 'Images a step' },
   steps: { type: 'number', default: 10, describe: 'Timed steps of each contender' },
   towers: { type: 'number', default: 2, describe: 'Towers of split and grouped' },
+  precision: {
+    choices: PRECISIONS,
+    default: 'float32',
+    describe: 'Of the operands; PyTorch computes bf16 under autocast, channels last',
+  },
   'peer-python': { type: 'string', describe: 'Python that has PyTorch, to time the same there' },
   json: { type: 'boolean', default: false, describe: 'Print one JSON object, all else on stderr' },
 } as const;
-
-interface NamedMilliseconds {
-  name: string;
-  ms: number;
-}
 
 interface Measurement {
   preset: string;
@@ -152,9 +95,17 @@ interface Measurement {
   steps: number;
   threads: number;
   backend: BackendName;
+  precision: Precision;
   rows: ComparisonRow[];
   layers: NamedMilliseconds[];
-  peer: { msPerStep: Spread; layers: NamedMilliseconds[] } | null;
+  peer: Contender | null;
+  /** With the backend native. */
+  bare: Contender | null;
+}
+
+interface Contender {
+  msPerStep: Spread;
+  layers: NamedMilliseconds[];
 }
 
 /** Split over CPU workers that share the cores; grouped and dense on one worker with all of them. */
@@ -176,19 +127,28 @@ function candidatesOf(towers: number, threads: number): Candidate[] {
 
 async function measure(
   configuration: Configuration,
-  { towers, steps, peerPython }: { towers: number; steps: number; peerPython: string | undefined },
+  {
+    towers,
+    steps,
+    precision,
+    peerPython,
+  }: { towers: number; steps: number; precision: Precision; peerPython: string | undefined },
 ): Promise<Measurement> {
   const { batch } = configuration.training;
   const threads = availableParallelism();
   prepareProcess();
   const { backend } = availableBackend();
+  requirePrecision(precision, backend);
+  const dense = buildNetwork(configuration.network, 1, configuration.data.classes);
   const peer =
-    peerPython === undefined ? undefined : await Peer.open(peerPython, configuration, threads);
+    peerPython === undefined
+      ? undefined
+      : await Peer.open(peerPython, configuration, threads, precision);
 
   console.error('single layers …');
-  await useBackend({ backend, device: 'cpu', threads });
-  const layers = buildNetwork(configuration.network, 1, configuration.data.classes)
-    .layers.filter(({ parameters }) => parameters.length > 0)
+  await useBackend({ backend, device: 'cpu', precision, threads });
+  const layers = dense.layers
+    .filter(({ parameters }) => parameters.length > 0)
     .map((layer) => ({ name: layer.name, ms: layerMilliseconds(layer, batch) }));
   const peerLayers = await peer?.layers();
 
@@ -196,18 +156,26 @@ async function measure(
   const timed: TimedPlacement[] = [];
   for (const candidate of candidatesOf(towers, threads)) {
     console.error(`warming up ${candidate.name} …`);
-    const placement = await TimedPlacement.open(candidate, configuration, { backend }, noise);
+    const placement = await TimedPlacement.open(
+      candidate,
+      configuration,
+      { backend, precision },
+      noise,
+    );
     await placement.warmUp();
     timed.push(placement);
   }
-  await peer?.warmUp();
+  const bare =
+    backend === 'native' ? new BarePrimitives(dense, batch, threads, precision) : undefined;
+  const others = [peer, bare].filter((contender) => contender !== undefined);
+  for (const contender of others) await contender.warmUp();
   console.error(`${steps} steps of each, in turn …`);
-  await takeTurns(peer === undefined ? timed : [...timed, peer], steps);
+  await takeTurns([...timed, ...others], steps);
 
-  const dense = timed.find(({ candidate }) => candidate.name === 'dense')!;
-  const rows = timed.map((placement) => placement.row(dense.msPerStep().median));
+  const denseMs = timed.find(({ candidate }) => candidate.name === 'dense')!.msPerStep().median;
+  const rows = timed.map((placement) => placement.row(denseMs));
   for (const placement of timed) await placement.close();
-  peer?.close();
+  for (const contender of others) contender.close();
   return {
     preset: configuration.name,
     side: configuration.network.input.height,
@@ -215,87 +183,81 @@ async function measure(
     steps,
     threads,
     backend,
+    precision,
     rows,
     layers,
     peer: peer === undefined ? null : { msPerStep: peer.msPerStep(), layers: peerLayers! },
+    bare: bare === undefined ? null : { msPerStep: bare.msPerStep(), layers: bare.layers() },
   };
 }
 
-function print({
-  preset,
-  side,
-  batch,
-  steps,
-  threads,
-  backend,
-  rows,
-  layers,
-  peer,
-}: Measurement): void {
-  const ms = (value: number): string => value.toFixed(value < 100 ? 1 : 0);
-  const times = (value: number): string => `${value.toFixed(2)}×`;
-  const spread = ({ median, p10, p90 }: Spread): string[] => [median, p10, p90].map(ms);
+const milliseconds = (value: number): string => value.toFixed(value < 100 ? 1 : 0);
+const times = (value: number): string => `${value.toFixed(2)}×`;
+
+function print(measured: Measurement): void {
+  const { preset, side, batch, steps, threads, backend, precision } = measured;
+  console.log(
+    `${preset}, ${side}², batch ${batch}, ${threads} threads, ${backend}, ${precision}; ${steps} steps of each in turn\n`,
+  );
+  printSteps(measured);
+  printParts(measured);
+  printLayers(measured);
+}
+
+function printSteps({ rows, peer, bare, batch }: Measurement): void {
   const denseMs = rows.find(({ name }) => name === 'dense')!.msPerStep.median;
-  const width = terminalWidth();
-  console.log(
-    `${preset}, ${side}², batch ${batch}, ${threads} threads, ${backend}, float32; ${steps} steps of each in turn\n`,
-  );
-  const stepRows = rows.map(({ name, msPerStep, imagesPerSecond, speedup }) => [
+  const contenders: [string, Spread][] = rows.map(({ name, msPerStep }) => [name, msPerStep]);
+  if (peer !== null) contenders.push(['PyTorch dense', peer.msPerStep]);
+  if (bare !== null) contenders.push(['bare oneDNN', bare.msPerStep]);
+  const over = (median: number | undefined, own: Spread): string =>
+    median === undefined ? '' : times(median / own.median);
+  const table = contenders.map(([name, msPerStep]) => [
     name,
-    ...spread(msPerStep),
-    imagesPerSecond.toFixed(1),
-    times(speedup),
-    peer === null ? '' : times(peer.msPerStep.median / msPerStep.median),
+    ...[msPerStep.median, msPerStep.p10, msPerStep.p90].map(milliseconds),
+    ((batch / msPerStep.median) * 1000).toFixed(1),
+    over(denseMs, msPerStep),
+    over(peer?.msPerStep.median, msPerStep),
+    over(bare?.msPerStep.median, msPerStep),
   ]);
-  if (peer !== null) {
-    const { msPerStep } = peer;
-    const imagesPerSecond = ((batch / msPerStep.median) * 1000).toFixed(1);
-    stepRows.push([
-      'PyTorch dense',
-      ...spread(msPerStep),
-      imagesPerSecond,
-      times(denseMs / msPerStep.median),
-      times(1),
-    ]);
-  }
-  console.log(
-    formatTable(
-      ['step, ms', 'median', 'p10', 'p90', 'images/s', '× dense', '× PyTorch'],
-      stepRows,
-      width,
-    ),
-  );
+  const head = ['step, ms', 'median', 'p10', 'p90', 'images/s', '× dense', '× PyTorch', '× bare'];
+  console.log(formatTable(head, table, terminalWidth()));
+}
+
+function printParts({ rows }: Measurement): void {
   console.log('\nparts of a step, milliseconds (mean over the workers)');
   console.log(
     formatTable(
       ['step', 'forward', 'backward', 'copying', 'waiting', 'update', 'copying share'],
       rows.map(({ name, parts, msPerStep }) => [
         name,
-        ms(parts.forwardMs),
-        ms(parts.backwardMs),
-        ms(parts.exchangeCopyMs),
-        ms(parts.exchangeWaitMs),
-        ms(parts.updateMs),
+        milliseconds(parts.forwardMs),
+        milliseconds(parts.backwardMs),
+        milliseconds(parts.exchangeCopyMs),
+        milliseconds(parts.exchangeWaitMs),
+        milliseconds(parts.updateMs),
         `${((100 * parts.exchangeCopyMs) / msPerStep.median).toFixed(2)} %`,
       ]),
-      width,
+      terminalWidth(),
     ),
   );
+}
+
+function printLayers({ layers, peer, bare }: Measurement): void {
   console.log('\nsingle layers of the dense network, forward and backward, milliseconds');
-  const peerOf = (layer: NamedMilliseconds): number | undefined =>
-    peer?.layers.find(({ name }) => name === layer.name)?.ms;
+  const of = (contender: Contender | null, layer: NamedMilliseconds): string[] => {
+    const other = contender?.layers.find(({ name }) => name === layer.name);
+    return other === undefined ? ['', ''] : [milliseconds(other.ms), times(other.ms / layer.ms)];
+  };
   console.log(
     formatTable(
-      ['layer', 'twotower', 'PyTorch', '× PyTorch'],
-      layers.map((layer) => {
-        const other = peerOf(layer);
-        return [
-          layer.name,
-          ms(layer.ms),
-          ...(other === undefined ? [] : [ms(other), times(other / layer.ms)]),
-        ];
-      }),
-      width,
+      ['layer', 'twotower', 'PyTorch', '× PyTorch', 'bare', '× bare'],
+      layers.map((layer) => [
+        layer.name,
+        milliseconds(layer.ms),
+        ...of(peer, layer),
+        ...of(bare, layer),
+      ]),
+      terminalWidth(),
     ),
   );
 }

@@ -34,6 +34,17 @@ export interface DropoutMaskAttributes {
  */
 export const MOMENTUM_UPDATE = 'MomentumUpdate';
 
+/** No inputs; attributes `ImagesFromBytesAttributes`; output float32 as `imagesFromBytes` gives it. */
+export const IMAGES_FROM_BYTES = 'ImagesFromBytes';
+
+export interface ImagesFromBytesAttributes {
+  bytes: Uint8Array;
+  /** `[256, channels]` */
+  table: Float32Array;
+  /** `[batch, height, width, channels]` */
+  shape: number[];
+}
+
 /** Whether the calling thread's current backend has the kernel. */
 export function hasKernel(name: string): boolean {
   // The type says that it is always found, yet it is not.

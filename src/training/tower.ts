@@ -9,6 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
 import { crossEntropy } from '../backend/fused.js';
+import { imagesFromBytes, normalizationTable } from '../backend/images.js';
 import { buildingKernels } from '../backend/kernel_building.js';
 import { forward } from '../model/forward.js';
 import type {
@@ -58,14 +59,12 @@ export class Tower {
   private readonly held: HeldParameter[] = [];
   /** What was done before, and at which batch size. */
   private readonly met = new Set<string>();
-  /** Of the batch under way. */
-  private imageValues = new Float32Array(0);
 
   private constructor(
     private readonly network: Network,
     private readonly exchange: Exchange,
     private readonly seed: number,
-    private readonly normalization: { mean: number[]; std: number[] },
+    private readonly normalization: Float32Array,
   ) {
     this.collectives = collectivesOver(exchange);
     this.rankParameters = buildingKernels(() =>
@@ -89,7 +88,7 @@ export class Tower {
       network,
       new Exchange(memory!, transport, worker, workers, timeLimitMs),
       command.seed,
-      command,
+      normalizationTable(command.mean, command.std),
     );
     const parameters = tower.held.reduce((sum, { weight }) => sum + weight.size, 0);
     return { tower, reply: { backend: describe(backend), parameters } };
@@ -255,27 +254,9 @@ export class Tower {
     const { height, width, channels } = this.network.input;
     const bytes = new Uint8Array(pixels!, 0, count * height * width * channels);
     return {
-      images: tf.tensor4d(this.normalized(bytes), [count, height, width, channels]),
+      images: imagesFromBytes(bytes, this.normalization, [count, height, width, channels]),
       labels: tf.tensor1d(Int32Array.from(new Int32Array(labels!, 0, count)), 'int32'),
     };
-  }
-
-  /**
-   * (value / 255 − mean) / std, as one multiplication and one addition a byte, into memory that every
-   * batch reuses: fresh memory for a batch at 227² costs more in page faults than all the arithmetic.
-   */
-  private normalized(bytes: Uint8Array): Float32Array {
-    if (this.imageValues.length < bytes.length) this.imageValues = new Float32Array(bytes.length);
-    const values = this.imageValues.subarray(0, bytes.length);
-    const { mean, std } = this.normalization;
-    const scale = std.map((deviation) => 1 / (255 * deviation)) as [number, number, number];
-    const shift = mean.map((value, channel) => -value / std[channel]!) as [number, number, number];
-    for (let index = 0; index < bytes.length; index += 3) {
-      values[index] = bytes[index]! * scale[0] + shift[0];
-      values[index + 1] = bytes[index + 1]! * scale[1] + shift[1];
-      values[index + 2] = bytes[index + 2]! * scale[2] + shift[2];
-    }
-    return values;
   }
 
   /** A sum is finite only if every term is, and takes one pass of the device over each gradient. */

@@ -66,6 +66,9 @@ export interface NativeAddon {
   /** Frees what the calling thread keeps between calls: primitives, scratch memory. */
   releaseMemory(): void;
 
+  /** Asks the system for large pages in this memory, before it is first written; it may decline. */
+  useLargePages(bytes: Uint8Array): void;
+
   /**
    * @param x [batch, inHeight, inWidth, inChannels]
    * @param filter [filterHeight, filterWidth, inChannels, outChannels]
@@ -247,6 +250,34 @@ export interface NativeAddon {
     size: Integers,
   ): void;
 
+  /**
+   * out[o, i] = x[o, indices[i]].
+   * @param x [outer, gathered, inner]
+   * @param out [outer, indices.length, inner], of x's type
+   * @param sizes [outer, gathered, inner]
+   */
+  gather(x: Values, indices: Int32Array, out: Values, sizes: Integers): void;
+
+  /** Row i of `out` [indices.length, depth] is `onValue` at indices[i], if that is a column, else `offValue`. */
+  oneHot(indices: Int32Array, out: Values, depth: number, onValue: number, offValue: number): void;
+
+  /** `x` repeated times[d] times along each dimension d; out of x's type. Up to 8 dimensions. */
+  tile(x: Values, out: Values, shape: Integers, times: Integers): void;
+
+  /**
+   * As TensorFlow's operation of that name.
+   * @param x [batch, inHeight, inWidth, channels]
+   * @param out [batch, outHeight, outWidth, channels]
+   * @param sizes [batch, inHeight, inWidth, outHeight, outWidth, channels]
+   */
+  resizeBilinear(
+    x: Float32Array,
+    out: Float32Array,
+    sizes: Integers,
+    alignCorners: boolean,
+    halfPixelCenters: boolean,
+  ): void;
+
   fill(out: Values, value: number): void;
 
   /** Between any two types: towards int32 it truncates, and bool is x ≠ 0. */
@@ -267,6 +298,9 @@ export interface NativeAddon {
     momentum: number,
     decay: number,
   ): void;
+
+  /** out[i, c] = table[bytes[i, c], c]; the table is [256, channels]. */
+  imagesFromBytes(bytes: Uint8Array, table: Float32Array, out: Float32Array): void;
 
   /** The very numbers of `fillDropoutMask` in src/random.ts. */
   dropoutMask(key0: number, key1: number, rate: number, out: Float32Array): void;

@@ -19,6 +19,9 @@ const SLACK = 1.5;
 /** A cache line; also what vector instructions like their operands aligned to. */
 const SMALLEST_BYTES = 64;
 
+/** From here on large pages are worth asking for: two of x86's and of most others'. */
+const LARGE_BYTES = 4 * 1024 * 1024;
+
 export class BufferPool {
   /** Owners of each buffer of this pool that is not waiting. Weak: what is never disposed is collected. */
   private readonly owners = new WeakMap<ArrayBufferLike, number>();
@@ -27,6 +30,9 @@ export class BufferPool {
   private bytesInUse = 0;
   private bytesWaiting = 0;
   private mostBytesInUse = 0;
+
+  /** @param prepareLarge called with each new buffer that spans several large pages */
+  constructor(private readonly prepareLarge: (bytes: Uint8Array) => void = () => {}) {}
 
   /** Bytes of buffers that have an owner, and of those that wait for one. */
   get bytes(): { inUse: number; waiting: number } {
@@ -41,6 +47,7 @@ export class BufferPool {
     if (buffer === undefined) {
       this.makeRoom(size);
       buffer = new SharedArrayBuffer(size);
+      if (size >= LARGE_BYTES) this.prepareLarge(new Uint8Array(buffer));
     } else {
       this.bytesWaiting -= size;
     }

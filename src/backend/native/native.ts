@@ -7,6 +7,8 @@ import { loadNativeAddon, type Precision } from './addon.js';
 import { arrangementKernels } from './arrangement.js';
 import { convolutionKernels } from './convolution.js';
 import { elementwiseKernels } from './elementwise.js';
+import { imageKernels } from './images.js';
+import { indexingKernels } from './indexing.js';
 import type { Kernel, Kernels } from './kernel.js';
 import { matrixProductKernels } from './matrix_product.js';
 import { NativeBackend } from './native_backend.js';
@@ -25,6 +27,8 @@ const kernels: Kernels = {
   ...elementwiseKernels,
   ...reductionKernels,
   ...arrangementKernels,
+  ...indexingKernels,
+  ...imageKernels,
   ...trainingKernels,
 };
 
@@ -39,11 +43,12 @@ export function registerNative(threads: number, precision: Precision = 'float32'
   if (tf.findBackendFactory(NATIVE) !== null) return;
   for (const { kernelName, kernelFunc } of tf.getKernelsForBackend('cpu')) {
     const own = kernels[kernelName];
-    register(kernelName, own ? withFallback(own, kernelFunc) : kernelFunc);
+    register(kernelName, own ? withFallback(kernelName, own, kernelFunc) : kernelFunc);
   }
   for (const [kernelName, own] of Object.entries(kernels)) {
     const there = tf.getKernel(kernelName, NATIVE) as tf.KernelConfig | undefined;
-    if (there === undefined) register(kernelName, withFallback(own, refuse(kernelName)));
+    if (there === undefined)
+      register(kernelName, withFallback(kernelName, own, refuse(kernelName)));
   }
   tf.registerBackend(NATIVE, () => new NativeBackend(addon, precision));
 }
@@ -62,8 +67,26 @@ function register(kernelName: string, kernelFunc: tf.KernelFunc): void {
   tf.registerKernel({ kernelName, backendName: NATIVE, kernelFunc });
 }
 
-function withFallback(own: Kernel, fallback: tf.KernelFunc): tf.KernelFunc {
-  return (call) => own(call.backend as NativeBackend, call.inputs, call.attrs) ?? fallback(call);
+/** What fails in a kernel of ours says which it was; tfjs's own have messages of their own. */
+function withFallback(kernelName: string, own: Kernel, fallback: tf.KernelFunc): tf.KernelFunc {
+  return (call) => {
+    let result: ReturnType<Kernel>;
+    try {
+      refuseDisposed(call.inputs);
+      result = own(call.backend as NativeBackend, call.inputs, call.attrs);
+    } catch (error) {
+      if (error instanceof Error) error.message = `${kernelName}: ${error.message}`;
+      throw error;
+    }
+    return result ?? fallback(call);
+  };
+}
+
+function refuseDisposed(inputs: tf.NamedTensorInfoMap): void {
+  for (const [name, input] of Object.entries(inputs)) {
+    if ((input as tf.Tensor | undefined)?.isDisposed === true)
+      throw new Error(`${name} is disposed`);
+  }
 }
 
 /** Behind a kernel that tfjs does not have. */

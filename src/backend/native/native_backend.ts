@@ -30,7 +30,7 @@ export interface ArrayOf {
 }
 
 export class NativeBackend extends MathBackendCPU {
-  private readonly pool = new BufferPool();
+  private readonly pool: BufferPool;
 
   /** @param precision of the operands of convolutions and matrix products */
   constructor(
@@ -38,6 +38,7 @@ export class NativeBackend extends MathBackendCPU {
     readonly precision: Precision,
   ) {
     super();
+    this.pool = new BufferPool((bytes) => addon.useLargePages(bytes));
   }
 
   /**

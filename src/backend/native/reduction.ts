@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Reduction } from './addon.js';
 import type { Inputs, Kernel, Kernels } from './kernel.js';
-import type { ArrayOf } from './native_backend.js';
+import type { ArrayOf, NativeBackend } from './native_backend.js';
 
 export const reductionKernels: Kernels = {
   Sum: reduction('sum', (attributes: tf.SumAttrs) => attributes.axis),
@@ -22,14 +22,25 @@ export const reductionKernels: Kernels = {
     return backend.makeTensorInfo(shape, 'int32', out);
   },
 
-  Softmax: (backend, { logits }: Inputs<'logits'>, { dim }: tf.SoftmaxAttrs) => {
-    const values = backend.float32(logits);
-    if (!values || (dim !== -1 && dim !== logits.shape.length - 1)) return undefined;
-    const out = backend.allocate(logits.shape);
-    backend.addon.softmax(values, out, logits.shape.at(-1)!, false);
-    return backend.makeTensorInfo(logits.shape, 'float32', out);
-  },
+  Softmax: (backend, { logits }: Inputs<'logits'>, { dim }: tf.SoftmaxAttrs) =>
+    softmax(backend, logits, dim, false),
+
+  LogSoftmax: (backend, { logits }: Inputs<'logits'>, { axis }: tf.LogSoftmaxAttrs) =>
+    softmax(backend, logits, axis, true),
 };
+
+function softmax(
+  backend: NativeBackend,
+  logits: tf.TensorInfo,
+  axis: number,
+  logarithm: boolean,
+): tf.TensorInfo | undefined {
+  const values = backend.float32(logits);
+  if (!values || (axis !== -1 && axis !== logits.shape.length - 1)) return undefined;
+  const out = backend.allocate(logits.shape);
+  backend.addon.softmax(values, out, logits.shape.at(-1)!, logarithm);
+  return backend.makeTensorInfo(logits.shape, 'float32', out);
+}
 
 /** @param axesOf the reduced axes from the kernel's attributes */
 function reduction<Attributes extends { keepDims: boolean }>(

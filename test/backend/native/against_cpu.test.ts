@@ -509,3 +509,84 @@ test('convolutions of NCHW and dilated ones', { skip }, async () => {
     'conv2d',
   );
 });
+
+test('gathering along each axis, of every type', { skip }, async () => {
+  for (const make of [floats, integers, bools]) {
+    await assertAgrees(
+      make.name,
+      () => {
+        const x = make(new Draw('x'), [3, 4, 5]);
+        const rows = tf.tensor1d([2, 0, 2], 'int32');
+        const columns = tf.tensor2d([3, 1, 0, 3], [2, 2], 'int32');
+        return [
+          tf.gather(x, rows, 0),
+          tf.gather(x, columns, 1),
+          tf.gather(x, tf.tensor1d([4], 'int32'), 2),
+          tf.gather(x, tf.tensor1d([], 'int32'), 1),
+        ];
+      },
+      'gather',
+    );
+  }
+});
+
+test('one-hot rows, with indices outside', { skip }, async () => {
+  const indices = [0, 3, -1, 5, 2, 4];
+  await assertAgrees(
+    'oneHot',
+    () => [
+      tf.oneHot(tf.tensor1d(indices, 'int32'), 5),
+      tf.oneHot(tf.tensor2d(indices, [2, 3], 'int32'), 4, 0.75, -0.5, 'float32'),
+      tf.oneHot(tf.tensor1d([], 'int32'), 3),
+    ],
+    'oneHot',
+  );
+});
+
+test('tiling of up to four dimensions, of every type', { skip }, async () => {
+  for (const make of [floats, integers, bools]) {
+    await assertAgrees(
+      make.name,
+      () => [
+        tf.tile(make(new Draw('x'), [5]), [3]),
+        tf.tile(make(new Draw('x'), [2, 3]), [2, 1]),
+        tf.tile(make(new Draw('x'), [2, 3, 4]), [1, 3, 2]),
+        tf.tile(make(new Draw('x'), [2, 1, 3, 2]), [2, 4, 1, 3]),
+        tf.tile(make(new Draw('x'), [2, 3]), [0, 2]),
+      ],
+      'tile',
+    );
+  }
+});
+
+test('images larger and smaller, whatever becomes of their corners', { skip }, async () => {
+  const sizes: [number, number][] = [
+    [9, 7],
+    [3, 11],
+    [1, 1],
+    [5, 4],
+  ];
+  for (const size of sizes) {
+    await assertAgrees(
+      size.join('×'),
+      () => {
+        const images = floats(new Draw('images'), [2, 5, 4, 3]) as tf.Tensor4D;
+        return [
+          tf.image.resizeBilinear(images, size),
+          tf.image.resizeBilinear(images, size, true),
+          tf.image.resizeBilinear(images, size, false, true),
+        ];
+      },
+      'resizeBilinear',
+    );
+  }
+});
+
+test('the logarithm of softmax', { skip }, async () => {
+  await useNative();
+  const logits = floats(new Draw('logits'), [5, 7]);
+  const actual: tf.Tensor = tf.engine().runKernel('LogSoftmax', { logits }, { axis: -1 });
+  assertRan('softmax');
+  const composed = tf.logSoftmax(logits);
+  assertClose([...actual.dataSync()], [...composed.dataSync()], 'LogSoftmax');
+});

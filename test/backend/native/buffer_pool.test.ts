@@ -65,3 +65,13 @@ test('memory that is not of the pool is left alone', () => {
   assert.notEqual(pool.take(4096), foreign);
   assert.equal(pool.ownersOf(foreign), 0);
 });
+
+test('large pages are asked for once for each large buffer, before it is used', () => {
+  const prepared: number[] = [];
+  const pool = new BufferPool((bytes) => prepared.push(bytes.length));
+  pool.release(owned(pool, 5_000_000));
+  owned(pool, 5_000_000);
+  owned(pool, 1000);
+  assert.equal(prepared.length, 1);
+  assert.ok(prepared[0]! >= 5_000_000);
+});

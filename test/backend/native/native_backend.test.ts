@@ -110,3 +110,14 @@ test('memory is accounted for exactly', () => {
   tensor.dispose();
   assert.equal(tf.memory().numBytes, start.numBytes);
 });
+
+test('a tensor larger than any memory is an error with the kernel’s name, and the next one is made', () => {
+  assert.throws(() => tf.fill([2 ** 30, 2 ** 20], 1), /^RangeError: Fill: /);
+  assert.deepEqual([...tf.fill([2], 1).dataSync()], [1, 1]);
+});
+
+test('a disposed tensor is an error that names the kernel and the input', () => {
+  const gone = pooled([1, 2]);
+  gone.dispose();
+  assert.throws(() => tf.neg(gone), /^Error: Neg: x is disposed/);
+});

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
 import { convolve, crossEntropy, dropoutMask, fullyConnect } from '../../../src/backend/fused.js';
+import { imagesFromBytes, normalizationTable } from '../../../src/backend/images.js';
 import { localResponseNormalization } from '../../../src/backend/lrn.js';
 import { deriveKey, fillDropoutMask } from '../../../src/random.js';
 import { updateParameter } from '../../../src/training/sgd.js';
@@ -207,4 +208,24 @@ test('the gradient of the cross-entropy matches finite differences', { skip }, a
     crossEntropy(logits as tf.Tensor2D, labels),
   );
   assertRan('softmaxCrossEntropy');
+});
+
+test('images from bytes are those of every other backend, to the bit', { skip }, async () => {
+  const mean = [0.5, 0.45, 0.4];
+  const std = [0.25, 0.2, 0.3];
+  const shape: [number, number, number, number] = [2, 3, 5, 3];
+  const bytes = Uint8Array.from(new Draw('bytes').values(90), (value) => 128 + 127 * value);
+  const images = (): Float32Array =>
+    tf.tidy(() =>
+      imagesFromBytes(bytes, normalizationTable(mean, std), shape).dataSync<'float32'>().slice(),
+    );
+  await tf.setBackend('cpu');
+  const expected = images();
+  await useNative();
+  assert.deepEqual(images(), expected);
+  assertRan('imagesFromBytes');
+  expected.forEach((value, index) => {
+    const channel = index % 3;
+    assert.equal(value, Math.fround((bytes[index]! / 255 - mean[channel]!) / std[channel]!));
+  });
 });

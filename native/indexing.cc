@@ -1,0 +1,113 @@
+// Elements chosen or placed by an index: gathering, one-hot rows, tiling.
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "kernels.h"
+#include "parallel.h"
+
+namespace twotower {
+namespace {
+
+template <typename Element>
+void OneHotRows(const Span<int32_t>& indices, Element* out, int64_t depth, Element on,
+                Element off) {
+  Parallel(indices.length, depth, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) {
+      Element* row = out + i * depth;
+      std::fill_n(row, depth, off);
+      const int32_t index = indices.data[i];
+      if (index >= 0 && index < depth) row[index] = on;
+    }
+  });
+}
+
+}  // namespace
+
+napi_value Gather(Arguments& arguments) {
+  const Values x = arguments.AnyValues(0, "x");
+  const Span<int32_t> indices = arguments.Int32s(1, "indices");
+  const Values out = arguments.AnyValues(2, "out");
+  const Integers sizes = arguments.Sizes(3, "sizes", 3);
+  const int64_t count = static_cast<int64_t>(indices.length);
+  CheckLength("x", x.length, sizes);
+  CheckLength("out", out.length, {sizes[0], count, sizes[2]});
+  CheckSameType("x", x.type, "out", out.type);
+  for (size_t i = 0; i < indices.length; i++) {
+    if (indices.data[i] < 0 || indices.data[i] >= sizes[1]) {
+      throw RangeError("index " + std::to_string(indices.data[i]) + " is not one of " +
+                       std::to_string(sizes[1]));
+    }
+  }
+  if (out.length == 0) return nullptr;
+  const size_t bytes = sizes[2] * x.ElementBytes();
+  const char* from = x.As<char>();
+  char* to = out.As<char>();
+  Parallel(sizes[0] * count, 2 * sizes[2], [&](size_t begin, size_t end) {
+    for (size_t item = begin; item < end; item++) {
+      const size_t outer = item / count;
+      const size_t index = indices.data[item % count];
+      std::memcpy(to + item * bytes, from + (outer * sizes[1] + index) * bytes, bytes);
+    }
+  });
+  return nullptr;
+}
+
+napi_value OneHot(Arguments& arguments) {
+  const Span<int32_t> indices = arguments.Int32s(0, "indices");
+  const Values out = arguments.AnyValues(1, "out");
+  const int64_t depth = arguments.Integer(2, "depth", 1, INT32_MAX);
+  const double on = arguments.Number(3, "onValue");
+  const double off = arguments.Number(4, "offValue");
+  CheckLength("out", out.length, {static_cast<int64_t>(indices.length), depth});
+  switch (out.type) {
+    case Type::kFloat32:
+      OneHotRows(indices, out.As<float>(), depth, static_cast<float>(on),
+                 static_cast<float>(off));
+      break;
+    case Type::kInt32:
+      OneHotRows(indices, out.As<int32_t>(), depth, static_cast<int32_t>(on),
+                 static_cast<int32_t>(off));
+      break;
+    case Type::kBool:
+      OneHotRows<uint8_t>(indices, out.As<uint8_t>(), depth, on != 0, off != 0);
+  }
+  return nullptr;
+}
+
+napi_value Tile(Arguments& arguments) {
+  const Values x = arguments.AnyValues(0, "x");
+  const Values out = arguments.AnyValues(1, "out");
+  const Integers shape = arguments.Shape(2, "shape");
+  const Integers times = arguments.Sizes(3, "times", shape.size());
+  Integers tiled = shape;
+  for (size_t d = 0; d < shape.size(); d++) tiled[d] = ProductOf({shape[d], times[d]});
+  CheckLength("x", x.length, shape);
+  CheckLength("out", out.length, tiled);
+  CheckSameType("x", x.type, "out", out.type);
+  if (out.length == 0) return nullptr;
+  const int64_t row = shape.empty() ? 1 : shape.back();
+  const int64_t row_times = shape.empty() ? 1 : times.back();
+  const size_t bytes = row * x.ElementBytes();
+  const char* from = x.As<char>();
+  char* to = out.As<char>();
+  Parallel(out.length / (row * row_times), row * row_times, [&](size_t begin, size_t end) {
+    for (size_t item = begin; item < end; item++) {
+      size_t rest = item;
+      size_t x_row = 0;
+      size_t stride = 1;
+      for (size_t d = shape.empty() ? 0 : shape.size() - 1; d-- > 0;) {
+        x_row += rest % tiled[d] % shape[d] * stride;
+        rest /= tiled[d];
+        stride *= shape[d];
+      }
+      for (int64_t copy = 0; copy < row_times; copy++) {
+        std::memcpy(to + (item * row_times + copy) * bytes, from + x_row * bytes, bytes);
+      }
+    }
+  });
+  return nullptr;
+}
+
+}  // namespace twotower

@@ -1,0 +1,33 @@
+/**
+ *     node scripts/bare_primitives.mjs THREADS float32|bf16 LAYER…
+ *
+ * Compiles bare_primitives.cc, which says what it does and what a LAYER is, with set-up's oneDNN and runs
+ * it. Started by scripts/bench.ts.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findCompiler } from './addons.mjs';
+import { prepareOneDnn } from './onednn.mjs';
+import { run } from './subprocess.mjs';
+
+const compiler = findCompiler(process.env['CXX']);
+if (compiler === undefined) throw new Error('a C++ compiler is missing: sudo apt-get install g++');
+const { include, library } = await prepareOneDnn(process.env);
+const folder = mkdtempSync(join(tmpdir(), 'twotower-bare-'));
+try {
+  const program = join(folder, 'bare_primitives');
+  await run(
+    compiler,
+    [
+      ...['-std=c++17', '-O2', '-fopenmp', '-I', include, '-o', program],
+      join(import.meta.dirname, 'bare_primitives.cc'),
+      ...['-L', library, '-ldnnl', `-Wl,--disable-new-dtags,-rpath,${library}`],
+    ],
+    { quiet: true },
+  );
+  process.exitCode = spawnSync(program, process.argv.slice(2), { stdio: 'inherit' }).status ?? 1;
+} finally {
+  rmSync(folder, { recursive: true });
+}
