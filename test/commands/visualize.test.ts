@@ -28,7 +28,9 @@ suite('visualize', () => {
     const draw = async (cpu: string): Promise<Uint8Array> => {
       const out = ['--predictions', '--cpu', cpu, '--out', `${cpu}.png`];
       await succeeds(['visualize', 'run', ...out], { cwd: folder });
-      return sharp(join(folder, `${cpu}.png`)).raw().toBuffer();
+      return sharp(join(folder, `${cpu}.png`))
+        .raw()
+        .toBuffer();
     };
     assert.deepEqual(await draw('1'), await draw('2'));
   });

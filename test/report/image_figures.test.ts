@@ -20,7 +20,13 @@ test('the bar of the right class is red, that of another blue', async () => {
   const images = [{ picture: red, label: 1, probabilities: [0.6, 0.4] }];
   const png = await drawPredictions(images, ['', '']);
   const [first, second] = [await colourAt(png, 20, 176), await colourAt(png, 20, 196)];
-  assert.deepEqual([first, second], [[0x8f, 0xb4, 0xdc], [0xe8, 0x83, 0x7a]]);
+  assert.deepEqual(
+    [first, second],
+    [
+      [0x8f, 0xb4, 0xdc],
+      [0xe8, 0x83, 0x7a],
+    ],
+  );
 });
 
 test('a class name that is markup is drawn, not obeyed', async () => {
@@ -36,6 +42,9 @@ test('neighbours stand to the right of their test image', async () => {
   const png = await drawNeighbours([{ query: { picture: red, label: 0 }, nearest }], ['a'], '');
   assert.deepEqual(
     [await colourAt(png, 60, 80), await colourAt(png, 180, 80)],
-    [[255, 0, 0], [0, 255, 0]],
+    [
+      [255, 0, 0],
+      [0, 255, 0],
+    ],
   );
 });

@@ -48,7 +48,11 @@ test('the nearest images come first and no more than are kept', async () => {
   const { rows } = await nearestImages(towers, ringOf([50, 12, 9, 30, 10, 200]), queries, 6, 3);
   assert.deepEqual(
     rows[0]!.nearest.map(({ label, distance }) => [label, distance]),
-    [[4, 0], [2, 1], [1, 2]],
+    [
+      [4, 0],
+      [2, 1],
+      [1, 2],
+    ],
   );
 });
 
