@@ -19,6 +19,7 @@ import type {
   Command,
   ComputeReply,
   EvaluateReply,
+  InspectReply,
   OpenReply,
   Replies,
   SharedBuffers,
@@ -206,6 +207,17 @@ export class Coordinator {
         count: batch.count,
         step,
       }),
+      () => ({ pixels: batch.pixels, labels: batch.labels }),
+    );
+    return replies[0]!;
+  }
+
+  /** Logits and last hidden activations of one batch, dropout off. */
+  async inspect(batch: SharedBatch): Promise<InspectReply> {
+    const sequence = ++this.sequence;
+    const replies = await this.all(
+      'inspect',
+      () => ({ kind: 'inspect', sequence, count: batch.count }),
       () => ({ pixels: batch.pixels, labels: batch.labels }),
     );
     return replies[0]!;
