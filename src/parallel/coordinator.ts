@@ -8,6 +8,7 @@
  * A worker that fails ends every other worker's waiting at once, and its error is the one reported.
  */
 import { Piscina } from 'piscina';
+import { prepareWorkers } from '../backend/backend.js';
 import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
@@ -104,6 +105,7 @@ export class Coordinator {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
     const ranks = placement.map((worker) => worker.ranks);
     const exchange = allocateExchangeMemory(network, ranks, batch);
+    prepareWorkers(backend);
     const pools = placement.map(() => startThread());
     const coordinator = new Coordinator(network, placement, [], pools, exchange);
     // Only the native backend's tensors lie where other threads can read them.

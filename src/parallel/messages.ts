@@ -144,7 +144,8 @@ export interface Replies {
   load: null;
   gradientSquares: Record<string, number>;
   perturb: null;
-  memory: { tensors: number; bytes: number };
+  /** Of tensors, and what the backend's pool holds for them and for later ones, 0 where there is none. */
+  memory: { tensors: number; bytes: number; pooledBytes: number };
 }
 
 /** `moreTypes` keeps a Float32Array one. */

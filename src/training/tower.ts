@@ -9,6 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
 import { crossEntropy } from '../backend/fused.js';
+import type { NativeBackend } from '../backend/native/native_backend.js';
 import { imagesFromBytes, normalizationTable } from '../backend/images.js';
 import { buildingKernels } from '../backend/kernel_building.js';
 import { forward } from '../model/forward.js';
@@ -36,6 +37,7 @@ import type {
   InspectReply,
   OpenCommand,
   OpenReply,
+  Replies,
   SharedBuffers,
 } from '../parallel/messages.js';
 import { PeerMemoryTransport } from '../parallel/peer_memory.js';
@@ -324,9 +326,12 @@ export class Tower {
     }
   }
 
-  memory(): { tensors: number; bytes: number } {
-    const { numTensors, numBytes } = tf.memory();
-    return { tensors: numTensors, bytes: numBytes };
+  memory(): Replies['memory'] {
+    const { numTensors, numBytes, ...ofBackend } = tf.memory();
+    const { bytesInUse = 0, bytesWaiting = 0 } = ofBackend as Partial<
+      ReturnType<NativeBackend['memory']>
+    >;
+    return { tensors: numTensors, bytes: numBytes, pooledBytes: bytesInUse + bytesWaiting };
   }
 }
 
