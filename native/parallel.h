@@ -7,6 +7,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#if defined(__SANITIZE_THREAD__)
+#include <thread>
+#include <vector>
+#endif
 
 namespace twotower {
 
@@ -21,14 +25,21 @@ void Parallel(size_t count, size_t cost, const Body& body) {
     if (count > 0) body(size_t{0}, count);
     return;
   }
-#pragma omp parallel num_threads(threads)
-  {
-    const size_t team = omp_get_num_threads();
-    const size_t rank = omp_get_thread_num();
+  const auto part = [&](size_t rank, size_t team) {
     const size_t begin = count * rank / team;
     const size_t end = count * (rank + 1) / team;
     if (begin < end) body(begin, end);
-  }
+  };
+#if defined(__SANITIZE_THREAD__)
+  // The sanitizer cannot see how OpenMP's team begins and ends together, only how such threads do.
+  std::vector<std::thread> team;
+  for (size_t rank = 1; rank < threads; rank++) team.emplace_back(part, rank, threads);
+  part(0, threads);
+  for (std::thread& one : team) one.join();
+#else
+#pragma omp parallel num_threads(threads)
+  part(omp_get_thread_num(), omp_get_num_threads());
+#endif
 }
 
 }  // namespace twotower

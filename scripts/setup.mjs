@@ -40,6 +40,17 @@ export async function setUp({ retry }) {
   }
 }
 
+/** The backends alone, for a program that imports the installed package. */
+export async function prepareBackends() {
+  const stop = endChildrenOnSignals();
+  try {
+    await prepareTensorflow(false);
+    await prepareNative(false);
+  } finally {
+    stop();
+  }
+}
+
 /** @param {boolean} retry */
 async function prepareTensorflow(retry) {
   const packageFolder = dirname(

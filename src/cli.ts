@@ -29,6 +29,11 @@ const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<A
     add: async (line) => line.command((await import('./commands/evaluate.js')).command),
   },
   {
+    name: 'visualize',
+    describe: "Draw a run's first kernels, its predictions or nearest images as a PNG",
+    add: async (line) => line.command((await import('./commands/visualize.js')).command),
+  },
+  {
     name: 'export',
     describe: "Write a run's parameters for other programs",
     add: async (line) => line.command((await import('./commands/export.js')).command),

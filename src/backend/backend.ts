@@ -63,7 +63,12 @@ export function prepareProcess(): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   // Without it all workers' operations share one pool of threads, of the first worker's size.
   process.env['TF_OVERRIDE_GLOBAL_THREADPOOL'] ??= '1';
-  if (tensorFlowIsPrepared()) loadDevicePin().keepFreedMemory();
+}
+
+/** The same for workers with this backend; call in the main thread before the first of them starts. */
+export function prepareWorkers(backend: BackendName): void {
+  prepareProcess();
+  if (backend === 'tensorflow') loadDevicePin().keepFreedMemory();
 }
 
 /**

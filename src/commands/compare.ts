@@ -3,17 +3,16 @@
  *     twotower compare --preset cifar10-seed --cpu 2 --batch 128 --steps 20 --json
  */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
-import { buildNetwork } from '../model/network.js';
+import { compare, DEFAULT_PRESET } from '../library/compare.js';
+import type { Comparison } from '../library/compare.js';
 import { formatBytes, formatCount, formatTable, terminalWidth } from '../report/text.js';
-import { TimedPlacement, noiseBatch, takeTurns } from '../training/comparison.js';
-import type { Candidate, ComparisonRow, PlacementName } from '../training/comparison.js';
-import { configurationFrom, configurationOptions, wholeNumber } from './options.js';
+import { RunEvents } from '../training/events.js';
+import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
-import { placementFrom, placementOptions } from './placement_options.js';
-import type { PlacementArguments, ResolvedPlacement } from './placement_options.js';
+import { devicesFrom, placementOptions } from './placement_options.js';
+import type { PlacementArguments } from './placement_options.js';
 
 const { preset, config, batch, seed, towers, set } = configurationOptions;
-const DEFAULT_PRESET = 'alexnet';
 
 const options = {
   preset: { ...preset, describe: `${preset.describe}; without it ${DEFAULT_PRESET}` },
@@ -43,78 +42,20 @@ export const command: CommandModule<object, CompareArguments> = {
 };
 
 async function run(given: ArgumentsCamelCase<CompareArguments>): Promise<void> {
-  const steps = wholeNumber('steps', given.steps as string, 1)!;
-  const preset = given.preset ?? (given.config === undefined ? DEFAULT_PRESET : undefined);
+  const events = new RunEvents();
+  events.on('warning', (message) => console.error(`warning: ${message}`));
+  events.on('omitted', (name, reason) => console.error(`${name} is left out: ${reason}`));
+  events.on('warmUp', (name) => console.error(`warming up ${name} …`));
+  events.once('turn', ({ of }) => console.error(`timing ${of} steps, the placements in turn …`));
   // Its --steps are those that are timed, not the configuration's.
-  const asked = configurationFrom({ ...given, preset, steps: undefined });
-  const resolved = await placementFrom(
-    given,
-    given.towers === undefined ? undefined : asked.towers,
-    asked.towers,
-  );
-  resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
-  const candidates = candidatesOf(resolved, asked.towers);
-  for (const [name, reason] of missing(candidates)) console.error(`${name} is left out: ${reason}`);
-  // Refuses what the layer list does not allow before anything is opened.
-  candidates.forEach((candidate) =>
-    buildNetwork(asked.network, candidate.towers, asked.data.classes),
-  );
-
-  const noise = await noiseBatch(asked);
-  const timed: TimedPlacement[] = [];
-  try {
-    for (const candidate of candidates) {
-      console.error(`warming up ${candidate.name} …`);
-      const { backend, precision } = resolved;
-      const placement = await TimedPlacement.open(candidate, asked, { backend, precision }, noise);
-      timed.push(placement);
-      await placement.warmUp();
-    }
-    console.error(`timing ${steps} steps of each, in turn …`);
-    await takeTurns(timed, steps);
-    const denseMs = timed.find(({ candidate }) => candidate.name === 'dense')!.msPerStep().median;
-    const rows = timed.map((placement) => placement.row(denseMs));
-    if (given.json === true) {
-      console.log(JSON.stringify({ preset: asked.name, batch: noise.count, steps, rows }));
-    } else {
-      printRows(rows, asked.name, noise.count, steps);
-    }
-  } finally {
-    for (const placement of timed) await placement.close();
-  }
+  const recipe = recipeFrom({ ...given, steps: undefined });
+  const steps = wholeNumber('steps', given.steps as string, 1)!;
+  const comparison = await compare({ ...recipe, ...devicesFrom(given), steps, events });
+  if (given.json === true) console.log(JSON.stringify(comparison));
+  else printRows(comparison);
 }
 
-/** The split placement as asked for, and both networks on its first worker's device with all cores. */
-function candidatesOf(
-  { placement, towers, machine }: ResolvedPlacement,
-  presetTowers: number,
-): Candidate[] {
-  const first = placement[0]!;
-  const groupedTowers = towers > 1 ? towers : presetTowers;
-  const alone = (count: number): Candidate['placement'] => [
-    { ...first, ranks: Array.from({ length: count }, (_, rank) => rank), threads: machine.cores },
-  ];
-  const candidates: Candidate[] = [];
-  if (placement.length > 1) {
-    candidates.push({ name: 'split', towers, placement });
-  }
-  if (groupedTowers > 1) {
-    candidates.push({ name: 'grouped', towers: groupedTowers, placement: alone(groupedTowers) });
-  }
-  candidates.push({ name: 'dense', towers: 1, placement: alone(1) });
-  return candidates;
-}
-
-/** Each placement that is not compared, and why. */
-function missing(candidates: Candidate[]): [string, string][] {
-  const reasons: [PlacementName, string][] = [
-    ['split', 'the towers have one device; try --gpus 0,1 or --cpu 2'],
-    ['grouped', 'the network has one tower; try --towers 2'],
-  ];
-  return reasons.filter(([name]) => candidates.every((candidate) => candidate.name !== name));
-}
-
-function printRows(rows: ComparisonRow[], preset: string, batch: number, steps: number): void {
+function printRows({ rows, preset, batch, steps }: Comparison): void {
   const width = terminalWidth();
   const milliseconds = (value: number): string => value.toFixed(1);
   console.log(`${preset}, batch ${batch}, ${steps} steps of each in turn, milliseconds a step`);

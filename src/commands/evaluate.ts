@@ -3,16 +3,12 @@
  *     twotower evaluate runs/cifar10-quick --data DIR --json
  */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
-import { openDataset } from '../data/dataset.js';
+import { evaluate } from '../library/evaluate.js';
 import { formatCount, formatPercent } from '../report/text.js';
-import { loadParameters } from '../training/canonical.js';
-import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
-import { evaluate } from '../training/evaluation.js';
-import { openRunFolder } from '../training/run_folder.js';
-import { withTowers } from '../training/session.js';
-import { configurationFrom, configurationOptions, wholeNumber } from './options.js';
+import { RunEvents } from '../training/events.js';
+import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
-import { placementFrom, placementOptions } from './placement_options.js';
+import { devicesFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments } from './placement_options.js';
 
 const { data, batch } = configurationOptions;
@@ -45,22 +41,12 @@ export const command: CommandModule<object, EvaluateArguments> = {
 };
 
 async function run(given: ArgumentsCamelCase<EvaluateArguments>): Promise<void> {
+  const events = new RunEvents();
+  events.on('warning', (message) => console.error(`warning: ${message}`));
+  const { data, batch } = recipeFrom({ data: given.data, batch: given.batch });
   const testLimit = wholeNumber('test-limit', given.testLimit, 1);
-  const folder = openRunFolder(given.run);
-  const files = checkpointFiles(requireCheckpoint(folder));
-  const configuration = configurationFrom({
-    data: given.data,
-    batch: given.batch,
-    config: folder.configurationFile,
-  });
-  const resolved = await placementFrom(given, configuration.towers, configuration.towers);
-  resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
-
-  const dataset = await openDataset(configuration.data);
-  const result = await withTowers({ configuration, dataset, ...resolved }, async (towers, ring) => {
-    await loadParameters(towers, files.model);
-    return evaluate(towers, ring, testLimit);
-  });
+  const options = { data, batch, ...devicesFrom(given), testLimit, events };
+  const result = await evaluate(given.run, options);
   if (given.json === true) {
     console.log(JSON.stringify(result));
   } else {

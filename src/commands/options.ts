@@ -1,19 +1,14 @@
 /**
- * The options that every command with a configuration shares, and the configuration that they ask for.
+ * The options that every command with a configuration shares, and the recipe that they ask for.
  *
  * Called by `train`, `compare`, `evaluate` and `plan`: a command spreads the options it takes from
- * `configurationOptions` into its builder and hands its arguments to `configurationFrom`.
+ * `configurationOptions` into its builder and hands its arguments to `recipeFrom`.
  */
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
 import type { Options } from 'yargs';
-import {
-  type Configuration,
-  type DataConfiguration,
-  loadConfiguration,
-  presetNames,
-} from '../configuration.js';
+import { type Configuration, presetNames } from '../configuration.js';
 import { UserError } from '../errors.js';
+import { configurationOf } from '../library/recipe.js';
+import type { Recipe } from '../library/recipe.js';
 
 // Every value is taken as text, so that a message can quote what was written; yargs would give NaN.
 // Without a type, as the help text would call all of them strings.
@@ -48,29 +43,28 @@ export type ConfigurationArguments = {
 };
 
 /**
- * The configuration of `--preset` or `--config` with the other options over it. `--data` also decides
- * the source and the number of classes, and its folder becomes absolute; `--set` comes last.
+ * The recipe that the options name, their text parsed.
  *
- * @throws UserError naming the option or the field, and what `loadConfiguration` throws
+ * @throws UserError naming the option
  */
-export function configurationFrom(given: ConfigurationArguments): Configuration {
-  const directory = single(given, 'data');
-  return loadConfiguration({
+export function recipeFrom(given: ConfigurationArguments): Recipe {
+  return {
     preset: single(given, 'preset'),
-    file: single(given, 'config'),
-    overrides: {
-      towers: integer(given, 'towers', 1),
-      data: directory === undefined ? undefined : dataAt(directory),
-      training: {
-        batch: integer(given, 'batch', 1),
-        epochs: integer(given, 'epochs', 1),
-        steps: integer(given, 'steps', 1),
-        learningRate: positiveNumber(given, 'lr'),
-        seed: integer(given, 'seed', 0),
-      },
-    },
+    config: single(given, 'config'),
+    data: single(given, 'data'),
+    towers: integer(given, 'towers', 1),
+    batch: integer(given, 'batch', 1),
+    epochs: integer(given, 'epochs', 1),
+    steps: integer(given, 'steps', 1),
+    learningRate: positiveNumber(given, 'lr'),
+    seed: integer(given, 'seed', 0),
     settings: given.set === undefined ? undefined : [given.set].flat(),
-  });
+  };
+}
+
+/** @throws UserError naming the option or the field */
+export function configurationFrom(given: ConfigurationArguments): Configuration {
+  return configurationOf(recipeFrom(given));
 }
 
 function single(
@@ -119,32 +113,4 @@ function positiveNumber(
     throw new UserError(`--${name} must be a number above 0; it is "${value}"`);
   }
   return number;
-}
-
-/** Which of the two layouts a folder has. CIFAR-10's archive may also lie expanded inside it. */
-function dataAt(directory: string): Pick<DataConfiguration, 'source' | 'directory' | 'classes'> {
-  const root = resolve(directory);
-  if (!isDirectory(root)) throw new UserError(`--data ${directory}: there is no such folder`);
-  for (const batches of [root, join(root, 'cifar-10-batches-bin')]) {
-    if (existsSync(join(batches, 'data_batch_1.bin'))) {
-      return { source: 'cifar10', directory: batches, classes: 10 };
-    }
-  }
-  const train = join(root, 'train');
-  if (!isDirectory(train)) {
-    throw new UserError(
-      `--data ${directory}: neither data_batch_1.bin (CIFAR-10, binary version) nor train/CLASS/ is there`,
-    );
-  }
-  const classes = readdirSync(train).filter((name) => isDirectory(join(train, name))).length;
-  if (classes < 2) {
-    throw new UserError(
-      `--data ${directory}: train/ has ${classes} class folders; at least 2 are needed`,
-    );
-  }
-  return { source: 'folder', directory: root, classes };
-}
-
-function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }

@@ -1,21 +1,11 @@
 /**
- * The options that say where the towers compute, shared by `train`, `compare` and `evaluate`, and the
- * placement that they ask for on this host.
+ * The options that say where the towers compute, shared by `train`, `compare` and `evaluate`.
  */
-import { availableParallelism } from 'node:os';
 import type { Options } from 'yargs';
-import {
-  availableBackend,
-  BACKEND_NAMES,
-  listGpus,
-  PRECISIONS,
-  prepareProcess,
-  requirePrecision,
-} from '../backend/backend.js';
+import { BACKEND_NAMES, PRECISIONS } from '../backend/backend.js';
 import type { BackendName, Precision } from '../backend/backend.js';
 import { UserError } from '../errors.js';
-import { resolvePlacement } from '../parallel/placement.js';
-import type { Machine, Placement } from '../parallel/placement.js';
+import type { Devices } from '../library/devices.js';
 
 const devices = { group: 'Devices:' } as const;
 
@@ -54,47 +44,15 @@ export interface PlacementArguments {
   precision?: Precision | undefined;
 }
 
-export interface ResolvedPlacement {
-  placement: Placement;
-  towers: number;
-  backend: BackendName;
-  precision: Precision;
-  /** What the machine offers. */
-  machine: Machine;
-  warnings: string[];
-}
-
-/**
- * @param towers `--towers` or, for a run that exists, its towers; undefined: one a worker
- * @param presetTowers where no device is named either
- */
-export async function placementFrom(
-  given: PlacementArguments,
-  towers: number | undefined,
-  presetTowers: number,
-): Promise<ResolvedPlacement> {
-  prepareProcess();
-  const mayUseGpus = given.backend === undefined || given.backend === 'tensorflow';
-  const machine = {
-    gpus: mayUseGpus ? await listGpus() : [],
-    cores: availableParallelism(),
+/** @throws UserError naming the option whose text says no devices */
+export function devicesFrom(given: PlacementArguments): Devices {
+  return {
+    gpus: given.gpus === undefined ? undefined : ordinals(given.gpus),
+    cpu: given.cpu === undefined ? undefined : workerCount(given.cpu),
+    requireGpu: given.requireGpu,
+    backend: given.backend,
+    precision: given.precision,
   };
-  const resolved = resolvePlacement(
-    {
-      gpus: given.gpus === undefined ? undefined : ordinals(given.gpus),
-      cpu: given.cpu === undefined ? undefined : workerCount(given.cpu),
-      towers,
-      requireGpu: given.requireGpu,
-    },
-    presetTowers,
-    machine,
-  );
-  const onGpus = resolved.placement.some(({ device }) => device !== 'cpu');
-  const { backend, warning } = availableBackend(onGpus ? 'tensorflow' : given.backend);
-  const precision = given.precision ?? 'float32';
-  requirePrecision(precision, backend);
-  const warnings = warning === undefined ? resolved.warnings : [warning, ...resolved.warnings];
-  return { ...resolved, backend, precision, machine, warnings };
 }
 
 function ordinals(text: string): number[] {

@@ -118,10 +118,15 @@ export class BatchRing {
    * @throws UserError for an image that cannot be decoded
    */
   test(limit = Infinity): AsyncGenerator<Batch, void, void> {
-    const count = Math.min(limit, this.options.dataset.test.count);
+    const count = this.testCount(limit);
     const order = Uint32Array.from({ length: count }, (_, index) => index);
     const endBatch = Math.ceil(count / this.options.batch);
     return this.walk({ split: 'test', order, epoch: null, firstBatch: 0, endBatch });
+  }
+
+  /** Examples that `test` goes through. */
+  testCount(limit = Infinity): number {
+    return Math.min(limit, this.options.dataset.test.count);
   }
 
   /** Stops the decoders. */

@@ -30,9 +30,21 @@ export interface TrainingPosition {
 }
 
 /**
+ * Computes one layer of one rank by calling `compute`, and may look at what goes in and out: how a trace
+ * and `visualize` see inside the network.
+ */
+export type AroundLayer = (
+  layer: Layer,
+  rank: number,
+  input: tf.Tensor,
+  compute: (input: tf.Tensor) => tf.Tensor,
+) => tf.Tensor;
+
+/**
  * @param parameters of each rank of `collectives.ranks`
  * @param images `[batch, height, width, channels]` float32, normalised
  * @param training null leaves dropout out
+ * @param around called for every layer of every rank; a ReLU that its layer computes is part of that
  * @returns `[batch, classes]` float32, the same on every worker
  */
 export function forward(
@@ -41,6 +53,7 @@ export function forward(
   collectives: Collectives,
   images: tf.Tensor4D,
   training: TrainingPosition | null,
+  around: AroundLayer = (_layer, _rank, input, compute) => compute(input),
 ): tf.Tensor2D {
   let activations: tf.Tensor[] = collectives.ranks.map(() => images);
   for (const [index, layer] of network.layers.entries()) {
@@ -50,9 +63,12 @@ export function forward(
       activations = collectives.ranks.map(() => gathered);
     }
     const activation = isFollowedByRelu(network, index) ? 'relu' : 'linear';
-    activations = activations.map((input, own) =>
-      applyLayer(layer, input, parameters[own]!, training, collectives.ranks[own]!, activation),
-    );
+    activations = activations.map((input, own) => {
+      const rank = collectives.ranks[own]!;
+      return around(layer, rank, input, (read) =>
+        applyLayer(layer, read, parameters[own]!, training, rank, activation),
+      );
+    });
   }
   return collectives.gatherLogits(activations);
 }

@@ -8,6 +8,7 @@
  * A worker that fails ends every other worker's waiting at once, and its error is the one reported.
  */
 import { Piscina } from 'piscina';
+import { prepareWorkers } from '../backend/backend.js';
 import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
@@ -18,6 +19,7 @@ import type {
   Command,
   ComputeReply,
   EvaluateReply,
+  InspectReply,
   OpenReply,
   Replies,
   SharedBuffers,
@@ -103,6 +105,7 @@ export class Coordinator {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
     const ranks = placement.map((worker) => worker.ranks);
     const exchange = allocateExchangeMemory(network, ranks, batch);
+    prepareWorkers(backend);
     const pools = placement.map(() => startThread());
     const coordinator = new Coordinator(network, placement, [], pools, exchange);
     // Only the native backend's tensors lie where other threads can read them.
@@ -204,6 +207,17 @@ export class Coordinator {
         count: batch.count,
         step,
       }),
+      () => ({ pixels: batch.pixels, labels: batch.labels }),
+    );
+    return replies[0]!;
+  }
+
+  /** Logits and last hidden activations of one batch, dropout off. */
+  async inspect(batch: SharedBatch): Promise<InspectReply> {
+    const sequence = ++this.sequence;
+    const replies = await this.all(
+      'inspect',
+      () => ({ kind: 'inspect', sequence, count: batch.count }),
       () => ({ pixels: batch.pixels, labels: batch.labels }),
     );
     return replies[0]!;

@@ -3,7 +3,7 @@
  * shared buffers that it speaks of beside it: those travel by reference. Replies are msgpackr bytes.
  */
 import type { MessagePort } from 'node:worker_threads';
-import { pack, unpack } from 'msgpackr';
+import { Packr } from 'msgpackr';
 import type { BackendName, Device, Precision } from '../backend/backend.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { PeerConnections } from './peer_memory.js';
@@ -59,6 +59,8 @@ export type Command =
   | { kind: 'discard' }
   /** Forward only: dropout off; or, with `step`, the training loss under that step's dropout masks. */
   | { kind: 'evaluate'; sequence: number; count: number; step: number | null }
+  /** Forward only, dropout off, for a look inside. */
+  | { kind: 'inspect'; sequence: number; count: number }
   /** Copies parameters and velocities between this worker's ranks and the shared canonical tensors. */
   | { kind: 'store' }
   | { kind: 'load' }
@@ -123,6 +125,13 @@ export interface EvaluateReply {
   top5: number;
 }
 
+export interface InspectReply {
+  /** float32 `[count, classes]`. */
+  logits: Float32Array;
+  /** float32 `[count, units]`: what the last layer reads, the activations of the last hidden one. */
+  features: Float32Array;
+}
+
 /** The reply to each kind of command. */
 export interface Replies {
   open: OpenReply;
@@ -130,15 +139,20 @@ export interface Replies {
   commit: { updateMs: number };
   discard: null;
   evaluate: EvaluateReply;
+  inspect: InspectReply;
   store: null;
   load: null;
   gradientSquares: Record<string, number>;
   perturb: null;
-  memory: { tensors: number; bytes: number };
+  /** Of tensors, and what the backend's pool holds for them and for later ones, 0 where there is none. */
+  memory: { tensors: number; bytes: number; pooledBytes: number };
 }
 
+/** `moreTypes` keeps a Float32Array one. */
+const packr = new Packr({ useRecords: false, moreTypes: true });
+
 export function encodeCommand(command: Command, buffers: SharedBuffers): WireMessage {
-  return { command: copyOf(pack(command)), buffers };
+  return { command: copyOf(packr.pack(command)), buffers };
 }
 
 /** What goes with a command and is the worker's from then on. */
@@ -147,15 +161,15 @@ export function transferListOf({ peers }: SharedBuffers): MessagePort[] {
 }
 
 export function decodeCommand(message: WireMessage): Command {
-  return unpack(message.command) as Command;
+  return packr.unpack(message.command) as Command;
 }
 
 export function encodeReply(reply: unknown): Uint8Array {
-  return copyOf(pack(reply));
+  return copyOf(packr.pack(reply));
 }
 
 export function decodeReply<Kind extends keyof Replies>(bytes: Uint8Array): Replies[Kind] {
-  return unpack(bytes) as Replies[Kind];
+  return packr.unpack(bytes) as Replies[Kind];
 }
 
 /** msgpackr returns a view of a larger pooled buffer; a structured clone would copy all of that. */

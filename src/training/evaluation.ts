@@ -1,4 +1,4 @@
-/** The test: every image once, forward only, dropout off. Called by the trainer and `evaluate`. */
+/** The test: every image once, forward only, dropout off. Called by the trainer and the library's `evaluate`. */
 import type { BatchRing } from '../data/batches.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 
@@ -11,11 +11,15 @@ export interface TestResult {
   images: number;
 }
 
-/** @param limit tests only the first so many images */
+/**
+ * @param limit tests only the first so many images
+ * @param afterBatch called with the images tested so far and all that will be
+ */
 export async function evaluate(
   coordinator: Coordinator,
   ring: BatchRing,
   limit: number | undefined,
+  afterBatch: (images: number, of: number) => void,
 ): Promise<TestResult> {
   const total = { loss: 0, top1: 0, top5: 0, images: 0 };
   for await (const batch of ring.test(limit)) {
@@ -25,6 +29,7 @@ export async function evaluate(
     total.top5 += top5;
     total.images += batch.count;
     batch.release();
+    afterBatch(total.images, ring.testCount(limit));
   }
   const { loss, top1, top5, images } = total;
   return { loss: loss / images, top1: top1 / images, top5: top5 / images, images };

@@ -2,7 +2,7 @@
  * The towers and the batch ring that feeds them, open together and closed together. Called by `train`
  * and `evaluate`.
  */
-import type { BackendName } from '../backend/backend.js';
+import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
@@ -20,6 +20,7 @@ export interface SessionOptions {
   towers: number;
   placement: Placement;
   backend: BackendName;
+  precision: Precision;
 }
 
 /** Opens both, awaits `work`, and closes both however it ends. */

@@ -9,10 +9,16 @@ import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
 import { crossEntropy } from '../backend/fused.js';
+import type { NativeBackend } from '../backend/native/native_backend.js';
 import { imagesFromBytes, normalizationTable } from '../backend/images.js';
 import { buildingKernels } from '../backend/kernel_building.js';
 import { forward } from '../model/forward.js';
-import type { Collectives, RankParameters, TrainingPosition } from '../model/forward.js';
+import type {
+  AroundLayer,
+  Collectives,
+  RankParameters,
+  TrainingPosition,
+} from '../model/forward.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network, Parameter } from '../model/network.js';
 import {
@@ -28,8 +34,10 @@ import type {
   ComputeCommand,
   ComputeReply,
   EvaluateReply,
+  InspectReply,
   OpenCommand,
   OpenReply,
+  Replies,
   SharedBuffers,
 } from '../parallel/messages.js';
 import { PeerMemoryTransport } from '../parallel/peer_memory.js';
@@ -214,8 +222,30 @@ export class Tower {
     return scores(logits, new Int32Array(buffers.labels!, 0, count), this.network.classes);
   }
 
-  private forward(images: tf.Tensor4D, training: TrainingPosition | null): tf.Tensor2D {
-    return forward(this.network, this.rankParameters, this.collectives, images, training);
+  /** Forward only, dropout off: logits, and what the last layer reads. */
+  inspect(sequence: number, count: number, buffers: SharedBuffers): InspectReply {
+    this.exchange.begin(sequence, 'inspection');
+    const last = this.network.layers.at(-1);
+    return this.meeting(`inspect ${count}`, () => {
+      let features = new Float32Array(0);
+      const logits = tf.tidy(() => {
+        const { images } = this.batch(count, buffers);
+        const around: AroundLayer = (layer, _rank, input, compute) => {
+          if (layer === last) features = input.dataSync<'float32'>().slice();
+          return compute(input);
+        };
+        return this.forward(images, null, around).dataSync<'float32'>().slice();
+      });
+      return { logits, features };
+    });
+  }
+
+  private forward(
+    images: tf.Tensor4D,
+    training: TrainingPosition | null,
+    around?: AroundLayer,
+  ): tf.Tensor2D {
+    return forward(this.network, this.rankParameters, this.collectives, images, training, around);
   }
 
   /** Normalised images `[count, height, width, 3]` and labels `[count]` of a batch of the ring. */
@@ -296,9 +326,12 @@ export class Tower {
     }
   }
 
-  memory(): { tensors: number; bytes: number } {
-    const { numTensors, numBytes } = tf.memory();
-    return { tensors: numTensors, bytes: numBytes };
+  memory(): Replies['memory'] {
+    const { numTensors, numBytes, ...ofBackend } = tf.memory();
+    const { bytesInUse = 0, bytesWaiting = 0 } = ofBackend as Partial<
+      ReturnType<NativeBackend['memory']>
+    >;
+    return { tensors: numTensors, bytes: numBytes, pooledBytes: bytesInUse + bytesWaiting };
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * The training loop: batches from the ring, synchronized steps through the coordinator, a test and a
- * checkpoint at the end of each epoch. Called by `train`.
+ * checkpoint at the end of each epoch. Called by the library's `train`; says what it does by events.
  *
  * Everything random is a function of the seed and the position, so a run that goes on from a
  * checkpoint takes the same steps as one that was never interrupted.
@@ -11,14 +11,13 @@ import type { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
 import { UserError, messageOf } from '../errors.js';
 import type { Coordinator, StepResult } from '../parallel/coordinator.js';
-import { formatCount, formatPercent } from '../report/text.js';
 import { tensorsIn } from './canonical.js';
 import { saveCheckpoint, withTestResult } from './checkpoint.js';
 import type { TrainerState } from './checkpoint.js';
 import { evaluate } from './evaluation.js';
-import { MetricsWindow, progressLine } from './metrics.js';
+import type { RunEvents } from './events.js';
 import { appendMetrics, readMetrics, writeSummary } from './run_folder.js';
-import type { RunFolder, Summary } from './run_folder.js';
+import type { RunFolder, Summary, TrainEvent } from './run_folder.js';
 import { learningRateAt } from './schedule.js';
 
 export interface TrainingSession {
@@ -30,15 +29,13 @@ export interface TrainingSession {
   /** Where to begin: `initialState`, or a checkpoint's. */
   state: TrainerState;
   warnings: string[];
-  /** Steps between printed lines. */
-  logEvery: number;
   /** Steps between checkpoints inside an epoch; null: only at each epoch's end. */
   checkpointEvery: number | null;
   /** Tests only the first so many images. */
   testLimit: number | undefined;
   /** Aborted: finish the step, save, stop. */
   stop: AbortSignal;
-  print: (line: string) => void;
+  events: RunEvents;
 }
 
 /**
@@ -90,6 +87,7 @@ class Trainer {
 
   async run(): Promise<'completed' | 'interrupted'> {
     const { stop } = this.session;
+    this.announce();
     // A checkpoint may be of a whole epoch whose test failed.
     await this.endEpoch();
     while (this.state.step < this.lastStep && !stop.aborted) {
@@ -102,14 +100,27 @@ class Trainer {
     return stop.aborted && this.state.step < this.lastStep ? 'interrupted' : 'completed';
   }
 
+  private announce(): void {
+    const { configuration, coordinator, run, events } = this.session;
+    events.emit('start', {
+      path: run.path,
+      configuration,
+      step: this.firstStep,
+      lastStep: this.lastStep,
+      batchesPerEpoch: this.batches,
+      parameterCount: coordinator.network.parameterCount,
+      towers: coordinator.network.towers,
+      placement: coordinator.placement,
+      backend: coordinator.workers[0]!.backend,
+    });
+  }
+
   /** From the current position to the epoch's end, the last step or a stop. */
   private async epoch(): Promise<void> {
-    const { configuration, coordinator, ring, stop, logEvery, checkpointEvery, print } =
-      this.session;
+    const { configuration, coordinator, ring, stop, checkpointEvery } = this.session;
     const { epoch, batchInEpoch } = this.state;
     const { momentum, weightDecay } = configuration.training;
     const learningRate = learningRateAt(configuration.training, epoch);
-    const window = new MetricsWindow();
     this.lastStepEnd = performance.now();
 
     for await (const batch of ring.train(epoch, batchInEpoch)) {
@@ -123,19 +134,7 @@ class Trainer {
         batchInEpoch: this.state.batchInEpoch + 1,
         testTop1: null,
       };
-      const seconds = this.record(result, learningRate);
-      window.add({ loss: result.loss, accuracy: result.accuracy, images: batch.count, seconds });
-      if (this.state.batchInEpoch % logEvery === 0 || this.state.batchInEpoch === this.batches) {
-        const progress = {
-          epoch: epoch + 1,
-          epochs: configuration.training.epochs,
-          batch: this.state.batchInEpoch,
-          batches: this.batches,
-          stepsLeft: this.lastStep - step,
-          learningRate,
-        };
-        print(progressLine(progress, window.take()!));
-      }
+      this.record(result, learningRate, batch.count);
       if (stop.aborted || step >= this.lastStep || this.state.batchInEpoch === this.batches) break;
       if (checkpointEvery !== null && step % checkpointEvery === 0) await this.save();
     }
@@ -149,52 +148,65 @@ class Trainer {
     await this.save();
   }
 
-  /** @returns seconds since the last step's end: the step and the wait for its data */
-  private record({ timings, loss, accuracy, stepMs }: StepResult, learningRate: number): number {
+  private record(result: StepResult, learningRate: number, images: number): void {
+    const { timings, loss, accuracy, stepMs } = result;
+    const { run, configuration, events } = this.session;
     const now = performance.now();
+    // The step and the wait for its data.
     const elapsedMs = now - this.lastStepEnd;
     this.trainingMs += elapsedMs;
     this.lastStepEnd = now;
     const exchangeMs = timings.map((part) => part.exchangeCopyMs + part.exchangeWaitMs);
-    appendMetrics(this.session.run, {
+    const event: TrainEvent = {
       event: 'train',
       step: this.state.step,
       epoch: this.state.epoch + 1,
       loss,
       accuracy,
       learningRate,
-      imagesPerSecond: (this.session.configuration.training.batch / elapsedMs) * 1000,
+      imagesPerSecond: (configuration.training.batch / elapsedMs) * 1000,
       stepMs,
       exchangeMs: exchangeMs.reduce((sum, worker) => sum + worker, 0) / timings.length,
       exchangeBytes: timings.reduce((sum, part) => sum + part.exchangeBytes, 0),
+    };
+    appendMetrics(run, event);
+    events.emit('step', {
+      ...event,
+      batch: this.state.batchInEpoch,
+      batches: this.batches,
+      epochs: configuration.training.epochs,
+      images,
+      seconds: elapsedMs / 1000,
+      stepsLeft: this.lastStep - this.state.step,
+      timings,
     });
-    return elapsedMs / 1000;
   }
 
   private async test(): Promise<void> {
-    const { coordinator, ring, testLimit, run, print } = this.session;
-    const result = await evaluate(coordinator, ring, testLimit);
+    const { coordinator, ring, testLimit, run, events } = this.session;
+    const result = await evaluate(coordinator, ring, testLimit, (images, of) =>
+      events.emit('testing', { images, of }),
+    );
     const { loss, top1, top5 } = result;
     this.lastTest = { loss, top1, top5 };
     this.state = withTestResult(this.state, top1);
     this.saved = false;
     const epoch = this.state.epoch + 1;
-    appendMetrics(run, { event: 'test', step: this.state.step, epoch, loss, top1, top5 });
-    print(
-      `epoch ${epoch} test: top-1 ${formatPercent(top1)}  top-5 ${formatPercent(top5)}  loss ${loss.toFixed(4)}  ${formatCount(result.images)} images`,
-    );
+    const event = { event: 'test', step: this.state.step, epoch, loss, top1, top5 } as const;
+    appendMetrics(run, event);
+    events.emit('test', { ...event, images: result.images });
   }
 
   private async save(): Promise<void> {
-    const { coordinator, run } = this.session;
+    const { coordinator, run, events } = this.session;
     const { parameters, velocities } = await coordinator.store();
     const { network } = coordinator;
-    saveCheckpoint(run, {
-      state: this.state,
-      model: tensorsIn(network, parameters),
-      optimizer: tensorsIn(network, velocities),
-    });
+    const model = tensorsIn(network, parameters);
+    const optimizer = tensorsIn(network, velocities);
+    const path = saveCheckpoint(run, { state: this.state, model, optimizer });
     this.saved = true;
+    const { step, epoch } = this.state;
+    events.emit('checkpoint', { path, step, epoch, parameters: model, velocities: optimizer });
     // The time of saving and testing is not the next step's.
     this.lastStepEnd = performance.now();
   }
@@ -210,7 +222,7 @@ class Trainer {
   }
 
   summarize(status: Summary['status'], error?: string): Summary {
-    const { coordinator, run, warnings, configuration } = this.session;
+    const { coordinator, run, warnings, configuration, events } = this.session;
     const wallSeconds = (performance.now() - this.started) / 1000;
     const images = (this.state.step - this.firstStep) * configuration.training.batch;
     const summary: Summary = {
@@ -229,6 +241,7 @@ class Trainer {
       warnings,
     };
     writeSummary(run, summary);
+    events.emit('end', summary);
     return summary;
   }
 }

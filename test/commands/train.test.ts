@@ -164,6 +164,24 @@ suite('a run', () => {
     assert.deepEqual([again, again1, again5], [loss, top1, top5]);
   });
 
+  test('exports its parameters as an ONNX model of any batch', async () => {
+    const file = at('run.onnx');
+    await succeeds(['export', at('run'), '--format', 'onnx', '--batch', 'dynamic', file]);
+    const bytes = readFileSync(file);
+    const kernels = readSafetensors(at('run', 'checkpoints', 'step-20', 'model.safetensors'));
+    for (const [name, { data }] of kernels) {
+      const stored = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+      assert.ok(bytes.includes(stored), `${name} is not in the model`);
+    }
+    assert.ok(bytes.includes('logits') && bytes.includes('images'));
+  });
+
+  test('refuses a batch for a file of parameters alone', async () => {
+    const { code, stderr } = await twotower(['export', at('run'), at('x'), '--batch', '4']);
+    assert.equal(code, 1);
+    assert.match(stderr, /--batch goes with --format onnx only/);
+  });
+
   test('is not exported over a file that exists', async () => {
     const file = at('mine.txt');
     writeFileSync(file, 'mine');

@@ -1,8 +1,8 @@
 /**
  * The line that `train` prints every `--log-every` batches: what the seed prints (epoch, batch, accuracy,
- * loss), with speed, learning rate and the time that is left. Called by the trainer.
+ * loss), with speed, learning rate and the time that is left. Called by `train`.
  */
-import { formatDuration } from '../report/text.js';
+import { formatDuration } from './text.js';
 
 /** One training step of the whole batch. */
 export interface StepMeasurement {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { MetricsWindow, progressLine } from '../../src/training/metrics.js';
+import { MetricsWindow, progressLine } from '../../src/report/progress.js';
 
 suite('metrics window', () => {
   test('averages over images and time, not over steps', () => {

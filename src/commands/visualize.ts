@@ -1,0 +1,161 @@
+/**
+ *     twotower visualize runs/demo
+ *     twotower visualize runs/cifar10-quick --neighbours --out neighbours.png
+ */
+import { join } from 'node:path';
+import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import type { Configuration } from '../configuration.js';
+import { BatchRing } from '../data/batches.js';
+import { openDataset } from '../data/dataset.js';
+import type { Dataset, ExampleSet } from '../data/dataset.js';
+import { writeDurably } from '../durable_file.js';
+import type { Coordinator } from '../parallel/coordinator.js';
+import { resolveDevices } from '../library/devices.js';
+import { drawNeighbours, drawPredictions } from '../report/image_figures.js';
+import { drawKernels } from '../report/kernels.js';
+import { formatCount } from '../report/text.js';
+import { loadParameters } from '../training/canonical.js';
+import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
+import { firstKernels } from '../training/first_kernels.js';
+import { inspectImages, nearestImages } from '../training/inspection.js';
+import { openRunFolder } from '../training/run_folder.js';
+import { withTowers } from '../training/session.js';
+import { configurationFrom, configurationOptions, wholeNumber } from './options.js';
+import type { ConfigurationArguments } from './options.js';
+import { devicesFrom, placementOptions } from './placement_options.js';
+import type { PlacementArguments } from './placement_options.js';
+
+/** Columns of Figure 4, right, after the test image. */
+const NEIGHBOURS = 6;
+
+const options = {
+  predictions: {
+    type: 'boolean',
+    conflicts: 'neighbours',
+    describe: 'Instead of kernels: test images with their five most probable classes',
+  },
+  neighbours: {
+    type: 'boolean',
+    describe: 'Instead of kernels: test images with the training images nearest to them',
+  },
+  out: { requiresArg: true, describe: 'PNG file; without it RUN/kernels.png and so on' },
+  images: { requiresArg: true, describe: 'Test images; without it 8 predictions, 5 neighbours' },
+  search: {
+    requiresArg: true,
+    default: '5000',
+    describe: 'Training images that --neighbours searches',
+  },
+  data: configurationOptions.data,
+  ...placementOptions,
+} as const;
+
+interface VisualizeArguments extends Pick<ConfigurationArguments, 'data'>, PlacementArguments {
+  run: string;
+  predictions?: boolean | undefined;
+  neighbours?: boolean | undefined;
+  out?: string | undefined;
+  images?: string | undefined;
+  search?: string | undefined;
+}
+
+export const command: CommandModule<object, VisualizeArguments> = {
+  command: 'visualize <run>',
+  describe: "Draw a run's first kernels, its predictions or nearest images as a PNG",
+  builder: (yargs) =>
+    yargs
+      .positional('run', { type: 'string', demandOption: true, describe: 'Run folder' })
+      .options(options)
+      .example('$0 visualize runs/demo', "The first layer's kernels, tower by tower")
+      .example('$0 visualize runs/demo --neighbours', 'Nearest training images') as never,
+  handler: run,
+};
+
+async function run(given: ArgumentsCamelCase<VisualizeArguments>): Promise<void> {
+  const figure = given.predictions ? 'predictions' : given.neighbours ? 'neighbours' : 'kernels';
+  const images = wholeNumber('images', given.images, 1) ?? (figure === 'predictions' ? 8 : 5);
+  const search = wholeNumber('search', given.search, 1)!;
+  const folder = openRunFolder(given.run);
+  const { model } = checkpointFiles(requireCheckpoint(folder));
+  const configuration = configurationFrom({ data: given.data, config: folder.configurationFile });
+  const out = given.out ?? join(given.run, `${figure}.png`);
+  if (figure === 'kernels') {
+    const { layer, weights } = firstKernels(configuration, model);
+    writeDurably(out, [await drawKernels(layer, weights, configuration.towers)]);
+  } else {
+    const picture = await drawImages(given, configuration, model, (towers, rings) =>
+      figure === 'predictions'
+        ? predictions(towers, rings, images)
+        : neighbours(towers, rings, images, search),
+    );
+    writeDurably(out, [picture]);
+  }
+  console.log(out);
+}
+
+interface Rings {
+  classes: string[];
+  train: BatchRing;
+  test: BatchRing;
+}
+
+async function predictions(
+  towers: Coordinator,
+  { classes, test }: Rings,
+  images: number,
+): Promise<Uint8Array> {
+  return drawPredictions(await inspectImages(towers, test, images), classes);
+}
+
+async function neighbours(
+  towers: Coordinator,
+  { classes, train, test }: Rings,
+  images: number,
+  search: number,
+): Promise<Uint8Array> {
+  const queries = await inspectImages(towers, test, images);
+  const { rows, searched } = await nearestImages(towers, train, queries, search, NEIGHBOURS);
+  const caption = `Nearest of ${formatCount(searched)} training images, by the last hidden layer`;
+  return drawNeighbours(rows, classes, caption);
+}
+
+/** Opens the run's network on this machine, and both splits unaugmented in an order drawn from the seed. */
+async function drawImages(
+  given: VisualizeArguments,
+  recipe: Configuration,
+  model: string,
+  draw: (towers: Coordinator, rings: Rings) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const resolved = await resolveDevices(devicesFrom(given), recipe.towers, recipe.towers);
+  resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
+  const dataset = await openDataset(recipe.data);
+  const batch = Math.min(recipe.training.batch, dataset.test.count, dataset.train.count);
+  const configuration: Configuration = {
+    ...recipe,
+    data: { ...recipe.data, cropPad: null, flip: false },
+    training: { ...recipe.training, batch },
+  };
+  return withTowers({ configuration, dataset, ...resolved }, async (towers, train) => {
+    await loadParameters(towers, model);
+    const test = shuffledRing(dataset, dataset.test, configuration);
+    try {
+      return await draw(towers, { classes: dataset.classes, train, test });
+    } finally {
+      await test.close();
+    }
+  });
+}
+
+/** A ring whose training pass goes through `examples`: folders list their images class by class. */
+function shuffledRing(
+  dataset: Dataset,
+  examples: ExampleSet,
+  { data, training, network }: Configuration,
+): BatchRing {
+  const { height, width } = network.input;
+  const { batch, seed } = training;
+  return new BatchRing({
+    ...{ dataset: { ...dataset, train: examples }, data, height, width, batch, seed },
+    decoders: 1,
+    slots: 2,
+  });
+}

@@ -1,0 +1,38 @@
+/**
+ * The package: what `import … from 'twotower'` gives.
+ *
+ *     import { RunEvents, train } from 'twotower';
+ *
+ *     const events = new RunEvents();
+ *     events.on('test', ({ epoch, top1 }) => console.log(epoch, top1));
+ *     const { path } = await train({ preset: 'demo', gpus: [0, 1], events });
+ */
+export { UserError } from './errors.js';
+export { compare } from './library/compare.js';
+export type { CompareOptions, Comparison } from './library/compare.js';
+export type { Devices } from './library/devices.js';
+export { evaluate } from './library/evaluate.js';
+export type { EvaluateOptions } from './library/evaluate.js';
+export { loadRun } from './library/load_run.js';
+export type { LoadedRun } from './library/load_run.js';
+export type { Recipe } from './library/recipe.js';
+export { checkGradients, train } from './library/train.js';
+export type { TrainedRun, TrainOptions } from './library/train.js';
+export type { Configuration, Overrides } from './configuration.js';
+export type { GradientCheck } from './parallel/coordinator.js';
+export type { Placement, WorkerPlacement } from './parallel/placement.js';
+export type { Checkpoint, TrainerState } from './training/checkpoint.js';
+export type { ComparisonRow, PlacementName } from './training/comparison.js';
+export type { TestResult } from './training/evaluation.js';
+export { RunEvents } from './training/events.js';
+export type {
+  CheckpointSaved,
+  RunEventMap,
+  RunStart,
+  StepDone,
+  TestDone,
+  Testing,
+  TurnTaken,
+} from './training/events.js';
+export type { MetricsEvent, Summary, TestEvent, TrainEvent } from './training/run_folder.js';
+export type { StoredTensor, TensorMap } from './training/safetensors.js';

@@ -1,0 +1,44 @@
+/** Testing a run's latest checkpoint as a function: `evaluate` of the package and of the command line. */
+import { openDataset } from '../data/dataset.js';
+import { loadParameters } from '../training/canonical.js';
+import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
+import { evaluate as evaluateTowers } from '../training/evaluation.js';
+import type { TestResult } from '../training/evaluation.js';
+import type { RunEvents } from '../training/events.js';
+import { openRunFolder } from '../training/run_folder.js';
+import { withTowers } from '../training/session.js';
+import { resolveDevices } from './devices.js';
+import type { Devices } from './devices.js';
+import { configurationOf } from './recipe.js';
+import type { Recipe } from './recipe.js';
+
+export interface EvaluateOptions extends Pick<Recipe, 'data' | 'batch'>, Devices {
+  /** Test only the first so many images. */
+  testLimit?: number | undefined;
+  /** Hears `warning` and `testing`. */
+  events?: RunEvents | undefined;
+  /** Aborted: stops after the batch under way, and throws the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * @param path run folder
+ * @throws UserError where it is none, or has no checkpoint
+ */
+export async function evaluate(path: string, options: EvaluateOptions = {}): Promise<TestResult> {
+  const { data, batch, testLimit, events, signal } = options;
+  const folder = openRunFolder(path);
+  const files = checkpointFiles(requireCheckpoint(folder));
+  const configuration = configurationOf({ data, batch, config: folder.configurationFile });
+  const resolved = await resolveDevices(options, configuration.towers, configuration.towers);
+  resolved.warnings.forEach((warning) => events?.emit('warning', warning));
+
+  const dataset = await openDataset(configuration.data);
+  return withTowers({ configuration, dataset, ...resolved }, async (towers, ring) => {
+    await loadParameters(towers, files.model);
+    return evaluateTowers(towers, ring, testLimit, (images, of) => {
+      events?.emit('testing', { images, of });
+      signal?.throwIfAborted();
+    });
+  });
+}

@@ -1,0 +1,109 @@
+/**
+ * What a trained network makes of single images: probabilities, and the training images nearest to test
+ * images by the activations of the last hidden layer (fc7 in AlexNet). Called by `visualize`.
+ */
+import type { Batch, BatchRing } from '../data/batches.js';
+import type { Coordinator } from '../parallel/coordinator.js';
+import type { JudgedImage, Neighbourhood } from '../report/image_figures.js';
+import type { Picture } from '../report/markup.js';
+
+export interface InspectedImage extends JudgedImage {
+  /** float32 `[units]`. */
+  features: Float32Array;
+}
+
+/** Visits the first `count` examples of a training pass of `ring`, in its drawn order. */
+async function inspectEach(
+  coordinator: Coordinator,
+  ring: BatchRing,
+  count: number,
+  visit: (image: {
+    picture: () => Picture;
+    label: number;
+    logits: Float32Array;
+    features: Float32Array;
+  }) => void,
+): Promise<number> {
+  let seen = 0;
+  for await (const batch of ring.train(0, 0)) {
+    const { logits, features } = await coordinator.inspect(batch);
+    const labels = new Int32Array(batch.labels);
+    for (let index = 0; index < batch.count && seen < count; index++, seen++) {
+      visit({
+        picture: () => pictureIn(batch, index, coordinator),
+        label: labels[index]!,
+        logits: rowOf(logits, index, batch.count),
+        features: rowOf(features, index, batch.count),
+      });
+    }
+    batch.release();
+    if (seen >= count) break;
+  }
+  return seen;
+}
+
+/** The first `count` examples of the ring's training pass. */
+export async function inspectImages(
+  coordinator: Coordinator,
+  ring: BatchRing,
+  count: number,
+): Promise<InspectedImage[]> {
+  const images: InspectedImage[] = [];
+  await inspectEach(coordinator, ring, count, ({ picture, label, logits, features }) => {
+    const probabilities = softmax(logits);
+    images.push({ picture: picture(), label, probabilities, features: features.slice() });
+  });
+  return images;
+}
+
+/**
+ * The `kept` nearest to each query among the first `searched` examples of the ring's training pass, by
+ * Euclidean distance of features, as the paper has it (section 6.1).
+ */
+export async function nearestImages(
+  coordinator: Coordinator,
+  ring: BatchRing,
+  queries: InspectedImage[],
+  searched: number,
+  kept: number,
+): Promise<{ rows: Neighbourhood[]; searched: number }> {
+  const rows = queries.map((query): Neighbourhood => ({ query, nearest: [] }));
+  const seen = await inspectEach(coordinator, ring, searched, ({ picture, label, features }) => {
+    for (const [index, { nearest }] of rows.entries()) {
+      const distance = distanceBetween(queries[index]!.features, features);
+      if (nearest.length === kept && distance >= nearest.at(-1)!.distance) continue;
+      const place = nearest.findIndex((other) => distance < other.distance);
+      nearest.splice(place < 0 ? nearest.length : place, 0, {
+        picture: picture(),
+        label,
+        distance,
+      });
+      nearest.length = Math.min(nearest.length, kept);
+    }
+  });
+  return { rows, searched: seen };
+}
+
+function rowOf(values: Float32Array, index: number, count: number): Float32Array {
+  const length = values.length / count;
+  return values.subarray(index * length, (index + 1) * length);
+}
+
+function pictureIn({ pixels }: Batch, index: number, { network }: Coordinator): Picture {
+  const { height, width } = network.input;
+  const bytes = height * width * 3;
+  return { height, width, pixels: new Uint8Array(pixels, index * bytes, bytes).slice() };
+}
+
+export function softmax(logits: Float32Array): number[] {
+  const largest = Math.max(...logits);
+  const exponentials = Array.from(logits, (logit) => Math.exp(logit - largest));
+  const sum = exponentials.reduce((total, value) => total + value, 0);
+  return exponentials.map((value) => value / sum);
+}
+
+function distanceBetween(one: Float32Array, other: Float32Array): number {
+  let sum = 0;
+  for (let index = 0; index < one.length; index++) sum += (one[index]! - other[index]!) ** 2;
+  return Math.sqrt(sum);
+}

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import sharp from 'sharp';
+import { newFolder, succeeds, TINY, twotower, writeTinyImages } from './command_line.js';
+
+const folder = newFolder();
+after(() => rmSync(folder, { recursive: true }));
+
+suite('visualize', () => {
+  before(async () => {
+    const data = writeTinyImages(join(folder, 'data'));
+    const train = ['train', '--config', TINY, '--data', data, '--cpu', '2', '--steps', '3'];
+    await succeeds([...train, '--out', 'run'], { cwd: folder });
+  });
+
+  for (const figure of ['kernels', 'predictions', 'neighbours']) {
+    test(`writes ${figure} into the run folder as a PNG`, async () => {
+      const flags = figure === 'kernels' ? [] : [`--${figure}`, '--cpu', '2'];
+      const { stdout } = await succeeds(['visualize', 'run', ...flags], { cwd: folder });
+      assert.equal(stdout, `run/${figure}.png\n`);
+      assert.equal((await sharp(join(folder, 'run', `${figure}.png`)).metadata()).format, 'png');
+    });
+  }
+
+  test('draws the same predictions on any placement', async () => {
+    const draw = async (cpu: string): Promise<Uint8Array> => {
+      const out = ['--predictions', '--cpu', cpu, '--out', `${cpu}.png`];
+      await succeeds(['visualize', 'run', ...out], { cwd: folder });
+      return sharp(join(folder, `${cpu}.png`))
+        .raw()
+        .toBuffer();
+    };
+    assert.deepEqual(await draw('1'), await draw('2'));
+  });
+
+  test('refuses two pictures at once', async () => {
+    const { code, stderr } = await twotower(['visualize', 'run', '--predictions', '--neighbours'], {
+      cwd: folder,
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, /^twotower: Arguments predictions and neighbours are mutually exclusive/m);
+  });
+});
