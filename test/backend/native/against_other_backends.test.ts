@@ -1,7 +1,12 @@
-/** Every other kernel against tfjs's CPU backend, which computes each element in float64. */
+/**
+ * Every other kernel against tfjs's CPU backend, which computes each element in float64, and against
+ * TensorFlow's kernels where set-up has them.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
+import { useBackend } from '../../../src/backend/backend.js';
+import { tensorFlowIsPrepared } from '../../../src/backend/device_pin.js';
 import { convolve } from '../../../src/backend/fused.js';
 import type { NativeAddon } from '../../../src/backend/native/addon.js';
 import { assertClose, assertRan, Draw, skip, useNative } from './native_kernels.js';
@@ -23,12 +28,29 @@ async function assertAgrees(
   what: string,
   compute: () => tf.Tensor | tf.Tensor[],
   addonFunction: keyof NativeAddon,
+  tensorFlowHasIt = true,
 ): Promise<void> {
-  await tf.setBackend('cpu');
-  const expected = resultsOf(compute);
+  const references = [await resultsOn('cpu', compute)];
+  if (tensorFlowHasIt && tensorFlowIsPrepared())
+    references.push(await resultsOn('tensorflow', compute));
   await useNative();
   const actual = resultsOf(compute);
   assertRan(addonFunction);
+  for (const expected of references) assertSameResults(what, actual, expected);
+}
+
+async function resultsOn(
+  backend: string,
+  compute: () => tf.Tensor | tf.Tensor[],
+): Promise<Results> {
+  if (backend === 'tensorflow') {
+    await useBackend({ backend, device: 'cpu', threads: 1 });
+  }
+  await tf.setBackend(backend);
+  return resultsOf(compute);
+}
+
+function assertSameResults(what: string, actual: Results, expected: Results): void {
   assert.equal(actual.length, expected.length, what);
   expected.forEach(({ shape, dtype, values }, index) => {
     assert.deepEqual(actual[index]!.shape, shape, what);
@@ -144,6 +166,8 @@ for (const [aShape, bShape] of PAIRS) {
             ];
           },
           'binary',
+          // TensorFlow does not order bools.
+          make === integers,
         );
       }
     }
@@ -204,7 +228,10 @@ for (const [name, operation] of Object.entries(UNARY)) {
 
   test(`${name} of NaN, infinities, zeros and halves`, { skip }, async () => {
     for (const value of SPECIAL) {
-      await assertAgrees(`${name} of ${value}`, () => operation(tf.tensor1d([value])), 'unary');
+      const compute = (): tf.Tensor => operation(tf.tensor1d([value]));
+      // TensorFlow's sign of NaN is NaN, tfjs's 0.
+      const tensorFlowAgrees = !(operation === tf.sign && Number.isNaN(value));
+      await assertAgrees(`${name} of ${value}`, compute, 'unary', tensorFlowAgrees);
     }
   });
 }
@@ -507,6 +534,8 @@ test('convolutions of NCHW and dilated ones', { skip }, async () => {
       ];
     },
     'conv2d',
+    // On a CPU TensorFlow convolves NHWC only.
+    false,
   );
 });
 
