@@ -268,9 +268,13 @@ napi_value ReluGradient(Arguments& arguments) {
   const Span<float> dy = arguments.Floats(0, "dy");
   const float* y = arguments.Floats(1, "y", dy.length).data;
   float* dx = arguments.Floats(2, "dx", dy.length).data;
-  Parallel(dy.length, kCheap, [&](size_t begin, size_t end) {
+  // A read that hangs on a condition keeps the compiler from vectors, and the branch is taken at random.
+  Parallel(dy.length, kCheap, [given = dy.data, y, dx](size_t begin, size_t end) {
 #pragma omp simd
-    for (size_t i = begin; i < end; i++) dx[i] = y[i] > 0 ? dy.data[i] : 0.f;
+    for (size_t i = begin; i < end; i++) {
+      const float gradient = given[i];
+      dx[i] = y[i] > 0 ? gradient : 0.f;
+    }
   });
   return nullptr;
 }
