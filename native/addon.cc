@@ -39,10 +39,13 @@ napi_value ReleaseMemory(Arguments&) {
   return nullptr;
 }
 
-napi_value UseLargePages(Arguments& arguments) {
+napi_value PrepareMemory(Arguments& arguments) {
   const Span<uint8_t> bytes = arguments.Bools(0, "bytes");
-  AskForLargePages(bytes.data, bytes.length);
-  return nullptr;
+  // Two of x86's large pages and of most others'.
+  constexpr size_t kWorthLargePages = 4 << 20;
+  if (bytes.length >= kWorthLargePages) AskForLargePages(bytes.data, bytes.length);
+  const auto beyond = reinterpret_cast<uintptr_t>(bytes.data) % kCacheLine;
+  return arguments.Number(static_cast<double>((kCacheLine - beyond) % kCacheLine));
 }
 
 struct Export {
@@ -55,7 +58,7 @@ const Export kExports[] = {
     {"information", Information, 0},
     {"setThreads", SetThreads, 1},
     {"releaseMemory", ReleaseMemory, 0},
-    {"useLargePages", UseLargePages, 1},
+    {"prepareMemory", PrepareMemory, 1},
     {"conv2d", Conv2D, 7},
     {"conv2dBackpropInput", Conv2DBackpropInput, 5},
     {"conv2dBackpropFilter", Conv2DBackpropFilter, 6},

@@ -26,6 +26,9 @@
 
 namespace twotower {
 
+// Bytes; also what vector and matrix instructions want their operands aligned to.
+constexpr size_t kCacheLine = 64;
+
 // Asks the system for large pages in memory that was not written yet: they spare the processor most of its
 // page-table look-ups, each of which costs a virtual machine double. It may decline.
 void AskForLargePages(void* data, size_t bytes);

@@ -66,8 +66,12 @@ export interface NativeAddon {
   /** Frees what the calling thread keeps between calls: primitives, scratch memory. */
   releaseMemory(): void;
 
-  /** Asks the system for large pages in this memory, before it is first written; it may decline. */
-  useLargePages(bytes: Uint8Array): void;
+  /**
+   * Makes memory ready for tensors, before it is first written: where it is large the system is asked for
+   * large pages, which it may decline.
+   * @returns the index of the first byte that begins a cache line of 64 bytes: 0 … 63
+   */
+  prepareMemory(bytes: Uint8Array): number;
 
   /**
    * @param x [batch, inHeight, inWidth, inChannels]

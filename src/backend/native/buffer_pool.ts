@@ -2,8 +2,8 @@
  * Memory of tensors, reused from step to step: a training step asks for the same sizes in the same order
  * each time, and fresh memory costs a page fault every 4 KiB.
  *
- * Called by `NativeBackend` alone. A buffer's size is its class: powers of two divided in eight, so that
- * at most an eighth is unused. A buffer is counted by its owners, the data that views it: tfjs's own
+ * Called by `NativeBackend` alone. A buffer's size is its class, powers of two divided in eight, and a cache
+ * line for its alignment: at most an eighth and a line are unused. A buffer is counted by its owners, the data that views it: tfjs's own
  * CPU kernels let several share one (`slice` returns a view, `complex` keeps its parts' values), and it
  * comes back when the last is gone.
  *
@@ -16,11 +16,11 @@
 /** A step needs more than its peak, as classes do not lend to one another. */
 const SLACK = 1.5;
 
-/** A cache line; also what vector instructions like their operands aligned to. */
-const SMALLEST_BYTES = 64;
-
-/** From here on large pages are worth asking for: two of x86's and of most others'. */
-const LARGE_BYTES = 4 * 1024 * 1024;
+/**
+ * A cache line. A tensor begins on one: V8's memory begins 16 bytes after one, and what lies astride two
+ * lines is read and written at half the speed by matrix instructions.
+ */
+const ALIGNMENT = 64;
 
 export class BufferPool {
   /** Owners of each buffer of this pool that is not waiting. Weak: what is never disposed is collected. */
@@ -30,29 +30,39 @@ export class BufferPool {
   private bytesInUse = 0;
   private bytesWaiting = 0;
   private mostBytesInUse = 0;
+  /** Of every buffer of this pool. */
+  private readonly starts = new WeakMap<ArrayBufferLike, number>();
 
-  /** @param prepareLarge called with each new buffer that spans several large pages */
-  constructor(private readonly prepareLarge: (bytes: Uint8Array) => void = () => {}) {}
+  /** @param prepare called with each new buffer: the index of the first byte that begins a cache line */
+  constructor(private readonly prepare: (bytes: Uint8Array) => number = () => 0) {}
 
   /** Bytes of buffers that have an owner, and of those that wait for one. */
   get bytes(): { inUse: number; waiting: number } {
     return { inUse: this.bytesInUse, waiting: this.bytesWaiting };
   }
 
-  /** A buffer of at least this many bytes, without an owner yet; if none ever comes, it is collected. */
+  /**
+   * A buffer of at least this many bytes from `startOf` it on, without an owner yet; if none ever comes, it is
+   * collected.
+   */
   take(bytes: number): SharedArrayBuffer {
-    const size = classOf(bytes);
+    const size = classOf(bytes) + ALIGNMENT;
     const buffers = this.touched(size);
     let buffer = buffers.pop();
     if (buffer === undefined) {
       this.makeRoom(size);
       buffer = new SharedArrayBuffer(size);
-      if (size >= LARGE_BYTES) this.prepareLarge(new Uint8Array(buffer));
+      this.starts.set(buffer, this.prepare(new Uint8Array(buffer)));
     } else {
       this.bytesWaiting -= size;
     }
     this.owners.set(buffer, 0);
     return buffer;
+  }
+
+  /** The index of the byte with which a tensor in this buffer begins. */
+  startOf(buffer: SharedArrayBuffer): number {
+    return this.starts.get(buffer)!;
   }
 
   /** 0 for other memory than this pool's. */
@@ -108,8 +118,8 @@ export class BufferPool {
 
 /** The least class that holds `bytes`. */
 function classOf(bytes: number): number {
-  if (bytes <= SMALLEST_BYTES) return SMALLEST_BYTES;
+  if (bytes <= ALIGNMENT) return ALIGNMENT;
   const octave = 2 ** Math.floor(Math.log2(bytes - 1));
-  const step = Math.max(SMALLEST_BYTES, octave / 8);
+  const step = Math.max(ALIGNMENT, octave / 8);
   return Math.ceil(bytes / step) * step;
 }

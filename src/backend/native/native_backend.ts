@@ -38,7 +38,7 @@ export class NativeBackend extends MathBackendCPU {
     readonly precision: Precision,
   ) {
     super();
-    this.pool = new BufferPool((bytes) => addon.useLargePages(bytes));
+    this.pool = new BufferPool((bytes) => addon.prepareMemory(bytes));
   }
 
   /**
@@ -51,9 +51,10 @@ export class NativeBackend extends MathBackendCPU {
   ): ArrayOf[Type] {
     const length = tf.util.sizeFromShape(shape as number[]);
     const buffer = this.pool.take(length * tf.util.bytesPerElement(dtype));
-    if (dtype === 'float32') return new Float32Array(buffer, 0, length) as ArrayOf[Type];
-    if (dtype === 'int32') return new Int32Array(buffer, 0, length) as ArrayOf[Type];
-    return new Uint8Array(buffer, 0, length) as ArrayOf[Type];
+    const start = this.pool.startOf(buffer);
+    if (dtype === 'float32') return new Float32Array(buffer, start, length) as ArrayOf[Type];
+    if (dtype === 'int32') return new Int32Array(buffer, start, length) as ArrayOf[Type];
+    return new Uint8Array(buffer, start, length) as ArrayOf[Type];
   }
 
   /** A tensor's values where they lie; undefined unless they are an array of its own type. */

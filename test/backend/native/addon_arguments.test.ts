@@ -152,7 +152,7 @@ const wrongCalls: [string, keyof NativeAddon, unknown[], RegExp][] = [
     [floats(5), floats(5), 3, 2, 1, 1, 0.75],
     /no rows of 3 channels/,
   ],
-  ['large pages for a list', 'useLargePages', [[1, 2]], /bytes must be/],
+  ['memory that is a list', 'prepareMemory', [[1, 2]], /bytes must be/],
   ['no threads', 'setThreads', [0], /integer from 1/],
   ['a number that is none', 'setThreads', ['2'], /must be a number/],
   ['a rate of 1', 'dropoutMask', [1, 2, 1, floats(4)], /rate must be in \[0, 1\)/],
