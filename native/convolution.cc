@@ -9,6 +9,7 @@
 #include "geometry.h"
 #include "kernels.h"
 #include "parallel.h"
+#include "space_to_depth.h"
 
 namespace twotower {
 namespace {
@@ -173,6 +174,18 @@ PreparedPrimitive MakeBackpropFilter(const Geometry& g, bool has_bias, int preci
   });
 }
 
+void GradientByFilter(const Geometry& g, int precision, float* x, float* dy, float* d_filter,
+                      float* d_bias) {
+  PreparedPrimitive& primitive = Device::OfThread().Prepared(
+      KeyOf("conv2dBackpropFilter", g.Key(), d_bias != nullptr, precision),
+      [&] { return MakeBackpropFilter(g, d_bias != nullptr, precision); });
+  if (d_bias == nullptr) {
+    primitive.Execute({x, dy, d_filter});
+  } else {
+    primitive.Execute({x, dy, d_filter, d_bias});
+  }
+}
+
 }  // namespace
 
 int PrecisionOf(const Arguments& arguments, size_t index) {
@@ -248,14 +261,20 @@ napi_value Conv2DBackpropFilter(Arguments& arguments) {
     if (d_bias != nullptr) std::fill_n(d_bias, g.out_channels, 0.f);
     return nullptr;
   }
-  PreparedPrimitive& primitive = Device::OfThread().Prepared(
-      KeyOf("conv2dBackpropFilter", g.Key(), d_bias != nullptr, precision),
-      [&] { return MakeBackpropFilter(g, d_bias != nullptr, precision); });
-  if (d_bias == nullptr) {
-    primitive.Execute({x.data, dy.data, d_filter.data});
-  } else {
-    primitive.Execute({x.data, dy.data, d_filter.data, d_bias});
+  if (precision == 0 || !HasFewChannelsForItsStride(g)) {
+    GradientByFilter(g, precision, x.data, dy.data, d_filter.data, d_bias);
+    return nullptr;
   }
+  const Geometry blocks = GeometryOfBlocks(g);
+  Device& device = Device::OfThread();
+  const auto scratch = [&](ScratchPurpose purpose, const Integers& shape) {
+    return static_cast<float*>(device.ScratchFor(purpose, ProductOf(shape) * sizeof(float)));
+  };
+  float* x_blocks = scratch(ScratchPurpose::kBlocks, blocks.InShape());
+  float* d_filter_blocks = scratch(ScratchPurpose::kFilterBlocks, blocks.FilterShape());
+  ToBlocks(g, x.data, x_blocks);
+  GradientByFilter(blocks, precision, x_blocks, dy.data, d_filter_blocks, d_bias);
+  FilterFromBlocks(g, d_filter_blocks, d_filter.data);
   return nullptr;
 }
 

@@ -38,6 +38,20 @@ windows.push({
   padInfo: { top: 1, left: 1 },
 });
 
+// Of few channels for their stride, which in bfloat16 are taken as blocks: padded, filters no multiple of it.
+windows.push({
+  ...{ batchSize: 2, inHeight: 30, inWidth: 33, inChannels: 3 },
+  ...{ outHeight: 6, outWidth: 7, outChannels: 16, filterHeight: 11, filterWidth: 10 },
+  ...{ strideHeight: 4, strideWidth: 4, dilationHeight: 1, dilationWidth: 1 },
+  padInfo: { top: 1, left: 2 },
+});
+windows.push({
+  ...{ batchSize: 1, inHeight: 12, inWidth: 9, inChannels: 5 },
+  ...{ outHeight: 6, outWidth: 4, outChannels: 7, filterHeight: 3, filterWidth: 2 },
+  ...{ strideHeight: 2, strideWidth: 2, dilationHeight: 1, dilationWidth: 1 },
+  padInfo: { top: 1, left: 0 },
+});
+
 function describe(g: Conv2DInfo): string {
   return `${g.filterHeight}×${g.filterWidth} / ${g.strideHeight}×${g.strideWidth}, dilation ${g.dilationHeight}×${g.dilationWidth}, pad ${g.padInfo.top}+${g.padInfo.left}, of [${g.batchSize}, ${g.inHeight}, ${g.inWidth}, ${g.inChannels}] to ${g.outChannels}`;
 }
