@@ -39,6 +39,11 @@ const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<A
     add: async (line) => line.command((await import('./commands/export.js')).command),
   },
   {
+    name: 'import',
+    describe: 'Make a run of a PyTorch state_dict that was saved as safetensors',
+    add: async (line) => line.command((await import('./commands/import.js')).command),
+  },
+  {
     name: 'plan',
     describe: 'Print what a network costs before anything is trained',
     add: async (line) => line.command((await import('./commands/plan.js')).command),

@@ -2,8 +2,6 @@
  * Training as a function: `train` of the package, and all that the command of that name does. The
  * command parses and prints.
  */
-import { existsSync } from 'node:fs';
-import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
@@ -23,6 +21,7 @@ import type { TrainerState } from '../training/checkpoint.js';
 import { RunEvents } from '../training/events.js';
 import {
   createRunFolder,
+  freeRunPath,
   openRunFolder,
   refuseTakenRunFolder,
   reopenRunFolder,
@@ -187,14 +186,5 @@ function checkPosition(
     throw new UserError(
       `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? epochs * batches} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to go on`,
     );
-  }
-}
-
-/** `runs/NAME`, or `runs/NAME-2` and so on where that is taken. */
-function freeRunPath({ name }: Configuration): string {
-  const base = join('runs', basename(name, '.json'));
-  if (!existsSync(base)) return base;
-  for (let number = 2; ; number++) {
-    if (!existsSync(`${base}-${number}`)) return `${base}-${number}`;
   }
 }

@@ -159,22 +159,41 @@ export function loadCheckpoint(path: string): Checkpoint {
  * @throws UserError naming the first that is missing, extra or of another shape
  */
 export function checkAgainst(network: Network, tensors: TensorMap, path: string): void {
-  const another = (difference: string) =>
-    new UserError(`${path} is a checkpoint of another network: ${difference}`);
-  const names = new Set<string>();
-  for (const { name, shape } of network.parameters) {
-    names.add(name);
+  const [first] = differencesFrom(network, tensors);
+  if (first === undefined) return;
+  const { name, stored, wanted } = first;
+  const difference =
+    stored === undefined
+      ? `it has no ${name}`
+      : wanted === undefined
+        ? `the network has no ${name}`
+        : `its ${name} is [${stored.shape.join(', ')}], the network's [${wanted.join(', ')}]`;
+  throw new UserError(`${path} is a checkpoint of another network: ${difference}`);
+}
+
+/** A tensor that a network and a file do not both have, in the same shape. */
+export interface TensorDifference<Stored extends { shape: number[] }> {
+  name: string;
+  /** The file's; undefined where it has none. */
+  stored: Stored | undefined;
+  /** The network's shape; undefined where it has no such parameter. */
+  wanted: number[] | undefined;
+}
+
+/** The network's parameters that are missing in `tensors` or of another shape, in order, then the surplus. */
+export function differencesFrom<Stored extends { shape: number[] }>(
+  network: Network,
+  tensors: Map<string, Stored>,
+): TensorDifference<Stored>[] {
+  const differences: TensorDifference<Stored>[] = [];
+  const surplus = new Map(tensors);
+  for (const { name, shape: wanted } of network.parameters) {
     const stored = tensors.get(name);
-    if (stored === undefined) throw another(`it has no ${name}`);
-    if (stored.shape.join() !== shape.join()) {
-      throw another(
-        `its ${name} is [${stored.shape.join(', ')}], the network's [${shape.join(', ')}]`,
-      );
-    }
+    surplus.delete(name);
+    if (stored?.shape.join() !== wanted.join()) differences.push({ name, stored, wanted });
   }
-  for (const name of tensors.keys()) {
-    if (!names.has(name)) throw another(`the network has no ${name}`);
-  }
+  for (const [name, stored] of surplus) differences.push({ name, stored, wanted: undefined });
+  return differences;
 }
 
 /** @throws UserError naming the file that is missing, malformed or of an unknown version */

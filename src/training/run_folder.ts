@@ -7,7 +7,7 @@
  * module. Accuracies are fractions, times are in the unit that their name ends with.
  */
 import { appendFileSync, existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
 import { makeFolder, writeDurably, writeJsonDurably } from '../durable_file.js';
@@ -88,6 +88,15 @@ export function refuseTakenRunFolder(path: string): void {
   throw new UserError(
     `the run folder ${path} exists and is not empty: choose another --out or --resume it`,
   );
+}
+
+/** `runs/NAME`, or `runs/NAME-2` and so on where that is taken. */
+export function freeRunPath({ name }: Configuration): string {
+  const base = join('runs', basename(name, '.json'));
+  if (!existsSync(base)) return base;
+  for (let number = 2; ; number++) {
+    if (!existsSync(`${base}-${number}`)) return `${base}-${number}`;
+  }
 }
 
 /** @throws UserError where `path` is no run folder */

@@ -1,12 +1,12 @@
 /**
- * Reading and writing safetensors files, float32 only.
+ * Reading and writing safetensors files, float32 only; of other types the header can be read.
  *
  * The format (safetensors' documentation, "Format"): 8 bytes little-endian length N of the header; N bytes
  * of JSON, `{"name": {"dtype": "F32", "shape": [...], "data_offsets": [begin, end]}, "__metadata__":
  * {...}}`, padded with spaces to a multiple of 8; then the data, little-endian, row-major, without holes.
  *
- * Called by checkpoints, `export` and `train --init`. Tensors are read into SharedArrayBuffers, so that
- * tower workers take their slices without a copy.
+ * Called by checkpoints, `export`, `import` and `train --init`. Tensors are read into SharedArrayBuffers, so
+ * that tower workers take their slices without a copy.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { UserError, messageOf } from '../errors.js';
@@ -25,9 +25,24 @@ const BYTES = Float32Array.BYTES_PER_ELEMENT;
 /** The reference reader's limit. */
 const LONGEST_HEADER = 100_000_000;
 
-interface HeaderEntry {
-  name: string;
+/** Bytes of an element; a type that is not here, such as one of less than a byte, is not measured. */
+const TYPE_BYTES: Partial<Record<string, number>> = {
+  ...{ F64: 8, F32: 4, F16: 2, BF16: 2 },
+  ...{ I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 },
+};
+
+/** A tensor as the header describes it. */
+export interface DescribedTensor {
+  /** `F32`, `F16`, `BF16` … */
+  dtype: string;
   shape: number[];
+}
+
+/** The first bytes of a zip archive, which torch.save makes. */
+const ZIP = [0x50, 0x4b, 0x03, 0x04];
+
+interface HeaderEntry extends DescribedTensor {
+  name: string;
   begin: number;
   end: number;
 }
@@ -75,13 +90,13 @@ function* fileChunks(
 export function readSafetensors(path: string): TensorMap {
   const descriptor = openToRead(path);
   try {
-    const size = fstatSync(descriptor).size;
-    const lengthBytes = readAt(descriptor, path, 0, new Uint8Array(Math.min(8, size)));
-    const headerLength = headerLengthIn(lengthBytes, size, path);
-    const json = readAt(descriptor, path, 8, new Uint8Array(headerLength));
-    const start = 8 + headerLength;
+    const { entries, start } = readHeader(descriptor, path);
+    const other = entries.find(({ dtype }) => dtype !== 'F32');
+    if (other !== undefined) {
+      throw invalid(path, `tensor ${other.name} has dtype "${other.dtype}"; only F32 is read`);
+    }
     const tensors: TensorMap = new Map();
-    for (const { name, shape, begin, end } of parseHeader(json, size - start, path)) {
+    for (const { name, shape, begin, end } of entries) {
       const data = new Float32Array(new SharedArrayBuffer(end - begin));
       readAt(descriptor, path, start + begin, bytesOf(data));
       tensors.set(name, { shape, data });
@@ -92,9 +107,40 @@ export function readSafetensors(path: string): TensorMap {
   }
 }
 
+/**
+ * What a file of any types holds, without its data, in the order of the data.
+ *
+ * @throws UserError naming the file and what is wrong with it
+ */
+export function describeSafetensors(path: string): Map<string, DescribedTensor> {
+  const descriptor = openToRead(path);
+  try {
+    const { entries } = readHeader(descriptor, path);
+    return new Map(entries.map(({ name, dtype, shape }) => [name, { dtype, shape }]));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** `start`: position of the data in the file. */
+function readHeader(descriptor: number, path: string): { entries: HeaderEntry[]; start: number } {
+  const size = fstatSync(descriptor).size;
+  const lengthBytes = readAt(descriptor, path, 0, new Uint8Array(Math.min(8, size)));
+  const headerLength = headerLengthIn(lengthBytes, size, path);
+  const json = readAt(descriptor, path, 8, new Uint8Array(headerLength));
+  const start = 8 + headerLength;
+  return { entries: parseHeader(json, size - start, path), start };
+}
+
 function headerLengthIn(lengthBytes: Uint8Array, fileSize: number, path: string): number {
   if (lengthBytes.length < 8) {
     throw invalid(path, `${fileSize} bytes are too few for a header`);
+  }
+  if (ZIP.every((byte, index) => lengthBytes[index] === byte)) {
+    throw invalid(
+      path,
+      'it was written by torch.save; write it with safetensors.torch.save_file(model.state_dict(), FILE)',
+    );
   }
   const length = new DataView(lengthBytes.buffer).getBigUint64(0, true);
   if (length > BigInt(fileSize - 8)) {
@@ -151,21 +197,21 @@ function parseEntry(name: string, value: unknown, path: string): HeaderEntry {
   if (name === '__proto__') throw invalid(path, 'a tensor may not be named __proto__');
   if (!isRecord(value)) throw invalid(path, `tensor ${name} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
-  if (dtype !== 'F32') {
-    throw invalid(path, `tensor ${name} has dtype ${JSON.stringify(dtype)}; only F32 is read`);
-  }
+  if (typeof dtype !== 'string') throw invalid(path, `tensor ${name} has no valid dtype`);
   if (!isCounts(shape)) throw invalid(path, `tensor ${name} has no valid shape`);
   if (!isCounts(offsets) || offsets.length !== 2) {
     throw invalid(path, `tensor ${name} has no valid data_offsets`);
   }
   const [begin, end] = offsets as [number, number];
-  if (end - begin !== sizeOf(shape) * BYTES) {
+  const elementBytes = Object.hasOwn(TYPE_BYTES, dtype) ? TYPE_BYTES[dtype] : undefined;
+  const bytes = elementBytes === undefined ? end - begin : sizeOf(shape) * elementBytes;
+  if (bytes < 0 || end - begin !== bytes) {
     throw invalid(
       path,
-      `tensor ${name} [${shape.join(', ')}] needs ${sizeOf(shape) * BYTES} bytes, its offsets give ${end - begin}`,
+      `tensor ${name} [${shape.join(', ')}] needs ${bytes} bytes, its offsets give ${end - begin}`,
     );
   }
-  return { name, shape, begin, end };
+  return { name, dtype, shape, begin, end };
 }
 
 function openToRead(path: string): number {

@@ -1,0 +1,70 @@
+/** A run's parameters for other programs: `exportModel` of the package, and all that the command `export` does. */
+import { existsSync } from 'node:fs';
+import { loadConfiguration } from '../configuration.js';
+import { writeDurably } from '../durable_file.js';
+import { UserError } from '../errors.js';
+import { buildNetwork } from '../model/network.js';
+import { onnxModel } from '../model/onnx.js';
+import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
+import { openRunFolder } from '../training/run_folder.js';
+import type { RunFolder } from '../training/run_folder.js';
+import { readSafetensors, writeSafetensors } from '../training/safetensors.js';
+import type { TensorMap } from '../training/safetensors.js';
+
+export interface ExportOptions {
+  /** `safetensors`: a `state_dict` for PyTorch; `onnx`: a model from normalised images, NCHW, to logits. */
+  format?: 'safetensors' | 'onnx' | undefined;
+  /** ONNX: images at once, or any number; 1 unless given. */
+  batch?: number | 'dynamic' | undefined;
+}
+
+export interface ExportedModel {
+  tensors: number;
+  /** The checkpoint's file that they are from. */
+  source: string;
+}
+
+/**
+ * Writes the parameters of the run's latest checkpoint.
+ *
+ * @param path run folder
+ * @param file path of the new file
+ * @throws UserError where it is no run, has no checkpoint, or the file exists
+ */
+export function exportModel(
+  path: string,
+  file: string,
+  { format = 'safetensors', batch }: ExportOptions = {},
+): ExportedModel {
+  const run = openRunFolder(path);
+  const { model } = checkpointFiles(requireCheckpoint(run));
+  if (existsSync(file)) throw new UserError(`${file} exists: name another file or remove it`);
+  if (batch !== undefined && format !== 'onnx') {
+    throw new UserError('--batch goes with --format onnx only: safetensors holds parameters alone');
+  }
+  const tensors = readSafetensors(model);
+  if (format === 'onnx') {
+    writeOnnx(file, run, tensors, batch);
+  } else {
+    // A checkpoint's model file is the export: canonical names, PyTorch's layout.
+    writeSafetensors(file, tensors, { format: 'pt' });
+  }
+  return { tensors: tensors.size, source: model };
+}
+
+function writeOnnx(
+  file: string,
+  run: RunFolder,
+  tensors: TensorMap,
+  batch: number | 'dynamic' = 1,
+): void {
+  const { network, towers, data } = loadConfiguration({ file: run.configurationFile });
+  const metadata = {
+    input: 'images [batch, channels, height, width]: (value / 255 - mean) / std of each channel',
+    mean: data.mean.join(' '),
+    std: data.std.join(' '),
+    output: 'logits [batch, classes], before the softmax',
+  };
+  const built = buildNetwork(network, towers, data.classes);
+  writeDurably(file, [onnxModel(built, tensors, { batch, metadata })]);
+}
