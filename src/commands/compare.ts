@@ -9,6 +9,8 @@ import { formatBytes, formatCount, formatTable, terminalWidth } from '../report/
 import { RunEvents } from '../training/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
+import { outputOptions, withProgress } from './output_options.js';
+import type { OutputArguments } from './output_options.js';
 import { devicesFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments } from './placement_options.js';
 
@@ -28,9 +30,10 @@ const options = {
     describe: 'Timed steps of each placement',
   },
   json: { type: 'boolean', default: false, describe: 'Print one JSON object, all else on stderr' },
+  ...outputOptions,
 } as const;
 
-interface CompareArguments extends ConfigurationArguments, PlacementArguments {
+interface CompareArguments extends ConfigurationArguments, PlacementArguments, OutputArguments {
   json?: boolean | undefined;
 }
 
@@ -43,14 +46,19 @@ export const command: CommandModule<object, CompareArguments> = {
 
 async function run(given: ArgumentsCamelCase<CompareArguments>): Promise<void> {
   const events = new RunEvents();
-  events.on('warning', (message) => console.error(`warning: ${message}`));
-  events.on('omitted', (name, reason) => console.error(`${name} is left out: ${reason}`));
-  events.on('warmUp', (name) => console.error(`warming up ${name} …`));
-  events.once('turn', ({ of }) => console.error(`timing ${of} steps, the placements in turn …`));
   // Its --steps are those that are timed, not the configuration's.
   const recipe = recipeFrom({ ...given, steps: undefined });
   const steps = wholeNumber('steps', given.steps as string, 1)!;
-  const comparison = await compare({ ...recipe, ...devicesFrom(given), steps, events });
+  const comparison = await withProgress(given, events, (progress) => {
+    events.on('omitted', (name, reason) => progress.note(`${name} is left out: ${reason}`));
+    events.on('warmUp', (name) => {
+      if (!progress.quiet) progress.note(`warming up ${name} …`);
+    });
+    events.on('turn', ({ done, of }) =>
+      progress.show({ label: 'timing the placements in turn', unit: 'step', done, of }),
+    );
+    return compare({ ...recipe, ...devicesFrom(given), steps, events });
+  });
   if (given.json === true) console.log(JSON.stringify(comparison));
   else printRows(comparison);
 }

@@ -8,6 +8,8 @@ import { formatCount, formatPercent } from '../report/text.js';
 import { RunEvents } from '../training/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
+import { outputOptions, withProgress } from './output_options.js';
+import type { OutputArguments } from './output_options.js';
 import { devicesFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments } from './placement_options.js';
 
@@ -21,10 +23,11 @@ const options = {
     describe: 'Test only the first so many images',
   },
   json: { type: 'boolean', default: false, describe: 'Print one JSON object, all else on stderr' },
+  ...outputOptions,
 } as const;
 
 interface EvaluateArguments
-  extends Pick<ConfigurationArguments, 'data' | 'batch'>, PlacementArguments {
+  extends Pick<ConfigurationArguments, 'data' | 'batch'>, PlacementArguments, OutputArguments {
   run: string;
   testLimit?: string | undefined;
   json?: boolean | undefined;
@@ -42,11 +45,15 @@ export const command: CommandModule<object, EvaluateArguments> = {
 
 async function run(given: ArgumentsCamelCase<EvaluateArguments>): Promise<void> {
   const events = new RunEvents();
-  events.on('warning', (message) => console.error(`warning: ${message}`));
   const { data, batch } = recipeFrom({ data: given.data, batch: given.batch });
   const testLimit = wholeNumber('test-limit', given.testLimit, 1);
   const options = { data, batch, ...devicesFrom(given), testLimit, events };
-  const result = await evaluate(given.run, options);
+  const result = await withProgress(given, events, (progress) => {
+    events.on('testing', ({ images, of }) =>
+      progress.show({ label: 'testing', unit: 'images', done: images, of }),
+    );
+    return evaluate(given.run, options);
+  });
   if (given.json === true) {
     console.log(JSON.stringify(result));
   } else {

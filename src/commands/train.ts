@@ -11,8 +11,11 @@ import type { TrainOptions } from '../library/train.js';
 import type { GradientCheck } from '../parallel/coordinator.js';
 import { formatTable, terminalWidth } from '../report/text.js';
 import { RunEvents } from '../training/events.js';
+import type { ProgressDisplay } from '../report/progress.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
+import { outputOptions, withProgress } from './output_options.js';
+import type { OutputArguments } from './output_options.js';
 import { devicesFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments } from './placement_options.js';
 import { printTraining } from './training_output.js';
@@ -37,7 +40,11 @@ const options = {
     requiresArg: true,
     describe: 'Safetensors file with the initial parameters, as export writes it',
   },
-  'log-every': { ...run, requiresArg: true, default: '100', describe: 'Batches between lines' },
+  'log-every': {
+    ...run,
+    requiresArg: true,
+    describe: "Batches between lines; without it 100, and below a bar an epoch's last alone",
+  },
   'test-limit': {
     ...run,
     requiresArg: true,
@@ -53,9 +60,10 @@ const options = {
     type: 'boolean',
     describe: 'Compare gradients with finite differences, then stop',
   },
+  ...outputOptions,
 } as const;
 
-interface TrainArguments extends ConfigurationArguments, PlacementArguments {
+interface TrainArguments extends ConfigurationArguments, PlacementArguments, OutputArguments {
   out?: string | undefined;
   resume?: string | undefined;
   init?: string | undefined;
@@ -77,13 +85,21 @@ export const command: CommandModule<object, TrainArguments> = {
 
 async function runTraining(given: ArgumentsCamelCase<TrainArguments>): Promise<void> {
   const events = new RunEvents();
+  await withProgress(given, events, (progress) => runShowing(progress, given, events));
+}
+
+async function runShowing(
+  progress: ProgressDisplay,
+  given: TrainArguments,
+  events: RunEvents,
+): Promise<void> {
   const recipe: TrainOptions = {
     ...recipeFrom(given),
     ...devicesFrom(given),
     init: given.init,
     events,
   };
-  const logEvery = wholeNumber('log-every', given.logEvery, 1)!;
+  const logEvery = wholeNumber('log-every', given.logEvery, 1);
   const options: TrainOptions = {
     ...recipe,
     out: given.out,
@@ -95,12 +111,12 @@ async function runTraining(given: ArgumentsCamelCase<TrainArguments>): Promise<v
     if (given.resume !== undefined) {
       throw new UserError('--check-gradients does not go with --resume: give --config and --init');
     }
-    events.on('warning', (message) => console.error(`warning: ${message}`));
     printChecks(await checkGradients(recipe));
     return;
   }
-  printTraining(events, logEvery);
-  const { status, steps, path } = await train({ ...options, signal: stopOnInterrupt() });
+  printTraining(events, progress, logEvery);
+  const { status, steps, path } = await train({ ...options, signal: stopOnInterrupt(progress) });
+  progress.close();
   if (status === 'interrupted') {
     console.log(`interrupted after step ${steps}; go on with: ${resumeCommand(path, given)}`);
     process.exitCode = 130;
@@ -116,24 +132,30 @@ function resumeCommand(path: string, given: TrainArguments): string {
     gpus: given.gpus,
     cpu: given.cpu,
     backend: given.backend,
-    'log-every': given.logEvery === options['log-every'].default ? undefined : given.logEvery,
+    'log-every': given.logEvery,
     'test-limit': given.testLimit,
     'checkpoint-every': given.checkpointEvery,
   };
   for (const [name, value] of Object.entries(kept)) {
     if (value !== undefined) words.push(`--${name}`, value);
   }
-  if (given.requireGpu === true) words.push('--require-gpu');
+  for (const [name, isGiven] of [
+    ['require-gpu', given.requireGpu],
+    ['quiet', given.quiet],
+    ['verbose', given.verbose],
+  ] as const) {
+    if (isGiven === true) words.push(`--${name}`);
+  }
   return words.map((word) => (/[^\w@%+=:,./-]/.test(word) ? `'${word}'` : word)).join(' ');
 }
 
 /** Aborted by Ctrl-C or a termination signal; the second such signal ends the process at once. */
-function stopOnInterrupt(): AbortSignal {
+function stopOnInterrupt(progress: ProgressDisplay): AbortSignal {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
-      console.error('finishing this step and saving; once more to stop at once');
+      progress.note('finishing this step and saving; once more to stop at once');
       controller.abort();
     });
   }

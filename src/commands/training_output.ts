@@ -1,39 +1,91 @@
 /** What `train` prints of a run's events. Called by the command. */
-import { progressLine, MetricsWindow } from '../report/progress.js';
-import { formatCount, formatPercent } from '../report/text.js';
+import type { ProgressDisplay } from '../report/progress.js';
+import {
+  MetricsWindow,
+  partsOfStep,
+  progressParts,
+  trainingReport,
+} from '../report/training_progress.js';
+import type { StepMeasurement, StepParts } from '../report/training_progress.js';
+import { formatCount, formatPercent, inRows, terminalWidth } from '../report/text.js';
 import type { RunEvents, RunStart, StepDone, TestDone } from '../training/events.js';
 
+/** Without `--log-every`; a bar makes do with the epoch's last. */
+const LINES_EVERY = 100;
+/** Steps that the bar's numbers are the means of. */
+const BAR_STEPS = 20;
+
 /** @param logEvery batches between lines; an epoch's last batch has one too */
-export function printTraining(events: RunEvents, logEvery: number): void {
-  const window = new MetricsWindow();
-  const endWindow = (step: StepDone) => console.log(progressLine(step, window.take()!));
-  events.on('warning', (message) => console.error(`warning: ${message}`));
-  events.on('start', printHead);
-  events.on('step', (step) => {
-    window.add(step);
-    if (step.batch % logEvery === 0 || step.batch === step.batches) endWindow(step);
+export function printTraining(
+  events: RunEvents,
+  progress: ProgressDisplay,
+  logEvery: number | undefined,
+): void {
+  const every = progress.verbose ? 1 : (logEvery ?? (progress.isLive ? Infinity : LINES_EVERY));
+  const sinceLine = new MetricsWindow();
+  const latest = new MetricsWindow(BAR_STEPS);
+  const width = process.stdout.isTTY ? terminalWidth() : Infinity;
+  const print = (...parts: string[]): void => {
+    if (!progress.quiet) progress.print(inRows(parts, width).join('\n'));
+  };
+  events.on('start', (start) => {
+    if (!progress.quiet) headLines(start).forEach((line) => progress.print(line));
   });
-  events.on('test', printTest);
+  events.on('step', (step) => {
+    const measured = measurementOf(step);
+    sinceLine.add(measured);
+    latest.add(measured);
+    if (step.batch % every === 0 || step.batch === step.batches) {
+      const averages = sinceLine.take()!;
+      print(...progressParts(step, averages));
+      if (progress.verbose) print(...partsOfStep(averages));
+    }
+    if (progress.isLive) progress.show(trainingReport(step, latest.averages()!));
+  });
+  events.on('testing', ({ images, of }) => {
+    const report = { label: 'testing', unit: 'images', done: images, of };
+    if (progress.isLive || progress.verbose) progress.show(report);
+  });
+  events.on('test', (test) => print(...testParts(test)));
+  events.on('checkpoint', ({ path }) => {
+    if (progress.verbose) progress.print(`checkpoint ${path}`);
+  });
 }
 
-function printHead(start: RunStart): void {
+function measurementOf(step: StepDone): StepMeasurement {
+  const { timings, seconds, stepMs } = step;
+  const mean = (name: Exclude<keyof StepParts, 'dataWaitMs'>): number =>
+    timings.reduce((sum, worker) => sum + worker[name], 0) / timings.length;
+  const parts = {
+    forwardMs: mean('forwardMs'),
+    backwardMs: mean('backwardMs'),
+    exchangeCopyMs: mean('exchangeCopyMs'),
+    exchangeWaitMs: mean('exchangeWaitMs'),
+    updateMs: mean('updateMs'),
+    dataWaitMs: Math.max(0, seconds * 1000 - stepMs),
+  };
+  return { ...step, parts };
+}
+
+function headLines(start: RunStart): string[] {
   const { configuration, parameterCount, towers, placement, backend, path, step } = start;
   const { name, training } = configuration;
-  const where = placement
-    .map(
-      ({ ranks, device, threads }) =>
-        `rank ${ranks.join('+')} on ${device} (${threads} thread${threads === 1 ? '' : 's'})`,
-    )
-    .join(', ');
-  console.log(
-    `${name}: ${formatCount(parameterCount)} parameters, batch ${training.batch}, seed ${training.seed}`,
+  const workers = placement.map(
+    ({ ranks, device, threads }) =>
+      `rank ${ranks.join('+')} on ${device} (${threads} thread${threads === 1 ? '' : 's'})`,
   );
-  console.log(`${towers} tower${towers === 1 ? '' : 's'}: ${where}; backend ${backend}`);
-  console.log(step === 0 ? `run folder ${path}` : `run folder ${path}, from step ${step}`);
+  return [
+    `${name}: ${formatCount(parameterCount)} parameters, batch ${training.batch}, seed ${training.seed}`,
+    `${towers} tower${towers === 1 ? '' : 's'}: ${workers.join(', ')}; backend ${backend}`,
+    step === 0 ? `run folder ${path}` : `run folder ${path}, from step ${step}`,
+  ];
 }
 
-function printTest({ epoch, top1, top5, loss, images }: TestDone): void {
-  console.log(
-    `epoch ${epoch} test: top-1 ${formatPercent(top1)}  top-5 ${formatPercent(top5)}  loss ${loss.toFixed(4)}  ${formatCount(images)} images`,
-  );
+function testParts({ epoch, top1, top5, loss, images }: TestDone): string[] {
+  return [
+    `epoch ${epoch} test: top-1 ${formatPercent(top1)}`,
+    `top-5 ${formatPercent(top5)}`,
+    `loss ${loss.toFixed(4)}`,
+    `${formatCount(images)} images`,
+  ];
 }

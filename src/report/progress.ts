@@ -1,81 +1,171 @@
 /**
- * The line that `train` prints every `--log-every` batches: what the seed prints (epoch, batch, accuracy,
- * loss), with speed, learning rate and the time that is left. Called by `train`.
+ * What a long command says while it works: on a terminal a bar that is drawn over and over in its place,
+ * else lines. Called by every command that may take longer than a moment:
+ *
+ *     const progress = new ProgressDisplay({ quiet, verbose });
+ *     try {
+ *       progress.show({ label: 'testing', done: images, of: all });   // as often as one likes
+ *       progress.print('a line that stays');                          // never console.log in between
+ *     } finally {
+ *       progress.close();
+ *     }
+ *
+ * The bar and the lines that stand in for it go to stderr, so that stdout holds results alone. No bar is
+ * drawn where stderr is no terminal or a dumb one, or `NO_COLOR` is set.
  */
-import { formatDuration } from './text.js';
+import { formatDuration, inRows } from './text.js';
 
-/** One training step of the whole batch. */
-export interface StepMeasurement {
-  /** Mean cross-entropy of the batch. */
-  loss: number;
-  /** Fraction of the batch whose class came first. */
-  accuracy: number;
-  images: number;
-  seconds: number;
+/** How much is said: `quiet`, results, warnings and errors alone; `verbose`, every step. */
+export interface Verbosity {
+  quiet?: boolean | undefined;
+  verbose?: boolean | undefined;
 }
 
-export interface WindowAverages {
-  /** Means over the images of the window. */
-  loss: number;
-  accuracy: number;
-  imagesPerSecond: number;
-  secondsPerStep: number;
+/** Where a command stands. */
+export interface ProgressReport {
+  /** What is being done: `epoch 1/3`, `testing`. */
+  label: string;
+  done: number;
+  of: number;
+  /** Of what `done` counts: `step`, `images`. */
+  unit: string;
+  /** Until the command ends; without it reckoned from how long what is done took. */
+  secondsLeft?: number | undefined;
+  /** Each whole on one row below the bar, as many as fit beside each other. */
+  details?: string[] | undefined;
 }
 
-/** Gathers the steps since the last line. */
-export class MetricsWindow {
-  private steps = 0;
-  private images = 0;
-  private seconds = 0;
-  private loss = 0;
-  private correct = 0;
+/** What the display needs of `process.stderr`. */
+export interface ProgressStream {
+  isTTY?: boolean;
+  columns?: number;
+  write(text: string): unknown;
+}
 
-  add(step: StepMeasurement): void {
-    this.steps++;
-    this.images += step.images;
-    this.seconds += step.seconds;
-    this.loss += step.loss * step.images;
-    this.correct += step.accuracy * step.images;
+export interface ProgressOptions extends Verbosity {
+  stream?: ProgressStream;
+  environment?: NodeJS.ProcessEnv;
+  /** Milliseconds. */
+  clock?: () => number;
+}
+
+/** Faster than the eye would follow, slow enough to cost nothing. */
+const REDRAW_MILLISECONDS = 100;
+/** Without a terminal there are about so many lines a task. */
+const LINES = 10;
+
+export class ProgressDisplay {
+  /** Whether a bar is drawn. */
+  readonly isLive: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+
+  private readonly stream: ProgressStream;
+  private readonly clock: () => number;
+  /** Rows of the bar that stand on the screen, the cursor behind the last. */
+  private rows: string[] = [];
+  private drawnAt = -Infinity;
+  /** What is under way, since when, and how much of it was done then. */
+  private task = { name: '', began: 0, done: 0, nextLine: 0 };
+
+  constructor({
+    quiet = false,
+    verbose = false,
+    stream = process.stderr,
+    environment = process.env,
+    clock = () => performance.now(),
+  }: ProgressOptions = {}) {
+    this.quiet = quiet;
+    this.verbose = verbose;
+    this.stream = stream;
+    this.clock = clock;
+    const { NO_COLOR: noColour = '', TERM: terminal } = environment;
+    this.isLive = !quiet && stream.isTTY === true && noColour === '' && terminal !== 'dumb';
   }
 
-  /** The averages since the last call, and a new window; undefined where there was no step. */
-  take(): WindowAverages | undefined {
-    if (this.steps === 0) return undefined;
-    const averages = {
-      loss: this.loss / this.images,
-      accuracy: this.correct / this.images,
-      imagesPerSecond: this.images / this.seconds,
-      secondsPerStep: this.seconds / this.steps,
-    };
-    this.steps = this.images = this.seconds = this.loss = this.correct = 0;
-    return averages;
+  /** Redraws the bar where it is time to; without a terminal prints a line at each tenth of the work. */
+  show(report: ProgressReport): void {
+    if (this.quiet) return;
+    const now = this.clock();
+    const isNew = this.task.name !== report.label || report.done < this.task.done;
+    if (isNew) this.task = { name: report.label, began: now, done: report.done, nextLine: 0 };
+    if (!this.isLive) return this.showLine(report);
+    const isLast = report.done === report.of;
+    if (!isNew && !isLast && now - this.drawnAt < REDRAW_MILLISECONDS) return;
+    this.drawnAt = now;
+    this.draw(barRows(report, this.secondsLeft(report, now), this.width()));
+  }
+
+  /** A line of results, on stdout. */
+  print(line: string): void {
+    this.above(() => console.log(line));
+  }
+
+  /** A line that is no result, such as a warning, on stderr. */
+  note(line: string): void {
+    this.above(() => console.error(line));
+  }
+
+  /** Takes the bar away. */
+  close(): void {
+    this.draw([]);
+  }
+
+  private above(printLine: () => void): void {
+    const rows = this.rows;
+    this.draw([]);
+    printLine();
+    this.draw(rows);
+  }
+
+  private showLine(report: ProgressReport): void {
+    const { label, done, of, unit, details = [] } = report;
+    const line = Math.floor((LINES * done) / of);
+    if (!this.verbose && line < this.task.nextLine) return;
+    this.task.nextLine = line + 1;
+    this.stream.write(`${[`${label}: ${counted(done, of, unit)}`, ...details].join('  ')}\n`);
+  }
+
+  private secondsLeft({ done, of, secondsLeft }: ProgressReport, now: number): number {
+    if (secondsLeft !== undefined) return secondsLeft;
+    return ((now - this.task.began) / (done - this.task.done) / 1000) * (of - done);
+  }
+
+  /** A row that fills the last column wraps on some terminals. */
+  private width(): number {
+    return (this.stream.columns ?? 80) - 1;
+  }
+
+  /** Writes over the rows that stand there. */
+  private draw(rows: string[]): void {
+    if (rows.length === 0 && this.rows.length === 0) return;
+    const up = this.rows.length > 1 ? `\x1b[${this.rows.length - 1}A` : '';
+    const text = rows.map((row) => `${row}\x1b[K`).join('\n');
+    this.stream.write(`${up}\r${text}\x1b[J`);
+    this.rows = rows;
   }
 }
 
-/** Where training stands; epochs and batches count from 1. */
-export interface Progress {
-  epoch: number;
-  epochs: number;
-  batch: number;
-  batches: number;
-  /** Steps until training ends. */
-  stepsLeft: number;
-  learningRate: number;
+function counted(done: number, of: number, unit: string): string {
+  // Padded to the number it counts to, so that nothing moves as it grows.
+  return `${unit} ${String(done).padStart(String(of).length)}/${of}`;
 }
 
-/** `epoch  1/10  batch 100/781  accuracy  12.50 %  loss 2.2871  31.4 images/s  lr 0.001  12 m 05 s left` */
-export function progressLine(progress: Progress, averages: WindowAverages): string {
-  const { epoch, epochs, batch, batches, stepsLeft, learningRate } = progress;
-  // Padded to the number it counts to, so that lines stand under each other.
-  const counted = (value: number, total: number) =>
-    `${String(value).padStart(String(total).length)}/${total}`;
-  return [
-    `epoch ${counted(epoch, epochs)}`,
-    `batch ${counted(batch, batches)}`,
-    `accuracy ${(100 * averages.accuracy).toFixed(2).padStart(6)} %`,
-    `loss ${averages.loss.toFixed(4)}`,
-    `${averages.imagesPerSecond.toFixed(1)} images/s`,
-    `lr ${Number(learningRate.toPrecision(3))}`,
-    `${formatDuration(stepsLeft * averages.secondsPerStep)} left`,
-  ].join('  ');
+/**
+ * `epoch 1/3 ━━━━━━━━━───────── step 120/234  9.5 s left`, then the details in rows of at most `width`.
+ * Where the terminal is narrow the bar goes before the numbers do.
+ */
+export function barRows(report: ProgressReport, secondsLeft: number, width: number): string[] {
+  const { label, done, of, unit, details = [] } = report;
+  const count = counted(done, of, unit);
+  const left = `${formatDuration(secondsLeft)} left`;
+  const room = width - `${label}  ${count}  ${left}`.length;
+  if (room < SHORTEST_BAR) return inRows([label, count, left, ...details], width);
+  const length = Math.min(room, LONGEST_BAR);
+  const filled = Math.floor((length * done) / of);
+  const bar = '━'.repeat(filled) + '─'.repeat(length - filled);
+  return [`${label} ${bar} ${count}  ${left}`, ...inRows(details, width)];
 }
+
+const SHORTEST_BAR = 5;
+const LONGEST_BAR = 40;

@@ -88,6 +88,23 @@ function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
+/**
+ * The parts beside each other, two spaces apart, in as many rows as they take; a part is cut only where it
+ * is wider than a row.
+ */
+export function inRows(parts: string[], width: number): string[] {
+  const rows: string[] = [];
+  for (const part of parts) {
+    const last = rows.at(-1);
+    if (last !== undefined && last.length + 2 + part.length <= width) {
+      rows[rows.length - 1] = `${last}  ${part}`;
+    } else {
+      rows.push(cut(part, width));
+    }
+  }
+  return rows;
+}
+
 /** Columns of the terminal: `$COLUMNS` where that is set, and 80 where the output is no terminal. */
 export function terminalWidth(): number {
   const columns = Number(process.env['COLUMNS']);

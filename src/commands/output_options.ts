@@ -1,0 +1,33 @@
+/** The options that say how much a long command tells of its course. */
+import type { Options } from 'yargs';
+import { ProgressDisplay } from '../report/progress.js';
+import type { Verbosity } from '../report/progress.js';
+import type { RunEvents } from '../training/events.js';
+
+const output = { group: 'Output:', type: 'boolean' } as const;
+
+export const outputOptions = {
+  quiet: {
+    ...output,
+    conflicts: 'verbose',
+    describe: 'Print results, warnings and errors alone',
+  },
+  verbose: { ...output, describe: 'Print every step, and where its time goes' },
+} as const satisfies Record<string, Options>;
+
+export type OutputArguments = Verbosity;
+
+/** Runs `work` with a display that is taken away however it ends; the events' warnings are its notes. */
+export async function withProgress<Result>(
+  { quiet, verbose }: OutputArguments,
+  events: RunEvents,
+  work: (progress: ProgressDisplay) => Promise<Result>,
+): Promise<Result> {
+  const progress = new ProgressDisplay({ quiet, verbose });
+  events.on('warning', (message) => progress.note(`warning: ${message}`));
+  try {
+    return await work(progress);
+  } finally {
+    progress.close();
+  }
+}
