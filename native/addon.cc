@@ -72,6 +72,7 @@ const Export kExports[] = {
     {"binary", Binary, 7},
     {"unary", Unary, 5},
     {"reluGradient", ReluGradient, 3},
+    {"addToChannels", AddToChannels, 5},
     {"select", Select, 4},
     {"fill", Fill, 2},
     {"cast", Cast, 2},

@@ -279,6 +279,32 @@ napi_value ReluGradient(Arguments& arguments) {
   return nullptr;
 }
 
+napi_value AddToChannels(Arguments& arguments) {
+  const Span<float> all = arguments.Floats(0, "all");
+  const Span<float> term = arguments.Floats(1, "term");
+  float* out = arguments.Floats(2, "out", term.length).data;
+  const auto width = static_cast<size_t>(arguments.Integer(3, "channels", 1, INT32_MAX));
+  const auto first = static_cast<size_t>(arguments.Integer(4, "first", 0, INT32_MAX));
+  const size_t rows = all.length / width;
+  const size_t channels = rows == 0 ? 0 : term.length / rows;
+  if (rows * width != all.length || rows * channels != term.length || first + channels > width) {
+    throw RangeError("all has " + std::to_string(all.length) + " elements and term " +
+                     std::to_string(term.length) + ", which are no rows of " +
+                     std::to_string(width) + " channels and of some of them from " +
+                     std::to_string(first) + " on");
+  }
+  Parallel(rows, kCheap * channels, [=](size_t begin, size_t end) {
+    for (size_t row = begin; row < end; row++) {
+      const float* own = all.data + row * width + first;
+      const float* given = term.data + row * channels;
+      float* sum = out + row * channels;
+#pragma omp simd
+      for (size_t c = 0; c < channels; c++) sum[c] = own[c] + given[c];
+    }
+  });
+  return nullptr;
+}
+
 namespace {
 
 // Bits move as they are, so that one loop serves every type of a size.

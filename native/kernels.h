@@ -29,6 +29,7 @@ napi_value LocalResponseNormalizationGradient(Arguments& arguments);
 napi_value Binary(Arguments& arguments);
 napi_value Unary(Arguments& arguments);
 napi_value ReluGradient(Arguments& arguments);
+napi_value AddToChannels(Arguments& arguments);
 napi_value Select(Arguments& arguments);
 napi_value Fill(Arguments& arguments);
 napi_value Cast(Arguments& arguments);

@@ -8,6 +8,12 @@ import * as tf from '@tensorflow/tfjs';
 export const RELU_GRADIENT = 'ReluGradient';
 
 /**
+ * Inputs `all` `[…, channels]` and `term` `[…, fewer]`, attribute `first`: `term` plus the channels of `all`
+ * from `first` on.
+ */
+export const ADD_TO_CHANNELS = 'AddToChannels';
+
+/**
  * Inputs, attributes and first output of tfjs's `Conv2DBackpropFilter`; the second output is the gradient
  * by the bias, `[outChannels]`.
  */

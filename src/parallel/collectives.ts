@@ -8,6 +8,7 @@
  * `core/tensor_parallel/mappings.py`.
  */
 import * as tf from '@tensorflow/tfjs';
+import { ADD_TO_CHANNELS, hasKernel } from '../backend/own_kernels.js';
 import type { Collectives } from '../model/forward.js';
 import type { Exchange } from './slots.js';
 
@@ -84,20 +85,35 @@ function reduceScatter(exchange: Exchange, name: string, gradient: tf.Tensor): t
       block.dispose();
     });
   }
+  const shape = gradient.shape.with(-1, gradient.shape.at(-1)! / exchange.towers);
   return exchange.ranks.map((rank) => {
-    const own = channelsOf(gradient, rank, exchange.towers);
-    const terms: tf.Tensor[] = [own];
+    const terms: tf.Tensor[] = [];
     for (let worker = 0; worker < exchange.workers.length; worker++) {
       if (worker === exchange.worker) continue;
-      const values = exchange.read(own.size, name, 'backward', worker, rank);
-      terms.push(tf.tensor(values, own.shape, 'float32'));
+      const length = tf.util.sizeFromShape(shape);
+      const values = exchange.read(length, name, 'backward', worker, rank);
+      terms.push(tf.tensor(values, shape, 'float32'));
     }
-    return exchange.copying(() => tf.addN(terms));
+    return exchange.copying(() => plusChannels(gradient, rank, exchange.towers, terms));
   });
 }
 
 function concatenate(blocks: tf.Tensor[]): tf.Tensor {
   return blocks.length === 1 ? tf.clone(blocks[0]!) : tf.concat(blocks, -1);
+}
+
+/** The channels of `rank` plus `terms`, of which there is at least one. */
+function plusChannels(
+  tensor: tf.Tensor,
+  rank: number,
+  towers: number,
+  [term, ...others]: tf.Tensor[],
+): tf.Tensor {
+  const first = (rank * tensor.shape.at(-1)!) / towers;
+  const sum: tf.Tensor = hasKernel(ADD_TO_CHANNELS)
+    ? tf.engine().runKernel(ADD_TO_CHANNELS, { all: tensor, term: term! }, { first })
+    : tf.add(channelsOf(tensor, rank, towers), term!);
+  return others.length === 0 ? sum : tf.addN([sum, ...others]);
 }
 
 /** The channels of `rank`: the rank-th of `towers` equal runs of the last axis. */

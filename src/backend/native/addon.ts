@@ -205,6 +205,19 @@ export interface NativeAddon {
   /** dx = dy where y > 0, else 0; `dx` may be `dy`. */
   reluGradient(dy: Float32Array, y: Float32Array, dx: Float32Array): void;
 
+  /**
+   * out = all[…, first … first + n] + term.
+   * @param all [rows, channels]
+   * @param term [rows, n], as is `out`
+   */
+  addToChannels(
+    all: Float32Array,
+    term: Float32Array,
+    out: Float32Array,
+    channels: number,
+    first: number,
+  ): void;
+
   /** out = condition ? a : b, element by element, all of one length; a, b and out of one type. */
   select(condition: Uint8Array, a: Values, b: Values, out: Values): void;
 

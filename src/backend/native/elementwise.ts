@@ -1,6 +1,6 @@
 /** Element by element: arithmetic with broadcasting, comparisons, functions, selection, conversion. */
 import * as tf from '@tensorflow/tfjs';
-import { RELU_GRADIENT } from '../own_kernels.js';
+import { ADD_TO_CHANNELS, RELU_GRADIENT } from '../own_kernels.js';
 import type { BinaryOperation, UnaryOperation } from './addon.js';
 import type { Inputs, Kernel, Kernels } from './kernel.js';
 import type { ArrayOf } from './native_backend.js';
@@ -60,6 +60,19 @@ export const elementwiseKernels: Kernels = {
     const dx = backend.allocate(y.shape);
     backend.addon.reluGradient(gradient, output, dx);
     return backend.makeTensorInfo(y.shape, 'float32', dx);
+  },
+
+  [ADD_TO_CHANNELS]: (
+    backend,
+    { all, term }: Inputs<'all' | 'term'>,
+    { first }: { first: number },
+  ) => {
+    const wide = backend.float32(all);
+    const values = backend.float32(term);
+    if (!wide || !values) return undefined;
+    const out = backend.allocate(term.shape);
+    backend.addon.addToChannels(wide, values, out, all.shape.at(-1)!, first);
+    return backend.makeTensorInfo(term.shape, 'float32', out);
   },
 
   AddN: (backend, inputs: tf.TensorInfo[]) => {

@@ -122,6 +122,18 @@ const wrongCalls: [string, keyof NativeAddon, unknown[], RegExp][] = [
     [floats(6), Int32Array.of(0, 3), floats(4), [1, 3, 2]],
     /index 3 is not one of 3/,
   ],
+  [
+    'a term of other rows',
+    'addToChannels',
+    [floats(12), floats(5), floats(5), 4, 1],
+    /no rows of 4 channels/,
+  ],
+  [
+    'a term beyond the channels',
+    'addToChannels',
+    [floats(12), floats(6), floats(6), 4, 3],
+    /from 3 on/,
+  ],
   ['a tiling too small', 'tile', [floats(2), floats(3), [2], [2]], /out has 3 elements/],
   ['times of another rank', 'tile', [floats(2), floats(4), [2], [2, 1]], /times/],
   ['one-hot rows of no column', 'oneHot', [new Int32Array(1), floats(0), 0, 1, 0], /depth/],

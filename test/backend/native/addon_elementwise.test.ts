@@ -196,6 +196,13 @@ test('the gradient of ReLU lets through where the output is positive', { skip },
   assert.deepEqual([...dx], [1, 0, 0]);
 });
 
+test('a term is added to the channels from the first on, in every row', { skip }, () => {
+  const all = Float32Array.from({ length: 12 }, (_, index) => index);
+  const out = new Float32Array(6);
+  addon.addToChannels(all, Float32Array.of(10, 20, 30, 40, 50, 60), out, 4, 1);
+  assert.deepEqual([...out], [11, 22, 35, 46, 59, 70]);
+});
+
 test('select of each type', { skip }, () => {
   const condition = Uint8Array.of(1, 0, 1);
   for (const Type of [Float32Array, Int32Array, Uint8Array]) {
