@@ -31,7 +31,14 @@ export interface TrainEvent {
   learningRate: number;
   imagesPerSecond: number;
   stepMs: number;
+  /** The parts of `stepMs`, means over the workers; the exchange is in neither of the first two. */
+  forwardMs: number;
+  backwardMs: number;
+  /** Copying and waiting. */
   exchangeMs: number;
+  /** Of `exchangeMs`: until the other ranks had written. */
+  exchangeWaitMs: number;
+  updateMs: number;
   exchangeBytes: number;
 }
 

@@ -10,7 +10,7 @@ import { batchesPerEpoch } from '../data/batches.js';
 import type { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
 import { UserError, messageOf } from '../errors.js';
-import type { Coordinator, StepResult } from '../parallel/coordinator.js';
+import type { Coordinator, StepResult, StepTimingWithUpdate } from '../parallel/coordinator.js';
 import { tensorsIn } from './canonical.js';
 import { saveCheckpoint, withTestResult } from './checkpoint.js';
 import type { TrainerState } from './checkpoint.js';
@@ -156,7 +156,8 @@ class Trainer {
     const elapsedMs = now - this.lastStepEnd;
     this.trainingMs += elapsedMs;
     this.lastStepEnd = now;
-    const exchangeMs = timings.map((part) => part.exchangeCopyMs + part.exchangeWaitMs);
+    const mean = (part: (worker: StepTimingWithUpdate) => number): number =>
+      timings.reduce((sum, worker) => sum + part(worker), 0) / timings.length;
     const event: TrainEvent = {
       event: 'train',
       step: this.state.step,
@@ -166,8 +167,12 @@ class Trainer {
       learningRate,
       imagesPerSecond: (configuration.training.batch / elapsedMs) * 1000,
       stepMs,
-      exchangeMs: exchangeMs.reduce((sum, worker) => sum + worker, 0) / timings.length,
-      exchangeBytes: timings.reduce((sum, part) => sum + part.exchangeBytes, 0),
+      forwardMs: mean(({ forwardMs }) => forwardMs),
+      backwardMs: mean(({ backwardMs }) => backwardMs),
+      exchangeMs: mean((worker) => worker.exchangeCopyMs + worker.exchangeWaitMs),
+      exchangeWaitMs: mean(({ exchangeWaitMs }) => exchangeWaitMs),
+      updateMs: mean(({ updateMs }) => updateMs),
+      exchangeBytes: timings.reduce((sum, worker) => sum + worker.exchangeBytes, 0),
     };
     appendMetrics(run, event);
     events.emit('step', {

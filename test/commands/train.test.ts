@@ -90,7 +90,8 @@ suite('a run', () => {
       ],
     );
     const keys =
-      'event step epoch loss accuracy learningRate imagesPerSecond stepMs exchangeMs exchangeBytes';
+      'event step epoch loss accuracy learningRate imagesPerSecond stepMs ' +
+      'forwardMs backwardMs exchangeMs exchangeWaitMs updateMs exchangeBytes';
     assert.deepEqual(Object.keys(train[0]!), keys.split(' '));
     assert.deepEqual(Object.keys(testsOf('run')[0]!), 'event step epoch loss top1 top5'.split(' '));
   });

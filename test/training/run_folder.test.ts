@@ -52,7 +52,11 @@ function trainEvent(step: number): MetricsEvent {
     learningRate: 0.01,
     imagesPerSecond: 31.5,
     stepMs: 254,
+    forwardMs: 80,
+    backwardMs: 160,
     exchangeMs: 3.5,
+    exchangeWaitMs: 2.5,
+    updateMs: 8,
     exchangeBytes: 4096,
   };
 }
