@@ -29,7 +29,8 @@ for (const columns of [50, 200]) {
     const { stdout, stderr } = await succeeds(['train', '--help'], { environment });
     const widest = Math.max(...stdout.split('\n').map((line) => line.length));
     assert.ok(widest <= Math.min(columns, 100), `${widest} columns`);
-    assert.deepEqual(stdout.match(/^[A-Z]\w+:$/gm), ['Recipe:', 'Devices:', 'Run:', 'Options:']);
+    const groups = ['Recipe:', 'Devices:', 'Run:', 'Output:', 'Options:'];
+    assert.deepEqual(stdout.match(/^[A-Z]\w+:$/gm), groups);
     // Values are taken as text whatever they are; that is not for a reader of the help.
     assert.doesNotMatch(stdout, /\[string\]/);
     assert.equal(stderr, '');
