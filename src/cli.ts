@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import type { Argv } from 'yargs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { COMPLETION_REQUEST, namesFor } from './commands/completion.js';
 import { messageOf, UserError } from './errors.js';
 import { terminalWidth } from './report/text.js';
 
@@ -65,7 +66,7 @@ function version(): string {
  * @throws UserError for a command line that cannot be understood; whatever the command throws
  */
 export async function runCommandLine(commandArguments: string[]): Promise<void> {
-  const asked = commandArguments.find((argument) => !argument.startsWith('-'));
+  const asked = askedFor(commandArguments);
   let line = yargs(commandArguments)
     .scriptName('twotower')
     .usage('Usage: $0 COMMAND [OPTIONS]')
@@ -87,7 +88,26 @@ export async function runCommandLine(commandArguments: string[]): Promise<void> 
   for (const { name, describe, add } of COMMANDS) {
     line = name === asked ? await add(line) : line.command(name, describe);
   }
+  line.completion('completion', 'Print a script that completes words in bash or zsh', complete);
   await line.parseAsync();
+}
+
+/** The command that is run, or completed: there the program's name comes before it, and it may be half typed. */
+function askedFor(commandArguments: string[]): string | undefined {
+  const [first, , typed] = commandArguments;
+  if (first === COMPLETION_REQUEST) return typed;
+  return commandArguments.find((argument) => !argument.startsWith('-'));
+}
+
+function complete(
+  _current: string,
+  _given: unknown,
+  byYargs: () => void,
+  done: (names: string[]) => void,
+): void {
+  const names = namesFor(hideBin(process.argv).slice(1));
+  if (names === undefined) byYargs();
+  else done(names);
 }
 
 /** yargs makes an array of an option that is given more than once; only `--set` takes several. */

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, suite, test } from 'node:test';
+import { BACKEND_NAMES } from '../src/backend/backend.js';
+import { presetNames } from '../src/configuration.js';
 import { openRunFolder, readSummary } from '../src/training/run_folder.js';
 import { newFolder, start, succeeds, TINY, writeTinyImages } from './commands/command_line.js';
 
@@ -23,13 +25,67 @@ test('a command whose reader goes, as head does, saves and ends without a stack 
   assert.equal(readSummary(openRunFolder(out)).status, 'interrupted');
 });
 
+test('the help of every command shows two ways to call it', async () => {
+  const { stdout } = await succeeds(['--help'], { environment: { COLUMNS: '100' } });
+  const names = [...stdout.matchAll(/^ {2}twotower (\w+)/gm)].map(([, name]) => name!);
+  assert.ok(names.includes('train') && names.includes('doctor'), stdout);
+  for (const name of names.filter((command) => command !== 'completion')) {
+    const { stdout: help } = await succeeds([name, '--help'], { environment: { COLUMNS: '100' } });
+    const examples = help.split(/^Examples:$/m)[1] ?? '';
+    const calls = examples.match(new RegExp(`^ {2}twotower ${name}\\b`, 'gm')) ?? [];
+    assert.ok(calls.length >= 2, `${name}: ${calls.length} examples`);
+  }
+});
+
+suite('a shell that completes', () => {
+  async function offered(...words: string[]): Promise<string[]> {
+    const { stdout } = await succeeds(['--get-yargs-completions', 'twotower', ...words], {
+      cwd: folder,
+      environment: { SHELL: '/bin/bash' },
+    });
+    return stdout.split('\n').slice(0, -1);
+  }
+
+  test('is offered commands, then the options of the one that is there', async () => {
+    assert.ok((await offered('tr')).includes('train'));
+    assert.ok((await offered('train', '--ba')).includes('--backend'));
+  });
+
+  test('is offered presets and the choices of an option', async () => {
+    assert.deepEqual(await offered('train', '--preset', ''), presetNames());
+    assert.deepEqual(await offered('train', '--backend', ''), [...BACKEND_NAMES]);
+  });
+
+  test('is offered the run folders that are there', async () => {
+    const run = join('runs', 'some');
+    mkdirSync(join(folder, run), { recursive: true });
+    mkdirSync(join(folder, 'runs', 'no-run'), { recursive: true });
+    writeFileSync(join(folder, run, 'config.json'), '{}');
+    assert.deepEqual(await offered('train', '--resume', ''), [run]);
+    assert.deepEqual(await offered('evaluate', 'ru'), [run]);
+  });
+
+  for (const [shell, registers] of [
+    ['bash', /^complete .* twotower$/m],
+    ['zsh', /^ *compdef .* twotower$/m],
+  ] as const) {
+    test(`is taught by a script for ${shell}`, async () => {
+      const { stdout } = await succeeds(['completion'], {
+        environment: { SHELL: `/bin/${shell}` },
+      });
+      assert.match(stdout, registers);
+      assert.match(stdout, /twotower --get-yargs-completions/);
+    });
+  }
+});
+
 for (const columns of [50, 200]) {
   test(`the help of train fits a terminal of ${columns} columns, at most 100, in groups`, async () => {
     const environment = { COLUMNS: `${columns}` };
     const { stdout, stderr } = await succeeds(['train', '--help'], { environment });
     const widest = Math.max(...stdout.split('\n').map((line) => line.length));
     assert.ok(widest <= Math.min(columns, 100), `${widest} columns`);
-    const groups = ['Recipe:', 'Devices:', 'Run:', 'Output:', 'Options:'];
+    const groups = ['Recipe:', 'Devices:', 'Run:', 'Output:', 'Options:', 'Examples:'];
     assert.deepEqual(stdout.match(/^[A-Z]\w+:$/gm), groups);
     // Values are taken as text whatever they are; that is not for a reader of the help.
     assert.doesNotMatch(stdout, /\[string\]/);

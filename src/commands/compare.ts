@@ -40,7 +40,14 @@ interface CompareArguments extends ConfigurationArguments, PlacementArguments, O
 export const command: CommandModule<object, CompareArguments> = {
   command: 'compare',
   describe: 'Time split, grouped and dense placements against each other',
-  builder: (yargs) => yargs.options(options) as never,
+  builder: (yargs) =>
+    yargs
+      .options(options)
+      .example('$0 compare --gpus 0,1', "The paper's network, two towers on two GPUs or on one")
+      .example(
+        '$0 compare --preset demo --cpu 2 --json',
+        'A small one on the CPU, for a program',
+      ) as never,
   handler: run,
 };
 

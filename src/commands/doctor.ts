@@ -81,7 +81,10 @@ export const command: CommandModule<object, { json: boolean }> = {
   command: 'doctor',
   describe: 'Show versions, backend and devices, and what is missing',
   builder: (line) =>
-    line.option('json', { type: 'boolean', default: false, describe: 'print one JSON object' }),
+    line
+      .option('json', { type: 'boolean', default: false, describe: 'print one JSON object' })
+      .example('$0 doctor', 'Where a GPU or TensorFlow is missing: why, and the remedy')
+      .example('$0 doctor --json', 'The same for a program'),
   handler: async ({ json }) => {
     const diagnosis = await diagnose();
     if (json) console.log(JSON.stringify(diagnosis));

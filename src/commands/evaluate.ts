@@ -39,7 +39,12 @@ export const command: CommandModule<object, EvaluateArguments> = {
   builder: (yargs) =>
     yargs
       .positional('run', { type: 'string', demandOption: true, describe: 'Run folder' })
-      .options(options) as never,
+      .options(options)
+      .example('$0 evaluate runs/demo', 'On the images it was tested on in training')
+      .example(
+        '$0 evaluate runs/cifar10-seed --data DIR --json',
+        'On others, for a program',
+      ) as never,
   handler: run,
 };
 

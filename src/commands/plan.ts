@@ -200,15 +200,17 @@ const { preset, config, data, towers, batch, set } = configurationOptions;
 export const command: CommandModule<object, PlanArguments> = {
   command: 'plan',
   describe: 'Print what a network costs: shapes, parameters, operations and exchanged bytes',
-  builder: {
-    preset,
-    config,
-    data,
-    towers,
-    batch,
-    set,
-    json: { type: 'boolean', default: false, describe: 'Print one JSON object' },
-  },
+  builder: (yargs) =>
+    yargs
+      .options({
+        ...{ preset, config, data, towers, batch, set },
+        json: { type: 'boolean', default: false, describe: 'Print one JSON object' },
+      })
+      .example('$0 plan --preset alexnet', "The paper's network, layer by layer")
+      .example(
+        '$0 plan --preset cifar10-seed --towers 4',
+        'Another divided among four towers',
+      ) as never,
   handler: (given) => {
     const planned = planOf(configurationFrom(given));
     process.stdout.write(

@@ -79,7 +79,11 @@ const GRADIENT_TOLERANCE = 0.03;
 export const command: CommandModule<object, TrainArguments> = {
   command: 'train',
   describe: 'Train a network, its towers divided among workers',
-  builder: (yargs) => yargs.options(options) as never,
+  builder: (yargs) =>
+    yargs
+      .options(options)
+      .example('$0 train --preset demo --gpus 0,1', 'Two towers, one on each of two GPUs')
+      .example('$0 train --resume runs/demo', 'Goes on from its latest checkpoint') as never,
   handler: runTraining,
 };
 
