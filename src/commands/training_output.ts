@@ -53,7 +53,7 @@ export function printTraining(
 }
 
 function measurementOf(step: StepDone): StepMeasurement {
-  const { timings, seconds, stepMs } = step;
+  const { timings, dataWaitMs } = step;
   const mean = (name: Exclude<keyof StepParts, 'dataWaitMs'>): number =>
     timings.reduce((sum, worker) => sum + worker[name], 0) / timings.length;
   const parts = {
@@ -62,7 +62,7 @@ function measurementOf(step: StepDone): StepMeasurement {
     exchangeCopyMs: mean('exchangeCopyMs'),
     exchangeWaitMs: mean('exchangeWaitMs'),
     updateMs: mean('updateMs'),
-    dataWaitMs: Math.max(0, seconds * 1000 - stepMs),
+    dataWaitMs,
   };
   return { ...step, parts };
 }

@@ -30,6 +30,8 @@ export interface TrainEvent {
   accuracy: number;
   learningRate: number;
   imagesPerSecond: number;
+  /** Before the step, until its batch was decoded. */
+  dataWaitMs: number;
   stepMs: number;
   /** The parts of `stepMs`, means over the workers; the exchange is in neither of the first two. */
   forwardMs: number;

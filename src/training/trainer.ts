@@ -66,6 +66,8 @@ class Trainer {
   /** Whether the latest checkpoint is of the current state. */
   private saved = true;
   private lastStepEnd = 0;
+  /** `ring.waitedMs` at the last step's end. */
+  private lastWaitedMs = 0;
   /** Spent on steps and waiting for data, not on tests and checkpoints. */
   private trainingMs = 0;
 
@@ -122,6 +124,7 @@ class Trainer {
     const { momentum, weightDecay } = configuration.training;
     const learningRate = learningRateAt(configuration.training, epoch);
     this.lastStepEnd = performance.now();
+    this.lastWaitedMs = ring.waitedMs;
 
     for await (const batch of ring.train(epoch, batchInEpoch)) {
       const step = this.state.step + 1;
@@ -150,12 +153,14 @@ class Trainer {
 
   private record(result: StepResult, learningRate: number, images: number): void {
     const { timings, loss, accuracy, stepMs } = result;
-    const { run, configuration, events } = this.session;
+    const { run, configuration, events, ring } = this.session;
     const now = performance.now();
     // The step and the wait for its data.
     const elapsedMs = now - this.lastStepEnd;
     this.trainingMs += elapsedMs;
     this.lastStepEnd = now;
+    const dataWaitMs = ring.waitedMs - this.lastWaitedMs;
+    this.lastWaitedMs = ring.waitedMs;
     const mean = (part: (worker: StepTimingWithUpdate) => number): number =>
       timings.reduce((sum, worker) => sum + part(worker), 0) / timings.length;
     const event: TrainEvent = {
@@ -166,6 +171,7 @@ class Trainer {
       accuracy,
       learningRate,
       imagesPerSecond: (configuration.training.batch / elapsedMs) * 1000,
+      dataWaitMs,
       stepMs,
       forwardMs: mean(({ forwardMs }) => forwardMs),
       backwardMs: mean(({ backwardMs }) => backwardMs),

@@ -90,7 +90,7 @@ suite('a run', () => {
       ],
     );
     const keys =
-      'event step epoch loss accuracy learningRate imagesPerSecond stepMs ' +
+      'event step epoch loss accuracy learningRate imagesPerSecond dataWaitMs stepMs ' +
       'forwardMs backwardMs exchangeMs exchangeWaitMs updateMs exchangeBytes';
     assert.deepEqual(Object.keys(train[0]!), keys.split(' '));
     assert.deepEqual(Object.keys(testsOf('run')[0]!), 'event step epoch loss top1 top5'.split(' '));

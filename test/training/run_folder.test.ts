@@ -52,6 +52,7 @@ function trainEvent(step: number): MetricsEvent {
     learningRate: 0.01,
     imagesPerSecond: 31.5,
     stepMs: 254,
+    dataWaitMs: 5,
     forwardMs: 80,
     backwardMs: 160,
     exchangeMs: 3.5,
