@@ -5,11 +5,13 @@
  * it is asked for, so that `--help` need not wait for TensorFlow.
  */
 import { readFileSync } from 'node:fs';
+import { inspect } from 'node:util';
 import type { Argv } from 'yargs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { COMPLETION_REQUEST, namesFor } from './commands/completion.js';
 import { messageOf, UserError } from './errors.js';
+import { note } from './report/printing.js';
 import { terminalWidth } from './report/text.js';
 
 /** Every command, in the order of the help text. */
@@ -122,8 +124,7 @@ function refuseRepeated(given: Record<string, unknown>): true {
 /** Prints what was thrown; a UserError as one line. The exit code becomes 1. */
 function report(thrown: unknown): void {
   process.exitCode = 1;
-  if (thrown instanceof UserError) console.error(`twotower: ${messageOf(thrown)}`);
-  else console.error(thrown);
+  note(thrown instanceof UserError ? `twotower: ${messageOf(thrown)}` : inspect(thrown));
 }
 
 /** The output's reader has gone, as `head` does: ends as a signal would, on which `train` saves first. */

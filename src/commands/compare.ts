@@ -5,6 +5,7 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { compare, DEFAULT_PRESET } from '../library/compare.js';
 import type { Comparison } from '../library/compare.js';
+import { print, printJson } from '../report/printing.js';
 import { formatBytes, formatCount, formatTable, terminalWidth } from '../report/text.js';
 import { RunEvents } from '../training/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
@@ -66,15 +67,15 @@ async function run(given: ArgumentsCamelCase<CompareArguments>): Promise<void> {
     );
     return compare({ ...recipe, ...devicesFrom(given), steps, events });
   });
-  if (given.json === true) console.log(JSON.stringify(comparison));
+  if (given.json === true) printJson(comparison);
   else printRows(comparison);
 }
 
 function printRows({ rows, preset, batch, steps }: Comparison): void {
   const width = terminalWidth();
   const milliseconds = (value: number): string => value.toFixed(1);
-  console.log(`${preset}, batch ${batch}, ${steps} steps of each in turn, milliseconds a step`);
-  console.log(
+  print(`${preset}, batch ${batch}, ${steps} steps of each in turn, milliseconds a step`);
+  print(
     formatTable(
       ['placement', 'median', 'p10', 'p90', 'images/s', 'speed-up'],
       rows.map(({ name, placement, msPerStep, imagesPerSecond, speedup }) => [
@@ -88,8 +89,8 @@ function printRows({ rows, preset, batch, steps }: Comparison): void {
       width,
     ),
   );
-  console.log('\nwhere the time goes, milliseconds a step (mean over the workers)');
-  console.log(
+  print('\nwhere the time goes, milliseconds a step (mean over the workers)');
+  print(
     formatTable(
       ['placement', 'forward', 'backward', 'copying', 'waiting', 'update', 'exchanged'],
       rows.map(({ name, parts, exchangeBytes }) => [
@@ -104,8 +105,8 @@ function printRows({ rows, preset, batch, steps }: Comparison): void {
       width,
     ),
   );
-  console.log('\neach worker');
-  console.log(
+  print('\neach worker');
+  print(
     formatTable(
       ['placement', 'device', 'parameters', 'peak of tensors'],
       rows.flatMap(({ name, workers }) =>

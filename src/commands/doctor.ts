@@ -13,6 +13,7 @@ import {
   type BackendName,
   type Gpu,
 } from '../backend/backend.js';
+import { print, printJson } from '../report/printing.js';
 
 export interface Diagnosis {
   versions: {
@@ -61,7 +62,7 @@ async function diagnose(): Promise<Diagnosis> {
   };
 }
 
-function print({ versions, backend, gpus, threads, missing }: Diagnosis): void {
+function printDiagnosis({ versions, backend, gpus, threads, missing }: Diagnosis): void {
   const rows = [
     ['twotower', versions.twotower],
     ['node', versions.node],
@@ -74,7 +75,7 @@ function print({ versions, backend, gpus, threads, missing }: Diagnosis): void {
     ['missing', missing.length === 0 ? 'nothing' : missing[0]!],
     ...missing.slice(1).map((line) => ['', line]),
   ];
-  for (const [name, value] of rows) console.log(`${name!.padEnd(12)} ${value!}`);
+  for (const [name, value] of rows) print(`${name!.padEnd(12)} ${value!}`);
 }
 
 export const command: CommandModule<object, { json: boolean }> = {
@@ -87,7 +88,7 @@ export const command: CommandModule<object, { json: boolean }> = {
       .example('$0 doctor --json', 'The same for a program'),
   handler: async ({ json }) => {
     const diagnosis = await diagnose();
-    if (json) console.log(JSON.stringify(diagnosis));
-    else print(diagnosis);
+    if (json) printJson(diagnosis);
+    else printDiagnosis(diagnosis);
   },
 };

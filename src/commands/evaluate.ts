@@ -4,6 +4,7 @@
  */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { evaluate } from '../library/evaluate.js';
+import { print, printJson } from '../report/printing.js';
 import { formatCount, formatPercent } from '../report/text.js';
 import { RunEvents } from '../training/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
@@ -60,9 +61,9 @@ async function run(given: ArgumentsCamelCase<EvaluateArguments>): Promise<void> 
     return evaluate(given.run, options);
   });
   if (given.json === true) {
-    console.log(JSON.stringify(result));
+    printJson(result);
   } else {
-    console.log(
+    print(
       `top-1 ${formatPercent(result.top1)}  top-5 ${formatPercent(result.top5)}  loss ${result.loss.toFixed(4)}  ${formatCount(result.images)} images`,
     );
   }

@@ -4,6 +4,7 @@
  */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { exportModel } from '../library/export.js';
+import { print } from '../report/printing.js';
 import { wholeNumber } from './options.js';
 
 interface ExportArguments {
@@ -45,5 +46,5 @@ export const command: CommandModule<object, ExportArguments> = {
 function run({ run: path, file, format, batch }: ArgumentsCamelCase<ExportArguments>): void {
   const images = batch === 'dynamic' ? batch : wholeNumber('batch', batch, 1);
   const { tensors, source } = exportModel(path, file, { format, batch: images });
-  console.log(`${file}: ${tensors} tensors from ${source}`);
+  print(`${file}: ${tensors} tensors from ${source}`);
 }

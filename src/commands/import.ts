@@ -5,6 +5,7 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { importModel, ModelDoesNotFit } from '../library/import.js';
 import type { ModelDifference } from '../library/import.js';
+import { note, print } from '../report/printing.js';
 import { formatCount, formatTable, terminalWidth } from '../report/text.js';
 import { configurationOptions, recipeFrom } from './options.js';
 import type { ConfigurationArguments } from './options.js';
@@ -54,9 +55,7 @@ function run(given: ArgumentsCamelCase<ImportArguments>): void {
   try {
     const { file, out } = given;
     const { path, towers, tensors, parameters } = importModel(file, { ...recipeFrom(given), out });
-    console.log(
-      `${path}: ${tensors} tensors, ${formatCount(parameters)} parameters, towers: ${towers}`,
-    );
+    print(`${path}: ${tensors} tensors, ${formatCount(parameters)} parameters, towers: ${towers}`);
   } catch (error) {
     if (error instanceof ModelDoesNotFit) printDifferences(error.differences);
     throw error;
@@ -69,5 +68,5 @@ function printDifferences(differences: ModelDifference[]): void {
     inFile ?? 'missing',
     inNetwork ?? 'not in it',
   ]);
-  console.error(formatTable(['tensor', 'in the file', 'in the network'], rows, terminalWidth()));
+  note(formatTable(['tensor', 'in the file', 'in the network'], rows, terminalWidth()));
 }

@@ -16,6 +16,7 @@ import {
   type Layer,
   type Network,
 } from '../model/network.js';
+import { print, printJson } from '../report/printing.js';
 import { terminalWidth } from '../report/text.js';
 import { configurationFrom, configurationOptions, type ConfigurationArguments } from './options.js';
 
@@ -213,8 +214,7 @@ export const command: CommandModule<object, PlanArguments> = {
       ) as never,
   handler: (given) => {
     const planned = planOf(configurationFrom(given));
-    process.stdout.write(
-      given.json ? `${JSON.stringify(planned)}\n` : renderPlan(planned, terminalWidth()),
-    );
+    if (given.json) printJson(planned);
+    else print(renderPlan(planned, terminalWidth()).trimEnd());
   },
 };

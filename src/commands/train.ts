@@ -9,6 +9,7 @@ import { UserError } from '../errors.js';
 import { checkGradients, train } from '../library/train.js';
 import type { TrainOptions } from '../library/train.js';
 import type { GradientCheck } from '../parallel/coordinator.js';
+import { print } from '../report/printing.js';
 import { formatTable, terminalWidth } from '../report/text.js';
 import { RunEvents } from '../training/events.js';
 import type { ProgressDisplay } from '../report/progress.js';
@@ -122,10 +123,10 @@ async function runShowing(
   const { status, steps, path } = await train({ ...options, signal: stopOnInterrupt(progress) });
   progress.close();
   if (status === 'interrupted') {
-    console.log(`interrupted after step ${steps}; go on with: ${resumeCommand(path, given)}`);
+    print(`interrupted after step ${steps}; go on with: ${resumeCommand(path, given)}`);
     process.exitCode = 130;
   } else {
-    console.log(`done: ${path}`);
+    print(`done: ${path}`);
   }
 }
 
@@ -173,7 +174,7 @@ function printChecks(checks: GradientCheck[]): void {
     numeric.toExponential(5),
     `${(100 * relativeError).toFixed(3)} %`,
   ]);
-  console.log(
+  print(
     formatTable(['parameter', 'gradient', 'finite difference', 'error'], rows, terminalWidth()),
   );
   const wrong = checks.filter(({ relativeError }) => !(relativeError <= GRADIENT_TOLERANCE));

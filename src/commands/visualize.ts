@@ -13,6 +13,7 @@ import type { Coordinator } from '../parallel/coordinator.js';
 import { resolveDevices } from '../library/devices.js';
 import { drawNeighbours, drawPredictions } from '../report/image_figures.js';
 import { drawKernels } from '../report/kernels.js';
+import { note, print } from '../report/printing.js';
 import { formatCount } from '../report/text.js';
 import { loadParameters } from '../training/canonical.js';
 import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
@@ -89,7 +90,7 @@ async function run(given: ArgumentsCamelCase<VisualizeArguments>): Promise<void>
     );
     writeDurably(out, [picture]);
   }
-  console.log(out);
+  print(out);
 }
 
 interface Rings {
@@ -126,7 +127,7 @@ async function drawImages(
   draw: (towers: Coordinator, rings: Rings) => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
   const resolved = await resolveDevices(devicesFrom(given), recipe.towers, recipe.towers);
-  resolved.warnings.forEach((warning) => console.error(`warning: ${warning}`));
+  resolved.warnings.forEach((warning) => note(`warning: ${warning}`));
   const dataset = await openDataset(recipe.data);
   const batch = Math.min(recipe.training.batch, dataset.test.count, dataset.train.count);
   const configuration: Configuration = {

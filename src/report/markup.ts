@@ -1,7 +1,11 @@
 /** Text and pictures in SVG and HTML. Called by the pictures of `visualize` and by the report. */
 import sharp from 'sharp';
+import { printableLines } from './text.js';
 
-/** `text` as it must stand in markup, in an element or a quoted attribute. */
+/**
+ * `text` as it must stand in markup, in an element or a quoted attribute. Most control characters may not
+ * stand in XML at all.
+ */
 export function escapeMarkup(text: string): string {
   const entities: Record<string, string> = {
     '&': 'amp',
@@ -10,7 +14,7 @@ export function escapeMarkup(text: string): string {
     '"': 'quot',
     "'": '#39',
   };
-  return text.replace(/[&<>"']/g, (character) => `&${entities[character]!};`);
+  return printableLines(text).replace(/[&<>"']/g, (character) => `&${entities[character]!};`);
 }
 
 /** 8-bit RGB, row by row. */

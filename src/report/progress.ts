@@ -5,7 +5,7 @@
  *     const progress = new ProgressDisplay({ quiet, verbose });
  *     try {
  *       progress.show({ label: 'testing', done: images, of: all });   // as often as one likes
- *       progress.print('a line that stays');                          // never console.log in between
+ *       progress.print('a line that stays');                          // never print() in between
  *     } finally {
  *       progress.close();
  *     }
@@ -13,7 +13,8 @@
  * The bar and the lines that stand in for it go to stderr, so that stdout holds results alone. No bar is
  * drawn where stderr is no terminal or a dumb one, or `NO_COLOR` is set.
  */
-import { formatDuration, inRows } from './text.js';
+import { note, print } from './printing.js';
+import { formatDuration, inRows, printable } from './text.js';
 
 /** How much is said: `quiet`, results, warnings and errors alone; `verbose`, every step. */
 export interface Verbosity {
@@ -98,12 +99,12 @@ export class ProgressDisplay {
 
   /** A line of results, on stdout. */
   print(line: string): void {
-    this.above(() => console.log(line));
+    this.above(() => print(line));
   }
 
   /** A line that is no result, such as a warning, on stderr. */
   note(line: string): void {
-    this.above(() => console.error(line));
+    this.above(() => note(line));
   }
 
   /** Takes the bar away. */
@@ -123,7 +124,8 @@ export class ProgressDisplay {
     const line = Math.floor((LINES * done) / of);
     if (!this.verbose && line < this.task.nextLine) return;
     this.task.nextLine = line + 1;
-    this.stream.write(`${[`${label}: ${counted(done, of, unit)}`, ...details].join('  ')}\n`);
+    const parts = [`${label}: ${counted(done, of, unit)}`, ...details];
+    this.stream.write(`${printable(parts.join('  '))}\n`);
   }
 
   private secondsLeft({ done, of, secondsLeft }: ProgressReport, now: number): number {
@@ -140,7 +142,7 @@ export class ProgressDisplay {
   private draw(rows: string[]): void {
     if (rows.length === 0 && this.rows.length === 0) return;
     const up = this.rows.length > 1 ? `\x1b[${this.rows.length - 1}A` : '';
-    const text = rows.map((row) => `${row}\x1b[K`).join('\n');
+    const text = rows.map((row) => `${printable(row)}\x1b[K`).join('\n');
     this.stream.write(`${up}\r${text}\x1b[J`);
     this.rows = rows;
   }

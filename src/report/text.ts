@@ -2,6 +2,31 @@
  * Numbers and tables as people read them in a terminal. Pure functions; called by the commands.
  */
 
+/** Control characters, lone surrogates, and what turns or hides text; not the joiners of scripts and emoji. */
+const UNPRINTABLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/**
+ * Text from outside (names of classes and files, messages that quote them) as it may stand in a terminal
+ * or a report: what would move the cursor, recolour, or turn the order of letters shows as `\u{1b}`.
+ *
+ * @param spelled how one such character is shown
+ */
+export function printable(text: string, spelled = bracedEscape): string {
+  return text.replace(UNPRINTABLE, (character) => spelled(character));
+}
+
+function bracedEscape(character: string): string {
+  return `\\u{${character.codePointAt(0)!.toString(16)}}`;
+}
+
+/** The same of each line: line ends stay, of text that lays them out itself. */
+export function printableLines(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => printable(line))
+    .join('\n');
+}
+
 /**
  * @param seconds not negative
  * @returns `0.8 s` below ten seconds, then `42 s`, `2 m 05 s`, `1 h 02 m`, `3 d 04 h`
@@ -55,6 +80,7 @@ export function formatPercent(fraction: number): string {
  * @returns lines without a newline at the end
  */
 export function formatTable(headings: string[], rows: string[][], width: number): string {
+  rows = rows.map((row) => row.map((cell) => printable(cell)));
   const all = [headings, ...rows];
   const widths = headings.map((_, column) =>
     Math.max(...all.map((row) => (row[column] ?? '').length)),

@@ -8,3 +8,7 @@ test('text cannot end an element or an attribute', () => {
     '&lt;/text&gt;&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;',
   );
 });
+
+test('text cannot hold what no XML document may, but its lines stay', () => {
+  assert.equal(escapeMarkup('a\u0007\u202eb\nc'), 'a\\u{7}\\u{202e}b\nc');
+});
