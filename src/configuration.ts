@@ -25,6 +25,15 @@ export type DataSource =
   /** Uniform noise with random labels, for timing. */
   | 'random';
 
+/** How the network's input is had from an image; src/data/views.ts says more. */
+export type ImageView =
+  /** The whole image, resized. */
+  | { type: 'resize' }
+  /** Training: a random window of the image's own size after padding each side by black `pixels`; resized. */
+  | { type: 'pad'; pixels: number }
+  /** A window of the network's size in the image made `from` × `from`: training a random one, test the centre. */
+  | { type: 'crop'; from: number };
+
 export interface DataConfiguration {
   source: DataSource;
   /** Where `cifar10` and `folder` lie; null for the others. */
@@ -33,8 +42,7 @@ export interface DataConfiguration {
   /** Pixels are (value / 255 − mean) / std, per channel. */
   mean: [number, number, number];
   std: [number, number, number];
-  /** Random crop of the training image after padding each side by this many black pixels; null: none. */
-  cropPad: number | null;
+  view: ImageView;
   /** Mirror half of the training images, at random. */
   flip: boolean;
 }

@@ -5,9 +5,8 @@
 import { join } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import type { Configuration } from '../configuration.js';
-import { BatchRing } from '../data/batches.js';
+import type { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
-import type { Dataset, ExampleSet } from '../data/dataset.js';
 import { writeDurably } from '../durable_file.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 import { resolveDevices } from '../library/devices.js';
@@ -83,80 +82,43 @@ async function run(given: ArgumentsCamelCase<VisualizeArguments>): Promise<void>
     const { layer, weights } = firstKernels(configuration, model);
     writeDurably(out, [await drawKernels(layer, weights, configuration.towers)]);
   } else {
-    const picture = await drawImages(given, configuration, model, (towers, rings) =>
+    const picture = await drawImages(given, configuration, model, async (towers, ring, classes) =>
       figure === 'predictions'
-        ? predictions(towers, rings, images)
-        : neighbours(towers, rings, images, search),
+        ? drawPredictions(await inspectImages(towers, ring.sample('test'), images), classes)
+        : neighbours(towers, ring, classes, images, search),
     );
     writeDurably(out, [picture]);
   }
   print(out);
 }
 
-interface Rings {
-  classes: string[];
-  train: BatchRing;
-  test: BatchRing;
-}
-
-async function predictions(
-  towers: Coordinator,
-  { classes, test }: Rings,
-  images: number,
-): Promise<Uint8Array> {
-  return drawPredictions(await inspectImages(towers, test, images), classes);
-}
-
 async function neighbours(
   towers: Coordinator,
-  { classes, train, test }: Rings,
+  ring: BatchRing,
+  classes: string[],
   images: number,
   search: number,
 ): Promise<Uint8Array> {
-  const queries = await inspectImages(towers, test, images);
-  const { rows, searched } = await nearestImages(towers, train, queries, search, NEIGHBOURS);
+  const queries = await inspectImages(towers, ring.sample('test'), images);
+  const training = ring.sample('train');
+  const { rows, searched } = await nearestImages(towers, training, queries, search, NEIGHBOURS);
   const caption = `Nearest of ${formatCount(searched)} training images, by the last hidden layer`;
   return drawNeighbours(rows, classes, caption);
 }
 
-/** Opens the run's network on this machine, and both splits unaugmented in an order drawn from the seed. */
+/** Opens the run's network on this machine, and its data set. */
 async function drawImages(
   given: VisualizeArguments,
-  recipe: Configuration,
+  configuration: Configuration,
   model: string,
-  draw: (towers: Coordinator, rings: Rings) => Promise<Uint8Array>,
+  draw: (towers: Coordinator, ring: BatchRing, classes: string[]) => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
-  const resolved = await resolveDevices(devicesFrom(given), recipe.towers, recipe.towers);
+  const { towers } = configuration;
+  const resolved = await resolveDevices(devicesFrom(given), towers, towers);
   resolved.warnings.forEach((warning) => note(`warning: ${warning}`));
-  const dataset = await openDataset(recipe.data);
-  const batch = Math.min(recipe.training.batch, dataset.test.count, dataset.train.count);
-  const configuration: Configuration = {
-    ...recipe,
-    data: { ...recipe.data, cropPad: null, flip: false },
-    training: { ...recipe.training, batch },
-  };
-  return withTowers({ configuration, dataset, ...resolved }, async (towers, train) => {
-    await loadParameters(towers, model);
-    const test = shuffledRing(dataset, dataset.test, configuration);
-    try {
-      return await draw(towers, { classes: dataset.classes, train, test });
-    } finally {
-      await test.close();
-    }
-  });
-}
-
-/** A ring whose training pass goes through `examples`: folders list their images class by class. */
-function shuffledRing(
-  dataset: Dataset,
-  examples: ExampleSet,
-  { data, training, network }: Configuration,
-): BatchRing {
-  const { height, width } = network.input;
-  const { batch, seed } = training;
-  return new BatchRing({
-    ...{ dataset: { ...dataset, train: examples }, data, height, width, batch, seed },
-    decoders: 1,
-    slots: 2,
+  const dataset = await openDataset(configuration.data);
+  return withTowers({ configuration, dataset, ...resolved }, async (coordinator, ring) => {
+    await loadParameters(coordinator, model);
+    return draw(coordinator, ring, dataset.classes);
   });
 }

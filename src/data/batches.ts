@@ -8,7 +8,7 @@
  *     }
  */
 import { Piscina } from 'piscina';
-import type { DataConfiguration } from '../configuration.js';
+import type { DataConfiguration, ImageView } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { deriveKey, permutation } from '../random.js';
 import type { Dataset, Split } from './dataset.js';
@@ -29,7 +29,7 @@ export interface Batch {
 
 export interface BatchRingOptions {
   dataset: Dataset;
-  data: Pick<DataConfiguration, 'cropPad' | 'flip'>;
+  data: Pick<DataConfiguration, 'view' | 'flip'>;
   /** The network's input, pixels. */
   height: number;
   width: number;
@@ -46,7 +46,7 @@ export interface BatchRingOptions {
 interface Pass {
   split: Split;
   order: Uint32Array;
-  /** Of the augmentation; null: none. */
+  /** Decides the random windows; null: those of the test. */
   epoch: number | null;
   firstBatch: number;
   /** One past the last. */
@@ -61,6 +61,13 @@ export function batchesPerEpoch(count: number, batch: number): number {
     );
   }
   return Math.floor(count / batch);
+}
+
+function refuseTooSmall(view: ImageView, height: number, width: number): void {
+  if (view.type !== 'crop' || view.from >= Math.max(height, width)) return;
+  throw new UserError(
+    `data.view.from is ${view.from}, but the network's input is ${height}×${width}: make it ${Math.max(height, width)} or more`,
+  );
 }
 
 export class BatchRing {
@@ -80,10 +87,11 @@ export class BatchRing {
       labels: new SharedArrayBuffer(batch * 4),
     }));
     this.free = [...this.slots.keys()];
-    const { cropPad, flip } = data;
+    const { view, flip } = data;
+    refuseTooSmall(view, height, width);
     const settings: DecoderSettings = {
       dataset,
-      data: { cropPad, flip },
+      data: { view, flip },
       height,
       width,
       seed,
@@ -99,7 +107,7 @@ export class BatchRing {
 
   /**
    * The epoch's whole batches from `firstBatch` on, in an order drawn from (seed, epoch); what remains
-   * of the epoch is dropped (PyTorch's `drop_last`). Augmented as the configuration says.
+   * of the epoch is dropped (PyTorch's `drop_last`). Windows are drawn as the configuration says.
    *
    * Only one pass, of `train` or `test`, may be under way. Leaving one early releases its batches.
    * @throws UserError for a batch larger than the data set or an image that cannot be decoded
@@ -113,7 +121,7 @@ export class BatchRing {
   }
 
   /**
-   * The test examples in order, unaugmented; the last batch may be smaller.
+   * The test examples in order, whole or their centres; the last batch may be smaller.
    * @param limit takes only so many examples
    * @throws UserError for an image that cannot be decoded
    */
@@ -122,6 +130,18 @@ export class BatchRing {
     const order = Uint32Array.from({ length: count }, (_, index) => index);
     const endBatch = Math.ceil(count / this.options.batch);
     return this.walk({ split: 'test', order, epoch: null, firstBatch: 0, endBatch });
+  }
+
+  /**
+   * A split as the test sees it, but in an order drawn from the seed: folders list their images class by
+   * class. The last batch may be smaller.
+   * @throws UserError for an image that cannot be decoded
+   */
+  sample(split: Split): AsyncGenerator<Batch, void, void> {
+    const { dataset, batch, seed } = this.options;
+    const order = permutation(deriveKey(seed, 'order', 0), dataset[split].count);
+    const endBatch = Math.ceil(order.length / batch);
+    return this.walk({ split, order, epoch: null, firstBatch: 0, endBatch });
   }
 
   /** Examples that `test` goes through. */

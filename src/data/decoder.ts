@@ -1,17 +1,17 @@
 /**
- * A decoder thread's work: reads examples of a split, augments those of training, resizes them to the
- * network's size and writes them into a slot of the batch ring. Called by workers/decode.ts.
+ * A decoder thread's work: reads examples of a split, cuts out and resizes what the network sees of them
+ * and writes that into a slot of the batch ring. Called by workers/decode.ts.
  *
  * An example's bytes depend on (data set, seed, epoch, index) alone, whichever thread decodes it.
  */
 import type { DataConfiguration } from '../configuration.js';
-import { cropInto, drawCrop } from './augmentation.js';
 import { readRecord } from './cifar10.js';
 import type { Dataset, Split } from './dataset.js';
 import { drawGeneratedImage } from './generated.js';
 import type { Image } from './image.js';
 import { drawRandomImage } from './random_images.js';
 import { BilinearResizer } from './resize.js';
+import { type Window, centreWindow, cutInto, drawWindow, sizeWithShorterSide } from './views.js';
 
 /** Where one batch is put; both are shared by all threads. */
 export interface Slot {
@@ -24,7 +24,7 @@ export interface Slot {
 /** What every decoder thread knows from its start. */
 export interface DecoderSettings {
   dataset: Dataset;
-  data: Pick<DataConfiguration, 'cropPad' | 'flip'>;
+  data: Pick<DataConfiguration, 'view' | 'flip'>;
   /** The network's input, pixels. */
   height: number;
   width: number;
@@ -41,34 +41,40 @@ export interface DecodeTask {
   split: Split;
   /** Indices into the split. */
   examples: Uint32Array;
-  /** For the augmentation; null: none. */
+  /** Decides the random windows; null: those of the test. */
   epoch: number | null;
 }
 
 export class Decoder {
   // Grown to the largest image met; reused so that decoding does not allocate.
   private source = new Uint8Array(0);
-  private cropped = new Uint8Array(0);
+  private cut = new Uint8Array(0);
+  private resized = new Uint8Array(0);
   private resizer: BilinearResizer | undefined;
 
   constructor(private readonly settings: DecoderSettings) {}
 
   /** @throws UserError naming an image file that cannot be decoded */
   async decode({ slot, first, split, examples, epoch }: DecodeTask): Promise<void> {
-    const { height, width, slots } = this.settings;
+    const { height, width, slots, data } = this.settings;
     const { pixels, labels } = slots[slot]!;
     const bytes = height * width * 3;
     for (const [offset, index] of examples.entries()) {
       const position = first + offset;
       const { image, label } = await this.read(split, index);
-      const augmented = epoch === null ? image : this.augment(image, epoch, index);
-      this.fit(augmented, new Uint8Array(pixels, position * bytes, bytes));
+      const target = new Uint8Array(pixels, position * bytes, bytes);
+      if (data.view.type === 'crop') {
+        const square = this.square(image, data.view.from);
+        cutInto(square, this.window(square, index, epoch), target);
+      } else {
+        this.resize(this.cutWhole(image, index, epoch), height, width, target);
+      }
       new Int32Array(labels)[position] = label;
     }
   }
 
   private async read(split: Split, index: number): Promise<{ image: Image; label: number }> {
-    const { height, width, dataset } = this.settings;
+    const { dataset, data } = this.settings;
     const set = dataset[split];
     switch (set.kind) {
       case 'generated':
@@ -77,9 +83,14 @@ export class Decoder {
       case 'cifar10':
         this.source = atLeast(this.source, 32 * 32 * 3);
         return readRecord(set, index, this.source);
-      case 'random':
+      case 'random': {
+        const { height, width } =
+          data.view.type === 'crop'
+            ? { height: data.view.from, width: data.view.from }
+            : this.settings;
         this.source = atLeast(this.source, height * width * 3);
         return drawRandomImage(set, index, height, width, this.source);
+      }
       case 'folder': {
         const { decodeImageFile } = await import('./image_file.js');
         return { image: await decodeImageFile(set.files[index]!), label: set.labels[index]! };
@@ -87,24 +98,50 @@ export class Decoder {
     }
   }
 
-  private augment(image: Image, epoch: number, index: number): Image {
+  private window(image: Image, index: number, epoch: number | null): Window {
     const { data, seed } = this.settings;
-    if (data.cropPad === null && !data.flip) return image;
-    this.cropped = atLeast(this.cropped, image.height * image.width * 3);
-    cropInto(image, drawCrop(seed, epoch, index, data.cropPad, data.flip), this.cropped);
-    return { ...image, pixels: this.cropped };
+    if (epoch === null) {
+      return centreWindow(image, data.view.type === 'crop' ? this.settings : image);
+    }
+    return drawWindow({ seed, epoch, index }, data.view, image, this.settings, data.flip);
   }
 
-  private fit(image: Image, out: Uint8Array): void {
-    const { height, width } = this.settings;
+  /** The window of the image's own size. */
+  private cutWhole(image: Image, index: number, epoch: number | null): Image {
+    const { view, flip } = this.settings.data;
+    if (epoch === null || (view.type === 'resize' && !flip)) return image;
+    this.cut = atLeast(this.cut, image.height * image.width * 3);
+    cutInto(image, this.window(image, index, epoch), this.cut);
+    return { ...image, pixels: this.cut };
+  }
+
+  /** The centre of the image after its shorter side was made `side`. */
+  private square(image: Image, side: number): Image {
+    if (image.height === side && image.width === side) return image;
+    const { height, width } = sizeWithShorterSide(image, side);
+    this.resized = atLeast(this.resized, height * width * 3);
+    this.resize(image, height, width, this.resized);
+    const resized = { height, width, pixels: this.resized };
+    if (height === width) return resized;
+    const square = { height: side, width: side };
+    this.cut = atLeast(this.cut, side * side * 3);
+    cutInto(resized, centreWindow(resized, square), this.cut);
+    return { ...square, pixels: this.cut };
+  }
+
+  private resize(image: Image, height: number, width: number, out: Uint8Array): void {
     if (image.height === height && image.width === width) {
-      out.set(image.pixels.subarray(0, out.length));
+      out.set(image.pixels.subarray(0, height * width * 3));
       return;
     }
-    if (this.resizer?.inHeight !== image.height || this.resizer.inWidth !== image.width) {
-      this.resizer = new BilinearResizer(image.height, image.width, height, width);
-    }
-    this.resizer.resize(image.pixels, out);
+    const { resizer } = this;
+    const fits =
+      resizer?.inHeight === image.height &&
+      resizer.inWidth === image.width &&
+      resizer.outHeight === height &&
+      resizer.outWidth === width;
+    if (!fits) this.resizer = new BilinearResizer(image.height, image.width, height, width);
+    this.resizer!.resize(image.pixels, out);
   }
 }
 

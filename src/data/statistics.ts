@@ -166,7 +166,7 @@ export async function computeStatistics(
 ): Promise<DatasetStatistics> {
   const pixels = new SharedArrayBuffer(height * width * 3);
   const slots = [{ pixels, labels: new SharedArrayBuffer(4) }];
-  const data = { cropPad: null, flip: false };
+  const data = { view: { type: 'resize' }, flip: false } as const;
   const decoder = new Decoder({ dataset, data, height, width, seed: 0, slots });
   const sums = emptySums(height, width);
   for (let index = 0; index < dataset.train.count; index++) {

@@ -49,7 +49,7 @@ export async function noiseBatch(configuration: Configuration): Promise<SharedBa
     ...configuration.data,
     source: 'random',
     directory: null,
-    cropPad: null,
+    view: { type: 'resize' },
     flip: false,
   } as const;
   const { batch, seed } = configuration.training;

@@ -2,7 +2,7 @@
  * What a trained network makes of single images: probabilities, and the training images nearest to test
  * images by the activations of the last hidden layer (fc7 in AlexNet). Called by `visualize`.
  */
-import type { Batch, BatchRing } from '../data/batches.js';
+import type { Batch } from '../data/batches.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 import type { JudgedImage, Neighbourhood } from '../report/image_figures.js';
 import type { Picture } from '../report/markup.js';
@@ -12,10 +12,10 @@ export interface InspectedImage extends JudgedImage {
   features: Float32Array;
 }
 
-/** Visits the first `count` examples of a training pass of `ring`, in its drawn order. */
+/** Visits the first `count` examples of `batches`. */
 async function inspectEach(
   coordinator: Coordinator,
-  ring: BatchRing,
+  batches: AsyncIterable<Batch>,
   count: number,
   visit: (image: {
     picture: () => Picture;
@@ -25,7 +25,7 @@ async function inspectEach(
   }) => void,
 ): Promise<number> {
   let seen = 0;
-  for await (const batch of ring.train(0, 0)) {
+  for await (const batch of batches) {
     const { logits, features } = await coordinator.inspect(batch);
     const labels = new Int32Array(batch.labels);
     for (let index = 0; index < batch.count && seen < count; index++, seen++) {
@@ -42,14 +42,14 @@ async function inspectEach(
   return seen;
 }
 
-/** The first `count` examples of the ring's training pass. */
+/** The first `count` examples of `batches`. */
 export async function inspectImages(
   coordinator: Coordinator,
-  ring: BatchRing,
+  batches: AsyncIterable<Batch>,
   count: number,
 ): Promise<InspectedImage[]> {
   const images: InspectedImage[] = [];
-  await inspectEach(coordinator, ring, count, ({ picture, label, logits, features }) => {
+  await inspectEach(coordinator, batches, count, ({ picture, label, logits, features }) => {
     const probabilities = softmax(logits);
     images.push({ picture: picture(), label, probabilities, features: features.slice() });
   });
@@ -57,18 +57,18 @@ export async function inspectImages(
 }
 
 /**
- * The `kept` nearest to each query among the first `searched` examples of the ring's training pass, by
+ * The `kept` nearest to each query among the first `searched` examples of `batches`, by
  * Euclidean distance of features, as the paper has it (section 6.1).
  */
 export async function nearestImages(
   coordinator: Coordinator,
-  ring: BatchRing,
+  batches: AsyncIterable<Batch>,
   queries: InspectedImage[],
   searched: number,
   kept: number,
 ): Promise<{ rows: Neighbourhood[]; searched: number }> {
   const rows = queries.map((query): Neighbourhood => ({ query, nearest: [] }));
-  const seen = await inspectEach(coordinator, ring, searched, ({ picture, label, features }) => {
+  const seen = await inspectEach(coordinator, batches, searched, ({ picture, label, features }) => {
     for (const [index, { nearest }] of rows.entries()) {
       const distance = distanceBetween(queries[index]!.features, features);
       if (nearest.length === kept && distance >= nearest.at(-1)!.distance) continue;

@@ -21,7 +21,7 @@ after(() => Promise.all(rings.map((ring) => ring.close())));
 function openRing(options: Partial<BatchRingOptions> = {}): BatchRing {
   const ring = new BatchRing({
     dataset: recordsDataset(44, 19),
-    data: { cropPad: 4, flip: true },
+    data: { view: { type: 'pad', pixels: 4 }, flip: true },
     height: 24,
     width: 24,
     batch: 8,
@@ -47,6 +47,13 @@ function look({ index, labels, pixels, count }: Batch): Seen {
     labels: [...new Int32Array(labels, 0, count)],
     pixels: Buffer.from(pixels, 0, bytes).toString('base64'),
   };
+}
+
+/** The pixels of one image of a batch. */
+function pixelsAt({ pixels, labels }: Seen, position: number): string {
+  const bytes = Buffer.from(pixels, 'base64');
+  const length = bytes.length / labels.length;
+  return bytes.subarray(position * length, (position + 1) * length).toString('base64');
 }
 
 async function lookAtAll(batches: AsyncIterable<Batch>): Promise<Seen[]> {
@@ -110,9 +117,30 @@ test('the test split comes in order and whole, its last batch smaller', async ()
   );
 });
 
+test('a sample of a split has each example once, in an order of its own, as the test sees it', async () => {
+  const ring = openRing();
+  const sample = await lookAtAll(ring.sample('test'));
+  const labels = labelsOf(sample);
+  const inOrder = await lookAtAll(openRing().test());
+  assert.deepEqual(labels.toSorted(ascending), labelsOf(inOrder));
+  assert.notDeepEqual(labels, labelsOf(inOrder));
+  const first = labels[0]!;
+  assert.equal(pixelsAt(sample[0]!, 0), pixelsAt(inOrder[Math.floor(first / 8)]!, first % 8));
+});
+
+test('a crop from an image smaller than the input is refused, naming the field and the remedy', () => {
+  assert.throws(
+    () => openRing({ data: { view: { type: 'crop', from: 20 }, flip: true } }),
+    (error) =>
+      error instanceof UserError && /data\.view\.from is 20.*24×24: make it 24/.test(error.message),
+  );
+});
+
 test('the test split is not augmented', async () => {
   const augmented = await lookAtAll(openRing().test());
-  const plain = await lookAtAll(openRing({ data: { cropPad: null, flip: false } }).test());
+  const plain = await lookAtAll(
+    openRing({ data: { view: { type: 'resize' }, flip: false } }).test(),
+  );
   assert.deepEqual(augmented, plain);
 });
 

@@ -10,7 +10,7 @@ const configuration = (source: DataSource, classes: number): DataConfiguration =
   classes,
   mean: [0.5, 0.5, 0.5],
   std: [0.5, 0.5, 0.5],
-  cropPad: null,
+  view: { type: 'resize' },
   flip: false,
 });
 

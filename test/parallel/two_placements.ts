@@ -48,7 +48,7 @@ export function smallConfiguration(seed: number, towers: number): Configuration 
       classes: CLASSES,
       mean: [0.5, 0.45, 0.4],
       std: [0.25, 0.25, 0.3],
-      cropPad: null,
+      view: { type: 'resize' },
       flip: false,
     },
     training: {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import type { Batch, BatchRing } from '../../src/data/batches.js';
+import type { Batch } from '../../src/data/batches.js';
 import type { Coordinator } from '../../src/parallel/coordinator.js';
 import { inspectImages, nearestImages } from '../../src/training/inspection.js';
 
@@ -17,22 +18,23 @@ const towers = {
 } as unknown as Coordinator;
 
 /** Images whose bytes are all `values`, in batches of two, labelled by their position. */
-function ringOf(values: number[]): BatchRing {
-  function* batches() {
-    for (let begin = 0; begin < values.length; begin += 2) {
-      const held = values.slice(begin, begin + 2);
-      const pixels = new SharedArrayBuffer(held.length * 3);
-      new Uint8Array(pixels).set(held.flatMap((value) => [value, value, value]));
-      const labels = new SharedArrayBuffer(held.length * 4);
-      new Int32Array(labels).set(held.map((_, index) => begin + index));
-      yield { pixels, labels, count: held.length, index: begin / 2, release: () => {} };
-    }
+function batchesOf(values: number[]): AsyncIterable<Batch> {
+  return Readable.from(batchesIn(values));
+}
+
+function* batchesIn(values: number[]): Generator<Batch> {
+  for (let begin = 0; begin < values.length; begin += 2) {
+    const held = values.slice(begin, begin + 2);
+    const pixels = new SharedArrayBuffer(held.length * 3);
+    new Uint8Array(pixels).set(held.flatMap((value) => [value, value, value]));
+    const labels = new SharedArrayBuffer(held.length * 4);
+    new Int32Array(labels).set(held.map((_, index) => begin + index));
+    yield { pixels, labels, count: held.length, index: begin / 2, release: () => {} };
   }
-  return { train: () => batches() } as unknown as BatchRing;
 }
 
 test('an image’s probabilities are the softmax of its own logits', async () => {
-  const images = await inspectImages(towers, ringOf([0, 1, 2]), 3);
+  const images = await inspectImages(towers, batchesOf([0, 1, 2]), 3);
   const expected = [0, 1, 2].map((logit) => Math.exp(logit) / (1 + Math.exp(logit)));
   images.forEach(({ probabilities }, index) => {
     assert.ok(Math.abs(probabilities[1]! - expected[index]!) < 1e-12);
@@ -40,12 +42,12 @@ test('an image’s probabilities are the softmax of its own logits', async () =>
 });
 
 test('only as many images are taken as asked for', async () => {
-  assert.equal((await inspectImages(towers, ringOf([1, 2, 3, 4]), 3)).length, 3);
+  assert.equal((await inspectImages(towers, batchesOf([1, 2, 3, 4]), 3)).length, 3);
 });
 
 test('the nearest images come first and no more than are kept', async () => {
-  const queries = await inspectImages(towers, ringOf([10]), 1);
-  const { rows } = await nearestImages(towers, ringOf([50, 12, 9, 30, 10, 200]), queries, 6, 3);
+  const queries = await inspectImages(towers, batchesOf([10]), 1);
+  const { rows } = await nearestImages(towers, batchesOf([50, 12, 9, 30, 10, 200]), queries, 6, 3);
   assert.deepEqual(
     rows[0]!.nearest.map(({ label, distance }) => [label, distance]),
     [
@@ -57,7 +59,7 @@ test('the nearest images come first and no more than are kept', async () => {
 });
 
 test('only the images to be searched are', async () => {
-  const queries = await inspectImages(towers, ringOf([10]), 1);
-  const { rows, searched } = await nearestImages(towers, ringOf([50, 12, 10]), queries, 2, 3);
+  const queries = await inspectImages(towers, batchesOf([10]), 1);
+  const { rows, searched } = await nearestImages(towers, batchesOf([50, 12, 10]), queries, 2, 3);
   assert.deepEqual([searched, rows[0]!.nearest.map(({ label }) => label)], [2, [1, 0]]);
 });

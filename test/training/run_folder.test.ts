@@ -27,7 +27,7 @@ const CONFIGURATION: Configuration = {
     classes: 10,
     mean: [0.5, 0.5, 0.5],
     std: [0.5, 0.5, 0.5],
-    cropPad: null,
+    view: { type: 'resize' },
     flip: false,
   },
   training: {

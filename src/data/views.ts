@@ -1,0 +1,96 @@
+/**
+ * Which part of an image the network sees, and whether mirrored: at random in training, fixed in the test.
+ * Called by the decoders; what is drawn depends on (seed, epoch, example) alone.
+ *
+ * `data.view` of the configuration says how the network's input is had from an image:
+ *
+ *     resize  the whole image, resized
+ *     pad     training: a window of the image's own size after padding with black, as
+ *             `torchvision.transforms.RandomCrop(size, padding)` takes it, resized; test: the whole image
+ *     crop    the image's shorter side is resized to `from` and its centre cut to `from` × `from`;
+ *             training: a window of the network's size anywhere in it; test: the window in its centre
+ */
+import type { ImageView } from '../configuration.js';
+import { RandomSequence, deriveKey } from '../random.js';
+import type { Image } from './image.js';
+
+/** A rectangle of source pixels, which may reach over the edges; there it is black. */
+export interface Window {
+  top: number;
+  left: number;
+  height: number;
+  width: number;
+  /** Mirrored left to right after cutting. */
+  mirrored: boolean;
+}
+
+/** Pixels. */
+export interface Size {
+  height: number;
+  width: number;
+}
+
+/**
+ * The window of a training image.
+ *
+ * @param index the example's index in its split
+ * @param image size of the image, for `crop` after it was made `from` × `from`
+ * @param input size of the network's input
+ * @param flip whether half of the images are mirrored
+ */
+export function drawWindow(
+  { seed, epoch, index }: { seed: number; epoch: number; index: number },
+  view: ImageView,
+  image: Size,
+  input: Size,
+  flip: boolean,
+): Window {
+  const random = new RandomSequence(deriveKey(seed, 'augment', epoch, index));
+  const { height, width } = view.type === 'crop' ? input : image;
+  const pad = view.type === 'pad' ? view.pixels : 0;
+  const top = random.below(image.height - height + 2 * pad + 1) - pad;
+  const left = random.below(image.width - width + 2 * pad + 1) - pad;
+  return { top, left, height, width, mirrored: random.uniform() < 0.5 && flip };
+}
+
+/** The window of `size` in the middle of an image; half a pixel too high and too far left where it cannot be exact. */
+export function centreWindow(image: Size, { height, width }: Size): Window {
+  const top = Math.floor((image.height - height) / 2);
+  const left = Math.floor((image.width - width) / 2);
+  return { top, left, height, width, mirrored: false };
+}
+
+/** The size of an image whose shorter side becomes `from`, its shape kept but for rounding down. */
+export function sizeWithShorterSide({ height, width }: Size, from: number): Size {
+  return height < width
+    ? { height: from, width: Math.floor((from * width) / height) }
+    : { height: Math.floor((from * height) / width), width: from };
+}
+
+/** @param out uint8 [window.height, window.width, 3]; black where the window lies outside of the image */
+export function cutInto(image: Image, window: Window, out: Uint8Array): void {
+  const { top, left, height, width, mirrored } = window;
+  const isInside =
+    top >= 0 && left >= 0 && top + height <= image.height && left + width <= image.width;
+  if (isInside && !mirrored) {
+    for (let row = 0; row < height; row++) {
+      const start = ((row + top) * image.width + left) * 3;
+      out.set(image.pixels.subarray(start, start + width * 3), row * width * 3);
+    }
+    return;
+  }
+  const { pixels } = image;
+  let position = 0;
+  for (let row = 0; row < height; row++) {
+    const sourceRow = row + top;
+    const hasRow = sourceRow >= 0 && sourceRow < image.height;
+    for (let column = 0; column < width; column++, position += 3) {
+      const sourceColumn = (mirrored ? width - 1 - column : column) + left;
+      const has = hasRow && sourceColumn >= 0 && sourceColumn < image.width;
+      const source = (sourceRow * image.width + sourceColumn) * 3;
+      out[position] = has ? pixels[source]! : 0;
+      out[position + 1] = has ? pixels[source + 1]! : 0;
+      out[position + 2] = has ? pixels[source + 2]! : 0;
+    }
+  }
+}
