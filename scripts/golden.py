@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Golden tensors: what PyTorch computes for two small networks, forward and backward.
+"""Golden tensors: what PyTorch computes for three small networks, forward and backward.
 
     python3 -m pip install torch numpy safetensors
-    python3 scripts/golden.py            # writes test/golden/{dense,grouped}.{safetensors,json}
+    python3 scripts/golden.py            # writes test/golden/{dense,grouped,local}.{safetensors,json}
 
 Not run by the tests: its output is committed, so that they need neither Python nor PyTorch.
 
   dense    the seed's network: one tower, ReLU, max-pool, LRN
   grouped  the paper's network with two towers: ReLU, LRN, max-pool; conv2, conv4 and conv5 read their own
            tower, conv3 and the fully-connected layers read both; LRN's window stays inside a tower
+  local    what cuda-convnet has besides: convolutions whose kernels differ from place to place, reading their own
+           tower or both, windows that reach past the far edges, normalization within a map
 
-Both are reduced in width, without dropout. The input is 67 x 99, not square, and pool5 leaves 1 x 2, so that
+All are reduced in width, without dropout. No input is square, and the last feature maps are not either, so that
 exchanged axes or a flattening in another order than C, H, W show.
 
 X.safetensors holds, float32:
@@ -41,7 +43,6 @@ from torch.nn import functional
 MARGIN = 1e-4
 BATCH = 3
 CLASSES = 10
-INPUT = {"height": 67, "width": 99, "channels": 3}
 LARGEST_FILE = 400_000
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "test" / "golden"
 
@@ -55,6 +56,12 @@ def conv(name, kernels, size, stride, pad, reads):
 def fully_connected(name, units):
     recipe = {"initialization": "kaimingUniform"}
     return {"type": "fc", "name": name, "units": units, "reads": "all", "weight": recipe, "bias": recipe}
+
+
+def local(name, kernels, size, pad, reads):
+    recipe = {"initialization": "kaimingUniform"}
+    return {"type": "local", "name": name, "kernels": kernels, "size": size, "pad": pad, "reads": reads,
+            "weight": recipe, "bias": recipe}
 
 
 def layer_list(own, between):
@@ -74,36 +81,59 @@ def layer_list(own, between):
 
 
 def networks():
-    """Name: (towers, layer list). LRN's constants are far from the paper's, so that its part is not lost in
+    """Name: (towers, input, layer list). LRN's constants are far from the paper's, so that its part is not lost in
     rounding: with alpha = 1e-4 it would change gradients by less than the tests' tolerance."""
     lrn = {"type": "lrn", "size": 5, "k": 2, "alpha": 0.05, "beta": 0.75}
     pool = {"type": "maxPool", "size": 3, "stride": 2}
+    within_map = {"type": "withinMapNormalization", "size": 5, "k": 2, "alpha": 0.02, "beta": 0.75}
+    relu = {"type": "relu"}
+    large = {"height": 67, "width": 99, "channels": 3}
+    # conv1's windows and both pools' reach past one of the far edges or both, by a column or a row.
+    small = {"height": 18, "width": 26, "channels": 3}
+    layers = [
+        {**conv("conv1", 8, 5, 2, 1, "all"), "ceil": True}, within_map, relu, {**pool, "ceil": True},
+        local("local2", 12, 3, 1, "own"), relu, within_map, {**pool, "ceil": True},
+        local("local3", 8, 2, 0, "all"), relu,
+        fully_connected("fc1", "classes"),
+    ]
     return {
-        "dense": (1, layer_list("all", [pool, lrn])),
-        "grouped": (2, layer_list("own", [lrn, pool])),
+        "dense": (1, large, layer_list("all", [pool, lrn])),
+        "grouped": (2, large, layer_list("own", [lrn, pool])),
+        "local": (2, small, layers),
     }
 
 
-def draw_parameters(layers, towers, random):
+def places(layer, lengths):
+    """Of a window along each axis."""
+    reach = [length + 2 * layer.get("pad", 0) - layer["size"] for length in lengths]
+    stride = layer.get("stride", 1)
+    return [1 + (-(-length // stride) if layer.get("ceil") else length // stride) for length in reach]
+
+
+def draw_parameters(layers, towers, extents, random):
     """Canonical parameters as float32-rounded float64 tensors, by name."""
     parameters = {}
-    height, width, channels = INPUT["height"], INPUT["width"], INPUT["channels"]
+    height, width, channels = extents["height"], extents["width"], extents["channels"]
     for layer in layers:
         if layer["type"] == "conv":
             groups = groups_of(layer, towers, parameters)
             shape = [layer["kernels"], channels // groups, layer["size"], layer["size"]]
-            height, width = (1 + (length + 2 * layer["pad"] - layer["size"]) // layer["stride"]
-                             for length in (height, width))
+            height, width = places(layer, (height, width))
+        elif layer["type"] == "local":
+            groups = groups_of(layer, towers, parameters)
+            height, width = places(layer, (height, width))
+            shape = [layer["kernels"], height, width, channels // groups, layer["size"], layer["size"]]
         elif layer["type"] == "fc":
             shape = [CLASSES if layer["units"] == "classes" else layer["units"], channels * height * width]
             height = width = 1
         else:
             if layer["type"] == "maxPool":
-                height, width = (1 + (length - layer["size"]) // layer["stride"] for length in (height, width))
+                height, width = places(layer, (height, width))
             continue
         channels = shape[0]
-        weight = random.standard_normal(shape) * numpy.sqrt(2 / numpy.prod(shape[1:]))
-        bias = random.standard_normal(shape[0]) * 0.3
+        is_local = layer["type"] == "local"
+        weight = random.standard_normal(shape) * numpy.sqrt(2 / numpy.prod(shape[3 if is_local else 1:]))
+        bias = random.standard_normal(shape[:3] if is_local else shape[:1]) * 0.3
         parameters[layer["name"] + ".weight"] = rounded(weight)
         parameters[layer["name"] + ".bias"] = rounded(bias)
     return parameters
@@ -122,11 +152,17 @@ def forward(layers, towers, parameters, image):
     """Logits, and the smallest margin at a ReLU or in a pooling window. `image`: [N, 3, H, W], float64."""
     x, margin = image, float("inf")
     for layer in layers:
-        if layer["type"] in ("conv", "fc"):
+        if layer["type"] in ("conv", "local", "fc"):
             weight, bias = parameters[layer["name"] + ".weight"], parameters[layer["name"] + ".bias"]
         if layer["type"] == "conv":
             groups = x.shape[1] // weight.shape[1]
-            x = functional.conv2d(x, weight, bias, layer["stride"], layer["pad"], groups=groups)
+            near = layer["pad"]
+            far = [near + (count - 1) * layer["stride"] + layer["size"] - length - 2 * near
+                   for count, length in zip(places(layer, x.shape[2:]), x.shape[2:])]
+            x = functional.pad(x, [near, max(near, far[1]), near, max(near, far[0])])
+            x = functional.conv2d(x, weight, bias, layer["stride"], groups=groups)
+        elif layer["type"] == "local":
+            x = local_convolution(x, weight, bias, layer["pad"])
         elif layer["type"] == "fc":
             x = functional.linear(x.flatten(1), weight, bias)
         elif layer["type"] == "relu":
@@ -137,15 +173,31 @@ def forward(layers, towers, parameters, image):
             x = torch.cat([functional.local_response_norm(
                 tower, layer["size"], layer["alpha"] * layer["size"], layer["beta"], layer["k"])
                 for tower in x.chunk(towers, 1)], 1)
+        elif layer["type"] == "withinMapNormalization":
+            # The window's sum of squares: the mean over all of its pixels, those outside counted as 0.
+            squares = functional.avg_pool2d(x.square(), layer["size"], 1, layer["size"] // 2) * layer["size"] ** 2
+            x = x * (layer["k"] + layer["alpha"] * squares) ** -layer["beta"]
         elif layer["type"] == "maxPool":
-            windows = x.detach().unfold(2, layer["size"], layer["stride"]).unfold(3, layer["size"], layer["stride"])
+            far = [max(0, (count - 1) * layer["stride"] + layer["size"] - length)
+                   for count, length in zip(places(layer, x.shape[2:]), x.shape[2:])]
+            reached = functional.pad(x.detach(), [0, far[1], 0, far[0]], value=-float("inf"))
+            windows = reached.unfold(2, layer["size"], layer["stride"]).unfold(3, layer["size"], layer["stride"])
             first, second = windows.flatten(4).topk(2).values.unbind(-1)
             if (first > 0).any():
                 margin = min(margin, (first - second)[first > 0].min().item())
-            x = functional.max_pool2d(x, layer["size"], layer["stride"])
+            x = functional.max_pool2d(x, layer["size"], layer["stride"], ceil_mode=layer.get("ceil", False))
         else:
             raise ValueError(f"layer type {layer['type']}")
     return x, margin
+
+
+def local_convolution(x, weight, bias, pad):
+    """`weight`: [out, height, width, in / groups, k, k]. Each place's kernels on the patch that unfold cuts out."""
+    out, height, width, inputs, size, _ = weight.shape
+    groups = x.shape[1] // inputs
+    patches = functional.unfold(x, size, padding=pad).view(len(x), groups, inputs, size, size, height, width)
+    kernels = weight.view(groups, out // groups, height, width, inputs, size, size)
+    return torch.einsum("ngcijhw,gohwcij->ngohw", patches, kernels).reshape(len(x), out, height, width) + bias
 
 
 def check_gradients(loss_of, parameters, random):
@@ -167,12 +219,12 @@ def check_gradients(loss_of, parameters, random):
                 raise SystemExit(f"{name}[{index}]: autograd {gradient[index]}, difference {difference}")
 
 
-def write(name, towers, layers):
+def write(name, towers, extents, layers):
     for seed in range(1000):
         random = numpy.random.default_rng(seed)
-        image = rounded(random.standard_normal([BATCH, 3, INPUT["height"], INPUT["width"]]))
+        image = rounded(random.standard_normal([BATCH, 3, extents["height"], extents["width"]]))
         labels = torch.tensor(random.integers(0, CLASSES, BATCH))
-        parameters = draw_parameters(layers, towers, random)
+        parameters = draw_parameters(layers, towers, extents, random)
         with torch.no_grad():
             _, margin = forward(layers, towers, parameters, image)
         if margin >= MARGIN:
@@ -199,7 +251,7 @@ def write(name, towers, layers):
     size = path.stat().st_size
     if size > LARGEST_FILE:
         raise SystemExit(f"{path}: {size} bytes are over {LARGEST_FILE}")
-    network = {"towers": towers, "classes": CLASSES, "network": {"input": INPUT, "layers": layers}}
+    network = {"towers": towers, "classes": CLASSES, "network": {"input": extents, "layers": layers}}
     path.with_suffix(".json").write_text(json.dumps(network, indent=2) + "\n")
     print(f"{path.name}: seed {seed}, margin {margin:.1e}, loss {loss.item():.6f}, {size} bytes")
     for key, parameter in parameters.items():
@@ -210,5 +262,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.backends.nnpack.set_flags(False)  # It warns at every convolution where it is of no use.
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for network_name, (tower_count, layer_specifications) in networks().items():
-        write(network_name, tower_count, layer_specifications)
+    for network_name, (tower_count, input_extents, layer_specifications) in networks().items():
+        write(network_name, tower_count, input_extents, layer_specifications)

@@ -37,7 +37,14 @@ function altered(from: string, to: string): string {
 
 describe('presets', () => {
   test('are those that the documents promise', () => {
-    assert.deepEqual(presetNames(), ['alexnet', 'cifar10-quick', 'cifar10-seed', 'demo']);
+    assert.deepEqual(presetNames(), [
+      'alexnet',
+      'cifar10-11pct',
+      'cifar10-13pct',
+      'cifar10-quick',
+      'cifar10-seed',
+      'demo',
+    ]);
   });
 
   for (const preset of presetNames()) {
@@ -90,7 +97,7 @@ describe('presets', () => {
     refuses(
       () => loadConfiguration({ preset: '../package' }),
       '"../package"',
-      'alexnet, cifar10-quick, cifar10-seed, demo',
+      'alexnet, cifar10-11pct, cifar10-13pct, cifar10-quick, cifar10-seed, demo',
     );
   });
 

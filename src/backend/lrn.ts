@@ -7,7 +7,7 @@
 import * as tf from '@tensorflow/tfjs';
 
 export interface LocalResponseNormalization {
-  /** Channels in the window, odd. */
+  /** Channels in the window, or its height and width in pixels; odd. */
   size: number;
   k: number;
   /** Multiplies the plain sum of squares. */
@@ -29,20 +29,51 @@ export function localResponseNormalization(
     return tf.localResponseNormalization(x, (size - 1) / 2, k, alpha, beta);
   }
   const channels = x.shape[3];
+  return normalized(x, { k, alpha, beta }, (values, factor) => {
+    const rows = tf.reshape<tf.Rank.R2>(values, [-1, channels]);
+    return tf.reshape(tf.matMul(rows, windowSums(channels, size, factor)), x.shape);
+  });
+}
+
+/**
+ * As `localResponseNormalization`, over the `size` × `size` places around each in the same channel: the 2012
+ * source's `rnorm`. Places outside the map count as 0.
+ */
+export function withinMapNormalization(
+  x: tf.Tensor4D,
+  { size, k, alpha, beta }: LocalResponseNormalization,
+): tf.Tensor4D {
+  const radius = (size - 1) / 2;
+  const widths: [number, number][] = [
+    [0, 0],
+    [radius, radius],
+    [radius, radius],
+    [0, 0],
+  ];
+  return normalized(x, { k, alpha, beta }, (values, factor) =>
+    // A mean over a window of which all is there, so that it is a share of the sum.
+    tf.mul(tf.avgPool(tf.pad(values, widths), size, 1, 'valid'), factor * size * size),
+  );
+}
+
+/** @param sums of the values in each one's window, times the factor; windows must be symmetric */
+function normalized(
+  x: tf.Tensor4D,
+  { k, alpha, beta }: Omit<LocalResponseNormalization, 'size'>,
+  sums: (values: tf.Tensor4D, factor: number) => tf.Tensor4D,
+): tf.Tensor4D {
   const normalize = tf.customGrad((input, save) => {
-    const rows = tf.reshape(input as tf.Tensor4D, [-1, channels]);
-    const scale = tf.add(tf.matMul(tf.square(rows), windowSums(channels, size, alpha)), k);
+    const scale = tf.add<tf.Tensor4D>(sums(tf.square(input as tf.Tensor4D), alpha), k);
     const power = negativePower(scale, beta);
-    (save as (tensors: tf.Tensor[]) => void)([rows, scale, power]);
+    (save as (tensors: tf.Tensor[]) => void)([input as tf.Tensor4D, scale, power]);
     return {
-      value: tf.reshape(tf.mul(rows, power), x.shape),
+      value: tf.mul(input as tf.Tensor4D, power),
       // dx = dy·s^−β − 2αβ · x · Σ dy·x·s^−β / s, the sum over the same window, which is symmetric.
       gradFunc: (dy, saved) => {
-        const [rows, scale, power] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-        const direct = tf.mul(tf.reshape(dy, rows.shape), power);
-        const shares = tf.div<tf.Tensor2D>(tf.mul(direct, rows), scale);
-        const sums = tf.matMul(shares, windowSums(channels, size, 2 * alpha * beta));
-        return tf.reshape(tf.sub(direct, tf.mul(rows, sums)), x.shape);
+        const [x, scale, power] = saved as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+        const direct = tf.mul<tf.Tensor4D>(dy, power);
+        const shares = tf.div<tf.Tensor4D>(tf.mul(direct, x), scale);
+        return tf.sub(direct, tf.mul(x, sums(shares, 2 * alpha * beta)));
       },
     };
   });

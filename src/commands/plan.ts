@@ -12,6 +12,7 @@ import {
   elements,
   exchangedBytes,
   gatheredBytes,
+  isParameterised,
   logitsBytes,
   type Layer,
   type Network,
@@ -73,15 +74,15 @@ export function planOf(configuration: Configuration): Plan {
 
 function plannedLayer(network: Network, layer: Layer, batch: number): PlannedLayer {
   const { specification } = layer;
-  const isParameterised = specification.type === 'conv' || specification.type === 'fc';
+  const own = isParameterised(specification) ? specification : null;
   const parameters = network.parameters
     .filter((parameter) => layer.parameters.includes(parameter.name))
     .reduce((total, parameter) => total + elements(parameter.shape), 0);
   return {
     name: layer.name,
     type: specification.type,
-    kernels: isParameterised ? layer.output.channels * network.towers : null,
-    reads: isParameterised ? (layer.index === 0 ? 'image' : specification.reads) : null,
+    kernels: own && layer.output.channels * network.towers,
+    reads: own && (layer.index === 0 ? 'image' : own.reads),
     output: layer.output,
     parameters,
     parametersPerRank: parameters / network.towers,

@@ -5,10 +5,11 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { convolve, dropoutMask, fullyConnect, type Activation } from '../backend/fused.js';
-import { localResponseNormalization } from '../backend/lrn.js';
+import { convolveLocally } from '../backend/local.js';
+import { localResponseNormalization, withinMapNormalization } from '../backend/lrn.js';
 import { deriveKey } from '../random.js';
 import type { ConvLayer, DropoutLayer, PoolLayer } from './layers.js';
-import type { Layer, Network } from './network.js';
+import { beyondFarEdges, type Layer, type Network } from './network.js';
 
 /** One rank's parameters by canonical name, in computing layout. */
 export type RankParameters = Map<string, tf.Tensor>;
@@ -39,6 +40,8 @@ export type AroundLayer = (
   input: tf.Tensor,
   compute: (input: tf.Tensor) => tf.Tensor,
 ) => tf.Tensor;
+
+const FLOAT32_LARGEST = 3.4028234e38;
 
 /**
  * @param parameters of each rank of `collectives.ranks`
@@ -95,23 +98,39 @@ export function applyLayer(
   const specification = layer.specification;
   switch (specification.type) {
     case 'conv': {
-      const { strides, pad, image } = padded(input as tf.Tensor4D, specification);
+      const { strides, pad, image } = padded(input as tf.Tensor4D, specification, layer);
       const weight = weightOf(layer, parameters) as tf.Tensor4D;
-      return convolve(image, weight, biasOf(layer, parameters), strides, pad, activation);
+      return convolve(
+        image,
+        weight,
+        biasOf(layer, parameters) as tf.Tensor1D,
+        strides,
+        pad,
+        activation,
+      );
     }
+    case 'local':
+      return convolveLocally(
+        input as tf.Tensor4D,
+        weightOf(layer, parameters) as tf.Tensor3D,
+        biasOf(layer, parameters) as tf.Tensor3D,
+        specification,
+      );
     case 'fc':
       return fullyConnect(
         tf.reshape<tf.Rank.R2>(input, [input.shape[0], -1]),
         weightOf(layer, parameters) as tf.Tensor2D,
-        biasOf(layer, parameters),
+        biasOf(layer, parameters) as tf.Tensor1D,
         activation,
       );
     case 'relu':
       return tf.relu(input);
     case 'lrn':
       return localResponseNormalization(input as tf.Tensor4D, specification);
+    case 'withinMapNormalization':
+      return withinMapNormalization(input as tf.Tensor4D, specification);
     case 'maxPool':
-      return maxPool(input as tf.Tensor4D, specification);
+      return maxPool(input as tf.Tensor4D, specification, layer);
     case 'dropout':
       return training === null ? input : dropout(input, specification, training, rank);
   }
@@ -121,20 +140,32 @@ export function applyLayer(
 function padded(
   image: tf.Tensor4D,
   { size, stride, pad }: ConvLayer,
+  layer: Layer,
 ): { image: tf.Tensor4D; strides: number; pad: 'valid' | 'same' } {
-  if (pad === 0) return { image, strides: stride, pad: 'valid' };
+  const [below, right] = beyondFarEdges(layer);
   if (stride === 1 && 2 * pad === size - 1) return { image, strides: 1, pad: 'same' };
+  if (pad + below + right === 0) return { image, strides: stride, pad: 'valid' };
   const widths: [number, number][] = [
     [0, 0],
-    [pad, pad],
-    [pad, pad],
+    [pad, pad + below],
+    [pad, pad + right],
     [0, 0],
   ];
   return { image: tf.pad(image, widths), strides: stride, pad: 'valid' };
 }
 
-function maxPool(input: tf.Tensor4D, { size, stride }: PoolLayer): tf.Tensor {
-  return tf.maxPool(input, size, stride, 'valid');
+function maxPool(input: tf.Tensor4D, { size, stride }: PoolLayer, layer: Layer): tf.Tensor {
+  const [below, right] = beyondFarEdges(layer);
+  if (below + right === 0) return tf.maxPool(input, size, stride, 'valid');
+  // A single row and column past the far edges is what 'same' pads with nothing.
+  if (below === 1 && right === 1) return tf.maxPool(input, size, stride, 'same');
+  const widths: [number, number][] = [
+    [0, 0],
+    [0, below],
+    [0, right],
+    [0, 0],
+  ];
+  return tf.maxPool(tf.pad(input, widths, -FLOAT32_LARGEST), size, stride, 'valid');
 }
 
 /** Zeroes a share `rate` of the units and scales the others by 1/(1 − rate), as PyTorch does. */
@@ -152,6 +183,6 @@ function weightOf(layer: Layer, parameters: RankParameters): tf.Tensor {
   return parameters.get(`${layer.name}.weight`)!;
 }
 
-function biasOf(layer: Layer, parameters: RankParameters): tf.Tensor1D {
-  return parameters.get(`${layer.name}.bias`)! as tf.Tensor1D;
+function biasOf(layer: Layer, parameters: RankParameters): tf.Tensor {
+  return parameters.get(`${layer.name}.bias`)!;
 }

@@ -2,7 +2,7 @@
  * The layer list, as it stands in a preset's JSON under `network.layers`: the network is data.
  *
  * Kernels, units and channels are counted over all towers together; each tower holds 1/T of them.
- * `reads` says what a convolutional or fully-connected layer sees: its `own` tower's activations, or
+ * `reads` says what a layer with parameters sees: its `own` tower's activations, or
  * those of `all` towers, which is where the towers exchange.
  */
 
@@ -36,6 +36,23 @@ export interface ConvLayer {
   stride: number;
   /** Zeros added on each side, pixels. */
   pad: number;
+  /** Rounds the number of places up: the last window may reach past the far edges, over zeros. */
+  ceil?: boolean;
+  reads: Reads;
+  weight: ParameterRecipe;
+  bias: ParameterRecipe;
+}
+
+/** A convolution with stride 1 whose kernels differ from place to place, their biases too (cuda-convnet's `local`). */
+export interface LocalLayer {
+  type: 'local';
+  name: string;
+  /** Kernels at each place, over all towers. */
+  kernels: number;
+  /** Height and width of a kernel, pixels. */
+  size: number;
+  /** Zeros added on each side, pixels. */
+  pad: number;
   reads: Reads;
   weight: ParameterRecipe;
   bias: ParameterRecipe;
@@ -61,7 +78,18 @@ export interface LrnLayer {
   /** Channels in the window: n of the paper, odd. */
   size: number;
   k: number;
-  /** Multiplies the plain sum of squares, as in the paper; PyTorch's alpha is this times `size`. */
+  /** Multiplies the plain sum of squares, as in the paper; PyTorch's alpha and cuda-convnet's scale are this times `size`. */
+  alpha: number;
+  beta: number;
+}
+
+/** Normalization over `size` × `size` adjacent pixels of the same channel: the 2012 source's `rnorm`. */
+export interface WithinMapNormalizationLayer {
+  type: 'withinMapNormalization';
+  /** Height and width of the window, pixels, odd. */
+  size: number;
+  k: number;
+  /** Multiplies the plain sum of squares; the source's scale is this times `size`². */
   alpha: number;
   beta: number;
 }
@@ -71,6 +99,8 @@ export interface PoolLayer {
   /** Height and width of the window, pixels. */
   size: number;
   stride: number;
+  /** Rounds the number of places up, as cuda-convnet does: the last window may reach past the far edges. */
+  ceil?: boolean;
 }
 
 export interface DropoutLayer {
@@ -81,7 +111,14 @@ export interface DropoutLayer {
 }
 
 export type LayerSpecification =
-  ConvLayer | FullyConnectedLayer | ReluLayer | LrnLayer | PoolLayer | DropoutLayer;
+  | ConvLayer
+  | LocalLayer
+  | FullyConnectedLayer
+  | ReluLayer
+  | LrnLayer
+  | WithinMapNormalizationLayer
+  | PoolLayer
+  | DropoutLayer;
 
 /** Height × width × channels of one image's activations; a vector is 1 × 1 × length. */
 export interface ActivationShape {

@@ -12,7 +12,9 @@ import type {
   FullyConnectedLayer,
   Initialization,
   LayerSpecification,
+  LocalLayer,
   NetworkSpecification,
+  PoolLayer,
 } from './layers.js';
 
 /** One parameter tensor in canonical form: the whole layer, in PyTorch's layout. */
@@ -23,7 +25,8 @@ export interface Parameter {
   layer: string;
   /**
    * Canonical shape over all towers: conv `[out, in/groups, kh, kw]`, fc `[out, in]` with `in` in C,H,W
-   * order, bias `[out]`. A rank's share is a contiguous run of 1/T of the first axis.
+   * order, bias `[out]`; local `[out, height, width, in/groups, kh, kw]`, bias `[out, height, width]`, at
+   * the places of its output. A rank's share is a contiguous run of 1/T of the first axis.
    */
   shape: number[];
   /** Number of inputs that feed one output, for initialization. */
@@ -73,7 +76,7 @@ const FLOAT32_BYTES = 4;
  * @param towers T, a positive integer
  * @param classes units of a layer that says `classes`
  * @throws UserError naming the layer where T does not divide kernels or units, a window is larger than
- *   its input, a name is used twice, the first layer is not a conv or fc that reads all (the image is
+ *   its input, a name is used twice, the first layer has no parameters or does not read all (the image is
  *   common to all ranks), or the last layer is not the classes' fc layer
  */
 export function buildNetwork(
@@ -92,7 +95,7 @@ export function buildNetwork(
     const gathers = towers > 1 && index > 0 && isParameterised(layer) && layer.reads === 'all';
     const input = gathers ? { ...previous, channels: previous.channels * towers } : previous;
     const output = outputOf(layer, name, input, towers, classes);
-    const held = isParameterised(layer) ? parametersOf(layer, input, output.channels * towers) : [];
+    const held = isParameterised(layer) ? parametersOf(layer, input, output, towers) : [];
     parameters.push(...held);
     layers.push({
       index,
@@ -101,7 +104,7 @@ export function buildNetwork(
       input,
       output,
       gathers,
-      macs: held.length === 0 ? 0 : elements(held[0].shape) * output.height * output.width,
+      macs: held.length === 0 ? 0 : held[0].fanIn * elements(Object.values(output)) * towers,
       parameters: held.map((parameter) => parameter.name),
     });
     previous = output;
@@ -147,10 +150,11 @@ export function logitsBytes(network: Network, batch: number): number {
   return (network.towers - 1) * batch * network.classes * FLOAT32_BYTES;
 }
 
-type ParameterisedLayer = ConvLayer | FullyConnectedLayer;
+type ParameterisedLayer = ConvLayer | LocalLayer | FullyConnectedLayer;
 
-function isParameterised(layer: LayerSpecification): layer is ParameterisedLayer {
-  return layer.type === 'conv' || layer.type === 'fc';
+/** Whether a layer has kernels or units, which the towers divide, and parameters. */
+export function isParameterised(layer: LayerSpecification): layer is ParameterisedLayer {
+  return 'weight' in layer;
 }
 
 /** Each layer's own name, or its type and its position among its type. */
@@ -177,7 +181,7 @@ function checkEnds(layers: readonly LayerSpecification[], names: readonly string
   }
   if (!isParameterised(first) || first.reads !== 'all') {
     throw new UserError(
-      `layer ${names[0]}: the first layer must be a conv or fc with reads "all", as every tower sees the whole image`,
+      `layer ${names[0]}: the first layer must be a conv, local or fc with reads "all", as every tower sees the whole image`,
     );
   }
   if (last.type !== 'fc' || last.units !== 'classes') {
@@ -198,7 +202,7 @@ function checkDivisible(
     const outputs = outputsOf(layer, classes);
     common = greatestCommonDivisor(common, outputs);
     if (outputs % towers !== 0) {
-      const noun = layer.type === 'conv' ? 'kernels' : 'units';
+      const noun = layer.type === 'fc' ? 'units' : 'kernels';
       culprit ??= `layer ${names[index]}: ${outputs} ${noun} cannot be divided among ${towers} towers`;
     }
   }
@@ -211,7 +215,7 @@ function checkDivisible(
 
 /** Kernels or units over all towers. */
 function outputsOf(layer: ParameterisedLayer, classes: number): number {
-  if (layer.type === 'conv') return layer.kernels;
+  if (layer.type !== 'fc') return layer.kernels;
   return layer.units === 'classes' ? classes : layer.units;
 }
 
@@ -224,15 +228,15 @@ function outputOf(
   classes: number,
 ): ActivationShape {
   switch (layer.type) {
-    case 'conv': {
-      const channels = outputsOf(layer, classes) / towers;
-      return { ...windowed(name, input, layer.size, layer.stride, layer.pad), channels };
-    }
-    case 'maxPool':
+    case 'conv':
+      return { ...windowed(name, input, layer), channels: layer.kernels / towers };
+    case 'local':
       return {
-        ...windowed(name, input, layer.size, layer.stride, 0),
-        channels: input.channels,
+        ...windowed(name, input, { ...layer, stride: 1 }),
+        channels: layer.kernels / towers,
       };
+    case 'maxPool':
+      return { ...windowed(name, input, { ...layer, pad: 0 }), channels: input.channels };
     case 'fc':
       return { height: 1, width: 1, channels: outputsOf(layer, classes) / towers };
     default:
@@ -240,13 +244,11 @@ function outputOf(
   }
 }
 
-/** Positions of a square window, as Conv2d and MaxPool2d of PyTorch count them (floor). */
+/** Positions of a square window, as Conv2d and MaxPool2d of PyTorch count them. */
 function windowed(
   name: string,
   input: ActivationShape,
-  size: number,
-  stride: number,
-  pad: number,
+  { size, stride, pad, ceil = false }: Pick<ConvLayer, 'size' | 'stride' | 'pad' | 'ceil'>,
 ): { height: number; width: number } {
   const height = input.height + 2 * pad;
   const width = input.width + 2 * pad;
@@ -256,22 +258,37 @@ function windowed(
       `layer ${name}: window ${size}×${size} is larger than its input ${input.height}×${input.width}${padded}; make it smaller or the network's input larger`,
     );
   }
+  const round = ceil ? Math.ceil : Math.floor;
   return {
-    height: Math.floor((height - size) / stride) + 1,
-    width: Math.floor((width - size) / stride) + 1,
+    height: round((height - size) / stride) + 1,
+    width: round((width - size) / stride) + 1,
   };
 }
 
-/** Weight, then bias. `input` is what one rank reads, `outputs` counts over all towers. */
+/**
+ * Rows and columns by which a conv's or a pool's last windows reach past the input and its padding: 0 unless
+ * it rounds up.
+ */
+export function beyondFarEdges({ specification, input, output }: Layer): [number, number] {
+  const { size, stride, pad } = { pad: 0, ...(specification as ConvLayer | PoolLayer) };
+  const beyond = (inputs: number, outputs: number): number =>
+    Math.max(0, (outputs - 1) * stride + size - inputs - 2 * pad);
+  return [beyond(input.height, output.height), beyond(input.width, output.width)];
+}
+
+/** Weight, then bias. `input` is what one rank reads, `output` what it produces. */
 function parametersOf(
   layer: ParameterisedLayer,
   input: ActivationShape,
-  outputs: number,
+  output: ActivationShape,
+  towers: number,
 ): [Parameter, Parameter] {
   const kernel =
-    layer.type === 'conv'
-      ? [input.channels, layer.size, layer.size]
-      : [input.channels * input.height * input.width];
+    layer.type === 'fc'
+      ? [input.channels * input.height * input.width]
+      : [input.channels, layer.size, layer.size];
+  const places = layer.type === 'local' ? [output.height, output.width] : [];
+  const outputs = [output.channels * towers, ...places];
   const fanIn = elements(kernel);
   const parameter = (role: 'weight' | 'bias', shape: number[]): Parameter => ({
     name: `${layer.name}.${role}`,
@@ -282,7 +299,7 @@ function parametersOf(
     learningRateMultiplier: layer[role].learningRate ?? 1,
     weightDecayMultiplier: layer[role].weightDecay ?? 1,
   });
-  return [parameter('weight', [outputs, ...kernel]), parameter('bias', [outputs])];
+  return [parameter('weight', [...outputs, ...kernel]), parameter('bias', outputs)];
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

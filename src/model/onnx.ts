@@ -9,7 +9,7 @@
 import protobuf from 'protobufjs';
 import { UserError } from '../errors.js';
 import type { LrnLayer } from './layers.js';
-import type { Layer, Network } from './network.js';
+import { beyondFarEdges, type Layer, type Network } from './network.js';
 
 /** A whole parameter tensor in canonical form. */
 interface Values {
@@ -114,11 +114,12 @@ class GraphBuilder {
     switch (specification.type) {
       case 'conv': {
         const { size, stride, pad } = specification;
+        const [below, right] = beyondFarEdges(layer);
         const kernel = this.parameters.get(`${name}.weight`)!;
         this.node('Conv', name, [`${name}.weight`, `${name}.bias`], {
           kernel_shape: { ints: [size, size] },
           strides: { ints: [stride, stride] },
-          pads: { ints: [pad, pad, pad, pad] },
+          pads: { ints: [pad, pad, pad + below, pad + right] },
           group: { i: this.channels / kernel.shape[1]! },
         });
         this.store(`${name}.weight`);
@@ -135,10 +136,11 @@ class GraphBuilder {
         this.normalization(name, specification);
         break;
       case 'maxPool': {
-        const { size, stride } = specification;
+        const { size, stride, ceil = false } = specification;
         const attributes = {
           kernel_shape: { ints: [size, size] },
           strides: { ints: [stride, stride] },
+          ...(ceil && { ceil_mode: { i: 1 } }),
         };
         this.node('MaxPool', name, [], attributes);
         break;

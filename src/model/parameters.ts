@@ -58,7 +58,9 @@ export function initialValues(
  * Canonical to computing layout.
  *
  * conv `[out, in, kh, kw]` → `[kh, kw, in, out]`; fc `[out, in]` with `in` in C,H,W order →
- * `[in, out]` with `in` in H,W,C order, as flattened NHWC activations have it; bias unchanged.
+ * `[in, out]` with `in` in H,W,C order, as flattened NHWC activations have it; bias unchanged; local
+ * `[out, height, width, in, kh, kw]` → `[height · width, kh · kw · in, out]`, its bias `[out, height, width]` →
+ * `[height · width, 1, out]`.
  *
  * @param layer the layer that owns the parameter
  * @param values canonical float32 values of one rank's share of shape `shape`
@@ -66,6 +68,15 @@ export function initialValues(
 export function toComputingLayout(layer: Layer, shape: number[], values: Float32Array): tf.Tensor {
   return tf.tidy(() => {
     if (shape.length === 1) return tf.tensor(values, shape, 'float32');
+    if (layer.specification.type === 'local') {
+      const [out, rows, columns, inputs = 1, height = 1, width = 1] = shape as [
+        number,
+        number,
+        number,
+      ];
+      const whole = tf.tensor(values, [out, rows * columns, inputs, height * width], 'float32');
+      return tf.transpose(whole, [1, 3, 2, 0]).reshape([rows * columns, -1, out]);
+    }
     if (layer.specification.type === 'conv') {
       return tf.transpose(tf.tensor(values, shape, 'float32'), [2, 3, 1, 0]);
     }
@@ -81,6 +92,12 @@ export function toComputingLayout(layer: Layer, shape: number[], values: Float32
 export function toCanonicalLayout(layer: Layer, tensor: tf.Tensor): Float32Array {
   return tf.tidy<Float32Array>(() => {
     if (tensor.rank === 1) return tensor.dataSync<'float32'>();
+    if (layer.specification.type === 'local') {
+      const [places, fanIn, out] = tensor.shape as [number, number, number];
+      const inputs = fanIn === 1 ? 1 : layer.input.channels;
+      const whole = tensor.reshape([places, fanIn / inputs, inputs, out]);
+      return tf.transpose(whole, [3, 0, 2, 1]).dataSync<'float32'>();
+    }
     if (layer.specification.type === 'conv') {
       return tf.transpose(tensor, [3, 2, 0, 1]).dataSync<'float32'>();
     }

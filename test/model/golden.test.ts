@@ -34,7 +34,7 @@ const TOLERANCE = 1e-4;
 prepareProcess();
 const prepared = BACKEND_NAMES.filter((backend) => whyMissing(backend) === null);
 const examples = prepared.flatMap((backend) =>
-  ['dense', 'grouped'].map((name) => [backend, name] as const),
+  ['dense', 'grouped', 'local'].map((name) => [backend, name] as const),
 );
 
 for (const [backend, name] of examples) {

@@ -329,13 +329,13 @@ describe('what is refused, by the layer’s name', () => {
       'a first layer that reads its own tower of the image',
       specification(conv({ reads: 'own' }), fc()),
       1,
-      /^layer conv1: the first layer must be a conv or fc with reads "all"/,
+      /^layer conv1: the first layer must be a conv, local or fc with reads "all"/,
     ],
     [
       'a first layer without parameters',
       specification({ type: 'relu' }, fc()),
       1,
-      /^layer relu1: the first layer must be a conv or fc with reads "all"/,
+      /^layer relu1: the first layer must be a conv, local or fc with reads "all"/,
     ],
     [
       'a last fc with a number of units',
@@ -359,4 +359,39 @@ describe('what is refused, by the layer’s name', () => {
       );
     });
   }
+});
+
+describe('a window that reaches past the far edges', () => {
+  const pool = { type: 'maxPool', size: 2, stride: 2 } as const;
+
+  for (const [ceil, height, width] of [
+    [false, 4, 3],
+    [true, 5, 4],
+  ] as const) {
+    test(`has ${height} × ${width} places on 9 × 7 where ceil is ${ceil}`, () => {
+      const { layers } = buildNetwork(specification(conv(), { ...pool, ceil }, fc()), 1, 10);
+      assert.deepEqual(layers[1]!.output, { height, width, channels: 8 });
+    });
+  }
+});
+
+test('a local layer holds kernels and biases of its own for each place', () => {
+  const local = {
+    type: 'local',
+    name: 'local2',
+    kernels: 4,
+    size: 3,
+    pad: 0,
+    reads: 'own',
+  } as const;
+  const layers = [conv(), { ...local, weight: recipe, bias: recipe }, fc()];
+  const network = buildNetwork(specification(...layers), 2, 10);
+  assert.deepEqual(
+    network.parameters.slice(2, 4).map(({ name, shape }) => [name, shape]),
+    [
+      ['local2.weight', [4, 7, 5, 4, 3, 3]],
+      ['local2.bias', [4, 7, 5]],
+    ],
+  );
+  assert.equal(network.layers[1]!.macs, 4 * 7 * 5 * 4 * 3 * 3);
 });

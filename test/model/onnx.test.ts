@@ -14,3 +14,10 @@ for (const name of ['dense', 'grouped']) {
     assert.equal(createHash('sha256').update(goldenOnnx(name)).digest('hex'), recorded[name]);
   });
 }
+
+test('a layer that ONNX has no operator for is refused by its name', () => {
+  assert.throws(
+    () => goldenOnnx('local'),
+    /layer withinMapNormalization1: ONNX export does not know/,
+  );
+});
