@@ -1,6 +1,8 @@
 // The native backend's addon: kernels on a device (engine.h), called by src/backend/native/ with the typed
 // arrays that hold its tensors. A thread that loads it has its own device, and two never meet.
 
+#include <unistd.h>
+
 #include <cstring>
 #include <exception>
 #include <new>
@@ -34,6 +36,11 @@ napi_value SetThreads(Arguments& arguments) {
   return nullptr;
 }
 
+// Without waiting for other threads, which Node's own exit does.
+napi_value EndProcess(Arguments& arguments) {
+  _exit(static_cast<int>(arguments.Integer(0, "code", 0, 255)));
+}
+
 napi_value ReleaseMemory(Arguments&) {
   Device::OfThread().ReleaseMemory();
   return nullptr;
@@ -57,6 +64,7 @@ struct Export {
 const Export kExports[] = {
     {"information", Information, 0},
     {"setThreads", SetThreads, 1},
+    {"endProcess", EndProcess, 1},
     {"releaseMemory", ReleaseMemory, 0},
     {"prepareMemory", PrepareMemory, 1},
     {"conv2d", Conv2D, 7},

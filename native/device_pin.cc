@@ -134,6 +134,16 @@ napi_value TakeTurns(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// endProcess(code): without waiting for other threads, which Node's own exit does.
+napi_value EndProcess(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int32_t code = 0;
+  if (!ReadArguments(env, info, 1, &argument)) return nullptr;
+  if (napi_get_value_int32(env, argument, &code) == napi_ok) _exit(code);
+  napi_throw_type_error(env, nullptr, "device_pin.endProcess: code must be a number");
+  return nullptr;
+}
+
 struct Closing {
   TF_Status* status = TF_NewStatus();
   TFE_ContextOptions* options = TFE_NewContextOptions();
@@ -237,6 +247,7 @@ NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"pin", nullptr, Pin, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"takeTurns", nullptr, TakeTurns, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"endProcess", nullptr, EndProcess, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"listDevices", nullptr, ListDevices, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"lastDevice", nullptr, LastDevice, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"keepFreedMemory", nullptr, KeepFreedMemory, nullptr, nullptr, nullptr, napi_enumerable,

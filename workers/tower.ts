@@ -32,6 +32,8 @@ async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[
       return null;
     case 'evaluate':
       return opened.evaluate(command.sequence, command.count, command.step, buffers);
+    case 'locate':
+      return opened.locate(command.sequence, command.count, command.step, buffers);
     case 'inspect':
       return opened.inspect(command.sequence, command.count, buffers);
     case 'store':

@@ -28,6 +28,8 @@ export interface DevicePin {
   listDevices(): TensorFlowDevice[];
   /** Full name of the device on which the calling thread's last operation ran; '' before the first. */
   lastDevice(): string;
+  /** Ends the process with this exit code, without waiting for its threads as Node does. */
+  endProcess(code: number): never;
   /** For the whole process: see the C++ source. */
   keepFreedMemory(): void;
 }

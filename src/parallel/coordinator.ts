@@ -1,35 +1,33 @@
 /**
- * The coordinator: starts one thread a placement entry, holds the shared memory through which they
+ * The coordinator: has one thread a placement entry (`tower_threads.ts`), holds the shared memory through which they
  * exchange, and runs synchronized steps that happen on every rank or on none. Lives in the main
  * thread; the trainer and `compare` drive it.
  *
  *     compute on all workers → all finite? → commit on all workers
  *
- * A worker that fails ends every other worker's waiting at once, and its error is the one reported.
+ * A worker that fails, ends or hangs ends every other worker's waiting at once; the coordinator is of no
+ * more use then, and says which worker, where and why (`WorkerFailure`).
  */
-import { Piscina } from 'piscina';
 import { prepareWorkers } from '../backend/backend.js';
 import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
-import { UserError, messageOf } from '../errors.js';
+import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
-import { decodeReply, encodeCommand, transferListOf } from './messages.js';
 import type {
-  Command,
   ComputeReply,
   EvaluateReply,
   InspectReply,
+  NotFinitePlace,
   OpenReply,
   Replies,
-  SharedBuffers,
   StepTiming,
 } from './messages.js';
 import type { Placement } from './placement.js';
 import { connectPeers } from './peer_memory.js';
 import { allocateSlotCopies } from './slot_copies.js';
-import { abortExchange, allocateExchangeMemory } from './slots.js';
-import type { ExchangeMemory } from './slots.js';
+import { allocateExchangeMemory } from './slots.js';
+import { TowerThreads } from './tower_threads.js';
 
 /** One mini-batch where it lies in shared memory; see `src/data/batches.ts`. */
 export interface SharedBatch {
@@ -62,10 +60,16 @@ export interface StepResult {
 }
 
 /** Loss or a gradient was not finite on some rank: no rank was updated. */
-export class NotFiniteError extends UserError {}
-
-/** The first exchange also waits for the others' start: libraries load and kernels are chosen. */
-const EXCHANGE_TIME_LIMIT_MS = 5 * 60 * 1000;
+export class NotFiniteError extends UserError {
+  constructor(
+    message: string,
+    readonly rank: number,
+    /** Where it first appeared; null: in the loss alone. */
+    readonly layer: string | null,
+  ) {
+    super(message);
+  }
+}
 
 /** Least change of the loss, as a share of it, by a finite difference: some hundred times float32's rounding. */
 const LOSS_CHANGE = 1e-5;
@@ -79,6 +83,8 @@ export interface CoordinatorOptions {
   precision?: Precision;
   /** Largest batch that will be computed or evaluated. */
   batch: number;
+  /** Milliseconds in which no worker moves on, after which one is taken to hang; 5 minutes unless given. */
+  exchangeTimeoutMs?: number | undefined;
 }
 
 export class Coordinator {
@@ -89,8 +95,7 @@ export class Coordinator {
     readonly placement: Placement,
     /** What each worker said when it opened. */
     readonly workers: OpenReply[],
-    private readonly pools: Piscina[],
-    private readonly exchange: ExchangeMemory,
+    private readonly threads: TowerThreads,
   ) {}
 
   /** Starts the workers and initializes their parameters from the configuration's seed. */
@@ -101,42 +106,47 @@ export class Coordinator {
     backend,
     precision = 'float32',
     batch,
+    exchangeTimeoutMs,
   }: CoordinatorOptions): Promise<Coordinator> {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
     const ranks = placement.map((worker) => worker.ranks);
     const exchange = allocateExchangeMemory(network, ranks, batch);
     prepareWorkers(backend);
-    const pools = placement.map(() => startThread());
-    const coordinator = new Coordinator(network, placement, [], pools, exchange);
+    const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
+    const coordinator = new Coordinator(network, placement, [], threads);
     // Only the native backend's tensors lie where other threads can read them.
     const connections = backend === 'native' ? connectPeers(exchange, ranks.length) : undefined;
     const copies = backend === 'native' ? undefined : allocateSlotCopies(exchange);
-    const replies = await coordinator.all(
-      'open',
-      (worker) => ({
-        kind: 'open',
-        specification: configuration.network,
-        towers,
-        classes: configuration.data.classes,
-        workers: ranks,
-        worker,
-        backend,
-        precision,
-        device: placement[worker]!.device,
-        threads: placement[worker]!.threads,
-        timeLimitMs: EXCHANGE_TIME_LIMIT_MS,
-        seed: configuration.training.seed,
-        mean: configuration.data.mean,
-        std: configuration.data.std,
-      }),
-      (worker) => ({
-        exchange,
-        ...(copies && { copies }),
-        ...(connections && { peers: connections[worker]! }),
-      }),
-    );
-    coordinator.workers.push(...replies);
-    return coordinator;
+    try {
+      const replies = await coordinator.threads.all(
+        'open',
+        (worker) => ({
+          kind: 'open',
+          specification: configuration.network,
+          towers,
+          classes: configuration.data.classes,
+          workers: ranks,
+          worker,
+          backend,
+          precision,
+          device: placement[worker]!.device,
+          threads: placement[worker]!.threads,
+          seed: configuration.training.seed,
+          mean: configuration.data.mean,
+          std: configuration.data.std,
+        }),
+        (worker) => ({
+          exchange,
+          ...(copies && { copies }),
+          ...(connections && { peers: connections[worker]! }),
+        }),
+      );
+      coordinator.workers.push(...replies);
+      return coordinator;
+    } catch (error) {
+      await coordinator.close();
+      throw error;
+    }
   }
 
   /**
@@ -152,8 +162,9 @@ export class Coordinator {
     measurePeak = false,
   ): Promise<StepResult> {
     const start = performance.now();
+    this.threads.doing = `at step ${step}`;
     const computed = await this.compute(step, batch, measurePeak);
-    const committed = await this.all('commit', () => ({ kind: 'commit', ...rule }));
+    const committed = await this.threads.all('commit', () => ({ kind: 'commit', ...rule }));
     return {
       loss: computed[0]!.loss,
       accuracy: computed[0]!.correct / batch.count,
@@ -173,7 +184,7 @@ export class Coordinator {
     measurePeak: boolean,
   ): Promise<ComputeReply[]> {
     const sequence = ++this.sequence;
-    const replies = await this.all(
+    const replies = await this.threads.all(
       'compute',
       () => ({
         kind: 'compute',
@@ -184,22 +195,46 @@ export class Coordinator {
       }),
       () => ({ pixels: batch.pixels, labels: batch.labels }),
     );
-    const bad = replies.findIndex(({ notFinite }) => notFinite !== null);
-    if (bad >= 0) {
-      await this.all('discard', () => ({ kind: 'discard' }));
-      const { notFinite } = replies[bad]!;
-      throw new NotFiniteError(
-        `step ${step}: ${notFinite === 'loss' ? 'the loss' : `the gradient of ${notFinite}`} is not finite on rank ` +
-          `${this.placement[bad]!.ranks.join(',')}; the parameters stay at step ${step - 1}: lower --lr or check the data`,
-      );
-    }
-    return replies;
+    const places = replies.flatMap(({ notFinite }) => notFinite ?? []);
+    if (places.length === 0) return replies;
+    await this.threads.all('discard', () => ({ kind: 'discard' }));
+    throw await this.explainNotFinite(step, batch, places);
+  }
+
+  /** Names the first output that is not finite, or else the first gradient. */
+  private async explainNotFinite(
+    step: number,
+    batch: SharedBatch,
+    gradients: NotFinitePlace[],
+  ): Promise<NotFiniteError> {
+    const sequence = ++this.sequence;
+    const outputs = await this.threads.all(
+      'locate',
+      () => ({ kind: 'locate', sequence, count: batch.count, step }),
+      () => ({ pixels: batch.pixels, labels: batch.labels }),
+    );
+    const { layers } = this.network;
+    const [output] = outputs.flatMap((place) => place ?? []).sort((a, b) => a.layer - b.layer);
+    const [gradient] = gradients.sort((a, b) => b.layer - a.layer);
+    const { rank, layer } = output ?? gradient!;
+    const name = layers[layer]?.name ?? null;
+    const what =
+      name === null
+        ? 'the loss'
+        : `the ${output ? 'output' : 'gradient'} of ${name} on rank ${rank}`;
+    return new NotFiniteError(
+      `step ${step}: ${what} is not finite; the parameters stay at step ${step - 1}: ` +
+        'lower --lr, check the data, or leave such batches out with --skip-nonfinite',
+      rank,
+      name,
+    );
   }
 
   /** Sums over one batch, dropout off; or the loss under a training step's dropout masks. */
   async evaluate(batch: SharedBatch, step: number | null = null): Promise<EvaluateReply> {
     const sequence = ++this.sequence;
-    const replies = await this.all(
+    this.threads.doing = 'in a test';
+    const replies = await this.threads.all(
       'evaluate',
       () => ({
         kind: 'evaluate',
@@ -215,7 +250,8 @@ export class Coordinator {
   /** Logits and last hidden activations of one batch, dropout off. */
   async inspect(batch: SharedBatch): Promise<InspectReply> {
     const sequence = ++this.sequence;
-    const replies = await this.all(
+    this.threads.doing = 'in an inspection';
+    const replies = await this.threads.all(
       'inspect',
       () => ({ kind: 'inspect', sequence, count: batch.count }),
       () => ({ pixels: batch.pixels, labels: batch.labels }),
@@ -226,7 +262,7 @@ export class Coordinator {
   /** Copies all parameters and velocities out, in canonical form. */
   async store(): Promise<SharedParameters> {
     const shared = this.allocateParameters();
-    await this.all(
+    await this.threads.all(
       'store',
       () => ({ kind: 'store' }),
       () => shared,
@@ -236,7 +272,7 @@ export class Coordinator {
 
   /** Replaces all parameters and velocities by canonical ones. */
   async load(shared: SharedParameters): Promise<void> {
-    await this.all(
+    await this.threads.all(
       'load',
       () => ({ kind: 'load' }),
       () => shared,
@@ -264,7 +300,7 @@ export class Coordinator {
   async checkGradients(batch: SharedBatch, epsilon: number): Promise<GradientCheck[]> {
     const step = 1;
     const loss = (await this.compute(step, batch, false))[0]!.loss;
-    const squares = await this.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
+    const squares = await this.threads.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
     const checks: GradientCheck[] = [];
     for (const { name } of this.network.parameters) {
       const analytic = Math.sqrt(squares.reduce((sum, worker) => sum + worker[name]!, 0));
@@ -275,7 +311,7 @@ export class Coordinator {
       const length = Math.max(epsilon, (LOSS_CHANGE * loss) / analytic);
       const scale = length / analytic;
       const move = (by: number): Promise<unknown> =>
-        this.all('perturb', () => ({ kind: 'perturb', parameter: name, scale: by }));
+        this.threads.all('perturb', () => ({ kind: 'perturb', parameter: name, scale: by }));
       await move(scale);
       const above = (await this.evaluate(batch, step)).lossSum / batch.count;
       await move(-2 * scale);
@@ -285,53 +321,16 @@ export class Coordinator {
       const relativeError = Math.abs(numeric - analytic) / Math.max(Math.abs(numeric), analytic);
       checks.push({ parameter: name, analytic, numeric, relativeError });
     }
-    await this.all('discard', () => ({ kind: 'discard' }));
+    await this.threads.all('discard', () => ({ kind: 'discard' }));
     return checks;
   }
 
   async memory(): Promise<Replies['memory'][]> {
-    return this.all('memory', () => ({ kind: 'memory' }));
+    return this.threads.all('memory', () => ({ kind: 'memory' }));
   }
 
   async close(): Promise<void> {
-    abortExchange(this.exchange);
-    await Promise.all(this.pools.map((pool) => pool.destroy()));
-  }
-
-  /** Sends each worker its command; the first failure ends the others' waiting and is thrown when all have stopped. */
-  private async all<Kind extends Command['kind']>(
-    kind: Kind,
-    commandOf: (worker: number) => Extract<Command, { kind: Kind }>,
-    buffersOf: (worker: number) => SharedBuffers = () => ({}),
-  ): Promise<Replies[Kind][]> {
-    let first: unknown;
-    const replies = await Promise.all(
-      this.pools.map(async (pool, worker) => {
-        try {
-          const buffers = buffersOf(worker);
-          const message = encodeCommand(commandOf(worker), buffers);
-          const transferList = transferListOf(buffers);
-          const bytes = (await pool.run(message, { transferList })) as Uint8Array;
-          return decodeReply<Kind>(bytes);
-        } catch (error) {
-          abortExchange(this.exchange);
-          first ??= this.explain(error, kind, worker);
-          return null;
-        }
-      }),
-    );
-    if (first !== undefined) throw first as Error;
-    return replies as Replies[Kind][];
-  }
-
-  private explain(error: unknown, kind: string, worker: number): Error {
-    const { ranks, device } = this.placement[worker]!;
-    return new Error(
-      `rank ${ranks.join(',')} on ${device} failed in ${kind}: ${messageOf(error)}`,
-      {
-        cause: error,
-      },
-    );
+    await this.threads.close();
   }
 }
 
@@ -350,19 +349,4 @@ export interface GradientCheck {
   numeric: number;
   /** |numeric − analytic| / the larger. */
   relativeError: number;
-}
-
-/** A pool of exactly one thread keeps a placement entry's state and device together. */
-function startThread(): Piscina {
-  return new Piscina({
-    filename: new URL('../../workers/tower.js', import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    idleTimeout: Infinity,
-    // Between commands the thread's event loop must run, so that tensors can be freed.
-    atomics: 'disabled',
-    // A step's garbage outlives the short collections; without a limit V8 lets 100 MB of it gather
-    // before the first long one. What lives is about 35 MB: tensors are not in this heap.
-    resourceLimits: { maxOldGenerationSizeMb: 160 },
-  });
 }

@@ -24,8 +24,6 @@ export interface OpenCommand {
   device: Device;
   precision: Precision;
   threads: number;
-  /** How long one wait in an exchange may last, milliseconds. */
-  timeLimitMs: number;
   /** Seed of initialization and dropout. */
   seed: number;
   mean: number[];
@@ -59,6 +57,8 @@ export type Command =
   | { kind: 'discard' }
   /** Forward only: dropout off; or, with `step`, the training loss under that step's dropout masks. */
   | { kind: 'evaluate'; sequence: number; count: number; step: number | null }
+  /** Forward only, as in training step `step`: where something first is not finite. */
+  | { kind: 'locate'; sequence: number; count: number; step: number }
   /** Forward only, dropout off, for a look inside. */
   | { kind: 'inspect'; sequence: number; count: number }
   /** Copies parameters and velocities between this worker's ranks and the shared canonical tensors. */
@@ -107,12 +107,19 @@ export interface StepTiming {
   exchangeBytes: number;
 }
 
+/** A rank's layer where something is not finite. */
+export interface NotFinitePlace {
+  rank: number;
+  /** Position of the layer in the network; one past the last: only the loss. */
+  layer: number;
+}
+
 export interface ComputeReply {
   loss: number;
   /** Images of the batch whose largest logit is the label's. */
   correct: number;
-  /** The first layer whose gradient is not finite; null if loss and gradients all are. */
-  notFinite: string | null;
+  /** Null if loss and gradients all are finite. */
+  notFinite: NotFinitePlace | null;
   timing: StepTiming;
   /** Most bytes of tensors alive at once; 0 unless asked for. */
   peakBytes: number;
@@ -139,6 +146,8 @@ export interface Replies {
   commit: { updateMs: number };
   discard: null;
   evaluate: EvaluateReply;
+  /** The first output, in forward order; null where all are finite. */
+  locate: NotFinitePlace | null;
   inspect: InspectReply;
   store: null;
   load: null;

@@ -10,10 +10,13 @@
  * How the values themselves get across is a `Transport`'s: copied through shared memory
  * (`slot_copies.ts`, any backend), or read where they lie (`peer_memory.ts`, the native backend).
  *
- * A wait ends by the writer's notification, by the coordinator's abort flag or by the time limit.
+ * A wait ends by the writer's notification or by the coordinator's abort flag. It has no time limit of
+ * its own: the coordinator sees that nobody moves on (`activity.ts`), and who is the cause.
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { Network } from '../model/network.js';
+import { Activity, allocateActivity } from './activity.js';
+import type { ActivityMemory } from './activity.js';
 
 /** Allocated once a run; structured-cloneable, shared by reference. */
 export interface ExchangeMemory {
@@ -21,6 +24,8 @@ export interface ExchangeMemory {
   control: SharedArrayBuffer;
   /** Position of each slot in `control`, and the floats that it must be able to pass on. */
   slots: Record<string, Slot>;
+  /** What each worker is doing. */
+  activity: ActivityMemory;
 }
 
 export interface Slot {
@@ -90,7 +95,11 @@ export function allocateExchangeMemory(
     const floats = (batch * network.classes) / network.towers;
     workers.flat().forEach((rank) => add(slotName('logits', 'forward', rank), floats));
   }
-  return { control: new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT), slots };
+  return {
+    control: new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT),
+    slots,
+    activity: allocateActivity(network, workers.length),
+  };
 }
 
 /** Makes every wait on `memory` end with an `ExchangeAborted`, now and from now on. */
@@ -118,23 +127,23 @@ export interface ExchangeCost {
 /** One worker's end of the exchange. */
 export class Exchange {
   private readonly control: Int32Array;
+  /** What this worker is doing. */
+  readonly activity: Activity;
   private sequence = 0;
-  private description = '';
   private cost: ExchangeCost = { copyMs: 0, waitMs: 0, bytes: 0 };
 
   /**
    * @param worker this worker's position in the placement
    * @param workers the ranks of each worker
-   * @param timeLimitMs how long one wait may last
    */
   constructor(
     private readonly memory: ExchangeMemory,
     private readonly transport: Transport,
     readonly worker: number,
     readonly workers: number[][],
-    private readonly timeLimitMs: number,
   ) {
     this.control = new Int32Array(memory.control);
+    this.activity = new Activity(memory.activity, worker);
   }
 
   /** This worker's ranks. */
@@ -147,11 +156,10 @@ export class Exchange {
     return this.workers.flat().length;
   }
 
-  /** Starts a round: `sequence` grows by at least one each; `description` is for error messages (`step 12`). */
-  begin(sequence: number, description: string): void {
+  /** Starts a round: `sequence` grows by at least one each. */
+  begin(sequence: number): void {
     this.transport.begin();
     this.sequence = sequence;
-    this.description = description;
     this.cost = { copyMs: 0, waitMs: 0, bytes: 0 };
   }
 
@@ -189,20 +197,20 @@ export class Exchange {
    * Waits until the slot holds this round's values.
    *
    * @returns a view of the first `length` floats where they lie, valid until the round ends
-   * @throws ExchangeAborted, or Error at the time limit, naming ranks, layer and step
+   * @throws ExchangeAborted
    */
   read(length: number, exchange: string, pass: Pass, from: number, to?: number): Float32Array {
     const slot = this.slot(exchange, pass, from, to);
     const start = performance.now();
+    this.activity.moveTo(pass === 'forward' ? 'waitForward' : 'waitBackward', exchange, from);
     for (;;) {
       const current = Atomics.load(this.control, slot.index);
       if (current === this.sequence) break;
       if (Atomics.load(this.control, ABORT) !== 0)
         throw new ExchangeAborted('stopped: another worker failed');
-      const left = this.timeLimitMs - (performance.now() - start);
-      if (left <= 0) throw new Error(this.timeLimitMessage(exchange, pass, from));
-      Atomics.wait(this.control, slot.index, current, Math.min(left, POLL_MILLISECONDS));
+      Atomics.wait(this.control, slot.index, current, POLL_MILLISECONDS);
     }
+    this.activity.moveTo(pass, exchange);
     this.cost.waitMs += performance.now() - start;
     this.cost.bytes += length * Float32Array.BYTES_PER_ELEMENT;
     const worker =
@@ -215,13 +223,5 @@ export class Exchange {
     const slot = this.memory.slots[name];
     if (slot === undefined) throw new Error(`no exchange slot ${name}`);
     return slot;
-  }
-
-  private timeLimitMessage(exchange: string, pass: Pass, from: number): string {
-    const source = pass === 'forward' ? `rank ${from}` : `worker ${from}`;
-    return (
-      `rank ${this.ranks.join(',')} waited ${this.timeLimitMs / 1000} s for ${source} ` +
-      `at ${exchange} (${pass}) in ${this.description}`
-    );
   }
 }

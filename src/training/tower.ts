@@ -35,6 +35,7 @@ import type {
   ComputeReply,
   EvaluateReply,
   InspectReply,
+  NotFinitePlace,
   OpenCommand,
   OpenReply,
   Replies,
@@ -85,10 +86,10 @@ export class Tower {
       peers === undefined
         ? new SlotCopyTransport(copies!)
         : new PeerMemoryTransport(memory!, peers);
-    const { worker, workers, timeLimitMs } = command;
+    const { worker, workers } = command;
     const tower = new Tower(
       network,
-      new Exchange(memory!, transport, worker, workers, timeLimitMs),
+      new Exchange(memory!, transport, worker, workers),
       command.seed,
       normalizationTable(command.mean, command.std),
     );
@@ -126,7 +127,7 @@ export class Tower {
 
   private computeStep(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
     this.discard();
-    this.exchange.begin(command.sequence, `step ${command.step}`);
+    this.exchange.begin(command.sequence);
     const start = performance.now();
     let forwardEnd = start;
     let forwardExchangeMs = 0;
@@ -137,6 +138,7 @@ export class Tower {
         const logits = this.forward(images, { seed: this.seed, step: command.step });
         correct = correctOf(logits, labels);
         const loss = crossEntropy(logits, labels);
+        this.exchange.activity.moveTo('backward', 'logits');
         forwardEnd = performance.now();
         const { copyMs, waitMs } = this.exchange.spent();
         forwardExchangeMs = copyMs + waitMs;
@@ -186,6 +188,7 @@ export class Tower {
     const start = performance.now();
     for (const { parameter, weight, velocity, gradient } of this.held) {
       if (gradient === null) throw new Error('commit without a computed step');
+      this.exchange.activity.moveTo('update', parameter.layer);
       updateParameter(weight, velocity, gradient, {
         learningRate: learningRate * parameter.learningRateMultiplier,
         momentum,
@@ -211,7 +214,7 @@ export class Tower {
     step: number | null,
     buffers: SharedBuffers,
   ): EvaluateReply {
-    this.exchange.begin(sequence, step === null ? 'evaluation' : `step ${step}`);
+    this.exchange.begin(sequence);
     const training = step === null ? null : { seed: this.seed, step };
     const logits = this.meeting(`evaluate ${count}`, () =>
       tf.tidy(() => {
@@ -224,7 +227,7 @@ export class Tower {
 
   /** Forward only, dropout off: logits, and what the last layer reads. */
   inspect(sequence: number, count: number, buffers: SharedBuffers): InspectReply {
-    this.exchange.begin(sequence, 'inspection');
+    this.exchange.begin(sequence);
     const last = this.network.layers.at(-1);
     return this.meeting(`inspect ${count}`, () => {
       let features = new Float32Array(0);
@@ -243,9 +246,14 @@ export class Tower {
   private forward(
     images: tf.Tensor4D,
     training: TrainingPosition | null,
-    around?: AroundLayer,
+    around: AroundLayer = (_layer, _rank, input, compute) => compute(input),
   ): tf.Tensor2D {
-    return forward(this.network, this.rankParameters, this.collectives, images, training, around);
+    const { activity } = this.exchange;
+    const noting: AroundLayer = (layer, rank, input, compute) => {
+      activity.moveTo('forward', layer.name);
+      return around(layer, rank, input, compute);
+    };
+    return forward(this.network, this.rankParameters, this.collectives, images, training, noting);
   }
 
   /** Normalised images `[count, height, width, 3]` and labels `[count]` of a batch of the ring. */
@@ -261,22 +269,57 @@ export class Tower {
     };
   }
 
-  /** A sum is finite only if every term is, and takes one pass of the device over each gradient. */
-  private firstNotFinite(loss: number): string | null {
+  /**
+   * Of the gradients that are not finite the one that was computed first, so of the last layer. A sum is
+   * finite only if every term is, and takes one pass of the device over each gradient.
+   */
+  private firstNotFinite(loss: number): NotFinitePlace | null {
+    this.exchange.activity.moveTo('check', 'logits');
     const sums = tf.tidy(() =>
       tf.stack(this.held.map(({ gradient }) => tf.sum(gradient!))).dataSync<'float32'>(),
     );
-    const bad = this.held.findIndex((_, index) => !Number.isFinite(sums[index]));
-    if (bad >= 0) return this.held[bad]!.parameter.layer;
-    return Number.isFinite(loss) ? null : 'loss';
+    const places = this.held
+      .filter((_, index) => !Number.isFinite(sums[index]))
+      .map(({ parameter, rank }) => ({
+        rank,
+        layer: this.network.layers.indexOf(layerOf(this.network, parameter)),
+      }));
+    const last = Math.max(...places.map(({ layer }) => layer));
+    const first = places.find(({ layer }) => layer === last);
+    if (first !== undefined) return first;
+    const { length } = this.network.layers;
+    return Number.isFinite(loss) ? null : { rank: this.exchange.ranks[0]!, layer: length };
+  }
+
+  /** Forward only, under the masks of training step `step`: the first output that is not finite. */
+  locate(
+    sequence: number,
+    count: number,
+    step: number,
+    buffers: SharedBuffers,
+  ): NotFinitePlace | null {
+    this.exchange.begin(sequence);
+    let first: NotFinitePlace | null = null;
+    tf.tidy(() => {
+      const { images } = this.batch(count, buffers);
+      this.forward(images, { seed: this.seed, step }, (layer, rank, input, compute) => {
+        const output = compute(input);
+        // Zero times anything but a number is not a number.
+        const sum = tf.sum(tf.mul(output, 0)).dataSync<'float32'>()[0]!;
+        if (!Number.isFinite(sum)) first ??= { rank, layer: this.network.layers.indexOf(layer) };
+        return output;
+      });
+    });
+    return first;
   }
 
   /** Copies this worker's shares into the shared canonical tensors. */
   store(buffers: SharedBuffers): void {
     this.meeting('store', () =>
-      this.eachShare(buffers, (layer, _shape, tensor, values) =>
-        values.set(toCanonicalLayout(layer, tensor)),
-      ),
+      this.eachShare(buffers, (layer, _shape, tensor, values) => {
+        this.exchange.activity.moveTo('store', layer.name);
+        values.set(toCanonicalLayout(layer, tensor));
+      }),
     );
   }
 
@@ -284,6 +327,7 @@ export class Tower {
   load(buffers: SharedBuffers): void {
     this.meeting('load', () =>
       this.eachShare(buffers, (layer, shape, tensor, values) => {
+        this.exchange.activity.moveTo('load', layer.name);
         const loaded = toComputingLayout(layer, shape, values.slice());
         tensor.assign(loaded);
         loaded.dispose();

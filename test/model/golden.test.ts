@@ -56,7 +56,6 @@ for (const [backend, name] of examples) {
       new SlotCopyTransport({}),
       0,
       [ranks],
-      1000,
     );
 
     const variables: { name: string; rank: number; variable: tf.Variable }[] = [];

@@ -34,10 +34,10 @@ const byPeerMemory: Connect = (memory) =>
 function endWithPeer(connect: Connect, publish: (peer: Exchange) => void): Exchange {
   const memory = allocateExchangeMemory(network, WORKERS, BATCH);
   const [own, peer] = connect(memory).map(
-    (transport, worker) => new Exchange(memory, transport, worker, WORKERS, 1000),
+    (transport, worker) => new Exchange(memory, transport, worker, WORKERS),
   ) as [Exchange, Exchange];
-  peer.begin(1, 'step 1');
-  own.begin(1, 'step 1');
+  peer.begin(1);
+  own.begin(1);
   publish(peer);
   return own;
 }
@@ -123,7 +123,6 @@ test('on one worker of one rank both are the identity, forward and backward', ()
     new SlotCopyTransport({}),
     0,
     [[0]],
-    1000,
   );
   const own = noise('own', [4, 8]);
   const dy = noise('gradient', [4, 8]);

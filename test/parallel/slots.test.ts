@@ -3,6 +3,7 @@ import { before, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs';
 import { buildNetwork } from '../../src/model/network.js';
+import { ActivityView } from '../../src/parallel/activity.js';
 import { SlotCopyTransport, allocateSlotCopies } from '../../src/parallel/slot_copies.js';
 import {
   Exchange,
@@ -14,7 +15,6 @@ import type { ExchangeMemory } from '../../src/parallel/slots.js';
 import { BATCH, CLASSES, smallConfiguration } from './two_placements.js';
 
 const WORKERS = [[0], [1]];
-const LONG_MS = 60_000;
 
 before(async () => {
   await tf.setBackend('cpu');
@@ -26,13 +26,13 @@ function memoryForTwo(): ExchangeMemory {
 }
 
 /** The two workers' ends, in a round of their own. */
-function ends(timeLimitMs = LONG_MS): { memory: ExchangeMemory; zero: Exchange; one: Exchange } {
+function ends(): { memory: ExchangeMemory; zero: Exchange; one: Exchange } {
   const memory = memoryForTwo();
   const copies = allocateSlotCopies(memory);
   const end = (worker: number): Exchange =>
-    new Exchange(memory, new SlotCopyTransport(copies), worker, WORKERS, timeLimitMs);
+    new Exchange(memory, new SlotCopyTransport(copies), worker, WORKERS);
   const [zero, one] = [end(0), end(1)];
-  for (const exchange of [zero, one]) exchange.begin(1, 'step 7');
+  for (const exchange of [zero, one]) exchange.begin(1);
   return { memory, zero, one };
 }
 
@@ -51,10 +51,12 @@ test('gradients for different ranks do not meet in one slot', () => {
 });
 
 test('a value of the round before is not taken for this round’s', () => {
-  const { zero, one } = ends(1);
+  const { memory, zero, one } = ends();
   zero.publish(tf.tensor1d([1]), 'fc1', 'forward', 0);
-  one.begin(2, 'step 8');
-  assert.throws(() => one.read(1, 'fc1', 'forward', 0), /waited/);
+  one.begin(2);
+  // Instead of waiting for what will not come.
+  abortExchange(memory);
+  assert.throws(() => one.read(1, 'fc1', 'forward', 0), ExchangeAborted);
 });
 
 test('a reader sees the slot itself, without a copy of its own', () => {
@@ -65,12 +67,14 @@ test('a reader sees the slot itself, without a copy of its own', () => {
   assert.equal(view[0], 9);
 });
 
-test('a wait that reaches the time limit names rank, layer, pass and step', () => {
-  const { one } = ends(1);
-  assert.throws(
-    () => one.read(1, 'conv3', 'backward', 0, 1),
-    /rank 1 waited 0\.001 s for worker 0 at conv3 \(backward\) in step 7/,
-  );
+test('a wait says in shared memory which rank it is for, and where', () => {
+  const { memory, one } = ends();
+  abortExchange(memory);
+  assert.throws(() => one.read(1, 'conv3', 'backward', 0, 1));
+  const view = new ActivityView(memory.activity);
+  assert.equal(view.describe(1), 'waiting for worker 0 at conv3 (backward)');
+  assert.equal(view.isWaiting(1), true);
+  assert.equal(view.isWaiting(0), false);
 });
 
 test('a wait after an abort ends at once', () => {

@@ -5,8 +5,8 @@ import { Exchange } from '../../src/parallel/slots.js';
 import type { ExchangeMemory } from '../../src/parallel/slots.js';
 
 const { memory, workers } = workerData as { memory: ExchangeMemory; workers: number[][] };
-const exchange = new Exchange(memory, new SlotCopyTransport({}), 1, workers, 60_000);
-exchange.begin(1, 'step 1');
+const exchange = new Exchange(memory, new SlotCopyTransport({}), 1, workers);
+exchange.begin(1);
 try {
   exchange.read(1, 'conv3', 'forward', 0);
 } catch (error) {

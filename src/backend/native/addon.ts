@@ -63,6 +63,9 @@ export interface NativeAddon {
   /** Threads that a call from the calling thread uses, 1 before; each thread has its own team. */
   setThreads(threads: number): void;
 
+  /** Ends the process with this exit code, without waiting for its threads as Node does. */
+  endProcess(code: number): never;
+
   /** Frees what the calling thread keeps between calls: primitives, scratch memory. */
   releaseMemory(): void;
 

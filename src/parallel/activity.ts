@@ -1,0 +1,103 @@
+/**
+ * What each worker is doing, in shared memory: so the coordinator can say where a worker failed when the
+ * worker itself no longer can, and sees one that does not move on.
+ *
+ * Allocated with the exchange's memory, once a run. The tower and its exchange write as they go from
+ * layer to layer; the coordinator reads.
+ */
+import type { Network } from '../model/network.js';
+
+/** What a worker can be at; the words go with a layer's name. */
+const PHRASES = {
+  start: () => 'starting',
+  forward: (layer: string) => `in the forward pass of ${layer}`,
+  // The engine goes back kernel by kernel: only where it crosses to other ranks is a layer known.
+  backward: (layer: string) => `in the backward pass, down from ${layer}`,
+  waitForward: (layer: string, rank: number) => `waiting for rank ${rank} at ${layer} (forward)`,
+  waitBackward: (layer: string, worker: number) =>
+    `waiting for worker ${worker} at ${layer} (backward)`,
+  check: () => 'checking the gradients',
+  update: (layer: string) => `updating ${layer}`,
+  store: (layer: string) => `storing ${layer}`,
+  load: (layer: string) => `loading ${layer}`,
+} as const;
+
+export type ActivityName = keyof typeof PHRASES;
+
+const NAMES = Object.keys(PHRASES) as ActivityName[];
+
+/** Int32 of a worker: how often it moved on, the activity, the layer, whom it waits for. */
+const WIDTH = 4;
+
+/** Structured-cloneable, shared by reference. */
+export interface ActivityMemory {
+  words: SharedArrayBuffer;
+  /** Layers of the network, and the exchange before the loss. */
+  places: string[];
+}
+
+export function allocateActivity(network: Network, workers: number): ActivityMemory {
+  return {
+    words: new SharedArrayBuffer(workers * WIDTH * Int32Array.BYTES_PER_ELEMENT),
+    places: [...network.layers.map(({ name }) => name), 'logits'],
+  };
+}
+
+/** One worker's end. */
+export class Activity {
+  private readonly words: Int32Array;
+  private readonly indices: Map<string, number>;
+
+  constructor({ words, places }: ActivityMemory, worker: number) {
+    this.words = new Int32Array(words, worker * WIDTH * Int32Array.BYTES_PER_ELEMENT, WIDTH);
+    this.indices = new Map(places.map((place, index) => [place, index]));
+  }
+
+  /**
+   * The worker goes on to something else.
+   *
+   * @param layer its name, or `logits`
+   * @param peer the rank or worker that is waited for
+   */
+  moveTo(activity: ActivityName, layer: string, peer = 0): void {
+    Atomics.store(this.words, 1, NAMES.indexOf(activity));
+    Atomics.store(this.words, 2, this.indices.get(layer) ?? 0);
+    Atomics.store(this.words, 3, peer);
+    Atomics.add(this.words, 0, 1);
+  }
+}
+
+/** The coordinator's end. */
+export class ActivityView {
+  private readonly words: Int32Array;
+  private readonly places: string[];
+
+  constructor({ words, places }: ActivityMemory) {
+    this.words = new Int32Array(words);
+    this.places = places;
+  }
+
+  /** How often all workers together have moved on, modulo 2³². */
+  moves(): number {
+    let sum = 0;
+    for (let word = 0; word < this.words.length; word += WIDTH) {
+      sum = (sum + Atomics.load(this.words, word)) | 0;
+    }
+    return sum;
+  }
+
+  isWaiting(worker: number): boolean {
+    return this.activityOf(worker).startsWith('wait');
+  }
+
+  /** E.g. `in the forward pass of conv3`. */
+  describe(worker: number): string {
+    const place = this.places[Atomics.load(this.words, worker * WIDTH + 2)]!;
+    const peer = Atomics.load(this.words, worker * WIDTH + 3);
+    return PHRASES[this.activityOf(worker)](place, peer);
+  }
+
+  private activityOf(worker: number): ActivityName {
+    return NAMES[Atomics.load(this.words, worker * WIDTH + 1)]!;
+  }
+}
