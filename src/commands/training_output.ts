@@ -6,7 +6,7 @@ import {
   progressParts,
   trainingReport,
 } from '../report/training_progress.js';
-import type { StepMeasurement, StepParts } from '../report/training_progress.js';
+import type { StepMeasurement } from '../report/training_progress.js';
 import { formatCount, formatPercent, inRows, terminalWidth } from '../report/text.js';
 import type { RunEvents, RunStart, StepDone, TestDone } from '../training/events.js';
 
@@ -53,17 +53,9 @@ export function printTraining(
 }
 
 function measurementOf(step: StepDone): StepMeasurement {
-  const { timings, dataWaitMs } = step;
-  const mean = (name: Exclude<keyof StepParts, 'dataWaitMs'>): number =>
-    timings.reduce((sum, worker) => sum + worker[name], 0) / timings.length;
-  const parts = {
-    forwardMs: mean('forwardMs'),
-    backwardMs: mean('backwardMs'),
-    exchangeCopyMs: mean('exchangeCopyMs'),
-    exchangeWaitMs: mean('exchangeWaitMs'),
-    updateMs: mean('updateMs'),
-    dataWaitMs,
-  };
+  const { forwardMs, backwardMs, exchangeMs, exchangeWaitMs, updateMs, dataWaitMs } = step;
+  const exchangeCopyMs = exchangeMs - exchangeWaitMs;
+  const parts = { forwardMs, backwardMs, exchangeCopyMs, exchangeWaitMs, updateMs, dataWaitMs };
   return { ...step, parts };
 }
 

@@ -28,6 +28,7 @@ import {
 } from '../training/run_folder.js';
 import type { RunFolder, Summary } from '../training/run_folder.js';
 import { withTowers } from '../training/session.js';
+import { TensorboardLog } from '../training/tensorboard.js';
 import { train as trainTowers } from '../training/trainer.js';
 import { resolveDevices } from './devices.js';
 import type { Devices, ResolvedPlacement } from './devices.js';
@@ -79,20 +80,25 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
     if (initial !== undefined) await loadParameters(coordinator, initial, resumed?.files.optimizer);
     if (resumed !== undefined) reopenRunFolder(resumed.run, configuration, state.step);
     const run = resumed?.run ?? createRunFolder(path, configuration);
-    const summary = await trainTowers({
-      configuration,
-      dataset,
-      coordinator,
-      ring,
-      run,
-      state,
-      warnings: resolved.warnings,
-      checkpointEvery: options.checkpointEvery ?? null,
-      testLimit: options.testLimit,
-      stop: signal,
-      events,
-    });
-    return { ...summary, path };
+    const tensorboard = new TensorboardLog(events);
+    try {
+      const summary = await trainTowers({
+        configuration,
+        dataset,
+        coordinator,
+        ring,
+        run,
+        state,
+        warnings: resolved.warnings,
+        checkpointEvery: options.checkpointEvery ?? null,
+        testLimit: options.testLimit,
+        stop: signal,
+        events,
+      });
+      return { ...summary, path };
+    } finally {
+      await tensorboard.close();
+    }
   });
 }
 

@@ -54,6 +54,7 @@ suite('a run', () => {
       'config.json',
       'metrics.jsonl',
       'summary.json',
+      'tensorboard',
     ]);
     const checkpoints = readdirSync(at('run', 'checkpoints')).sort();
     assert.deepEqual(checkpoints, ['step-16', 'step-20']);
