@@ -15,6 +15,7 @@ import type { NetworkSpecification } from './model/layers.js';
 /** Learning rate over time: `learningRate` × factor^(number of `at` epochs already completed). */
 export type Schedule = { type: 'constant' } | { type: 'steps'; at: number[]; factor: number };
 
+/** Where images come from. */
 export type DataSource =
   /** Drawn shapes and textures, 10 classes, 32×32. */
   | 'generated'
@@ -34,6 +35,7 @@ export type ImageView =
   /** A window of the network's size in the image made `from` × `from`: training a random one, test the centre. */
   | { type: 'crop'; from: number };
 
+/** Which images, and how they become input. */
 export interface DataConfiguration {
   source: DataSource;
   /** Where `cifar10` and `folder` lie; null for the others. */
@@ -47,6 +49,7 @@ export interface DataConfiguration {
   flip: boolean;
 }
 
+/** How the parameters are learned. */
 export interface TrainingConfiguration {
   batch: number;
   epochs: number;
@@ -59,6 +62,7 @@ export interface TrainingConfiguration {
   seed: number;
 }
 
+/** A recipe, complete: what `config.json` of a run holds. */
 export interface Configuration {
   /** What reports call it; a preset's is its file's name. */
   name: string;
@@ -73,7 +77,8 @@ export interface Configuration {
 /** Any fields of a `Configuration`; arrays are replaced whole. */
 export type Overrides = DeepPartial<Configuration>;
 
-type DeepPartial<T> = T extends readonly unknown[]
+/** Every field optional, at any depth; arrays are whole. */
+export type DeepPartial<T> = T extends readonly unknown[]
   ? T
   : T extends object
     ? { [Field in keyof T]?: DeepPartial<T[Field]> | undefined }

@@ -11,6 +11,8 @@ export { UserError } from './errors.js';
 export { compare } from './library/compare.js';
 export type { CompareOptions, Comparison } from './library/compare.js';
 export type { Devices } from './library/devices.js';
+export { diagnose } from './library/diagnose.js';
+export type { Diagnosis } from './library/diagnose.js';
 export { evaluate } from './library/evaluate.js';
 export type { EvaluateOptions } from './library/evaluate.js';
 export { exportModel } from './library/export.js';
@@ -22,11 +24,25 @@ export type { LoadedRun } from './library/load_run.js';
 export type { Recipe } from './library/recipe.js';
 export { checkGradients, train } from './library/train.js';
 export type { TrainedRun, TrainOptions } from './library/train.js';
-export type { Configuration, Overrides } from './configuration.js';
-export type { GradientCheck } from './parallel/coordinator.js';
+export { BACKEND_NAMES, PRECISIONS } from './backend/backend.js';
+export type { BackendName, Device, Gpu, Precision } from './backend/backend.js';
+export { presetNames } from './configuration.js';
+export type {
+  Configuration,
+  DataConfiguration,
+  DataSource,
+  DeepPartial,
+  ImageView,
+  Overrides,
+  Schedule,
+  TrainingConfiguration,
+} from './configuration.js';
+export type * from './model/layers.js';
+export type { GradientCheck, StepTimingWithUpdate } from './parallel/coordinator.js';
 export type { Placement, WorkerPlacement } from './parallel/placement.js';
 export type { Checkpoint, TrainerState } from './training/checkpoint.js';
-export type { ComparisonRow, PlacementName } from './training/comparison.js';
+export type { Spread } from './report/quantiles.js';
+export type { ComparisonRow, Parts, PlacementName } from './training/comparison.js';
 export type { TestResult } from './training/evaluation.js';
 export { RunEvents } from './training/events.js';
 export type {

@@ -14,11 +14,13 @@ import { addonUnavailableFile, loadNativeAddon, nativeIsPrepared } from './nativ
 /** In the order in which a CPU worker prefers them. */
 export const BACKEND_NAMES = ['native', 'tensorflow', 'wasm'] as const;
 
+/** A numeric backend of TensorFlow.js. */
 export type BackendName = (typeof BACKEND_NAMES)[number];
 
 /** Types of the operands of convolutions and matrix products; sums, results and parameters are float32. */
 export const PRECISIONS = ['float32', 'bf16'] as const;
 
+/** Of the operands of convolutions and matrix products; sums and parameters are float32. */
 export type Precision = (typeof PRECISIONS)[number];
 
 /** Where a worker computes. */

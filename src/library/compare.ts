@@ -20,6 +20,7 @@ export interface CompareOptions extends Omit<Recipe, 'data' | 'epochs'>, Devices
   signal?: AbortSignal | undefined;
 }
 
+/** What `compare` measured. */
 export interface Comparison {
   preset: string;
   /** Images a step. */

@@ -11,6 +11,7 @@ import type { RunFolder } from '../training/run_folder.js';
 import { readSafetensors, writeSafetensors } from '../training/safetensors.js';
 import type { TensorMap } from '../training/safetensors.js';
 
+/** How `exportModel` writes. */
 export interface ExportOptions {
   /** `safetensors`: a `state_dict` for PyTorch; `onnx`: a model from normalised images, NCHW, to logits. */
   format?: 'safetensors' | 'onnx' | undefined;
@@ -18,6 +19,7 @@ export interface ExportOptions {
   batch?: number | 'dynamic' | undefined;
 }
 
+/** What was written. */
 export interface ExportedModel {
   tensors: number;
   /** The checkpoint's file that they are from. */

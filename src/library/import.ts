@@ -24,6 +24,7 @@ export interface ImportOptions extends Recipe {
   out?: string | undefined;
 }
 
+/** The run that `importModel` made. */
 export interface ImportedRun {
   /** The run folder, with a checkpoint at step 0. */
   path: string;

@@ -7,6 +7,7 @@ import type { Checkpoint } from '../training/checkpoint.js';
 import { openRunFolder, readMetrics, readSummary } from '../training/run_folder.js';
 import type { MetricsEvent, Summary } from '../training/run_folder.js';
 
+/** What a run folder holds. */
 export interface LoadedRun {
   path: string;
   configuration: Configuration;

@@ -26,6 +26,7 @@ export interface ParameterRecipe {
   weightDecay?: number;
 }
 
+/** Convolution with square kernels. */
 export interface ConvLayer {
   type: 'conv';
   name: string;
@@ -58,6 +59,7 @@ export interface LocalLayer {
   bias: ParameterRecipe;
 }
 
+/** Every input times a weight of its own. */
 export interface FullyConnectedLayer {
   type: 'fc';
   name: string;
@@ -68,6 +70,7 @@ export interface FullyConnectedLayer {
   bias: ParameterRecipe;
 }
 
+/** max(0, x). */
 export interface ReluLayer {
   type: 'relu';
 }
@@ -94,6 +97,7 @@ export interface WithinMapNormalizationLayer {
   beta: number;
 }
 
+/** Largest of a square window; windows may overlap. */
 export interface PoolLayer {
   type: 'maxPool';
   /** Height and width of the window, pixels. */
@@ -103,6 +107,7 @@ export interface PoolLayer {
   ceil?: boolean;
 }
 
+/** Zeroes activations at random in training. */
 export interface DropoutLayer {
   type: 'dropout';
   name: string;
@@ -127,6 +132,7 @@ export interface ActivationShape {
   channels: number;
 }
 
+/** A network as data: the image it takes and its layers in order. */
 export interface NetworkSpecification {
   input: ActivationShape;
   layers: LayerSpecification[];

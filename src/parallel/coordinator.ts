@@ -42,6 +42,7 @@ export interface SharedParameters {
   velocities: Record<string, SharedArrayBuffer>;
 }
 
+/** A worker's parts of a step, milliseconds. */
 export interface StepTimingWithUpdate extends StepTiming {
   updateMs: number;
 }
@@ -341,6 +342,7 @@ export interface UpdateRuleOfRun {
   weightDecay: number;
 }
 
+/** A gradient along its own direction, by backpropagation and by a finite difference of the loss. */
 export interface GradientCheck {
   parameter: string;
   /** Norm of the gradient. */

@@ -17,6 +17,7 @@ export interface WorkerPlacement {
   threads: number;
 }
 
+/** All workers, in the order of their first ranks. */
 export type Placement = WorkerPlacement[];
 
 export interface PlacementRequest {

@@ -66,6 +66,7 @@ export function initialState({ towers, data, training }: Configuration): Trainer
   };
 }
 
+/** All that a checkpoint folder holds. */
 export interface Checkpoint {
   state: TrainerState;
   model: TensorMap;

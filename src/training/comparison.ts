@@ -12,6 +12,7 @@ import type { Placement } from '../parallel/placement.js';
 import { quantile, spreadOf } from '../report/quantiles.js';
 import type { Spread } from '../report/quantiles.js';
 
+/** Towers apart, towers together, or one tower. */
 export type PlacementName = 'split' | 'grouped' | 'dense';
 
 export interface Candidate {
@@ -29,6 +30,7 @@ export interface Parts {
   updateMs: number;
 }
 
+/** What was measured of one placement. */
 export interface ComparisonRow {
   name: PlacementName;
   /** Ranks of each worker. */

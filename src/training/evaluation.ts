@@ -2,6 +2,7 @@
 import type { BatchRing } from '../data/batches.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 
+/** Means over the images of a test. */
 export interface TestResult {
   /** Mean cross-entropy, nats. */
   loss: number;

@@ -79,6 +79,7 @@ export interface TurnTaken {
   of: number;
 }
 
+/** The events of `RunEvents` and what each brings. */
 export interface RunEventMap {
   /** Something was not as asked for, such as a CPU in place of a GPU. */
   warning: [message: string];
@@ -96,4 +97,5 @@ export interface RunEventMap {
   turn: [TurnTaken];
 }
 
+/** The emitter that a caller listens to. */
 export class RunEvents extends EventEmitter<RunEventMap> {}

@@ -54,8 +54,10 @@ export interface TestEvent {
   top5: number;
 }
 
+/** A line of `metrics.jsonl`. */
 export type MetricsEvent = TrainEvent | TestEvent;
 
+/** What `summary.json` says of a run that ended. */
 export interface Summary {
   status: 'completed' | 'interrupted' | 'failed';
   /** Why it failed, one line. */

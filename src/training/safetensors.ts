@@ -12,12 +12,14 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { UserError, messageOf } from '../errors.js';
 import { writeDurably } from '../durable_file.js';
 
+/** A float32 tensor as a file holds it. */
 export interface StoredTensor {
   shape: number[];
   /** Row-major, as many as the product of `shape`. */
   data: Float32Array;
 }
 
+/** Tensors by name, in the order of the file. */
 export type TensorMap = Map<string, StoredTensor>;
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
