@@ -12,6 +12,7 @@ import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import { differencesFrom, initialState, saveCheckpoint } from '../training/checkpoint.js';
 import { createRunFolder, freeRunPath, refuseTakenRunFolder } from '../training/run_folder.js';
+import { verifyIfSummed } from '../training/checksums.js';
 import { describeSafetensors, readSafetensors } from '../training/safetensors.js';
 import type { DescribedTensor, TensorMap } from '../training/safetensors.js';
 import { configurationOf } from './recipe.js';
@@ -64,6 +65,7 @@ const WRAPPERS = /^(module\.|_orig_mod\.)+/;
  *   UserError for a file or an option that cannot be read. Nothing is written then
  */
 export function importModel(file: string, options: ImportOptions): ImportedRun {
+  verifyIfSummed(file);
   const described = unwrapped(describeSafetensors(file));
   const asked = configurationOf(options);
   const towers = options.towers ?? towersOf(described, asked) ?? asked.towers;

@@ -14,10 +14,11 @@ import { loadParameters } from '../training/canonical.js';
 import {
   checkpointFiles,
   initialState,
-  loadState,
-  requireCheckpoint,
+  lastWholeCheckpoint,
+  setAside,
 } from '../training/checkpoint.js';
-import type { TrainerState } from '../training/checkpoint.js';
+import type { DamagedCheckpoint, TrainerState } from '../training/checkpoint.js';
+import { verifyIfSummed } from '../training/checksums.js';
 import { RunEvents } from '../training/events.js';
 import {
   createRunFolder,
@@ -72,13 +73,17 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
   if (resumed !== undefined) checkPosition(resumed.state, configuration, batches);
   const path = resumed?.run.path ?? options.out ?? freeRunPath(configuration);
   if (resumed === undefined) refuseTakenRunFolder(path);
-  resolved.warnings.forEach((warning) => events.emit('warning', warning));
+  const warnings = [...resolved.warnings, ...damageWarnings(resumed)];
+  warnings.forEach((warning) => events.emit('warning', warning));
 
   return withTowers({ configuration, dataset, ...resolved }, async (coordinator, ring) => {
     const state = resumed?.state ?? initialState(configuration);
     const initial = resumed?.files.model ?? options.init;
     if (initial !== undefined) await loadParameters(coordinator, initial, resumed?.files.optimizer);
-    if (resumed !== undefined) reopenRunFolder(resumed.run, configuration, state.step);
+    if (resumed !== undefined) {
+      setAside(resumed.run, resumed.damaged);
+      reopenRunFolder(resumed.run, configuration, state.step);
+    }
     const run = resumed?.run ?? createRunFolder(path, configuration);
     const tensorboard = new TensorboardLog(events);
     try {
@@ -89,7 +94,7 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
         ring,
         run,
         state,
-        warnings: resolved.warnings,
+        warnings,
         checkpointEvery: options.checkpointEvery ?? null,
         testLimit: options.testLimit,
         stop: signal,
@@ -128,7 +133,7 @@ export async function checkGradients(
 
 /** All that can be refused is, before anything is opened or written. */
 async function prepare(
-  options: Recipe & Devices,
+  options: Recipe & Devices & Pick<TrainOptions, 'init'>,
   resumed?: Configuration,
 ): Promise<{ configuration: Configuration; dataset: Dataset; resolved: ResolvedPlacement }> {
   const asked = resumed ?? configurationOf(options);
@@ -136,6 +141,7 @@ async function prepare(
   const resolved = await resolveDevices(options, isFixed ? asked.towers : undefined, asked.towers);
   const configuration = { ...asked, towers: resolved.towers };
   buildNetwork(configuration.network, configuration.towers, configuration.data.classes);
+  if (options.init !== undefined) verifyIfSummed(options.init);
   return { configuration, dataset: await openDataset(configuration.data), resolved };
 }
 
@@ -144,8 +150,10 @@ interface ResumedRun {
   /** The run's own, with the options of this command over it. */
   configuration: Configuration;
   files: ReturnType<typeof checkpointFiles>;
-  /** The position of its latest checkpoint. */
+  /** The position of its last whole checkpoint. */
   state: TrainerState;
+  /** Later ones that are not. */
+  damaged: DamagedCheckpoint[];
 }
 
 function runToResume(path: string, given: TrainOptions): ResumedRun {
@@ -154,11 +162,19 @@ function runToResume(path: string, given: TrainOptions): ResumedRun {
       throw new UserError(`--${name} does not go with --resume: the run has its own`);
   }
   const run = openRunFolder(path);
-  const files = checkpointFiles(requireCheckpoint(run));
+  const { path: whole, state, damaged } = lastWholeCheckpoint(run);
   const config = run.configurationFile;
   const configuration = configurationOf({ ...given, config });
   refuseAnotherCourse(configurationOf({ config }), configuration, path);
-  return { run, configuration, files, state: loadState(files.state) };
+  return { run, configuration, files: checkpointFiles(whole), state, damaged };
+}
+
+function damageWarnings(resumed: ResumedRun | undefined): string[] {
+  if (resumed === undefined) return [];
+  return resumed.damaged.map(
+    ({ path, problem }) =>
+      `${problem}; going on from step ${resumed.state.step}, the last whole checkpoint (${path} is kept as ${path}.damaged)`,
+  );
 }
 
 /** What the checkpoint's parameters and position mean nothing without. */

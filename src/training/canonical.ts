@@ -5,7 +5,7 @@
 import type { Network } from '../model/network.js';
 import type { Coordinator, SharedParameters } from '../parallel/coordinator.js';
 import { checkAgainst } from './checkpoint.js';
-import { readSafetensors } from './safetensors.js';
+import { describeSafetensors, readSafetensors } from './safetensors.js';
 import type { TensorMap } from './safetensors.js';
 
 /** The network's tensors in shared memory as what a safetensors file holds. */
@@ -36,9 +36,9 @@ export async function loadParameters(
   optimizerFile?: string,
 ): Promise<void> {
   const read = (path: string): Record<string, SharedArrayBuffer> => {
-    const tensors = readSafetensors(path);
-    checkAgainst(coordinator.network, tensors, path);
-    return sharedFrom(tensors);
+    // Names and shapes first: of another network's file no data is read.
+    checkAgainst(coordinator.network, describeSafetensors(path), path);
+    return sharedFrom(readSafetensors(path));
   };
   const shared: SharedParameters = {
     parameters: read(file),

@@ -4,20 +4,23 @@
  *     model.safetensors      parameters in canonical form (src/model/network.ts)
  *     optimizer.safetensors  the momentum of each, same names and shapes
  *     state.msgpack          TrainerState
+ *     checksums.json         size and SHA-256 of each (checksums.ts)
  *
  * A checkpoint is made in a hidden folder beside its final name, flushed and renamed: what is called
- * `step-N` is whole. Folders go the same way: renamed to a hidden name first, then deleted. Hidden
- * folders that a killed process left are cleared at the next save. One process at a time writes to a run.
+ * `step-N` was whole when it was written, and its checksums tell whether it still is. Folders go the same
+ * way: renamed to a hidden name first, then deleted. Hidden folders that a killed process left are cleared
+ * at the next save. One process at a time writes to a run.
  */
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { pack, unpack } from 'msgpackr';
 import { UserError, messageOf } from '../errors.js';
 import type { Configuration } from '../configuration.js';
 import type { Network } from '../model/network.js';
-import { makeFolder, syncFile, syncFolder, writeDurably } from '../durable_file.js';
+import { makeFolder, syncFile, syncFolder } from '../durable_file.js';
+import { readSmallFile, verifySummedFiles, writeSummedFiles } from './checksums.js';
 import type { RunFolder } from './run_folder.js';
-import { readSafetensors, writeSafetensors, type TensorMap } from './safetensors.js';
+import { readSafetensors, safetensorsChunks, type TensorMap } from './safetensors.js';
 
 export const STATE_VERSION = 1;
 
@@ -84,12 +87,18 @@ export function withTestResult(state: TrainerState, top1: number): TrainerState 
   };
 }
 
+const MODEL = 'model.safetensors';
+const OPTIMIZER = 'optimizer.safetensors';
+const STATE = 'state.msgpack';
+/** Bytes; it has a few hundred. */
+const LONGEST_STATE = 1 << 20;
+
 /** The files of a checkpoint folder, for a command that needs but one of them. */
 export function checkpointFiles(path: string): { model: string; optimizer: string; state: string } {
   return {
-    model: join(path, 'model.safetensors'),
-    optimizer: join(path, 'optimizer.safetensors'),
-    state: join(path, 'state.msgpack'),
+    model: join(path, MODEL),
+    optimizer: join(path, OPTIMIZER),
+    state: join(path, STATE),
   };
 }
 
@@ -110,10 +119,11 @@ export function saveCheckpoint(run: RunFolder, checkpoint: Checkpoint): string {
     // The metrics of a checkpoint's past must outlast a power failure with it.
     syncFile(run.metricsFile);
     mkdirSync(partial);
-    const files = checkpointFiles(partial);
-    writeSafetensors(files.model, checkpoint.model, { format: 'pt' });
-    writeSafetensors(files.optimizer, checkpoint.optimizer, { format: 'pt' });
-    writeDurably(files.state, [pack(checkpoint.state)]);
+    writeSummedFiles(partial, {
+      [MODEL]: safetensorsChunks(checkpoint.model, { format: 'pt' }),
+      [OPTIMIZER]: safetensorsChunks(checkpoint.optimizer, { format: 'pt' }),
+      [STATE]: [pack(checkpoint.state)],
+    });
     syncFolder(partial);
     if (existsSync(path)) renameSync(path, hiddenPath(run, step, 'replaced'));
     renameSync(partial, path);
@@ -137,11 +147,86 @@ export function latestCheckpoint(run: RunFolder): string | undefined {
   return step === undefined ? undefined : checkpointPath(run, step);
 }
 
-/** @throws UserError where the run has no checkpoint yet */
+/**
+ * The latest checkpoint, verified.
+ *
+ * @throws UserError where the run has none yet, or naming the file of it that is damaged
+ */
 export function requireCheckpoint(run: RunFolder): string {
   const path = latestCheckpoint(run);
-  if (path !== undefined) return path;
-  throw new UserError(`${run.path} has no checkpoint yet: train it for longer, or start it anew`);
+  if (path === undefined) throw noCheckpoint(run);
+  try {
+    verifyCheckpoint(path);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(
+      `${error.message}; remove ${path} to take the checkpoint before it, or go on from that with --resume ${run.path}`,
+    );
+  }
+  return path;
+}
+
+/** A checkpoint that is no longer as it was written. */
+export interface DamagedCheckpoint {
+  path: string;
+  /** Names the file, one line. */
+  problem: string;
+}
+
+/**
+ * The latest checkpoint that is as it was written, and the later ones that are not.
+ *
+ * @throws UserError where there is none
+ */
+export function lastWholeCheckpoint(run: RunFolder): {
+  path: string;
+  state: TrainerState;
+  damaged: DamagedCheckpoint[];
+} {
+  restoreReplaced(run);
+  const damaged: DamagedCheckpoint[] = [];
+  for (const step of checkpointSteps(run).reverse()) {
+    const path = checkpointPath(run, step);
+    try {
+      return { path, state: verifyCheckpoint(path), damaged };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      damaged.push({ path, problem: error.message });
+    }
+  }
+  const [first] = damaged;
+  if (first === undefined) throw noCheckpoint(run);
+  throw new UserError(
+    `${first.problem}, and no earlier checkpoint of ${run.path} is whole: start it anew`,
+  );
+}
+
+/** Gives damaged checkpoints a name of their own, `step-N.damaged`, so that the whole one is the latest. */
+export function setAside(run: RunFolder, damaged: DamagedCheckpoint[]): void {
+  for (const { path } of damaged) {
+    try {
+      rmSync(`${path}.damaged`, { recursive: true, force: true });
+      renameSync(path, `${path}.damaged`);
+    } catch (error) {
+      throw new UserError(`cannot rename ${path}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+  if (damaged.length > 0) syncFolder(run.checkpoints);
+}
+
+function noCheckpoint(run: RunFolder): UserError {
+  return new UserError(`${run.path} has no checkpoint yet: train it for longer, or start it anew`);
+}
+
+/** @throws UserError naming the file that is damaged, missing, or another step's */
+function verifyCheckpoint(path: string): TrainerState {
+  verifySummedFiles(path, [MODEL, OPTIMIZER, STATE]);
+  const { state: file } = checkpointFiles(path);
+  const state = loadState(file);
+  if (`step-${state.step}` !== basename(path)) {
+    throw new UserError(`${file} is of step ${state.step}: ${path} is another checkpoint, renamed`);
+  }
+  return state;
 }
 
 /** @throws UserError naming the file that is missing, malformed or of an unknown version */
@@ -159,7 +244,11 @@ export function loadCheckpoint(path: string): Checkpoint {
  *
  * @throws UserError naming the first that is missing, extra or of another shape
  */
-export function checkAgainst(network: Network, tensors: TensorMap, path: string): void {
+export function checkAgainst(
+  network: Network,
+  tensors: Map<string, { shape: number[] }>,
+  path: string,
+): void {
   const [first] = differencesFrom(network, tensors);
   if (first === undefined) return;
   const { name, stored, wanted } = first;
@@ -199,12 +288,7 @@ export function differencesFrom<Stored extends { shape: number[] }>(
 
 /** @throws UserError naming the file that is missing, malformed or of an unknown version */
 export function loadState(path: string): TrainerState {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw new UserError(`cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  }
+  const bytes = readSmallFile(path, LONGEST_STATE);
   let state: unknown;
   try {
     state = unpack(bytes);

@@ -60,12 +60,13 @@ export function writeSafetensors(
   tensors: TensorMap,
   metadata?: Record<string, string>,
 ): void {
-  writeDurably(path, fileChunks(tensors, metadata));
+  writeDurably(path, safetensorsChunks(tensors, metadata));
 }
 
-function* fileChunks(
+/** The bytes of such a file, one after another, as they are written. */
+export function* safetensorsChunks(
   tensors: TensorMap,
-  metadata: Record<string, string> | undefined,
+  metadata?: Record<string, string>,
 ): Generator<Uint8Array> {
   const entries: [string, unknown][] = metadata ? [['__metadata__', metadata]] : [];
   let end = 0;
@@ -99,13 +100,25 @@ export function readSafetensors(path: string): TensorMap {
     }
     const tensors: TensorMap = new Map();
     for (const { name, shape, begin, end } of entries) {
-      const data = new Float32Array(new SharedArrayBuffer(end - begin));
+      const data = new Float32Array(memoryFor(path, name, end - begin));
       readAt(descriptor, path, start + begin, bytesOf(data));
       tensors.set(name, { shape, data });
     }
     return tensors;
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** The file is that long, but a file with holes may be longer than any memory. */
+function memoryFor(path: string, name: string, bytes: number): SharedArrayBuffer {
+  try {
+    return new SharedArrayBuffer(bytes);
+  } catch (error) {
+    throw new UserError(
+      `${path}: tensor ${name} of ${bytes} bytes does not fit into memory (${messageOf(error)})`,
+      { cause: error },
+    );
   }
 }
 
