@@ -8,7 +8,7 @@
  *     const { path } = await train({ preset: 'demo', gpus: [0, 1], events });
  */
 export { UserError } from './errors.js';
-export { compare } from './library/compare.js';
+export { compare, DEFAULT_PRESET } from './library/compare.js';
 export type { CompareOptions, Comparison } from './library/compare.js';
 export type { Devices } from './library/devices.js';
 export { diagnose } from './library/diagnose.js';
@@ -21,9 +21,14 @@ export { importModel, ModelDoesNotFit } from './library/import.js';
 export type { ImportedRun, ImportOptions, ModelDifference } from './library/import.js';
 export { loadRun } from './library/load_run.js';
 export type { LoadedRun } from './library/load_run.js';
+export { plan } from './library/plan.js';
+export type { Plan, PlannedLayer } from './library/plan.js';
+export { configurationOf } from './library/recipe.js';
 export type { Recipe } from './library/recipe.js';
 export { checkGradients, train } from './library/train.js';
 export type { TrainedRun, TrainOptions } from './library/train.js';
+export { visualize } from './library/visualize.js';
+export type { VisualizeOptions } from './library/visualize.js';
 export { BACKEND_NAMES, PRECISIONS } from './backend/backend.js';
 export type { BackendName, Device, Gpu, Precision } from './backend/backend.js';
 export { presetNames } from './configuration.js';

@@ -5,9 +5,8 @@
  * `configurationOptions` into its builder and hands its arguments to `recipeFrom`.
  */
 import type { Options } from 'yargs';
-import { type Configuration, presetNames } from '../configuration.js';
+import { presetNames } from '../configuration.js';
 import { UserError } from '../errors.js';
-import { configurationOf } from '../library/recipe.js';
 import type { Recipe } from '../library/recipe.js';
 
 // Every value is taken as text, so that a message can quote what was written; yargs would give NaN.
@@ -60,11 +59,6 @@ export function recipeFrom(given: ConfigurationArguments): Recipe {
     seed: integer(given, 'seed', 0),
     settings: given.set === undefined ? undefined : [given.set].flat(),
   };
-}
-
-/** @throws UserError naming the option or the field */
-export function configurationFrom(given: ConfigurationArguments): Configuration {
-  return configurationOf(recipeFrom(given));
 }
 
 function single(

@@ -5,106 +5,12 @@
  * the same as one object on stdout.
  */
 import type { CommandModule } from 'yargs';
-import type { Configuration } from '../configuration.js';
-import type { ActivationShape, LayerSpecification } from '../model/layers.js';
-import {
-  buildNetwork,
-  elements,
-  exchangedBytes,
-  gatheredBytes,
-  isParameterised,
-  logitsBytes,
-  type Layer,
-  type Network,
-} from '../model/network.js';
+import { plan } from '../library/plan.js';
+import type { Plan, PlannedLayer } from '../library/plan.js';
+import type { ActivationShape } from '../model/layers.js';
 import { print, printJson } from '../report/printing.js';
 import { terminalWidth } from '../report/text.js';
-import { configurationFrom, configurationOptions, type ConfigurationArguments } from './options.js';
-
-/** One layer's costs. Parameters and MACs are over all ranks; a rank has 1/T of each. */
-export interface PlannedLayer {
-  name: string;
-  type: LayerSpecification['type'] | 'logits';
-  /** Kernels or units over all towers; null for layers without. */
-  kernels: number | null;
-  /** The first layer reads the image, which every rank has whole. */
-  reads: 'image' | 'own' | 'all' | null;
-  /** What one rank produces of one image. */
-  output: ActivationShape;
-  parameters: number;
-  parametersPerRank: number;
-  /** Of one image, forward. */
-  macs: number;
-  /** Bytes that ranks read from each other in a step: activations forward, gradients backward. */
-  exchangedBytes: number;
-}
-
-/** What `plan --json` prints. */
-export interface Plan {
-  name: string;
-  towers: number;
-  classes: number;
-  input: ActivationShape;
-  batch: number;
-  layers: PlannedLayer[];
-  total: Pick<PlannedLayer, 'parameters' | 'parametersPerRank' | 'macs' | 'exchangedBytes'>;
-}
-
-/** @throws UserError where the network does not fit the towers; see `buildNetwork` */
-export function planOf(configuration: Configuration): Plan {
-  const { name, towers, data, training } = configuration;
-  const network = buildNetwork(configuration.network, towers, data.classes);
-  const layers = network.layers.map((layer) => plannedLayer(network, layer, training.batch));
-  if (towers > 1) layers.push(plannedLogits(network, training.batch));
-  return {
-    name,
-    towers,
-    classes: data.classes,
-    input: network.input,
-    batch: training.batch,
-    layers,
-    total: {
-      parameters: network.parameterCount,
-      parametersPerRank: network.parameterCount / towers,
-      macs: network.macs,
-      exchangedBytes: exchangedBytes(network, training.batch),
-    },
-  };
-}
-
-function plannedLayer(network: Network, layer: Layer, batch: number): PlannedLayer {
-  const { specification } = layer;
-  const own = isParameterised(specification) ? specification : null;
-  const parameters = network.parameters
-    .filter((parameter) => layer.parameters.includes(parameter.name))
-    .reduce((total, parameter) => total + elements(parameter.shape), 0);
-  return {
-    name: layer.name,
-    type: specification.type,
-    kernels: own && layer.output.channels * network.towers,
-    reads: own && (layer.index === 0 ? 'image' : own.reads),
-    output: layer.output,
-    parameters,
-    parametersPerRank: parameters / network.towers,
-    macs: layer.macs,
-    exchangedBytes: gatheredBytes(network, layer, batch),
-  };
-}
-
-/** The gather before the softmax, which belongs to no layer. */
-function plannedLogits(network: Network, batch: number): PlannedLayer {
-  return {
-    name: 'logits',
-    type: 'logits',
-    kernels: null,
-    reads: 'all',
-    output: { height: 1, width: 1, channels: network.classes },
-    parameters: 0,
-    parametersPerRank: 0,
-    macs: 0,
-    exchangedBytes: logitsBytes(network, batch),
-  };
-}
+import { configurationOptions, recipeFrom, type ConfigurationArguments } from './options.js';
 
 /**
  * The plan as text of at most `columns` characters a line where the names allow it: a table, or where
@@ -214,7 +120,7 @@ export const command: CommandModule<object, PlanArguments> = {
         'Another divided among four towers',
       ) as never,
   handler: (given) => {
-    const planned = planOf(configurationFrom(given));
+    const planned = plan(recipeFrom(given));
     if (given.json) printJson(planned);
     else print(renderPlan(planned, terminalWidth()).trimEnd());
   },

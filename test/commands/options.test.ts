@@ -3,11 +3,18 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { type ConfigurationArguments, configurationFrom } from '../../src/commands/options.js';
+import type { Configuration } from '../../src/configuration.js';
+import { type ConfigurationArguments, recipeFrom } from '../../src/commands/options.js';
+import { configurationOf } from '../../src/library/recipe.js';
 import { UserError } from '../../src/errors.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'twotower-options-'));
 after(() => rmSync(folder, { recursive: true }));
+
+/** The configuration that the options come to. */
+function configurationFrom(given: ConfigurationArguments): Configuration {
+  return configurationOf(recipeFrom(given));
+}
 
 function refuses(given: ConfigurationArguments, message: RegExp): void {
   assert.throws(

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
-import { type Plan, planOf, renderPlan } from '../../src/commands/plan.js';
+import { renderPlan } from '../../src/commands/plan.js';
 import { loadConfiguration, presetNames } from '../../src/configuration.js';
+import { type Plan, planOf } from '../../src/library/plan.js';
 import { buildNetwork, exchangedBytes } from '../../src/model/network.js';
 
 const alexnet = planOf(loadConfiguration({ preset: 'alexnet' }));
