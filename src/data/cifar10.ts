@@ -4,10 +4,10 @@
  * bytes of red, of green and of blue. Files may hold fewer records than the original's 10,000. Opened
  * once by the main thread into shared memory that all decoders read.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError, messageOf } from '../errors.js';
 import type { Image } from './image.js';
 
 const SIDE = 32;
@@ -44,43 +44,63 @@ async function readClassNames(file: string): Promise<string[]> {
 }
 
 async function readRecords(home: string, names: string[], classes: number): Promise<Cifar10Set> {
-  const files = await Promise.all(names.map((name) => openWholeRecords(path.join(home, name))));
-  try {
-    const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
-    const records = new SharedArrayBuffer(total);
-    let offset = 0;
-    for (const { file, handle, bytes } of files) {
-      const part = new Uint8Array(records, offset, bytes);
-      let filled = 0;
-      while (filled < bytes) {
-        const { bytesRead } = await handle.read(part, filled, bytes - filled, filled);
-        if (bytesRead === 0) throw new UserError(`${file} was truncated while it was read`);
-        filled += bytesRead;
-      }
-      checkLabels(file, part, classes);
-      offset += bytes;
-    }
-    return { kind: 'cifar10', count: total / RECORD, records };
-  } finally {
-    await Promise.all(files.map(({ handle }) => handle.close()));
+  const files = names.map((name) => path.join(home, name));
+  const sizes = files.map(bytesOfWholeRecords);
+  const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
+  const largest = files[sizes.indexOf(Math.max(...sizes))]!;
+  const records = memoryFor(total, largest);
+  let offset = 0;
+  for (const [index, file] of files.entries()) {
+    const part = new Uint8Array(records, offset, sizes[index]);
+    await readInto(part, file);
+    checkLabels(file, part, classes);
+    offset += part.length;
   }
+  return { kind: 'cifar10', count: total / RECORD, records };
 }
 
-async function openWholeRecords(file: string) {
-  if (!existsSync(file)) {
+function bytesOfWholeRecords(file: string): number {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found === undefined) {
     throw new UserError(
       `${file} is missing: --data takes the folder of CIFAR-10's binary version (${TRAIN_FILES[0]} … ${TRAIN_FILES[4]}, test_batch.bin)`,
     );
   }
-  const handle = await open(file);
-  const bytes = (await handle.stat()).size;
-  if (bytes === 0 || bytes % RECORD !== 0) {
-    await handle.close();
+  const bytes = found.size;
+  if (!found.isFile() || bytes === 0 || bytes % RECORD !== 0) {
     throw new UserError(
       `${file} is truncated: ${bytes} bytes are not a whole number of ${RECORD}-byte records; fetch it again`,
     );
   }
-  return { file, handle, bytes };
+  return bytes;
+}
+
+function memoryFor(bytes: number, largest: string): SharedArrayBuffer {
+  try {
+    return new SharedArrayBuffer(bytes);
+  } catch (error) {
+    throw new UserError(
+      `${largest} and the files beside it do not fit into memory: ${bytes} bytes (${messageOf(error)})`,
+    );
+  }
+}
+
+async function readInto(part: Uint8Array, file: string): Promise<void> {
+  try {
+    const handle = await open(file);
+    try {
+      for (let filled = 0; filled < part.length;) {
+        const { bytesRead } = await handle.read(part, filled, part.length - filled, filled);
+        if (bytesRead === 0) throw new UserError(`${file} was truncated while it was read`);
+        filled += bytesRead;
+      }
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`cannot read ${file}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function checkLabels(file: string, records: Uint8Array, classes: number): void {

@@ -169,9 +169,11 @@ function headerLengthIn(lengthBytes: Uint8Array, fileSize: number, path: string)
 
 /** The header's tensors, in the order of their data, which they cover exactly. */
 function parseHeader(json: Uint8Array, dataSize: number, path: string): HeaderEntry[] {
+  let text: string;
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(json);
+    header = JSON.parse(text);
   } catch (error) {
     throw invalid(path, `its header is not JSON (${messageOf(error)})`);
   }
@@ -182,6 +184,9 @@ function parseHeader(json: Uint8Array, dataSize: number, path: string): HeaderEn
     if (name === '__metadata__') checkMetadata(value, path);
     else entries.push(parseEntry(name, value, path));
   }
+  // Of two members of one name JSON.parse keeps the last. The quotes of this one cannot stand in a string.
+  const described = text.match(/"data_offsets"/g)?.length ?? 0;
+  if (described !== entries.length) throw invalid(path, 'a tensor is there twice');
   // An empty tensor begins where the next one does.
   entries.sort((one, other) => one.begin - other.begin || one.end - other.end);
 
