@@ -52,6 +52,11 @@ const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<A
     add: async (line) => line.command((await import('./commands/plan.js')).command),
   },
   {
+    name: 'data',
+    describe: 'Fetch, prepare or look at a data set',
+    add: async (line) => line.command((await import('./commands/data.js')).command),
+  },
+  {
     name: 'doctor',
     describe: 'Show versions, backend and devices, and what is missing',
     add: async (line) => line.command((await import('./commands/doctor.js')).command),

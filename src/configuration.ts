@@ -23,6 +23,8 @@ export type DataSource =
   | 'cifar10'
   /** `train/CLASS/*` and `test/CLASS/*` in `directory`. */
   | 'folder'
+  /** What `data prepare` wrote in `directory`. */
+  | 'prepared'
   /** Uniform noise with random labels, for timing. */
   | 'random';
 
@@ -38,7 +40,7 @@ export type ImageView =
 /** Which images, and how they become input. */
 export interface DataConfiguration {
   source: DataSource;
-  /** Where `cifar10` and `folder` lie; null for the others. */
+  /** Where `cifar10`, `folder` and `prepared` lie; null for the others. */
   directory: string | null;
   classes: number;
   /** Pixels are (value / 255 − mean) / std, per channel. */
@@ -47,6 +49,8 @@ export interface DataConfiguration {
   view: ImageView;
   /** Mirror half of the training images, at random. */
   flip: boolean;
+  /** Share of the images, 0 … 1, beyond which undecodable ones end training; 0.01 unless given. */
+  undecodableLimit?: number;
 }
 
 /** How the parameters are learned. */

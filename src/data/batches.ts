@@ -12,7 +12,8 @@ import type { DataConfiguration, ImageView } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { deriveKey, permutation } from '../random.js';
 import type { Dataset, Split } from './dataset.js';
-import type { DecodeTask, DecoderSettings, Slot } from './decoder.js';
+import type { DecodeTask, DecoderSettings, Slot, Undecodable } from './decoder.js';
+import { sequentialOrder } from './prepared.js';
 
 export interface Batch {
   /** uint8 [count, height, width, 3]; after a smaller last batch follow bytes that mean nothing. */
@@ -29,7 +30,7 @@ export interface Batch {
 
 export interface BatchRingOptions {
   dataset: Dataset;
-  data: Pick<DataConfiguration, 'view' | 'flip'>;
+  data: Pick<DataConfiguration, 'view' | 'flip' | 'undecodableLimit'>;
   /** The network's input, pixels. */
   height: number;
   width: number;
@@ -41,6 +42,21 @@ export interface BatchRingOptions {
   /** Batches that are decoded, waiting or in use at one time; at least 2 to decode ahead. */
   slots: number;
 }
+
+/** An image of which a pass went without. */
+export interface UndecodableFile {
+  split: Split;
+  file: string;
+  reason: string;
+}
+
+export function undecodableWarning({ split, file, reason }: UndecodableFile): string {
+  const instead = split === 'train' ? 'another image stands in' : 'the test goes without it';
+  return `${file} cannot be decoded (${reason}); ${instead}`;
+}
+
+/** Share of a split that may be undecodable, unless the configuration says. */
+const UNDECODABLE_LIMIT = 0.01;
 
 /** One way through a split, in order. */
 interface Pass {
@@ -74,9 +90,13 @@ export class BatchRing {
   /** Milliseconds that consumers waited for batches to be decoded, since the start. */
   waitedMs = 0;
 
+  /** Images that could not be decoded, each once. */
+  readonly undecodable: UndecodableFile[] = [];
+
   private readonly slots: Slot[];
   private readonly free: number[];
-  private readonly pool: Piscina<DecodeTask, string | null>;
+  private readonly pool: Piscina<DecodeTask, Undecodable[] | string>;
+  private readonly undecodableIndices = { train: new Set<number>(), test: new Set<number>() };
   /** Starts decoding into free slots; of the pass under way. */
   private fill: (() => void) | null = null;
 
@@ -107,23 +127,28 @@ export class BatchRing {
 
   /**
    * The epoch's whole batches from `firstBatch` on, in an order drawn from (seed, epoch); what remains
-   * of the epoch is dropped (PyTorch's `drop_last`). Windows are drawn as the configuration says.
+   * of the epoch is dropped (PyTorch's `drop_last`). Windows are drawn as the configuration says. For an
+   * image that cannot be decoded the next of the data set stands in.
    *
    * Only one pass, of `train` or `test`, may be under way. Leaving one early releases its batches.
-   * @throws UserError for a batch larger than the data set or an image that cannot be decoded
+   * @throws UserError for a batch larger than the data set, and for too many images that cannot be decoded
    */
   train(epoch: number, firstBatch: number): AsyncGenerator<Batch, void, void> {
     const { dataset, batch, seed } = this.options;
-    const { count } = dataset.train;
-    const endBatch = batchesPerEpoch(count, batch);
-    const order = permutation(deriveKey(seed, 'order', epoch), count);
+    const { train } = dataset;
+    const endBatch = batchesPerEpoch(train.count, batch);
+    const order =
+      train.kind === 'prepared'
+        ? sequentialOrder(seed, epoch, train)
+        : permutation(deriveKey(seed, 'order', epoch), train.count);
     return this.walk({ split: 'train', order, epoch, firstBatch, endBatch });
   }
 
   /**
-   * The test examples in order, whole or their centres; the last batch may be smaller.
+   * The test examples in order, whole or their centres; the last batch may be smaller, and those with
+   * images that cannot be decoded, which are left out.
    * @param limit takes only so many examples
-   * @throws UserError for an image that cannot be decoded
+   * @throws UserError for too many images that cannot be decoded
    */
   test(limit = Infinity): AsyncGenerator<Batch, void, void> {
     const count = this.testCount(limit);
@@ -135,7 +160,7 @@ export class BatchRing {
   /**
    * A split as the test sees it, but in an order drawn from the seed: folders list their images class by
    * class. The last batch may be smaller.
-   * @throws UserError for an image that cannot be decoded
+   * @throws UserError for too many images that cannot be decoded
    */
   sample(split: Split): AsyncGenerator<Batch, void, void> {
     const { dataset, batch, seed } = this.options;
@@ -178,6 +203,10 @@ export class BatchRing {
         const asked = performance.now();
         const batch = await decoding.shift()!;
         this.waitedMs += performance.now() - asked;
+        if (batch.count === 0) {
+          batch.release();
+          continue;
+        }
         given.push(batch);
         yield batch;
       }
@@ -197,7 +226,7 @@ export class BatchRing {
     const { batch, decoders } = this.options;
     const examples = pass.order.slice(index * batch, (index + 1) * batch);
     const share = Math.ceil(examples.length / decoders);
-    const tasks: Promise<string | null>[] = [];
+    const tasks: Promise<Undecodable[] | string>[] = [];
     for (let first = 0; first < examples.length; first += share) {
       const { split, epoch } = pass;
       const run = examples.slice(first, first + share);
@@ -205,11 +234,14 @@ export class BatchRing {
     }
     // All must have ended, also where one fails, before the slot can be used again.
     const results = await Promise.allSettled(tasks);
+    const undecodable: Undecodable[] = [];
     try {
       for (const result of results) {
         if (result.status === 'rejected') throw result.reason;
-        if (result.value !== null) throw new UserError(result.value);
+        if (typeof result.value === 'string') throw new UserError(result.value);
+        undecodable.push(...result.value);
       }
+      this.record(pass.split, undecodable);
     } catch (error) {
       // Not filled anew: the pass ends with this batch.
       this.free.push(slot);
@@ -222,6 +254,37 @@ export class BatchRing {
       this.free.push(slot);
       this.fill?.();
     };
-    return { ...this.slots[slot]!, count: examples.length, index, release };
+    const gaps = pass.epoch === null ? undecodable.map(({ position }) => position) : [];
+    const count = this.closeGaps(this.slots[slot]!, gaps, examples.length);
+    return { ...this.slots[slot]!, count, index, release };
+  }
+
+  /** @throws UserError where more of the split than the limit cannot be decoded */
+  private record(split: Split, undecodable: Undecodable[]): void {
+    for (const { index, file, reason } of undecodable) {
+      if (this.undecodableIndices[split].has(index)) continue;
+      this.undecodableIndices[split].add(index);
+      this.undecodable.push({ split, file, reason });
+    }
+    const { dataset, data } = this.options;
+    const { undecodableLimit: limit = UNDECODABLE_LIMIT } = data;
+    const { size } = this.undecodableIndices[split];
+    const { count } = dataset[split];
+    if (size < count && size <= limit * count) return;
+    const { file, reason } = this.undecodable.findLast((image) => image.split === split)!;
+    throw new UserError(
+      `${file} cannot be decoded (${reason}), nor can ${size - 1} other ${split} images, more than ${100 * limit} % of ${count}: replace or remove them, or raise data.undecodableLimit`,
+    );
+  }
+
+  /** Moves the examples behind each gap up. @returns how many there are */
+  private closeGaps({ pixels, labels }: Slot, gaps: number[], count: number): number {
+    const bytes = pixels.byteLength / this.options.batch;
+    for (const gap of gaps.toSorted((a, b) => b - a)) {
+      new Uint8Array(pixels).copyWithin(gap * bytes, (gap + 1) * bytes, count * bytes);
+      new Int32Array(labels).copyWithin(gap, gap + 1, count);
+      count--;
+    }
+    return count;
   }
 }

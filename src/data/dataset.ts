@@ -7,13 +7,14 @@ import { UserError } from '../errors.js';
 import { type Cifar10Set, openCifar10 } from './cifar10.js';
 import { type FolderSet, openFolder } from './folder.js';
 import { type GeneratedSet, GENERATED_CLASSES } from './generated.js';
+import { type PreparedSet, openPrepared } from './prepared.js';
 import type { RandomSet } from './random_images.js';
 import type { DatasetStatistics } from './statistics.js';
 
 export type Split = 'train' | 'test';
 
 /** The examples of one split: how many (`count`), and where the decoders find them. */
-export type ExampleSet = GeneratedSet | Cifar10Set | FolderSet | RandomSet;
+export type ExampleSet = GeneratedSet | Cifar10Set | FolderSet | PreparedSet | RandomSet;
 
 export interface Dataset {
   /** Names, by label. */
@@ -57,6 +58,8 @@ async function openSource(data: DataConfiguration): Promise<Dataset> {
       return openCifar10(directoryOf(data));
     case 'folder':
       return openFolder(directoryOf(data));
+    case 'prepared':
+      return openPrepared(directoryOf(data));
   }
 }
 

@@ -8,7 +8,8 @@ import type { DataConfiguration } from '../configuration.js';
 import { readRecord } from './cifar10.js';
 import type { Dataset, Split } from './dataset.js';
 import { drawGeneratedImage } from './generated.js';
-import type { Image } from './image.js';
+import { type Image, UndecodableImage } from './image.js';
+import { ShardReader } from './prepared.js';
 import { drawRandomImage } from './random_images.js';
 import { BilinearResizer } from './resize.js';
 import { type Window, centreWindow, cutInto, drawWindow, sizeWithShorterSide } from './views.js';
@@ -45,32 +46,81 @@ export interface DecodeTask {
   epoch: number | null;
 }
 
+/** An example that was asked for and could not be decoded. */
+export interface Undecodable {
+  /** Index into the split. */
+  index: number;
+  /** Its place in the batch. */
+  position: number;
+  file: string;
+  reason: string;
+}
+
 export class Decoder {
   // Grown to the largest image met; reused so that decoding does not allocate.
   private source = new Uint8Array(0);
   private cut = new Uint8Array(0);
   private resized = new Uint8Array(0);
   private resizer: BilinearResizer | undefined;
+  private readonly shards: { [split in Split]?: ShardReader } = {};
 
   constructor(private readonly settings: DecoderSettings) {}
 
-  /** @throws UserError naming an image file that cannot be decoded */
-  async decode({ slot, first, split, examples, epoch }: DecodeTask): Promise<void> {
+  /**
+   * In training the place of an example that cannot be decoded is taken by the next one of the data set
+   * that can, seen through the window of the one that was asked for: the same in whichever thread, run or
+   * epoch. In the test its place is left as it is.
+   *
+   * @returns the examples that could not be decoded, with the places that they were asked for
+   * @throws UserError for a shard that was cut short
+   */
+  async decode({ slot, first, split, examples, epoch }: DecodeTask): Promise<Undecodable[]> {
+    const undecodable: Undecodable[] = [];
+    const { count } = this.settings.dataset[split];
+    for (const [offset, asked] of examples.entries()) {
+      const position = first + offset;
+      const tries = epoch === null ? 1 : count;
+      for (let step = 0; step < tries; step++) {
+        const index = (asked + step) % count;
+        try {
+          await this.decodeExample({ slot, position, split, index, window: asked, epoch });
+          break;
+        } catch (error) {
+          if (!(error instanceof UndecodableImage)) throw error;
+          const { file, reason } = error;
+          undecodable.push({ index, position, file, reason });
+        }
+      }
+    }
+    return undecodable;
+  }
+
+  /**
+   * Writes example `index` to its place.
+   * @throws UndecodableImage where it cannot be decoded; its place is as it was
+   */
+  async decodeExample(place: {
+    slot: number;
+    position: number;
+    split: Split;
+    index: number;
+    /** The example whose random window it is seen through. */
+    window: number;
+    epoch: number | null;
+  }): Promise<void> {
+    const { slot, position, split, index, window, epoch } = place;
     const { height, width, slots, data } = this.settings;
     const { pixels, labels } = slots[slot]!;
     const bytes = height * width * 3;
-    for (const [offset, index] of examples.entries()) {
-      const position = first + offset;
-      const { image, label } = await this.read(split, index);
-      const target = new Uint8Array(pixels, position * bytes, bytes);
-      if (data.view.type === 'crop') {
-        const square = this.square(image, data.view.from);
-        cutInto(square, this.window(square, index, epoch), target);
-      } else {
-        this.resize(this.cutWhole(image, index, epoch), height, width, target);
-      }
-      new Int32Array(labels)[position] = label;
+    const { image, label } = await this.read(split, index);
+    const target = new Uint8Array(pixels, position * bytes, bytes);
+    if (data.view.type === 'crop') {
+      const square = this.square(image, data.view.from);
+      cutInto(square, this.window(square, window, epoch), target);
+    } else {
+      this.resize(this.cutWhole(image, window, epoch), height, width, target);
     }
+    new Int32Array(labels)[position] = label;
   }
 
   private async read(split: Split, index: number): Promise<{ image: Image; label: number }> {
@@ -94,6 +144,12 @@ export class Decoder {
       case 'folder': {
         const { decodeImageFile } = await import('./image_file.js');
         return { image: await decodeImageFile(set.files[index]!), label: set.labels[index]! };
+      }
+      case 'prepared': {
+        const { decodeImage } = await import('./image_file.js');
+        const shards = (this.shards[split] ??= new ShardReader(set));
+        const image = await decodeImage(shards.read(index), shards.nameOf(index));
+        return { image, label: set.labels[index]! };
       }
     }
   }

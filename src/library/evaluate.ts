@@ -1,4 +1,5 @@
 /** Testing a run's latest checkpoint as a function: `evaluate` of the package and of the command line. */
+import { undecodableWarning } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import { loadParameters } from '../training/canonical.js';
 import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
@@ -36,9 +37,11 @@ export async function evaluate(path: string, options: EvaluateOptions = {}): Pro
   const dataset = await openDataset(configuration.data);
   return withTowers({ configuration, dataset, ...resolved }, async (towers, ring) => {
     await loadParameters(towers, files.model);
-    return evaluateTowers(towers, ring, testLimit, (images, of) => {
+    const result = await evaluateTowers(towers, ring, testLimit, (images, of) => {
       events?.emit('testing', { images, of });
       signal?.throwIfAborted();
     });
+    ring.undecodable.forEach((image) => events?.emit('warning', undecodableWarning(image)));
+    return result;
   });
 }

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { loadConfiguration } from '../configuration.js';
 import type { Configuration, DataConfiguration, Overrides } from '../configuration.js';
+import { isPrepared, readManifest } from '../data/prepared.js';
 import { UserError } from '../errors.js';
 
 /** A preset or a configuration file, with changes over it. */
@@ -14,7 +15,7 @@ export interface Recipe {
   preset?: string | undefined;
   /** Path of a configuration file, such as a run's `config.json`. */
   config?: string | undefined;
-  /** Folder with CIFAR-10's binary files, or with `train/CLASS/` and `test/CLASS/`. */
+  /** Folder with CIFAR-10's binary files, with `train/CLASS/` and `test/CLASS/`, or prepared. */
   data?: string | undefined;
   /** Images a step. */
   batch?: number | undefined;
@@ -59,7 +60,7 @@ export function configurationOf(recipe: Recipe): Configuration {
   });
 }
 
-/** Which of the two layouts a folder has. CIFAR-10's archive may also lie expanded inside it. */
+/** Which of the layouts a folder has. CIFAR-10's archive may also lie expanded inside it. */
 function dataAt(directory: string): Pick<DataConfiguration, 'source' | 'directory' | 'classes'> {
   const root = resolve(directory);
   if (!isDirectory(root)) throw new UserError(`--data ${directory}: there is no such folder`);
@@ -68,10 +69,13 @@ function dataAt(directory: string): Pick<DataConfiguration, 'source' | 'director
       return { source: 'cifar10', directory: batches, classes: 10 };
     }
   }
+  if (isPrepared(root)) {
+    return { source: 'prepared', directory: root, classes: readManifest(root).classes.length };
+  }
   const train = join(root, 'train');
   if (!isDirectory(train)) {
     throw new UserError(
-      `--data ${directory}: neither data_batch_1.bin (CIFAR-10, binary version) nor train/CLASS/ is there`,
+      `--data ${directory}: neither data_batch_1.bin (CIFAR-10, binary version) nor train/CLASS/ nor prepared.json (twotower data prepare) is there`,
     );
   }
   const classes = readdirSync(train).filter((name) => isDirectory(join(train, name))).length;

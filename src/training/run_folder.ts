@@ -75,6 +75,8 @@ export interface Summary {
   backend: string;
   /** What the command warned of. */
   warnings: string[];
+  /** Images that could not be decoded since training was begun or resumed. */
+  undecodable: string[];
 }
 
 /**

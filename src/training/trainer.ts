@@ -6,7 +6,7 @@
  * checkpoint takes the same steps as one that was never interrupted.
  */
 import type { Configuration } from '../configuration.js';
-import { batchesPerEpoch } from '../data/batches.js';
+import { batchesPerEpoch, undecodableWarning } from '../data/batches.js';
 import type { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
 import { UserError, messageOf } from '../errors.js';
@@ -68,6 +68,8 @@ class Trainer {
   private lastStepEnd = 0;
   /** `ring.waitedMs` at the last step's end. */
   private lastWaitedMs = 0;
+  /** Of `ring.undecodable`, how many were warned of. */
+  private warnedOf = 0;
   /** Spent on steps and waiting for data, not on tests and checkpoints. */
   private trainingMs = 0;
 
@@ -181,6 +183,7 @@ class Trainer {
       exchangeBytes: timings.reduce((sum, worker) => sum + worker.exchangeBytes, 0),
     };
     appendMetrics(run, event);
+    this.warnOfUndecodable();
     events.emit('step', {
       ...event,
       batch: this.state.batchInEpoch,
@@ -198,6 +201,7 @@ class Trainer {
     const result = await evaluate(coordinator, ring, testLimit, (images, of) =>
       events.emit('testing', { images, of }),
     );
+    this.warnOfUndecodable();
     const { loss, top1, top5 } = result;
     this.lastTest = { loss, top1, top5 };
     this.state = withTestResult(this.state, top1);
@@ -206,6 +210,13 @@ class Trainer {
     const event = { event: 'test', step: this.state.step, epoch, loss, top1, top5 } as const;
     appendMetrics(run, event);
     events.emit('test', { ...event, images: result.images });
+  }
+
+  private warnOfUndecodable(): void {
+    const { ring, events } = this.session;
+    const news = ring.undecodable.slice(this.warnedOf);
+    news.forEach((image) => events.emit('warning', undecodableWarning(image)));
+    this.warnedOf = ring.undecodable.length;
   }
 
   private async save(): Promise<void> {
@@ -233,7 +244,7 @@ class Trainer {
   }
 
   summarize(status: Summary['status'], error?: string): Summary {
-    const { coordinator, run, warnings, configuration, events } = this.session;
+    const { coordinator, run, warnings, configuration, events, ring } = this.session;
     const wallSeconds = (performance.now() - this.started) / 1000;
     const images = (this.state.step - this.firstStep) * configuration.training.batch;
     const summary: Summary = {
@@ -250,6 +261,7 @@ class Trainer {
       ),
       backend: coordinator.workers[0]!.backend,
       warnings,
+      undecodable: ring.undecodable.map(({ file }) => file),
     };
     writeSummary(run, summary);
     events.emit('end', summary);

@@ -105,6 +105,7 @@ suite('a run', () => {
       status: 'completed',
       epochs: 1,
       steps: 20,
+      undecodable: [],
       parameters: 8490,
       test: { loss, top1, top5 },
       placement: [
@@ -259,7 +260,7 @@ test('an image that cannot be decoded is named, and the run failed', async () =>
   assert.equal(outcome.code, 1);
   assert.match(
     ownLines(outcome),
-    /^twotower: .*images\/train\/[ab]\/\d\.png cannot be decoded \(.*\): replace or remove it, .*\n$/,
+    /^twotower: .*images\/train\/[ab]\/\d\.png cannot be decoded \(.*\), nor can 15 other train images, more than 1 % of 16: replace .*\n$/,
   );
   assert.equal(readSummary(openRunFolder(at('undecodable'))).status, 'failed');
   assert.ok(!existsSync(at('undecodable', 'checkpoints')));

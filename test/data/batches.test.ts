@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, test } from 'node:test';
-import sharp from 'sharp';
+import { after, suite, test } from 'node:test';
 import {
   type Batch,
   BatchRing,
@@ -11,6 +9,7 @@ import {
 } from '../../src/data/batches.js';
 import { openFolder } from '../../src/data/folder.js';
 import { UserError } from '../../src/errors.js';
+import { writeBroken, writeFlatImage } from './image_folders.js';
 import { recordsDataset } from './records.js';
 import { temporaryFolder } from './temporary.js';
 
@@ -201,28 +200,74 @@ test('the time that the consumer waited is counted', async () => {
   assert.ok(ring.waitedMs > 0);
 });
 
-test('an image that cannot be decoded is named, and the ring goes on', async () => {
-  const folder = temporaryFolder();
-  const image = { width: 4, height: 5, channels: 3 as const, background: '#804020' };
-  for (const [split, count] of [
-    ['train', 2],
-    ['test', 20],
-  ] as const) {
-    mkdirSync(path.join(folder, split, 'a'), { recursive: true });
-    for (let index = 0; index < count; index++) {
-      const file = path.join(folder, split, 'a', `${index}.png`);
-      await sharp({ create: image }).png().toFile(file);
+suite('images that cannot be decoded', () => {
+  /** Training images whose red is their index, the fourth and the fifth broken; of five test images the third. */
+  async function ringWithBroken(options: Partial<BatchRingOptions>): Promise<BatchRing> {
+    const folder = temporaryFolder();
+    for (let index = 0; index < 12; index++) {
+      const name = `a/${String(index).padStart(2, '0')}.png`;
+      const training = path.join(folder, 'train', name);
+      const test = path.join(folder, 'test', name);
+      if (index === 3 || index === 4) writeBroken(training);
+      else await writeFlatImage(training, [index, 0, 0], 24, 24);
+      if (index === 2) writeBroken(test);
+      else if (index < 5) await writeFlatImage(test, [index, 0, 0], 24, 24);
     }
+    const data = { view: { type: 'resize' }, flip: false, undecodableLimit: 0.5 } as const;
+    return openRing({ dataset: await openFolder(folder), data, batch: 4, ...options });
   }
-  const broken = path.join(folder, 'train/a/broken.png');
-  writeFileSync(broken, 'no image');
-  const ring = openRing({ dataset: await openFolder(folder), batch: 1, slots: 1 });
-  await assert.rejects(lookAtAll(ring.train(0, 0)), (error) => {
-    assert.ok(error instanceof UserError, String(error));
-    assert.ok(error.message.startsWith(`${broken} cannot be decoded`), error.message);
-    return true;
+
+  async function redsOf(batches: AsyncIterable<Batch>): Promise<number[][]> {
+    const reds: number[][] = [];
+    for await (const batch of batches) {
+      const { pixels, count } = batch;
+      const bytes = pixels.byteLength / 4;
+      reds.push(Array.from({ length: count }, (_, at) => new Uint8Array(pixels)[at * bytes]!));
+      batch.release();
+    }
+    return reds;
+  }
+
+  test('in training the next of the data set stands in, whatever the threads and the start', async () => {
+    const ring = await ringWithBroken({ decoders: 1 });
+    const whole = await redsOf(ring.train(1, 0));
+    const expected = [0, 1, 2, 5, 5, 5, 6, 7, 8, 9, 10, 11];
+    assert.deepEqual(whole.flat().sort(ascending), expected);
+    assert.deepEqual(await redsOf(ring.train(1, 1)), whole.slice(1));
+    assert.deepEqual(await redsOf((await ringWithBroken({ decoders: 3 })).train(1, 0)), whole);
   });
-  assert.equal((await lookAtAll(ring.test())).length, 20);
+
+  test('in the test they are left out', async () => {
+    const ring = await ringWithBroken({});
+    assert.deepEqual(await redsOf(ring.test()), [[0, 1, 3], [4]]);
+  });
+
+  test('each is listed once', async () => {
+    const ring = await ringWithBroken({});
+    for (const epoch of [0, 1]) await redsOf(ring.train(epoch, 0));
+    await redsOf(ring.test());
+    const listed = ring.undecodable.map(({ split, file }) => `${split} ${path.basename(file)}`);
+    assert.deepEqual(listed.sort(), ['test 02.png', 'train 03.png', 'train 04.png']);
+  });
+
+  test('more than the limit end the pass, naming one, and the ring goes on', async () => {
+    const data = { view: { type: 'resize' }, flip: false, undecodableLimit: 0.1 } as const;
+    const ring = await ringWithBroken({ data });
+    await assert.rejects(redsOf(ring.train(0, 0)), (error) => {
+      assert.ok(error instanceof UserError, String(error));
+      assert.match(
+        error.message,
+        /0[34]\.png cannot be decoded.* 1 other .*10 %.*undecodableLimit/,
+      );
+      return true;
+    });
+    await assert.rejects(redsOf(ring.test()), /02\.png cannot be decoded/);
+  });
+
+  test('without a limit given it is one percent', async () => {
+    const ring = await ringWithBroken({ data: { view: { type: 'resize' }, flip: false } });
+    await assert.rejects(redsOf(ring.train(0, 0)), /more than 1 %/);
+  });
 });
 
 test('batchesPerEpoch counts whole batches', () => {

@@ -170,6 +170,7 @@ suite('summary', () => {
     placement: [{ rank: 0, device: 'cpu', requested: 'gpu:0' }],
     backend: 'tensorflow',
     warnings: ['no GPU is usable: gpu:0 is carried out on the CPU'],
+    undecodable: [],
   };
 
   test('the last one written comes back and nothing else stays', (context) => {

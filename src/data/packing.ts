@@ -1,0 +1,73 @@
+/**
+ * What a thread of `data prepare` does: makes one shard of some of a split's image files. Called by
+ * workers/prepare.ts for `prepareDataset`.
+ */
+import sharp from 'sharp';
+import { UndecodableImage } from './image.js';
+import type { SkippedFile } from './prepared.js';
+import { Decoder } from './decoder.js';
+import { type ShardExample, writeShard } from './shards.js';
+import { type PixelSums, addImage, emptySums } from './statistics.js';
+
+/** Of a prepared image, pixels: its shorter side becomes this long, and its centre is cut to a square. */
+export const SIDE = 256;
+/** JPEG's, of 100: differences to the image before are about as large as those of its own compression. */
+const QUALITY = 95;
+
+export interface PackTask {
+  /** Path of the shard to write. */
+  shard: string;
+  files: string[];
+  /** int32 [files.length] */
+  labels: Int32Array;
+  /** Whether `sums` are wanted. */
+  withSums: boolean;
+}
+
+export interface PackedShard {
+  /** Examples in the shard. */
+  count: number;
+  skipped: SkippedFile[];
+  /** Of the images before compression; null where they were not wanted. */
+  sums: PixelSums | null;
+}
+
+/**
+ * Decodes, resizes, cuts, compresses and writes. Holds the compressed images of one shard in memory.
+ * @param afterImage called after each file
+ * @throws UserError where the shard cannot be written
+ */
+export async function packShard(task: PackTask, afterImage: () => void): Promise<PackedShard> {
+  const { shard, files, labels, withSums } = task;
+  const set = { kind: 'folder', count: files.length, files, labels } as const;
+  const pixels = new SharedArrayBuffer(SIDE * SIDE * 3);
+  const decoder = new Decoder({
+    dataset: { classes: [], train: set, test: set },
+    data: { view: { type: 'crop', from: SIDE }, flip: false },
+    ...{ height: SIDE, width: SIDE, seed: 0 },
+    slots: [{ pixels, labels: new SharedArrayBuffer(4) }],
+  });
+  const place = { slot: 0, position: 0, split: 'test', epoch: null } as const;
+  const examples: ShardExample[] = [];
+  const skipped: SkippedFile[] = [];
+  const sums = withSums ? emptySums(SIDE, SIDE) : null;
+  for (const [index, file] of files.entries()) {
+    try {
+      await decoder.decodeExample({ ...place, index, window: index });
+      const raw = new Uint8Array(pixels).slice();
+      if (sums !== null) addImage(sums, raw);
+      examples.push({ jpeg: await compress(raw), label: labels[index]! });
+    } catch (error) {
+      if (!(error instanceof UndecodableImage)) throw error;
+      skipped.push({ file, reason: error.reason });
+    }
+    afterImage();
+  }
+  writeShard(shard, examples);
+  return { count: examples.length, skipped, sums };
+}
+
+async function compress(pixels: Uint8Array): Promise<Uint8Array> {
+  const raw = { width: SIDE, height: SIDE, channels: 3 } as const;
+  return sharp(pixels, { raw }).jpeg({ quality: QUALITY }).toBuffer();
+}

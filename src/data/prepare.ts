@@ -1,0 +1,270 @@
+/**
+ * `data prepare`: from an image folder (src/data/folder.ts) to a prepared one (src/data/prepared.ts).
+ * Called by the command.
+ *
+ * The work is divided into shards, each made by one thread. After each, `unfinished.msgpack` says which
+ * shards are whole and holds the sums of their pixels, so that an interrupted run goes on with the next;
+ * what is finished is left as it is. Memory: a shard's compressed images and a sum of pixels a thread,
+ * beside the list of the files' names.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { pack, unpack } from 'msgpackr';
+import { Piscina } from 'piscina';
+import { makeFolder, writeDurably, writeJsonDurably } from '../durable_file.js';
+import { UserError, messageOf } from '../errors.js';
+import { deriveKey, permutation } from '../random.js';
+import type { Split } from './dataset.js';
+import { type FolderSet, openFolder } from './folder.js';
+import { type PackTask, type PackedShard, SIDE } from './packing.js';
+import {
+  MANIFEST,
+  type Manifest,
+  STATISTICS,
+  type SkippedFile,
+  isPrepared,
+  readManifest,
+  shardFile,
+} from './prepared.js';
+import { type PixelSums, addSums, emptySums, statisticsOf, writeStatistics } from './statistics.js';
+
+const UNFINISHED = 'unfinished.msgpack';
+
+export interface PrepareOptions {
+  /** `train/CLASS/*` and `val/`, as src/data/folder.ts has it. */
+  source: string;
+  destination: string;
+  /** Share of a split's files that may be undecodable. */
+  undecodableLimit: number;
+  /** Images a shard: about 50 MB of JPEGs. */
+  imagesPerShard?: number;
+  threads?: number;
+  /** Called about ten times a second. */
+  onProgress?: (images: number, of: number) => void;
+}
+
+/** What is there so far, as `unfinished.msgpack` holds it. */
+interface Unfinished {
+  dataset: string;
+  imagesPerShard: number;
+  /** Finished shards by number. */
+  train: Record<number, FinishedShard>;
+  test: Record<number, FinishedShard>;
+  /** Of the finished training shards. */
+  sums: PixelSums;
+}
+
+type FinishedShard = Omit<PackedShard, 'sums'>;
+
+interface Job {
+  split: Split;
+  number: number;
+  task: PackTask;
+}
+
+/**
+ * @returns what the folder holds, and whether all of it was there already
+ * @throws UserError for a source that `openFolder` refuses, a destination that holds something else, too
+ *   many undecodable files, and a file that cannot be written; what is finished stays for the next run
+ */
+export async function prepareDataset(
+  options: PrepareOptions,
+): Promise<{ manifest: Manifest; wasThere: boolean }> {
+  const { destination, imagesPerShard = 1024 } = options;
+  const source = path.resolve(options.source);
+  const { classes, train, test } = await openFolder(source);
+  const dataset = fingerprint(source, classes, { train, test });
+  if (isPrepared(destination)) {
+    const manifest = readManifest(destination);
+    if (manifest.dataset === dataset) return { manifest, wasThere: true };
+    throw new UserError(
+      `${destination} was prepared from other images than ${options.source} has now: name a new folder`,
+    );
+  }
+  makeFolder(destination);
+  const begun = takeUp(destination, dataset, imagesPerShard);
+  const jobs = [
+    ...jobsOf('train', train, destination, imagesPerShard),
+    ...jobsOf('test', test, destination, imagesPerShard),
+  ];
+  await packAll(jobs, begun, options, source, { train: train.count, test: test.count });
+  return { manifest: finish(destination, begun, classes, jobs), wasThere: false };
+}
+
+/** Changes with every file's name, size and label, and with what is made of them. */
+function fingerprint(
+  source: string,
+  classes: string[],
+  splits: { train: FolderSet; test: FolderSet },
+): string {
+  const hash = createHash('sha256').update(JSON.stringify([SIDE, classes]));
+  for (const { files, labels } of [splits.train, splits.test]) {
+    hash.update(`${files.length}\n`);
+    files.forEach((file, index) => {
+      const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+      hash.update(JSON.stringify([path.relative(source, file), bytes, labels[index]]));
+    });
+  }
+  return hash.digest('hex');
+}
+
+/** What an interrupted run left, or a beginning. */
+function takeUp(destination: string, dataset: string, imagesPerShard: number): Unfinished {
+  const file = path.join(destination, UNFINISHED);
+  if (!existsSync(file)) {
+    if (readdirSync(destination).length > 0) {
+      throw new UserError(`${destination} is not empty: name a new folder`);
+    }
+    return { dataset, imagesPerShard, train: {}, test: {}, sums: emptySums(SIDE, SIDE) };
+  }
+  let begun: Unfinished;
+  try {
+    begun = readUnfinished(file);
+  } catch (error) {
+    throw new UserError(
+      `${file} cannot be read (${messageOf(error)}): remove ${destination} and begin again`,
+    );
+  }
+  if (begun.dataset !== dataset || begun.imagesPerShard !== imagesPerShard) {
+    throw new UserError(
+      `${destination} was begun from other images than the source has now: name a new folder, or remove it`,
+    );
+  }
+  // Of a process that was killed while it wrote.
+  for (const name of readdirSync(destination)) {
+    if (name.includes('.partial-')) rmSync(path.join(destination, name));
+  }
+  return begun;
+}
+
+/** As msgpack, the sums as the bytes of their numbers. */
+function writeUnfinished(file: string, begun: Unfinished): void {
+  const { buffer } = begun.sums.pixels;
+  writeDurably(file, [pack({ ...begun, sums: { ...begun.sums, pixels: new Uint8Array(buffer) } })]);
+}
+
+function readUnfinished(file: string): Unfinished {
+  const read = unpack(readFileSync(file)) as Unfinished;
+  // Copied, as a view of the file's bytes need not be aligned.
+  const pixels = new Float64Array(Uint8Array.from(read.sums.pixels).buffer);
+  return { ...read, sums: { ...read.sums, pixels } };
+}
+
+/** Training images are packed in random order, so that each shard has some of every class. */
+function jobsOf(
+  split: Split,
+  { count, files, labels }: FolderSet,
+  destination: string,
+  imagesPerShard: number,
+): Job[] {
+  const order =
+    split === 'train'
+      ? permutation(deriveKey(0, 'pack'), count)
+      : Uint32Array.from({ length: count }, (_, index) => index);
+  return Array.from({ length: Math.ceil(count / imagesPerShard) }, (_, number) => {
+    const chosen = order.subarray(number * imagesPerShard, (number + 1) * imagesPerShard);
+    const task: PackTask = {
+      shard: shardFile(destination, split, number),
+      files: Array.from(chosen, (index) => files[index]!),
+      labels: Int32Array.from(chosen, (index) => labels[index]!),
+      withSums: split === 'train',
+    };
+    return { split, number, task };
+  });
+}
+
+/** Packs the jobs that are not done yet, a few at a time, and records each in `begun` and on disk. */
+async function packAll(
+  jobs: Job[],
+  begun: Unfinished,
+  options: PrepareOptions,
+  source: string,
+  counts: Record<Split, number>,
+): Promise<void> {
+  const { destination, threads = availableParallelism(), onProgress } = options;
+  const images = counts.train + counts.test;
+  const missing = jobs.filter(({ split, number }) => begun[split][number] === undefined);
+  const counter = new Int32Array(new SharedArrayBuffer(4));
+  counter[0] = images - missing.reduce((sum, { task }) => sum + task.files.length, 0);
+  const report = () => onProgress?.(Atomics.load(counter, 0), images);
+  const clock = setInterval(report, 100);
+  const pool = new Piscina<PackTask, PackedShard | string>({
+    filename: new URL('../../workers/prepare.js', import.meta.url).href,
+    minThreads: threads,
+    maxThreads: threads,
+    workerData: counter.buffer,
+  });
+  try {
+    let next = 0;
+    let failed = false;
+    const work = async (): Promise<void> => {
+      while (next < missing.length && !failed) {
+        const job = missing[next++]!;
+        const packed = await pool.run(job.task);
+        if (typeof packed === 'string') throw new UserError(packed);
+        record(job, packed, begun, source);
+        refuseTooManySkipped(job.split, begun, counts[job.split], options.undecodableLimit);
+        writeUnfinished(path.join(destination, UNFINISHED), begun);
+      }
+    };
+    const workers = Array.from({ length: threads }, async () => {
+      try {
+        await work();
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    });
+    // The others' shards are finished, as a thread that is ended while it writes leaves a part of one.
+    for (const end of await Promise.allSettled(workers)) {
+      if (end.status === 'rejected') throw end.reason;
+    }
+    report();
+  } finally {
+    clearInterval(clock);
+    await pool.destroy();
+  }
+}
+
+function record({ split, number }: Job, packed: PackedShard, begun: Unfinished, source: string) {
+  const skipped = packed.skipped.map(({ file, reason }) => ({
+    file: path.relative(source, file),
+    reason,
+  }));
+  begun[split][number] = { count: packed.count, skipped };
+  if (packed.sums !== null) addSums(begun.sums, packed.sums);
+}
+
+function refuseTooManySkipped(split: Split, begun: Unfinished, count: number, limit: number): void {
+  const skipped = Object.values(begun[split]).flatMap((shard) => shard.skipped);
+  if (skipped.length <= limit * count) return;
+  throw new UserError(
+    `${skipped.length} of ${count} ${split} images cannot be decoded, more than ${100 * limit} %: ${listed(skipped)}; replace or remove them, or raise --undecodable-limit`,
+  );
+}
+
+function listed(skipped: SkippedFile[]): string {
+  const names = skipped.slice(0, 3).map(({ file, reason }) => `${file} (${reason})`);
+  return skipped.length > 3 ? `${names.join(', ')} …` : names.join(', ');
+}
+
+function finish(destination: string, begun: Unfinished, classes: string[], jobs: Job[]): Manifest {
+  const shards = (split: Split) =>
+    jobs.filter((job) => job.split === split).map(({ number }) => begun[split][number]!);
+  const manifest: Manifest = {
+    ...{ format: 1, dataset: begun.dataset, side: SIDE, classes },
+    train: shards('train').map(({ count }) => count),
+    test: shards('test').map(({ count }) => count),
+    skipped: [...shards('train'), ...shards('test')].flatMap(({ skipped }) => skipped),
+  };
+  if (begun.sums.images === 0) {
+    throw new UserError(`no training image can be decoded: ${listed(manifest.skipped)}`);
+  }
+  const statistics = statisticsOf(begun.dataset, begun.sums);
+  writeStatistics(path.join(destination, STATISTICS), statistics);
+  writeJsonDurably(path.join(destination, MANIFEST), manifest);
+  rmSync(path.join(destination, UNFINISHED));
+  return manifest;
+}

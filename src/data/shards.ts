@@ -1,0 +1,106 @@
+/**
+ * Shards: files of many JPEGs each, one after another, which are read from front to back. Written by
+ * `data prepare`, read by the decoders of a prepared data set.
+ *
+ *     uint32 "TTSH"   uint32 examples   then for each example: uint32 start, uint32 length, int32 label
+ *     the JPEGs, each at its start
+ *
+ * All numbers are little-endian; a start counts from the beginning of the file.
+ */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { writeDurably } from '../durable_file.js';
+import { UserError, messageOf } from '../errors.js';
+
+/** "TTSH" as its bytes stand in the file. */
+const MAGIC = 0x48535454;
+const HEADER = 8;
+const ENTRY = 12;
+
+export interface ShardExample {
+  jpeg: Uint8Array;
+  label: number;
+}
+
+/** Where a shard's examples are; three arrays of one length. */
+export interface ShardIndex {
+  starts: Uint32Array;
+  lengths: Uint32Array;
+  labels: Int32Array;
+}
+
+/**
+ * Writes a whole shard or none.
+ * @returns bytes of the file
+ * @throws UserError naming the file where it cannot be written, as on a full disk
+ */
+export function writeShard(file: string, examples: ShardExample[]): number {
+  const index = new DataView(new ArrayBuffer(HEADER + ENTRY * examples.length));
+  index.setUint32(0, MAGIC, true);
+  index.setUint32(4, examples.length, true);
+  let end = index.byteLength;
+  examples.forEach(({ jpeg, label }, at) => {
+    const entry = HEADER + ENTRY * at;
+    index.setUint32(entry, end, true);
+    index.setUint32(entry + 4, jpeg.length, true);
+    index.setInt32(entry + 8, label, true);
+    end += jpeg.length;
+  });
+  writeDurably(file, [new Uint8Array(index.buffer), ...examples.map(({ jpeg }) => jpeg)]);
+  return end;
+}
+
+/**
+ * @param count examples that the shard must have @param classes labels must be below it
+ * @throws UserError for a shard that is missing, cut short or not what `count` and `classes` say
+ */
+export function readShardIndex(file: string, count: number, classes: number): ShardIndex {
+  const remedy = 'run twotower data prepare again into a new folder';
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, 'r');
+  } catch (error) {
+    throw new UserError(`the shard ${file} cannot be read (${messageOf(error)}): ${remedy}`);
+  }
+  try {
+    const { size } = fstatSync(descriptor);
+    const bytes = new Uint8Array(HEADER + ENTRY * count);
+    const view = new DataView(bytes.buffer);
+    const isWhole = readFully(descriptor, bytes, 0);
+    if (!isWhole || view.getUint32(0, true) !== MAGIC || view.getUint32(4, true) !== count) {
+      throw new UserError(`the shard ${file} is damaged or cut short: ${remedy}`);
+    }
+    const index: ShardIndex = {
+      starts: new Uint32Array(count),
+      lengths: new Uint32Array(count),
+      labels: new Int32Array(count),
+    };
+    let end = bytes.length;
+    for (let at = 0; at < count; at++) {
+      const entry = HEADER + ENTRY * at;
+      const start = (index.starts[at] = view.getUint32(entry, true));
+      end = start + (index.lengths[at] = view.getUint32(entry + 4, true));
+      const label = (index.labels[at] = view.getInt32(entry + 8, true));
+      if (end > size) {
+        throw new UserError(`the shard ${file} is cut short: ${size} bytes; ${remedy}`);
+      }
+      if (label < 0 || label >= classes) {
+        throw new UserError(
+          `the shard ${file} is damaged: label ${label} of ${classes} classes; ${remedy}`,
+        );
+      }
+    }
+    return index;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Reads `into.length` bytes from `start`; false where the file ends before. */
+export function readFully(descriptor: number, into: Uint8Array, start: number): boolean {
+  for (let filled = 0; filled < into.length;) {
+    const read = readSync(descriptor, into, filled, into.length - filled, start + filled);
+    if (read === 0) return false;
+    filled += read;
+  }
+  return true;
+}

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openRunFolder, readSummary } from '../../src/training/run_folder.js';
+import { writeBroken, writeImageFolder } from '../data/image_folders.js';
+import { newFolder, succeeds, TINY, twotower } from './command_line.js';
+
+const folder = newFolder();
+after(() => rmSync(folder, { recursive: true }));
+const at = (...names: string[]) => join(folder, ...names);
+const source = at('images');
+await writeImageFolder(source, 10, 4);
+writeBroken(join(source, 'train/a/broken.png'));
+
+suite('data prepare', () => {
+  test('makes a folder to train on, and says what it skipped', async () => {
+    const prepare = ['data', 'prepare', source, at('prepared')];
+    const { stdout, stderr } = await succeeds([...prepare, '--undecodable-limit', '0.1']);
+    assert.match(stdout, /^20 training and 8 test images of 2 classes in 2 shards$/m);
+    assert.match(stdout, /^skipped train\/a\/broken\.png: /m);
+    assert.match(stderr, /^preparing: images 29\/29$/m);
+    const options = ['--data', at('prepared'), '--steps', '1', '--cpu', '1', '--out', at('run')];
+    await succeeds(['train', '--config', TINY, ...options]);
+    const { status, test: tested } = readSummary(openRunFolder(at('run')));
+    assert.equal(status, 'completed');
+    assert.ok(tested !== null);
+  });
+
+  test('on a disk that is full says so and leaves nothing half-written', () => {
+    const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
+    // A limit of the size of files stands in for a full disk: the next write fails in the same way.
+    const { status, stderr } = spawnSync(
+      'bash',
+      [
+        ...['-c', 'ulimit -f 1; exec "$@"', 'bash', process.execPath, cli],
+        ...['data', 'prepare', source, at('full'), '--undecodable-limit', '0.1', '--quiet'],
+      ],
+      { encoding: 'utf8' },
+    );
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /^twotower: cannot write .*shard: [^\n]+\n$/);
+    assert.deepEqual(readdirSync(at('full')), []);
+  });
+
+  test('refuses a share of undecodable images that is none', async () => {
+    const { code, stderr } = await twotower([
+      ...['data', 'prepare', source, at('none'), '--undecodable-limit', '1 %'],
+    ]);
+    assert.equal(code, 1);
+    assert.match(stderr, /--undecodable-limit must be a number from 0 to 1; it is "1 %"/);
+    assert.ok(!existsSync(at('none')));
+  });
+});
+
+test('data alone says what there is', async () => {
+  const { code, stderr } = await twotower(['data']);
+  assert.equal(code, 1);
+  assert.match(stderr, /data prepare/);
+});

@@ -1,0 +1,36 @@
+/** Image folders for tests. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import sharp from 'sharp';
+import { RandomSequence, deriveKey } from '../../src/random.js';
+
+/** Writes a PNG of one colour, 12×10 unless said. */
+export async function writeFlatImage(
+  file: string,
+  [r, g, b]: readonly [number, number, number],
+  width = 12,
+  height = 10,
+): Promise<void> {
+  mkdirSync(path.dirname(file), { recursive: true });
+  const image = { width, height, channels: 3 as const, background: { r, g, b } };
+  await sharp({ create: image }).png().toFile(file);
+}
+
+export function writeBroken(file: string): void {
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, 'no image');
+}
+
+/** `train/a`, `train/b` and `test/a`, `test/b` with so many images each, of random colours. */
+export async function writeImageFolder(folder: string, train: number, test: number): Promise<void> {
+  const random = new RandomSequence(deriveKey(4, 'image folder'));
+  for (const name of ['a', 'b']) {
+    for (const [split, count] of Object.entries({ train, test })) {
+      for (let index = 0; index < count; index++) {
+        const colour = [random.below(256), random.below(256), random.below(256)] as const;
+        const file = path.join(folder, split, name, `${String(index).padStart(3, '0')}.png`);
+        await writeFlatImage(file, colour);
+      }
+    }
+  }
+}
