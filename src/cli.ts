@@ -37,6 +37,11 @@ const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<A
     add: async (line) => line.command((await import('./commands/visualize.js')).command),
   },
   {
+    name: 'report',
+    describe: 'Write runs as one HTML page: curves, kernels, confusion, where the time went',
+    add: async (line) => line.command((await import('./commands/report.js')).command),
+  },
+  {
     name: 'export',
     describe: "Write a run's parameters for other programs",
     add: async (line) => line.command((await import('./commands/export.js')).command),
@@ -117,10 +122,10 @@ function complete(
   else done(names);
 }
 
-/** yargs makes an array of an option that is given more than once; only `--set` takes several. */
+/** yargs makes an array of an option that is given more than once; only `--set` takes several, and `report` runs. */
 function refuseRepeated(given: Record<string, unknown>): true {
   for (const [name, value] of Object.entries(given)) {
-    if (!Array.isArray(value) || name === '_' || name === 'set') continue;
+    if (!Array.isArray(value) || ['_', 'set', 'runs'].includes(name)) continue;
     throw new UserError(`--${name} is given more than once; give it once`);
   }
   return true;

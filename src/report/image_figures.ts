@@ -4,6 +4,7 @@
  */
 import { dataUri, drawSvg, escapeMarkup, pngOf } from './markup.js';
 import type { Picture } from './markup.js';
+import { cutText } from './text.js';
 
 /** An image and what the network makes of it. */
 export interface JudgedImage {
@@ -102,6 +103,5 @@ async function imageAt(picture: Picture, x: number, y: number, side = SIDE): Pro
 
 /** Escaped, cut to what its place holds. */
 function className(classes: string[], label: number, longest: number): string {
-  const name = classes[label]!;
-  return escapeMarkup(name.length > longest ? `${name.slice(0, longest - 1)}…` : name);
+  return escapeMarkup(cutText(classes[label]!, longest));
 }

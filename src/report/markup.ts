@@ -17,6 +17,26 @@ export function escapeMarkup(text: string): string {
   return printableLines(text).replace(/[&<>"']/g, (character) => `&${entities[character]!};`);
 }
 
+/** Text that is markup already: made by `html`, or by a library that escapes. */
+export class Markup {
+  constructor(readonly text: string) {}
+}
+
+type Content = string | number | Markup | null | readonly Content[];
+
+/** Markup of a template: what is put in is escaped, but for what is markup itself; null is nothing. */
+export function html(template: TemplateStringsArray, ...contents: Content[]): Markup {
+  const inserted = contents.map((content) => markupOf(content));
+  return new Markup(String.raw({ raw: template }, ...inserted));
+}
+
+function markupOf(content: Content): string {
+  if (content === null) return '';
+  if (content instanceof Markup) return content.text;
+  if (typeof content === 'object') return content.map(markupOf).join('');
+  return escapeMarkup(String(content));
+}
+
 /** 8-bit RGB, row by row. */
 export interface Picture {
   width: number;

@@ -96,7 +96,7 @@ export function formatTable(headings: string[], rows: string[][], width: number)
       widths
         .map((length, column) => {
           const cell = row[column] ?? '';
-          return column === 0 ? cut(cell, length).padEnd(length) : cell.padStart(length);
+          return column === 0 ? cutText(cell, length).padEnd(length) : cell.padStart(length);
         })
         .join('  ')
         .trimEnd(),
@@ -110,7 +110,8 @@ function formatBlocks(headings: string[], rows: string[][]): string {
     .join('\n\n');
 }
 
-function cut(text: string, length: number): string {
+/** `text`, or as much of its beginning as fits, with `…` after it. */
+export function cutText(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
@@ -125,7 +126,7 @@ export function inRows(parts: string[], width: number): string[] {
     if (last !== undefined && last.length + 2 + part.length <= width) {
       rows[rows.length - 1] = `${last}  ${part}`;
     } else {
-      rows.push(cut(part, width));
+      rows.push(cutText(part, width));
     }
   }
   return rows;

@@ -1,0 +1,91 @@
+/** The page of `compare --report`: timings of placements, a bar each divided into its parts. */
+import { html } from './markup.js';
+import { section, table } from './page.js';
+import type { PageContent } from './page.js';
+import type { Spread } from './quantiles.js';
+import { dividedStep, dividedTime } from './step_time.js';
+import { formatBytes, formatCount } from './text.js';
+
+/** What `compare` gives. */
+export interface ReportedComparison {
+  preset: string;
+  /** Images a step. */
+  batch: number;
+  /** Timed steps of each placement. */
+  steps: number;
+  rows: {
+    name: string;
+    placement: number[][];
+    msPerStep: Spread;
+    imagesPerSecond: number;
+    speedup: number;
+    parts: {
+      forwardMs: number;
+      backwardMs: number;
+      exchangeCopyMs: number;
+      exchangeWaitMs: number;
+      updateMs: number;
+    };
+    exchangeBytes: number;
+    workers: { device: string; parameters: number; peakBytes: number }[];
+  }[];
+}
+
+export function comparisonReport({ preset, batch, steps, rows }: ReportedComparison): PageContent {
+  const milliseconds = (value: number): string => value.toFixed(1);
+  const label = (row: (typeof rows)[number]): string =>
+    `${row.name} ${JSON.stringify(row.placement)}`;
+  return {
+    title: `${preset}: placements compared`,
+    subtitle: `Batch ${batch}, ${steps} timed ${steps === 1 ? 'step' : 'steps'} of each placement, taken in turn`,
+    sections: [
+      section(
+        'Time of a step',
+        table({
+          caption: 'Milliseconds a step',
+          headings: ['placement', 'median', 'p10', 'p90', 'images/s', 'speed-up'],
+          rows: rows.map((row) => [
+            label(row),
+            milliseconds(row.msPerStep.median),
+            milliseconds(row.msPerStep.p10),
+            milliseconds(row.msPerStep.p90),
+            row.imagesPerSecond.toFixed(1),
+            `${row.speedup.toFixed(2)}×`,
+          ]),
+          numeric: true,
+        }),
+        html`<p class="note">
+          Speed-up: over the dense network, whose every kernel sees every channel.
+        </p>`,
+      ),
+      dividedTime(
+        rows.map((row) => ({
+          label: `${label(row)}: ${milliseconds(row.msPerStep.median)} ms`,
+          parts: dividedStep(row.msPerStep.median, {
+            forward: row.parts.forwardMs,
+            backward: row.parts.backwardMs,
+            copy: row.parts.exchangeCopyMs,
+            wait: row.parts.exchangeWaitMs,
+            update: row.parts.updateMs,
+          }),
+        })),
+      ),
+      section(
+        'Workers',
+        table({
+          caption: 'What each worker holds and reads',
+          headings: ['worker', 'parameters', 'peak of tensors', 'exchanged by all'],
+          rows: rows.flatMap(({ name, workers, exchangeBytes }) =>
+            workers.map(({ device, parameters, peakBytes }, worker) => [
+              `${name}, worker ${worker} on ${device}`,
+              formatCount(parameters),
+              formatBytes(peakBytes),
+              formatBytes(exchangeBytes),
+            ]),
+          ),
+          numeric: true,
+        }),
+      ),
+    ],
+  };
+}

@@ -1,0 +1,379 @@
+/**
+ * The page of `report` and of `train --dashboard`: what runs are, how they went and what they learned, one
+ * run or several over each other. Called by the library's report; the caller reads the run folders.
+ */
+import { drawConfusion, drawCurves, seriesColour } from './charts.js';
+import type { Curve } from './charts.js';
+import { settingsOf, layersOf } from './configuration_listing.js';
+import { colourSelectivity, kernelGrid } from './kernels.js';
+import type { KernelWeights } from './kernels.js';
+import { dataUri, html, pngOf } from './markup.js';
+import type { Markup } from './markup.js';
+import { figure, legend, section, table } from './page.js';
+import type { PageContent } from './page.js';
+import { quantile } from './quantiles.js';
+import { thinned } from './series.js';
+import { dividedStep, dividedTime } from './step_time.js';
+import { formatCount, formatDuration, formatPercent } from './text.js';
+
+/** A step's line of `metrics.jsonl`. What older runs did not measure is absent. */
+export interface ReportedStep {
+  event: 'train';
+  step: number;
+  epoch: number;
+  loss: number;
+  accuracy: number;
+  learningRate: number;
+  imagesPerSecond: number;
+  stepMs: number;
+  forwardMs?: number;
+  backwardMs?: number;
+  exchangeMs: number;
+  exchangeWaitMs?: number;
+  updateMs?: number;
+  dataWaitMs?: number;
+}
+
+/** A test's line. */
+export interface ReportedTest {
+  event: 'test';
+  step: number;
+  epoch: number;
+  loss: number;
+  top1: number;
+  top5: number;
+}
+
+/** `test.json`: a test class by class. */
+export interface ClassResults {
+  step: number;
+  images: number;
+  top1: number;
+  top5: number;
+  /** Names by label. */
+  classes: string[];
+  /** Images, `[label][predicted]`. */
+  confusion: number[][];
+}
+
+export interface ReportedRun {
+  /** What the page calls it. */
+  name: string;
+  configuration: { towers: number; network: { layers: { type: string }[] } };
+  metrics: (ReportedStep | ReportedTest)[];
+  /** null while the run goes on for the first time, or after a kill. */
+  summary: {
+    status: string;
+    error?: string;
+    epochs: number;
+    steps: number;
+    wallSeconds: number;
+    imagesPerSecond: number;
+    parameters: number;
+    backend: string;
+    placement: { rank: number; device: string; requested: string }[];
+    warnings: string[];
+  } | null;
+  /** Of the latest checkpoint; null where there is none, or the first layer reads no colours. */
+  kernels: { layer: string; step: number; weights: KernelWeights } | null;
+  classResults: ClassResults | null;
+}
+
+/** Points of a curve: two a pixel of its chart would not be told apart. */
+const MOST_POINTS = 400;
+/** A matrix of more classes is not legible; the most frequent confusions are listed all the same. */
+const MOST_CLASSES = 100;
+const LISTED_CONFUSIONS = 8;
+
+/** @param runs at least one */
+export async function runReport(runs: readonly ReportedRun[]): Promise<PageContent> {
+  const alone = runs.length === 1 ? runs[0]! : undefined;
+  const sections: (Markup | null)[] = [
+    section('Overview', overview(runs), ...runs.flatMap(remarks)),
+    curves(runs),
+    stepTime(runs),
+    placement(runs),
+    await kernels(runs),
+    ...runs.map((run) => confusion(run, alone === undefined)),
+    section('Configuration', ...configuration(runs)),
+  ];
+  return {
+    title: runs.map(({ name }) => name).join(', '),
+    subtitle: alone === undefined ? `${runs.length} runs over each other` : standing(alone),
+    sections: sections.filter((part) => part !== null),
+  };
+}
+
+/** One line: how far the run is, and how good. */
+function standing({ summary, metrics }: ReportedRun): string {
+  const last = metrics.at(-1);
+  const test = metrics.findLast((event) => event.event === 'test');
+  return [
+    summary?.status ?? 'under way',
+    last === undefined ? 'no step yet' : `step ${formatCount(last.step)}, epoch ${last.epoch}`,
+    ...(test === undefined ? [] : [`test top-1 ${formatPercent(test.top1)}`]),
+  ].join(' · ');
+}
+
+/** A row a figure, a column a run. */
+function overview(runs: readonly ReportedRun[]): Markup {
+  const lastTest = ({ metrics }: ReportedRun): ReportedTest | undefined =>
+    metrics.findLast((event) => event.event === 'test');
+  const optional = <Value>(value: Value | undefined | null, shown: (value: Value) => string) =>
+    value === undefined || value === null ? '–' : shown(value);
+  const rows: [string, (run: ReportedRun) => string][] = [
+    ['status', ({ summary }) => summary?.status ?? 'under way, or killed'],
+    ['steps', ({ metrics }) => optional(metrics.at(-1), ({ step }) => formatCount(step))],
+    ['epochs completed', ({ summary }) => optional(summary, ({ epochs }) => formatCount(epochs))],
+    ['test top-1', (run) => optional(lastTest(run), ({ top1 }) => formatPercent(top1))],
+    ['test top-5', (run) => optional(lastTest(run), ({ top5 }) => formatPercent(top5))],
+    ['test loss', (run) => optional(lastTest(run), ({ loss }) => loss.toFixed(4))],
+    ['parameters', ({ summary }) => optional(summary, (of) => formatCount(of.parameters))],
+    [
+      'images/s in training',
+      ({ summary }) => optional(summary, (of) => of.imagesPerSecond.toFixed(1)),
+    ],
+    [
+      'time, the last start alone',
+      ({ summary }) => optional(summary, (of) => formatDuration(of.wallSeconds)),
+    ],
+  ];
+  return table({
+    caption: 'The last test and the whole training',
+    headings: ['', ...runs.map(({ name }) => name)],
+    rows: rows.map(([heading, shown]) => [heading, ...runs.map(shown)]),
+    numeric: true,
+  });
+}
+
+/** Why a run failed, and what it warned of. */
+function remarks({ name, summary }: ReportedRun): Markup[] {
+  if (summary === null) return [];
+  const failure = summary.error === undefined ? [] : [`failed: ${summary.error}`];
+  return [
+    ...failure.map((text) => html`<p class="alarm">${name} ${text}</p>`),
+    ...summary.warnings.map((text) => html`<p class="note">${name}: ${text}</p>`),
+  ];
+}
+
+function stepsOf({ metrics }: ReportedRun): ReportedStep[] {
+  return metrics.filter((event) => event.event === 'train');
+}
+
+function testsOf({ metrics }: ReportedRun): ReportedTest[] {
+  return metrics.filter((event) => event.event === 'test');
+}
+
+function curves(runs: readonly ReportedRun[]): Markup | null {
+  const longest = Math.max(...runs.map((run) => stepsOf(run).length));
+  if (longest === 0) return null;
+  const training = (value: (step: ReportedStep) => number): Curve[] =>
+    runs.map((run, series) => ({
+      series,
+      kind: 'train',
+      points: thinned(
+        stepsOf(run).map((step) => ({ step: step.step, value: value(step) })),
+        MOST_POINTS,
+      ),
+    }));
+  const testing = (value: (test: ReportedTest) => number): Curve[] =>
+    runs.map((run, series) => ({
+      series,
+      kind: 'test',
+      points: testsOf(run).map((test) => ({ step: test.step, value: value(test) })),
+    }));
+  const rates = runs.flatMap((run) => stepsOf(run).map(({ learningRate }) => learningRate));
+  const chart = (title: string, axis: Parameters<typeof drawCurves>[1], drawn: Curve[]): Markup => {
+    const description = `${title} over the steps of ${runs.map(({ name }) => name).join(', ')}.`;
+    return figure(title, drawCurves({ title, description }, axis, drawn));
+  };
+  const each = Math.ceil(longest / MOST_POINTS);
+  return section(
+    'Curves',
+    legend(runs.map(({ name }, series) => ({ colour: seriesColour(series), label: name }))),
+    html`<p class="note">
+      Thin: training${each > 1 ? `, each point the mean of ${each} steps` : ', each step'}, with
+      dropout and augmentation. Bold, with dots: tests.
+    </p>`,
+    html`<div class="figures">
+      ${[
+        chart('Loss', { label: 'nats' }, [
+          ...training(({ loss }) => loss),
+          ...testing(({ loss }) => loss),
+        ]),
+        chart('Accuracy (top-1)', { label: '%', percent: true }, [
+          ...training(({ accuracy }) => accuracy),
+          ...testing(({ top1 }) => top1),
+        ]),
+        chart(
+          'Learning rate',
+          { label: 'rate', logarithmic: spans(rates) },
+          training(({ learningRate }) => learningRate),
+        ),
+        chart(
+          'Throughput',
+          { label: 'images/s' },
+          training(({ imagesPerSecond }) => imagesPerSecond),
+        ),
+      ]}
+    </div>`,
+  );
+}
+
+/** Whether values differ so much that a linear axis would show the smaller ones as nothing. */
+function spans(values: readonly number[]): boolean {
+  let [least, most] = [Infinity, 0];
+  for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
+  return least > 0 && most / least >= 20;
+}
+
+function stepTime(runs: readonly ReportedRun[]): Markup | null {
+  const bars = runs.flatMap((run) => {
+    const steps = stepsOf(run);
+    if (steps.length === 0) return [];
+    const median = (value: (step: ReportedStep) => number | undefined): number | undefined => {
+      const values = steps.map(value).filter((one) => one !== undefined);
+      return values.length === 0 ? undefined : quantile(values, 0.5);
+    };
+    const stepMs = median((step) => step.stepMs)!;
+    const parts = {
+      data: median(({ dataWaitMs }) => dataWaitMs),
+      forward: median(({ forwardMs }) => forwardMs),
+      backward: median(({ backwardMs }) => backwardMs),
+      copy: median(({ exchangeMs, exchangeWaitMs }) => exchangeMs - (exchangeWaitMs ?? 0)),
+      wait: median(({ exchangeWaitMs }) => exchangeWaitMs),
+      update: median(({ updateMs }) => updateMs),
+    };
+    const measured = Object.entries(parts).filter(([, value]) => value !== undefined);
+    const label = `${run.name}: ${stepMs.toFixed(1)} ms`;
+    return [{ label, parts: dividedStep(stepMs, Object.fromEntries(measured)) }];
+  });
+  return bars.length === 0 ? null : dividedTime(bars);
+}
+
+function placement(runs: readonly ReportedRun[]): Markup | null {
+  const rows = runs.flatMap(({ name, summary }) =>
+    (summary?.placement ?? []).map(({ rank, device, requested }) => [
+      name,
+      String(rank),
+      device,
+      requested,
+      summary!.backend,
+    ]),
+  );
+  if (rows.length === 0) return null;
+  return section(
+    'Placement',
+    table({
+      caption: 'Where each tower was computed, by the last start',
+      headings: ['run', 'rank', 'device', 'asked for', 'backend'],
+      rows,
+    }),
+  );
+}
+
+async function kernels(runs: readonly ReportedRun[]): Promise<Markup | null> {
+  const figures: Markup[] = [];
+  for (const { name, configuration, kernels } of runs) {
+    if (kernels === null) continue;
+    const { layer, step, weights } = kernels;
+    const { towers } = configuration;
+    const selectivity = colourSelectivity(weights, towers);
+    for (let tower = 0; tower < towers; tower++) {
+      const grid = kernelGrid(weights, towers, tower);
+      const title = `${name}, tower ${tower} after step ${formatCount(step)}: colour selectivity ${selectivity[tower]!.toFixed(2)}`;
+      const alternative = `${weights.shape[0]! / towers} kernels of ${layer}, tower ${tower}`;
+      const image = html`<img
+        src="${dataUri(await pngOf(grid))}"
+        width="${grid.width}"
+        height="${grid.height}"
+        alt="${alternative}"
+      />`;
+      figures.push(figure(title, image));
+    }
+  }
+  if (figures.length === 0) return null;
+  return section(
+    'First kernels',
+    html`<p class="note">
+      Tower by tower, as in Figure 3 of the paper; each kernel scaled by its own largest weight.
+      Colour selectivity: 0 sees brightness alone, 1 colour alone, 0.67 is what random weights have.
+    </p>`,
+    html`<div class="pictures">${figures}</div>`,
+  );
+}
+
+function confusion({ name, classResults }: ReportedRun, isOneOfMany: boolean): Markup | null {
+  if (classResults === null) return null;
+  const { classes, confusion: counts, images, step, top1 } = classResults;
+  const title = `Confusion${isOneOfMany ? ` of ${name}` : ''}`;
+  const caption = `${formatCount(images)} test images after step ${formatCount(step)}, top-1 ${formatPercent(top1)}; a row is a class, a column what it was taken for`;
+  const listed = counts
+    .flatMap((row, label) =>
+      row.map((count, predicted) => ({
+        ...{ label, predicted, count },
+        of: row.reduce((sum, own) => sum + own, 0),
+      })),
+    )
+    .filter(({ label, predicted, count }) => label !== predicted && count > 0)
+    .sort((one, other) => other.count - one.count)
+    .slice(0, LISTED_CONFUSIONS);
+  const matrix = drawConfusionOf(title, caption, classes, counts);
+  return section(
+    title,
+    ...(matrix === null ? [] : [html`<div class="narrow">${figure(caption, matrix)}</div>`]),
+    table({
+      caption: 'The most frequent confusions',
+      headings: ['class', 'taken for', 'images', 'share'],
+      rows: listed.map(({ label, predicted, count, of }) => [
+        classes[label]!,
+        classes[predicted]!,
+        `${formatCount(count)} of ${formatCount(of)}`,
+        formatPercent(count / of),
+      ]),
+    }),
+  );
+}
+
+function drawConfusionOf(
+  title: string,
+  description: string,
+  classes: string[],
+  counts: number[][],
+): Markup | null {
+  if (classes.length > MOST_CLASSES) return null;
+  return drawConfusion({ title, description }, classes, counts);
+}
+
+/** Settings side by side, those that differ in bold; the layers of each network that is not the one before. */
+function configuration(runs: readonly ReportedRun[]): Markup[] {
+  const settings = runs.map((run) => settingsOf(run.configuration));
+  const fields = [...new Set(settings.flatMap((own) => [...own.keys()]))];
+  const rows = fields.map((field) => {
+    const values = settings.map((own) => own.get(field) ?? '–');
+    const differ = values.some((value) => value !== values[0]);
+    return [
+      field,
+      ...values.map((value) => (differ ? html`<strong>${value}</strong>` : html`${value}`)),
+    ];
+  });
+  const networks = runs.map((run) => layersOf(run.configuration.network.layers));
+  return [
+    table({
+      caption: runs.length === 1 ? 'Settings' : 'Settings; those that differ in bold',
+      headings: ['field', ...runs.map(({ name }) => name)],
+      rows,
+    }),
+    ...networks.flatMap((layers, index) => {
+      const earlier = networks.slice(0, index).map((other) => JSON.stringify(other));
+      if (earlier.includes(JSON.stringify(layers))) return [];
+      return [
+        table({
+          caption: runs.length === 1 ? 'Layers' : `Layers of ${runs[index]!.name}`,
+          headings: ['layer', 'what it is'],
+          rows: layers,
+        }),
+      ];
+    }),
+  ];
+}
