@@ -10,6 +10,8 @@
 export { UserError } from './errors.js';
 export { compare, DEFAULT_PRESET } from './library/compare.js';
 export type { CompareOptions, Comparison } from './library/compare.js';
+export { openDashboard } from './library/dashboard.js';
+export type { Dashboard } from './library/dashboard.js';
 export type { Devices } from './library/devices.js';
 export { diagnose } from './library/diagnose.js';
 export type { Diagnosis } from './library/diagnose.js';

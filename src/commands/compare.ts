@@ -5,6 +5,7 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { compare, DEFAULT_PRESET } from '../library/compare.js';
 import type { Comparison } from '../library/compare.js';
+import { refuseReportFile, writeComparison } from '../library/report.js';
 import { print, printJson } from '../report/printing.js';
 import { formatBytes, formatCount, formatTable, terminalWidth } from '../report/text.js';
 import { RunEvents } from '../training/events.js';
@@ -30,11 +31,16 @@ const options = {
     default: '10',
     describe: 'Timed steps of each placement',
   },
+  report: {
+    requiresArg: true,
+    describe: 'HTML file with the timings as a page, besides what is printed',
+  },
   json: { type: 'boolean', default: false, describe: 'Print one JSON object, all else on stderr' },
   ...outputOptions,
 } as const;
 
 interface CompareArguments extends ConfigurationArguments, PlacementArguments, OutputArguments {
+  report?: string | undefined;
   json?: boolean | undefined;
 }
 
@@ -53,6 +59,7 @@ export const command: CommandModule<object, CompareArguments> = {
 };
 
 async function run(given: ArgumentsCamelCase<CompareArguments>): Promise<void> {
+  if (given.report !== undefined) refuseReportFile(given.report);
   const events = new RunEvents();
   // Its --steps are those that are timed, not the configuration's.
   const recipe = recipeFrom({ ...given, steps: undefined });
@@ -67,6 +74,7 @@ async function run(given: ArgumentsCamelCase<CompareArguments>): Promise<void> {
     );
     return compare({ ...recipe, ...devicesFrom(given), steps, events });
   });
+  if (given.report !== undefined) writeComparison(comparison, given.report);
   if (given.json === true) printJson(comparison);
   else printRows(comparison);
 }

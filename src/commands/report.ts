@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { writeReport } from '../library/report.js';
+import { print } from '../report/printing.js';
 
 const options = {
   out: {
@@ -36,5 +37,5 @@ export const command: CommandModule<object, ReportArguments> = {
 async function run({ runs, out }: ArgumentsCamelCase<ReportArguments>): Promise<void> {
   const file = out ?? (runs.length === 1 ? join(runs[0]!, 'report.html') : 'report.html');
   await writeReport(runs, file);
-  console.log(file);
+  print(file);
 }

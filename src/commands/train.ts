@@ -8,6 +8,7 @@ import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { UserError } from '../errors.js';
 import { checkGradients, train } from '../library/train.js';
 import type { TrainOptions } from '../library/train.js';
+import { openDashboard } from '../library/dashboard.js';
 import type { GradientCheck } from '../parallel/coordinator.js';
 import { print } from '../report/printing.js';
 import { formatTable, terminalWidth } from '../report/text.js';
@@ -20,6 +21,9 @@ import type { OutputArguments } from './output_options.js';
 import { devicesFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments } from './placement_options.js';
 import { printTraining } from './training_output.js';
+
+/** The side of the paper's input, within the ports that anybody may open. */
+const DASHBOARD_PORT = 8227;
 
 const run = { group: 'Run:' } as const;
 
@@ -56,6 +60,10 @@ const options = {
     requiresArg: true,
     describe: 'Steps between checkpoints, besides the one at each epoch’s end',
   },
+  dashboard: {
+    ...run,
+    describe: `Show the run in a browser as it goes, at this port of 127.0.0.1; ${DASHBOARD_PORT} unless given`,
+  },
   'check-gradients': {
     ...run,
     type: 'boolean',
@@ -71,6 +79,8 @@ interface TrainArguments extends ConfigurationArguments, PlacementArguments, Out
   logEvery?: string | undefined;
   testLimit?: string | undefined;
   checkpointEvery?: string | undefined;
+  /** true where no port is given. */
+  dashboard?: string | boolean | undefined;
   checkGradients?: boolean | undefined;
 }
 
@@ -120,7 +130,13 @@ async function runShowing(
     return;
   }
   printTraining(events, progress, logEvery);
-  const { status, steps, path } = await train({ ...options, signal: stopOnInterrupt(progress) });
+  const port = dashboardPort(given.dashboard);
+  const dashboard = port === undefined ? undefined : await openDashboard(port, events);
+  if (dashboard !== undefined) progress.note(`dashboard: ${dashboard.url}`);
+  const { status, steps, path } = await train({
+    ...options,
+    signal: stopOnInterrupt(progress),
+  }).finally(() => dashboard?.close());
   progress.close();
   if (status === 'interrupted') {
     print(`interrupted after step ${steps}; go on with: ${resumeCommand(path, given)}`);
@@ -128,6 +144,15 @@ async function runShowing(
   } else {
     print(`done: ${path}`);
   }
+}
+
+/** Undefined where no dashboard is asked for. */
+function dashboardPort(given: TrainArguments['dashboard']): number | undefined {
+  if (given === undefined || given === false) return undefined;
+  if (given === true || given === '') return DASHBOARD_PORT;
+  const port = wholeNumber('dashboard', given, 0)!;
+  if (port > 65535) throw new UserError(`--dashboard ${port}: ports end at 65535`);
+  return port;
 }
 
 /** The command that goes on with the run as this one would have. */
@@ -140,10 +165,12 @@ function resumeCommand(path: string, given: TrainArguments): string {
     'log-every': given.logEvery,
     'test-limit': given.testLimit,
     'checkpoint-every': given.checkpointEvery,
+    dashboard: typeof given.dashboard === 'string' ? given.dashboard : undefined,
   };
   for (const [name, value] of Object.entries(kept)) {
     if (value !== undefined) words.push(`--${name}`, value);
   }
+  if (given.dashboard === true) words.push('--dashboard');
   for (const [name, isGiven] of [
     ['require-gpu', given.requireGpu],
     ['quiet', given.quiet],

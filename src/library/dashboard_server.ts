@@ -1,0 +1,131 @@
+/**
+ * The dashboard's thread: an HTTP server on 127.0.0.1 that gives the report's page of one run, and its
+ * body alone to a page that polls. Started by `workers/dashboard.ts`.
+ *
+ *     GET /        the page
+ *     GET /state   its body; 304 where If-None-Match has the version shown
+ *
+ * Nothing in a request names a file. A request whose Host is another name is refused, since a page from
+ * elsewhere may have its name resolved to 127.0.0.1 (DNS rebinding) and would read the run. The body is
+ * made anew only when asked for, and seldom enough that it takes a twentieth of one core at most.
+ */
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { messageOf } from '../errors.js';
+import { html } from '../report/markup.js';
+import type { Markup } from '../report/markup.js';
+import { contentSecurityPolicy, pageBody, pageDocument } from '../report/page.js';
+import { runReport } from '../report/run_report.js';
+import { reportedRun } from './report.js';
+
+export interface DashboardSettings {
+  port: number;
+}
+
+/** What the thread says once: where it listens, or why it does not. */
+export type DashboardNews = { port: number } | { refused: string };
+
+/** Between two bodies, at least: seconds, and as a multiple of what making one took. */
+const LEAST_SECONDS = 1;
+const LEAST_MULTIPLE = 20;
+
+interface State {
+  body: Markup;
+  title: string;
+  /** As an ETag: changes with the body. */
+  version: string;
+}
+
+/** Before the towers are open. */
+const WAITING = pageBody({
+  title: 'twotower',
+  subtitle: 'the run is being prepared',
+  sections: [html`<p class="note">What it does is shown here as soon as it begins.</p>`],
+});
+
+export class DashboardServer {
+  private readonly server: Server;
+  private run: string | undefined;
+  private state = stateOf('twotower', WAITING);
+  private making: Promise<void> | undefined;
+  private notBefore = 0;
+
+  constructor() {
+    this.server = createServer((request, response) => {
+      this.answer(request, response).catch((error: unknown) => {
+        // Such as a line of the metrics that is half written: the page asks again.
+        send(response, 503, 'text/plain', messageOf(error));
+      });
+    });
+  }
+
+  /** @returns the port */
+  async listen(port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.server.once('error', reject).listen(port, '127.0.0.1', resolve);
+    });
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  /** @param path the run folder to show from now on */
+  show(path: string): void {
+    this.run = path;
+    this.notBefore = 0;
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { port } = this.server.address() as AddressInfo;
+    if (![`127.0.0.1:${port}`, `localhost:${port}`].includes(request.headers.host ?? '')) {
+      return send(response, 403, 'text/plain', `open http://127.0.0.1:${port}/`);
+    }
+    if (request.method !== 'GET') return send(response, 405, 'text/plain', 'GET alone');
+    if (request.url !== '/' && request.url !== '/state') {
+      return send(response, 404, 'text/plain', 'no such page');
+    }
+    await this.refresh();
+    const { body, title, version } = this.state;
+    response.setHeader('ETag', version);
+    if (request.url === '/')
+      return send(response, 200, 'text/html', pageDocument(title, body, true));
+    if (request.headers['if-none-match'] === version) return send(response, 304, 'text/html', '');
+    send(response, 200, 'text/html', body.text);
+  }
+
+  /** Makes the body anew where that is due; callers that come meanwhile wait for the same one. */
+  private async refresh(): Promise<void> {
+    if (this.run === undefined || performance.now() < this.notBefore) return;
+    this.making ??= this.make(this.run).finally(() => (this.making = undefined));
+    await this.making;
+  }
+
+  private async make(run: string): Promise<void> {
+    const begin = performance.now();
+    const content = await runReport([reportedRun(run)]);
+    this.state = stateOf(content.title, pageBody(content));
+    const end = performance.now();
+    this.notBefore = end + Math.max(LEAST_SECONDS * 1000, LEAST_MULTIPLE * (end - begin));
+  }
+}
+
+function stateOf(title: string, body: Markup): State {
+  const digest = createHash('sha256').update(body.text).digest('base64url');
+  return { body, title, version: `"${digest}"` };
+}
+
+function send(response: ServerResponse, status: number, type: string, text: string): void {
+  response.writeHead(status, {
+    'Content-Type': `${type}; charset=utf-8`,
+    'Cache-Control': 'no-store',
+    'Content-Security-Policy': `${contentSecurityPolicy(true)}; frame-ancestors 'none'`,
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    'X-Content-Type-Options': 'nosniff',
+  });
+  response.end(status === 304 ? undefined : text);
+}

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { openDashboard, RunEvents, train } from 'twotower';
+import type { Dashboard } from 'twotower';
+import { existsSync } from 'node:fs';
+import { newFolder, TINY, twotower, writeTinyImages } from '../commands/command_line.js';
+
+const folder = newFolder();
+after(() => rmSync(folder, { recursive: true }));
+
+suite('a dashboard', () => {
+  const events = new RunEvents();
+  let dashboard: Dashboard;
+  let port: string;
+
+  before(async () => {
+    dashboard = await openDashboard(0, events);
+    port = new URL(dashboard.url).port;
+  });
+  after(() => dashboard.close());
+
+  /** As a client that may send what a browser would not. */
+  async function get(
+    path: string,
+    { host = `127.0.0.1:${port}`, method = 'GET', headers = {} } = {},
+  ): Promise<{ status: number; text: string; version: string | undefined }> {
+    return new Promise((resolve, reject) => {
+      const options = { port, path, method, headers: { ...headers, host }, agent: false };
+      request({ ...options, hostname: '127.0.0.1' }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part: string) => (text += part));
+        const { statusCode, headers } = response;
+        response.on('end', () => resolve({ status: statusCode!, text, version: headers.etag }));
+      })
+        .on('error', reject)
+        .end();
+    });
+  }
+
+  test('shows the run that the events tell of, before it begins and when it is done', async () => {
+    assert.match((await get('/')).text, /being prepared/);
+    const data = writeTinyImages(join(folder, 'data'));
+    const out = join(folder, 'run');
+    await train({ config: TINY, data, cpu: 2, steps: 2, testLimit: 16, out, events });
+    const { text } = await get('/state');
+    assert.match(text, /completed · step 2, epoch 1 · test top-1/);
+    assert.match((await get('/')).text, /^<!doctype html>/);
+  });
+
+  test('answers 304 where the state is the one shown', async () => {
+    const { version } = await get('/state');
+    const { status, text } = await get('/state', { headers: { 'if-none-match': version! } });
+    assert.deepEqual([status, text], [304, '']);
+  });
+
+  for (const host of ['evil.example', `evil.example:80`, '127.0.0.1', `127.0.0.1.evil.example`]) {
+    test(`refuses a request to the host ${host}`, async () => {
+      assert.equal((await get('/state', { host })).status, 403);
+    });
+  }
+
+  for (const path of ['/../../etc/passwd', '/%2e%2e/config.json', '/config.json', '//state']) {
+    test(`has no page ${path}`, async () => {
+      assert.deepEqual(await get(path).then(({ status, text }) => [status, text]), [
+        404,
+        'no such page',
+      ]);
+    });
+  }
+
+  test('takes no other method than GET', async () => {
+    assert.equal((await get('/state', { method: 'POST' })).status, 405);
+  });
+
+  test('on a port that is taken is one line with the remedy, and no run is begun', async () => {
+    const out = ['--cpu', '1', '--out', join(folder, 'never')];
+    const { code, stderr } = await twotower([
+      'train',
+      '--preset',
+      'demo',
+      '--dashboard',
+      port,
+      ...out,
+    ]);
+    assert.equal(code, 1);
+    assert.equal(
+      stderr,
+      `twotower: port ${port} of 127.0.0.1 is taken: name another with --dashboard PORT\n`,
+    );
+    assert.ok(!existsSync(join(folder, 'never')));
+  });
+});

@@ -1,0 +1,24 @@
+/**
+ * The dashboard's thread, started by `src/library/dashboard.ts` with `DashboardSettings` as its worker
+ * data. Says where it listens or why it cannot, then takes run folders to show.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../src/errors.js';
+import { DashboardServer } from '../src/library/dashboard_server.js';
+import type { DashboardNews, DashboardSettings } from '../src/library/dashboard_server.js';
+
+const { port } = workerData as DashboardSettings;
+const server = new DashboardServer();
+
+async function listen(): Promise<DashboardNews> {
+  try {
+    return { port: await server.listen(port) };
+  } catch (error) {
+    const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    const reason = isTaken ? 'is taken' : `cannot be opened (${messageOf(error)})`;
+    return { refused: `port ${port} of 127.0.0.1 ${reason}: name another with --dashboard PORT` };
+  }
+}
+
+parentPort!.postMessage(await listen());
+parentPort!.on('message', (path: string) => server.show(path));
