@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Configuration } from '../configuration.js';
 import { writeDurably } from '../durable_file.js';
 import { messageOf, UserError } from '../errors.js';
 import { comparisonReport } from '../report/comparison_report.js';
@@ -12,9 +13,10 @@ import type { PageContent } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
 import type { ClassResults, ReportedRun } from '../report/run_report.js';
 import { checkpointFiles, latestCheckpoint, loadState } from '../training/checkpoint.js';
-import { firstKernels, hasFirstKernels } from '../training/first_kernels.js';
+import { firstKernelsIn } from '../training/first_kernels.js';
 import { openRunFolder } from '../training/run_folder.js';
 import type { RunFolder } from '../training/run_folder.js';
+import { readSafetensors } from '../training/safetensors.js';
 import type { Comparison } from './compare.js';
 import { loadRun } from './load_run.js';
 
@@ -57,14 +59,18 @@ export function reportedRun(path: string): ReportedRun {
   const folder = openRunFolder(path);
   const { configuration, metrics, summary } = loadRun(path);
   const checkpoint = latestCheckpoint(folder);
-  const kernels =
-    checkpoint === undefined || !hasFirstKernels(configuration)
-      ? null
-      : {
-          ...firstKernels(configuration, checkpointFiles(checkpoint).model),
-          step: loadState(checkpointFiles(checkpoint).state).step,
-        };
-  return { name: path, configuration, metrics, summary, kernels, classResults: readTest(folder) };
+  return {
+    ...{ name: path, configuration, metrics, summary },
+    kernels: checkpoint === undefined ? null : kernelsOf(configuration, checkpoint),
+    classResults: readTest(folder),
+  };
+}
+
+/** @param checkpoint its folder */
+function kernelsOf(configuration: Configuration, checkpoint: string): ReportedRun['kernels'] {
+  const { model, state } = checkpointFiles(checkpoint);
+  const kernels = firstKernelsIn(configuration, readSafetensors(model));
+  return kernels === null ? null : { ...kernels, step: loadState(state).step };
 }
 
 /** `test.json`, which a test class by class leaves; null where none was made. */
