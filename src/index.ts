@@ -26,7 +26,7 @@ export type { LoadedRun } from './library/load_run.js';
 export { plan } from './library/plan.js';
 export type { Plan, PlannedLayer } from './library/plan.js';
 export { configurationOf } from './library/recipe.js';
-export { writeComparison, writeReport } from './library/report.js';
+export { refuseReportFile, writeComparison, writeReport } from './library/report.js';
 export type { Recipe } from './library/recipe.js';
 export { checkGradients, train } from './library/train.js';
 export type { TrainedRun, TrainOptions } from './library/train.js';
