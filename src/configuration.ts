@@ -66,6 +66,17 @@ export interface TrainingConfiguration {
   seed: number;
 }
 
+/** How a run is tested; left out: one crop, without dropout. */
+export interface TestConfiguration {
+  /**
+   * Views of each image in the test that ends the run: its centre, or ten whose probabilities are averaged.
+   * The tests between epochs see the centre.
+   */
+  crops: 1 | 10;
+  /** Leave dropout on, as the seed's evaluation did by mistake. */
+  dropout: boolean;
+}
+
 /** A recipe, complete: what `config.json` of a run holds. */
 export interface Configuration {
   /** What reports call it; a preset's is its file's name. */
@@ -76,6 +87,7 @@ export interface Configuration {
   network: NetworkSpecification;
   data: DataConfiguration;
   training: TrainingConfiguration;
+  test: TestConfiguration;
 }
 
 /** Any fields of a `Configuration`; arrays are replaced whole. */
@@ -218,6 +230,7 @@ const validate = new Ajv({
   allowUnionTypes: true,
   discriminator: true,
   verbose: true,
+  useDefaults: true,
 }).compile<Configuration>(parsed(`${PRESETS}${SCHEMA}`) as object);
 
 /** `source` is the file or option that a message blames. */

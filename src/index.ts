@@ -55,6 +55,7 @@ export type { TestResult } from './training/evaluation.js';
 export { RunEvents } from './training/events.js';
 export type {
   CheckpointSaved,
+  FinalTest,
   RunEventMap,
   RunStart,
   StepDone,

@@ -3,9 +3,11 @@
  *     twotower evaluate runs/cifar10-quick --data DIR --json
  */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import type { Crops } from '../data/views.js';
 import { evaluate } from '../library/evaluate.js';
 import { print, printJson } from '../report/printing.js';
-import { formatCount, formatPercent } from '../report/text.js';
+import { testText } from '../report/test_result.js';
+import { terminalWidth } from '../report/text.js';
 import { RunEvents } from '../training/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
@@ -19,6 +21,15 @@ const options = {
   data,
   batch,
   ...placementOptions,
+  crops: {
+    requiresArg: true,
+    choices: ['1', '10'],
+    describe: "Views of each image, averaged; without it as in the run's last test",
+  },
+  dropout: {
+    type: 'boolean',
+    describe: "Leave dropout on, as the seed's evaluation did",
+  },
   'test-limit': {
     requiresArg: true,
     describe: 'Test only the first so many images',
@@ -30,6 +41,8 @@ const options = {
 interface EvaluateArguments
   extends Pick<ConfigurationArguments, 'data' | 'batch'>, PlacementArguments, OutputArguments {
   run: string;
+  crops?: '1' | '10' | undefined;
+  dropout?: boolean | undefined;
   testLimit?: string | undefined;
   json?: boolean | undefined;
 }
@@ -53,7 +66,9 @@ async function run(given: ArgumentsCamelCase<EvaluateArguments>): Promise<void> 
   const events = new RunEvents();
   const { data, batch } = recipeFrom({ data: given.data, batch: given.batch });
   const testLimit = wholeNumber('test-limit', given.testLimit, 1);
-  const options = { data, batch, ...devicesFrom(given), testLimit, events };
+  const crops = given.crops === undefined ? undefined : (Number(given.crops) as Crops);
+  const { dropout } = given;
+  const options = { data, batch, ...devicesFrom(given), crops, dropout, testLimit, events };
   const result = await withProgress(given, events, (progress) => {
     events.on('testing', ({ images, of }) =>
       progress.show({ label: 'testing', unit: 'images', done: images, of }),
@@ -63,8 +78,6 @@ async function run(given: ArgumentsCamelCase<EvaluateArguments>): Promise<void> 
   if (given.json === true) {
     printJson(result);
   } else {
-    print(
-      `top-1 ${formatPercent(result.top1)}  top-5 ${formatPercent(result.top5)}  loss ${result.loss.toFixed(4)}  ${formatCount(result.images)} images`,
-    );
+    print(testText(result, terminalWidth()));
   }
 }

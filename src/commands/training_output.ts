@@ -46,7 +46,8 @@ export function printTraining(
     const report = { label: 'testing', unit: 'images', done: images, of };
     if (progress.isLive || progress.verbose) progress.show(report);
   });
-  events.on('test', (test) => print(...testParts(test)));
+  events.on('test', (test) => print(...testParts(`epoch ${test.epoch} test`, test)));
+  events.on('finalTest', (test) => print(...testParts(`test, ${test.crops} crops`, test)));
   events.on('checkpoint', ({ path }) => {
     if (progress.verbose) progress.print(`checkpoint ${path}`);
   });
@@ -73,9 +74,12 @@ function headLines(start: RunStart): string[] {
   ];
 }
 
-function testParts({ epoch, top1, top5, loss, images }: TestDone): string[] {
+function testParts(
+  name: string,
+  { top1, top5, loss, images }: Pick<TestDone, 'top1' | 'top5' | 'loss' | 'images'>,
+): string[] {
   return [
-    `epoch ${epoch} test: top-1 ${formatPercent(top1)}`,
+    `${name}: top-1 ${formatPercent(top1)}`,
     `top-5 ${formatPercent(top5)}`,
     `loss ${loss.toFixed(4)}`,
     `${formatCount(images)} images`,

@@ -14,13 +14,14 @@ import { deriveKey, permutation } from '../random.js';
 import type { Dataset, Split } from './dataset.js';
 import type { DecodeTask, DecoderSettings, Slot, Undecodable } from './decoder.js';
 import { sequentialOrder } from './prepared.js';
+import { type Crops, refuseImpossibleCrops } from './views.js';
 
 export interface Batch {
-  /** uint8 [count, height, width, 3]; after a smaller last batch follow bytes that mean nothing. */
+  /** uint8 [count, height, width, 3]: of each view of an example; after a smaller last batch follow bytes that mean nothing. */
   pixels: SharedArrayBuffer;
   /** int32 [count], and as above. */
   labels: SharedArrayBuffer;
-  /** Examples in this batch. */
+  /** Views in this batch; but for a test of ten crops, each of another example. */
   count: number;
   /** Its number in the epoch or in the test, from 0. */
   index: number;
@@ -61,7 +62,9 @@ const UNDECODABLE_LIMIT = 0.01;
 /** One way through a split, in order. */
 interface Pass {
   split: Split;
+  /** Views, as a decoder counts them. */
   order: Uint32Array;
+  crops: Crops;
   /** Decides the random windows; null: those of the test. */
   epoch: number | null;
   firstBatch: number;
@@ -141,20 +144,22 @@ export class BatchRing {
       train.kind === 'prepared'
         ? sequentialOrder(seed, epoch, train)
         : permutation(deriveKey(seed, 'order', epoch), train.count);
-    return this.walk({ split: 'train', order, epoch, firstBatch, endBatch });
+    return this.walk({ split: 'train', order, crops: 1, epoch, firstBatch, endBatch });
   }
 
   /**
    * The test examples in order, whole or their centres; the last batch may be smaller, and those with
    * images that cannot be decoded, which are left out.
    * @param limit takes only so many examples
+   * @param crops views of each, one after another, perhaps divided among batches
    * @throws UserError for too many images that cannot be decoded
    */
-  test(limit = Infinity): AsyncGenerator<Batch, void, void> {
-    const count = this.testCount(limit);
+  test(limit = Infinity, crops: Crops = 1): AsyncGenerator<Batch, void, void> {
+    refuseImpossibleCrops(crops, this.options.data.view);
+    const count = this.testCount(limit) * crops;
     const order = Uint32Array.from({ length: count }, (_, index) => index);
     const endBatch = Math.ceil(count / this.options.batch);
-    return this.walk({ split: 'test', order, epoch: null, firstBatch: 0, endBatch });
+    return this.walk({ split: 'test', order, crops, epoch: null, firstBatch: 0, endBatch });
   }
 
   /**
@@ -166,7 +171,7 @@ export class BatchRing {
     const { dataset, batch, seed } = this.options;
     const order = permutation(deriveKey(seed, 'order', 0), dataset[split].count);
     const endBatch = Math.ceil(order.length / batch);
-    return this.walk({ split, order, epoch: null, firstBatch: 0, endBatch });
+    return this.walk({ split, order, crops: 1, epoch: null, firstBatch: 0, endBatch });
   }
 
   /** Examples that `test` goes through. */
@@ -224,13 +229,13 @@ export class BatchRing {
   /** Decodes one batch into a slot, an equal share in each thread. */
   private async decode(pass: Pass, index: number, slot: number): Promise<Batch> {
     const { batch, decoders } = this.options;
-    const examples = pass.order.slice(index * batch, (index + 1) * batch);
-    const share = Math.ceil(examples.length / decoders);
+    const views = pass.order.slice(index * batch, (index + 1) * batch);
+    const share = Math.ceil(views.length / decoders);
     const tasks: Promise<Undecodable[] | string>[] = [];
-    for (let first = 0; first < examples.length; first += share) {
-      const { split, epoch } = pass;
-      const run = examples.slice(first, first + share);
-      tasks.push(this.pool.run({ slot, first, split, examples: run, epoch }));
+    for (let first = 0; first < views.length; first += share) {
+      const { split, crops, epoch } = pass;
+      const run = views.slice(first, first + share);
+      tasks.push(this.pool.run({ slot, first, split, views: run, crops, epoch }));
     }
     // All must have ended, also where one fails, before the slot can be used again.
     const results = await Promise.allSettled(tasks);
@@ -255,7 +260,7 @@ export class BatchRing {
       this.fill?.();
     };
     const gaps = pass.epoch === null ? undecodable.map(({ position }) => position) : [];
-    const count = this.closeGaps(this.slots[slot]!, gaps, examples.length);
+    const count = this.closeGaps(this.slots[slot]!, gaps, views.length);
     return { ...this.slots[slot]!, count, index, release };
   }
 

@@ -12,7 +12,14 @@ import { type Image, UndecodableImage } from './image.js';
 import { ShardReader } from './prepared.js';
 import { drawRandomImage } from './random_images.js';
 import { BilinearResizer } from './resize.js';
-import { type Window, centreWindow, cutInto, drawWindow, sizeWithShorterSide } from './views.js';
+import {
+  type Crops,
+  centreWindow,
+  cutInto,
+  drawWindow,
+  sizeWithShorterSide,
+  testWindows,
+} from './views.js';
 
 /** Where one batch is put; both are shared by all threads. */
 export interface Slot {
@@ -33,15 +40,16 @@ export interface DecoderSettings {
   slots: Slot[];
 }
 
-/** A run of a batch's examples. */
+/** A run of a batch. */
 export interface DecodeTask {
   /** Index into `slots`. */
   slot: number;
-  /** Position in the batch of the first of `examples`. */
+  /** Position in the batch of the first of `views`. */
   first: number;
   split: Split;
-  /** Indices into the split. */
-  examples: Uint32Array;
+  /** View v is of the split's example ⌊v / crops⌋, in a test in its window v mod crops. */
+  views: Uint32Array;
+  crops: Crops;
   /** Decides the random windows; null: those of the test. */
   epoch: number | null;
 }
@@ -56,7 +64,15 @@ export interface Undecodable {
   reason: string;
 }
 
+interface LabelledImage {
+  image: Image;
+  label: number;
+}
+
 export class Decoder {
+  /** The example decoded last; its pixels are in the buffers below. */
+  private kept: { split: Split; index: number; example: LabelledImage } | undefined;
+
   // Grown to the largest image met; reused so that decoding does not allocate.
   private source = new Uint8Array(0);
   private cut = new Uint8Array(0);
@@ -74,16 +90,18 @@ export class Decoder {
    * @returns the examples that could not be decoded, with the places that they were asked for
    * @throws UserError for a shard that was cut short
    */
-  async decode({ slot, first, split, examples, epoch }: DecodeTask): Promise<Undecodable[]> {
+  async decode({ slot, first, split, views, crops, epoch }: DecodeTask): Promise<Undecodable[]> {
     const undecodable: Undecodable[] = [];
     const { count } = this.settings.dataset[split];
-    for (const [offset, asked] of examples.entries()) {
+    for (const [offset, view] of views.entries()) {
       const position = first + offset;
+      const asked = Math.floor(view / crops);
+      const window = epoch === null ? view % crops : asked;
       const tries = epoch === null ? 1 : count;
       for (let step = 0; step < tries; step++) {
         const index = (asked + step) % count;
         try {
-          await this.decodeExample({ slot, position, split, index, window: asked, epoch });
+          await this.decodeExample({ slot, position, split, index, window, crops, epoch });
           break;
         } catch (error) {
           if (!(error instanceof UndecodableImage)) throw error;
@@ -104,26 +122,41 @@ export class Decoder {
     position: number;
     split: Split;
     index: number;
-    /** The example whose random window it is seen through. */
+    /** In training the example whose random window it is seen through; in a test which of `crops` windows. */
     window: number;
+    crops: Crops;
     epoch: number | null;
   }): Promise<void> {
-    const { slot, position, split, index, window, epoch } = place;
-    const { height, width, slots, data } = this.settings;
+    const { slot, position, split, index, window, crops, epoch } = place;
+    const { height, width, slots, data, seed } = this.settings;
     const { pixels, labels } = slots[slot]!;
     const bytes = height * width * 3;
-    const { image, label } = await this.read(split, index);
+    const { image, label } = await this.prepared(split, index);
     const target = new Uint8Array(pixels, position * bytes, bytes);
     if (data.view.type === 'crop') {
-      const square = this.square(image, data.view.from);
-      cutInto(square, this.window(square, window, epoch), target);
+      const cut =
+        epoch === null
+          ? testWindows(image, this.settings, crops)[window]!
+          : drawWindow({ seed, epoch, index: window }, data.view, image, this.settings, data.flip);
+      cutInto(image, cut, target);
     } else {
       this.resize(this.cutWhole(image, window, epoch), height, width, target);
     }
     new Int32Array(labels)[position] = label;
   }
 
-  private async read(split: Split, index: number): Promise<{ image: Image; label: number }> {
+  /** The example as windows are cut from it; ten views of one are decoded once. */
+  private async prepared(split: Split, index: number): Promise<LabelledImage> {
+    if (this.kept?.split === split && this.kept.index === index) return this.kept.example;
+    this.kept = undefined;
+    const { view } = this.settings.data;
+    const { image, label } = await this.read(split, index);
+    const example = { image: view.type === 'crop' ? this.square(image, view.from) : image, label };
+    this.kept = { split, index, example };
+    return example;
+  }
+
+  private async read(split: Split, index: number): Promise<LabelledImage> {
     const { dataset, data } = this.settings;
     const set = dataset[split];
     switch (set.kind) {
@@ -154,20 +187,13 @@ export class Decoder {
     }
   }
 
-  private window(image: Image, index: number, epoch: number | null): Window {
-    const { data, seed } = this.settings;
-    if (epoch === null) {
-      return centreWindow(image, data.view.type === 'crop' ? this.settings : image);
-    }
-    return drawWindow({ seed, epoch, index }, data.view, image, this.settings, data.flip);
-  }
-
   /** The window of the image's own size. */
   private cutWhole(image: Image, index: number, epoch: number | null): Image {
-    const { view, flip } = this.settings.data;
+    const { data, seed } = this.settings;
+    const { view, flip } = data;
     if (epoch === null || (view.type === 'resize' && !flip)) return image;
     this.cut = atLeast(this.cut, image.height * image.width * 3);
-    cutInto(image, this.window(image, index, epoch), this.cut);
+    cutInto(image, drawWindow({ seed, epoch, index }, view, image, image, flip), this.cut);
     return { ...image, pixels: this.cut };
   }
 

@@ -47,13 +47,13 @@ export async function packShard(task: PackTask, afterImage: () => void): Promise
     ...{ height: SIDE, width: SIDE, seed: 0 },
     slots: [{ pixels, labels: new SharedArrayBuffer(4) }],
   });
-  const place = { slot: 0, position: 0, split: 'test', epoch: null } as const;
+  const place = { slot: 0, position: 0, split: 'test', window: 0, crops: 1, epoch: null } as const;
   const examples: ShardExample[] = [];
   const skipped: SkippedFile[] = [];
   const sums = withSums ? emptySums(SIDE, SIDE) : null;
   for (const [index, file] of files.entries()) {
     try {
-      await decoder.decodeExample({ ...place, index, window: index });
+      await decoder.decodeExample({ ...place, index });
       const raw = new Uint8Array(pixels).slice();
       if (sums !== null) addImage(sums, raw);
       examples.push({ jpeg: await compress(raw), label: labels[index]! });

@@ -170,8 +170,8 @@ export async function computeStatistics(
   const decoder = new Decoder({ dataset, data, height, width, seed: 0, slots });
   const sums = emptySums(height, width);
   for (let index = 0; index < dataset.train.count; index++) {
-    const examples = Uint32Array.of(index);
-    await decoder.decode({ slot: 0, first: 0, split: 'train', examples, epoch: null });
+    const views = Uint32Array.of(index);
+    await decoder.decode({ slot: 0, first: 0, split: 'train', views, crops: 1, epoch: null });
     addImage(sums, new Uint8Array(pixels));
   }
   return statisticsOf(dataset.train.kind, sums);

@@ -8,9 +8,11 @@
  *     pad     training: a window of the image's own size after padding with black, as
  *             `torchvision.transforms.RandomCrop(size, padding)` takes it, resized; test: the whole image
  *     crop    the image's shorter side is resized to `from` and its centre cut to `from` × `from`;
- *             training: a window of the network's size anywhere in it; test: the window in its centre
+ *             training: a window of the network's size anywhere in it; test: the window in its centre, or
+ *             ten windows whose predictions are averaged
  */
 import type { ImageView } from '../configuration.js';
+import { UserError } from '../errors.js';
 import { RandomSequence, deriveKey } from '../random.js';
 import type { Image } from './image.js';
 
@@ -58,6 +60,33 @@ export function centreWindow(image: Size, { height, width }: Size): Window {
   const top = Math.floor((image.height - height) / 2);
   const left = Math.floor((image.width - width) / 2);
   return { top, left, height, width, mirrored: false };
+}
+
+/** Views of an image in a test: its centre; or its centre, its corners, and all five mirrored. */
+export type Crops = 1 | 10;
+
+/** The windows of a test image: its centre first. */
+export function testWindows(image: Size, size: Size, crops: Crops): Window[] {
+  const centre = centreWindow(image, size);
+  if (crops === 1) return [centre];
+  const bottom = image.height - size.height;
+  const right = image.width - size.width;
+  const five = [
+    centre,
+    { ...centre, top: 0, left: 0 },
+    { ...centre, top: 0, left: right },
+    { ...centre, top: bottom, left: 0 },
+    { ...centre, top: bottom, left: right },
+  ];
+  return [...five, ...five.map((window) => ({ ...window, mirrored: true }))];
+}
+
+/** @throws UserError for ten crops of images that the network sees whole */
+export function refuseImpossibleCrops(crops: Crops, view: ImageView): void {
+  if (crops === 1 || view.type === 'crop') return;
+  throw new UserError(
+    `${crops} crops are windows smaller than the image, but data.view.type is ${view.type}: set data.view to {"type": "crop", "from": PIXELS}, or test with 1 crop`,
+  );
 }
 
 /** The size of an image whose shorter side becomes `from`, its shape kept but for rounding down. */

@@ -1,6 +1,7 @@
 /** Testing a run's latest checkpoint as a function: `evaluate` of the package and of the command line. */
 import { undecodableWarning } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
+import { type Crops, refuseImpossibleCrops } from '../data/views.js';
 import { loadParameters } from '../training/canonical.js';
 import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
 import { evaluate as evaluateTowers } from '../training/evaluation.js';
@@ -14,6 +15,10 @@ import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
 export interface EvaluateOptions extends Pick<Recipe, 'data' | 'batch'>, Devices {
+  /** Views of each image, whose probabilities are averaged; without it as the run's last test. */
+  crops?: Crops | undefined;
+  /** Leave dropout on, as the seed's evaluation did; without it as the run's tests. */
+  dropout?: boolean | undefined;
   /** Test only the first so many images. */
   testLimit?: number | undefined;
   /** Hears `warning` and `testing`. */
@@ -31,16 +36,22 @@ export async function evaluate(path: string, options: EvaluateOptions = {}): Pro
   const folder = openRunFolder(path);
   const files = checkpointFiles(requireCheckpoint(folder));
   const configuration = configurationOf({ data, batch, config: folder.configurationFile });
+  const { test } = configuration;
+  const { crops = test.crops, dropout = test.dropout } = options;
+  refuseImpossibleCrops(crops, configuration.data.view);
   const resolved = await resolveDevices(options, configuration.towers, configuration.towers);
   resolved.warnings.forEach((warning) => events?.emit('warning', warning));
 
   const dataset = await openDataset(configuration.data);
   return withTowers({ configuration, dataset, ...resolved }, async (towers, ring) => {
     await loadParameters(towers, files.model);
-    const result = await evaluateTowers(towers, ring, testLimit, (images, of) => {
+    const { classes } = dataset;
+    const afterBatch = (images: number, of: number) => {
       events?.emit('testing', { images, of });
       signal?.throwIfAborted();
-    });
+    };
+    const options = { classes, crops, dropout, limit: testLimit, afterBatch };
+    const result = await evaluateTowers(towers, ring, options);
     ring.undecodable.forEach((image) => events?.emit('warning', undecodableWarning(image)));
     return result;
   });

@@ -7,6 +7,7 @@ import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import type { Dataset } from '../data/dataset.js';
+import { refuseImpossibleCrops } from '../data/views.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { GradientCheck } from '../parallel/coordinator.js';
@@ -73,6 +74,7 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
   if (resumed !== undefined) checkPosition(resumed.state, configuration, batches);
   const path = resumed?.run.path ?? options.out ?? freeRunPath(configuration);
   if (resumed === undefined) refuseTakenRunFolder(path);
+  refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
   const warnings = [...resolved.warnings, ...damageWarnings(resumed)];
   warnings.forEach((warning) => events.emit('warning', warning));
 

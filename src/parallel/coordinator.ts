@@ -14,9 +14,9 @@ import type { Configuration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
+import { crossEntropyOf, rowOf } from '../model/probabilities.js';
 import type {
   ComputeReply,
-  EvaluateReply,
   InspectReply,
   NotFinitePlace,
   OpenReply,
@@ -231,8 +231,8 @@ export class Coordinator {
     );
   }
 
-  /** Sums over one batch, dropout off; or the loss under a training step's dropout masks. */
-  async evaluate(batch: SharedBatch, step: number | null = null): Promise<EvaluateReply> {
+  /** Logits of one batch, `[count, classes]`: dropout off, or under a training step's dropout masks. */
+  async evaluate(batch: SharedBatch, step: number | null = null): Promise<Float32Array> {
     const sequence = ++this.sequence;
     this.threads.doing = 'in a test';
     const replies = await this.threads.all(
@@ -245,7 +245,7 @@ export class Coordinator {
       }),
       () => ({ pixels: batch.pixels, labels: batch.labels }),
     );
-    return replies[0]!;
+    return replies[0]!.logits;
   }
 
   /** Logits and last hidden activations of one batch, dropout off. */
@@ -314,9 +314,9 @@ export class Coordinator {
       const move = (by: number): Promise<unknown> =>
         this.threads.all('perturb', () => ({ kind: 'perturb', parameter: name, scale: by }));
       await move(scale);
-      const above = (await this.evaluate(batch, step)).lossSum / batch.count;
+      const above = await this.lossOf(batch, step);
       await move(-2 * scale);
-      const below = (await this.evaluate(batch, step)).lossSum / batch.count;
+      const below = await this.lossOf(batch, step);
       await move(scale);
       const numeric = (above - below) / (2 * length);
       const relativeError = Math.abs(numeric - analytic) / Math.max(Math.abs(numeric), analytic);
@@ -324,6 +324,16 @@ export class Coordinator {
     }
     await this.threads.all('discard', () => ({ kind: 'discard' }));
     return checks;
+  }
+
+  /** Mean over the batch, in float64: the tower's own float32 would leave a finite difference no digits. */
+  private async lossOf(batch: SharedBatch, step: number): Promise<number> {
+    const logits = await this.evaluate(batch, step);
+    const labels = new Int32Array(batch.labels, 0, batch.count);
+    const losses = Array.from(labels, (label, image) =>
+      crossEntropyOf(rowOf(logits, image, batch.count), label),
+    );
+    return losses.reduce((sum, loss) => sum + loss, 0) / batch.count;
   }
 
   async memory(): Promise<Replies['memory'][]> {

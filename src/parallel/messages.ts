@@ -55,7 +55,7 @@ export type Command =
   | ComputeCommand
   | CommitCommand
   | { kind: 'discard' }
-  /** Forward only: dropout off; or, with `step`, the training loss under that step's dropout masks. */
+  /** Forward only: dropout off; or, with `step`, under that training step's dropout masks. */
   | { kind: 'evaluate'; sequence: number; count: number; step: number | null }
   /** Forward only, as in training step `step`: where something first is not finite. */
   | { kind: 'locate'; sequence: number; count: number; step: number }
@@ -126,15 +126,11 @@ export interface ComputeReply {
 }
 
 export interface EvaluateReply {
-  /** Sum over the batch, nats. */
-  lossSum: number;
-  top1: number;
-  top5: number;
-}
-
-export interface InspectReply {
   /** float32 `[count, classes]`. */
   logits: Float32Array;
+}
+
+export interface InspectReply extends EvaluateReply {
   /** float32 `[count, units]`: what the last layer reads, the activations of the last hidden one. */
   features: Float32Array;
 }

@@ -11,6 +11,7 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Configuration } from '../configuration.js';
+import type { Crops } from '../data/views.js';
 import type { StepTimingWithUpdate } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
 import type { PlacementName } from './comparison.js';
@@ -62,6 +63,16 @@ export interface TestDone extends TestEvent {
   images: number;
 }
 
+/** The test that ends the run, where its configuration asks for more than one view of each image. */
+export interface FinalTest {
+  step: number;
+  crops: Crops;
+  loss: number;
+  top1: number;
+  top5: number;
+  images: number;
+}
+
 /** A checkpoint is on disk. The tensors are the towers' memory: copy what must outlast the listener. */
 export interface CheckpointSaved {
   path: string;
@@ -87,6 +98,7 @@ export interface RunEventMap {
   step: [StepDone];
   testing: [Testing];
   test: [TestDone];
+  finalTest: [FinalTest];
   checkpoint: [CheckpointSaved];
   /** The run has ended, however it did: `summary.json`, just written. */
   end: [Summary];

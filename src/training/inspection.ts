@@ -3,6 +3,7 @@
  * images by the activations of the last hidden layer (fc7 in AlexNet). Called by `visualize`.
  */
 import type { Batch } from '../data/batches.js';
+import { rowOf, softmax } from '../model/probabilities.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 import type { JudgedImage, Neighbourhood } from '../report/image_figures.js';
 import type { Picture } from '../report/markup.js';
@@ -84,22 +85,10 @@ export async function nearestImages(
   return { rows, searched: seen };
 }
 
-function rowOf(values: Float32Array, index: number, count: number): Float32Array {
-  const length = values.length / count;
-  return values.subarray(index * length, (index + 1) * length);
-}
-
 function pictureIn({ pixels }: Batch, index: number, { network }: Coordinator): Picture {
   const { height, width } = network.input;
   const bytes = height * width * 3;
   return { height, width, pixels: new Uint8Array(pixels, index * bytes, bytes).slice() };
-}
-
-export function softmax(logits: Float32Array): number[] {
-  const largest = Math.max(...logits);
-  const exponentials = Array.from(logits, (logit) => Math.exp(logit - largest));
-  const sum = exponentials.reduce((total, value) => total + value, 0);
-  return exponentials.map((value) => value / sum);
 }
 
 function distanceBetween(one: Float32Array, other: Float32Array): number {

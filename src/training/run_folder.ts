@@ -1,15 +1,16 @@
 /**
  * A run folder: the configuration, the metrics and the summary of one training run.
  *
- *     runs/NAME/config.json  metrics.jsonl  summary.json  checkpoints/step-N/
+ *     runs/NAME/config.json  metrics.jsonl  test.json  summary.json  checkpoints/step-N/
  *
  * Called by `train` (writes) and by every command that takes a RUN (reads). Checkpoints have their own
  * module. Accuracies are fractions, times are in the unit that their name ends with.
  */
-import { appendFileSync, existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
+import type { TestResult } from './evaluation.js';
 import { makeFolder, writeDurably, writeJsonDurably } from '../durable_file.js';
 
 export interface RunFolder {
@@ -18,6 +19,7 @@ export interface RunFolder {
   configurationFile: string;
   metricsFile: string;
   summaryFile: string;
+  testFile: string;
   checkpoints: string;
 }
 
@@ -52,6 +54,11 @@ export interface TestEvent {
   loss: number;
   top1: number;
   top5: number;
+}
+
+/** `test.json`: the run's last test, class by class. */
+export interface LastTest extends TestResult {
+  step: number;
 }
 
 /** A line of `metrics.jsonl`. */
@@ -127,6 +134,7 @@ function runFolderAt(path: string): RunFolder {
     configurationFile: join(path, 'config.json'),
     metricsFile: join(path, 'metrics.jsonl'),
     summaryFile: join(path, 'summary.json'),
+    testFile: join(path, 'test.json'),
     checkpoints: join(path, 'checkpoints'),
   };
 }
@@ -164,6 +172,7 @@ export function readMetrics(run: RunFolder): MetricsEvent[] {
 export function reopenRunFolder(run: RunFolder, configuration: Configuration, step: number): void {
   writeJsonDurably(run.configurationFile, configuration);
   dropMetricsAfter(run, step);
+  if ((readLastTest(run)?.step ?? 0) > step) rmSync(run.testFile);
 }
 
 /** Drops the events after `step`, so that a resumed run's metrics are those of an uninterrupted one. */
@@ -172,6 +181,21 @@ export function dropMetricsAfter(run: RunFolder, step: number): void {
   const kept = readMetrics(run).filter((event) => event.step <= step);
   const text = kept.map((event) => `${JSON.stringify(event)}\n`).join('');
   writeDurably(run.metricsFile, [new TextEncoder().encode(text)]);
+}
+
+/** Replaces `test.json` at once; not indented, as a thousand classes make a million counts. */
+export function writeLastTest(run: RunFolder, test: LastTest): void {
+  writeDurably(run.testFile, [new TextEncoder().encode(`${JSON.stringify(test)}\n`)]);
+}
+
+/** @throws UserError where the file is not JSON; null where no test was made yet */
+export function readLastTest(run: RunFolder): LastTest | null {
+  if (!existsSync(run.testFile)) return null;
+  try {
+    return JSON.parse(readFileSync(run.testFile, 'utf8')) as LastTest;
+  } catch (error) {
+    throw new UserError(`cannot read ${run.testFile}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Replaces `summary.json` at once. */

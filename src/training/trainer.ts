@@ -9,14 +9,16 @@ import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch, undecodableWarning } from '../data/batches.js';
 import type { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
+import type { Crops } from '../data/views.js';
 import { UserError, messageOf } from '../errors.js';
 import type { Coordinator, StepResult, StepTimingWithUpdate } from '../parallel/coordinator.js';
 import { tensorsIn } from './canonical.js';
 import { saveCheckpoint, withTestResult } from './checkpoint.js';
 import type { TrainerState } from './checkpoint.js';
 import { evaluate } from './evaluation.js';
+import type { TestResult } from './evaluation.js';
 import type { RunEvents } from './events.js';
-import { appendMetrics, readMetrics, writeSummary } from './run_folder.js';
+import { appendMetrics, readMetrics, writeLastTest, writeSummary } from './run_folder.js';
 import type { RunFolder, Summary, TrainEvent } from './run_folder.js';
 import { learningRateAt } from './schedule.js';
 
@@ -101,6 +103,7 @@ class Trainer {
     // An end inside an epoch, by `steps`, is tested as well; a stop there only saves.
     if (this.state.step >= this.lastStep && this.state.testTop1 === null) await this.test();
     if (!this.saved) await this.save();
+    if (this.state.step >= this.lastStep) await this.finalTest();
     return stop.aborted && this.state.step < this.lastStep ? 'interrupted' : 'completed';
   }
 
@@ -196,20 +199,38 @@ class Trainer {
     });
   }
 
-  private async test(): Promise<void> {
-    const { coordinator, ring, testLimit, run, events } = this.session;
-    const result = await evaluate(coordinator, ring, testLimit, (images, of) =>
-      events.emit('testing', { images, of }),
-    );
+  private async testWith(crops: Crops): Promise<TestResult> {
+    const { coordinator, ring, testLimit, run, events, configuration, dataset } = this.session;
+    const { classes } = dataset;
+    const { dropout } = configuration.test;
+    const afterBatch = (images: number, of: number) => events.emit('testing', { images, of });
+    const options = { classes, crops, dropout, limit: testLimit, afterBatch };
+    const result = await evaluate(coordinator, ring, options);
     this.warnOfUndecodable();
     const { loss, top1, top5 } = result;
     this.lastTest = { loss, top1, top5 };
+    writeLastTest(run, { step: this.state.step, ...result });
+    return result;
+  }
+
+  /** Where the configuration asks for more views of an image than the tests between epochs take. */
+  private async finalTest(): Promise<void> {
+    const { events, configuration } = this.session;
+    const { crops } = configuration.test;
+    if (crops === 1) return;
+    const { loss, top1, top5, images } = await this.testWith(crops);
+    events.emit('finalTest', { step: this.state.step, crops, loss, top1, top5, images });
+  }
+
+  private async test(): Promise<void> {
+    const { run, events } = this.session;
+    const { loss, top1, top5, images } = await this.testWith(1);
     this.state = withTestResult(this.state, top1);
     this.saved = false;
     const epoch = this.state.epoch + 1;
     const event = { event: 'test', step: this.state.step, epoch, loss, top1, top5 } as const;
     appendMetrics(run, event);
-    events.emit('test', { ...event, images: result.images });
+    events.emit('test', { ...event, images });
   }
 
   private warnOfUndecodable(): void {

@@ -15,6 +15,7 @@ import {
   openRunFolder,
   readMetrics,
   readSummary,
+  type LastTest,
   type TestEvent,
 } from '../../src/training/run_folder.js';
 import { checkpointFiles, loadState } from '../../src/training/checkpoint.js';
@@ -55,6 +56,7 @@ suite('a run', () => {
       'metrics.jsonl',
       'summary.json',
       'tensorboard',
+      'test.json',
     ]);
     const checkpoints = readdirSync(at('run', 'checkpoints')).sort();
     assert.deepEqual(checkpoints, ['step-16', 'step-20']);
@@ -140,8 +142,12 @@ suite('a run', () => {
   test('is evaluated to the same result, as one JSON object on stdout', async () => {
     const limit = ['--data', data, '--test-limit', '40', '--json'];
     const { stdout } = await succeeds(['evaluate', at('run'), '--cpu', '2', ...limit]);
+    const { step, ...lastTest } = json(at('run', 'test.json')) as LastTest;
+    assert.deepEqual(JSON.parse(stdout), lastTest);
     const { loss, top1, top5 } = testsOf('run').at(-1)!;
-    assert.deepEqual(JSON.parse(stdout), { loss, top1, top5, images: 40 });
+    assert.deepEqual([step, lastTest.loss, lastTest.top1, lastTest.top5], [20, loss, top1, top5]);
+    const counts = lastTest.confusion.flat();
+    assert.deepEqual([lastTest.images, counts.reduce((sum, count) => sum + count)], [40, 40]);
   });
 
   test('is evaluated to the same result on another placement, to rounding', async () => {
@@ -206,6 +212,17 @@ suite('a run', () => {
     // The tiny schedule divides by 10 after the first epoch.
     assert.deepEqual([last.step, last.learningRate], [21, 0.0001]);
   });
+});
+
+test('a run of ten crops ends with a test of ten, its epochs with tests of the centre', async () => {
+  const view = ['--set', 'data.view={"type":"crop","from":48}', '--set', 'test.crops=10'];
+  const limits = ['--steps', '1', '--test-limit', '5', '--cpu', '1', '--towers', '2'];
+  const { stdout } = await succeeds([...TRAIN, ...view, ...limits, '--out', at('crops')]);
+  assert.match(stdout, /^epoch 1 test: .*5 images$/m);
+  assert.match(stdout, /^test, 10 crops: .*5 images$/m);
+  const { crops, images, loss, top1, top5 } = json(at('crops', 'test.json')) as LastTest;
+  assert.deepEqual([crops, images], [10, 5]);
+  assert.deepEqual(readSummary(openRunFolder(at('crops'))).test, { loss, top1, top5 });
 });
 
 suite('a loss that is not finite', () => {

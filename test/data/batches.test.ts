@@ -40,7 +40,7 @@ interface Seen {
 }
 
 function look({ index, labels, pixels, count }: Batch): Seen {
-  const bytes = (pixels.byteLength / 8) * count;
+  const bytes = (pixels.byteLength / (labels.byteLength / 4)) * count;
   return {
     index,
     labels: [...new Int32Array(labels, 0, count)],
@@ -133,6 +133,21 @@ test('a crop from an image smaller than the input is refused, naming the field a
     (error) =>
       error instanceof UserError && /data\.view\.from is 20.*24×24: make it 24/.test(error.message),
   );
+});
+
+test('ten crops give each test image ten times in a row, the same for any batch and decoders', async () => {
+  const data = { view: { type: 'crop', from: 32 }, flip: true } as const;
+  const views = async (batch: number, decoders: number) => {
+    const seen = await lookAtAll(openRing({ data, batch, decoders }).test(3, 10));
+    return seen.flatMap((one) => one.labels.map((label, at) => [label, pixelsAt(one, at)]));
+  };
+  const expected = await views(8, 1);
+  assert.deepEqual(
+    expected.map(([label]) => label),
+    [0, 1, 2].flatMap((label) => Array<number>(10).fill(label)),
+  );
+  assert.equal(new Set(expected.map(([, pixels]) => pixels)).size, 30);
+  assert.deepEqual(await views(7, 3), expected);
 });
 
 test('the test split is not augmented', async () => {

@@ -38,8 +38,8 @@ const trainImage = (index: number) => {
 test('an example is written at its position, with its label, beside what is there', async () => {
   const { decoder, pixels, labels } = decoderWithSlot(32);
   pixels.fill(9);
-  const examples = Uint32Array.of(4);
-  await decoder.decode({ slot: 0, first: 1, split: 'train', examples, epoch: null });
+  const views = Uint32Array.of(4);
+  await decoder.decode({ slot: 0, first: 1, split: 'train', views, crops: 1, epoch: null });
   assert.ok(pixels.subarray(0, 3072).every((value) => value === 9));
   assert.deepEqual([...pixels.subarray(3072)], [...trainImage(4).pixels]);
   assert.deepEqual([...labels], [0, 4]);
@@ -47,12 +47,12 @@ test('an example is written at its position, with its label, beside what is ther
 
 test('with padding a training image is cropped and mirrored at its own size, then resized', async () => {
   const { decoder, pixels } = decoderWithSlot(48);
-  const examples = Uint32Array.of(2, 3);
-  await decoder.decode({ slot: 0, first: 0, split: 'train', examples, epoch: 7 });
+  const views = Uint32Array.of(2, 3);
+  await decoder.decode({ slot: 0, first: 0, split: 'train', views, crops: 1, epoch: 7 });
   const cropped = new Uint8Array(3072);
   const expected = new Uint8Array(2 * 48 * 48 * 3);
   const resizer = new BilinearResizer(32, 32, 48, 48);
-  for (const [position, index] of examples.entries()) {
+  for (const [position, index] of views.entries()) {
     const drawnAt = { seed: SEED, epoch: 7, index };
     cutInto(trainImage(index), drawWindow(drawnAt, PAD, SIZE, SIZE, true), cropped);
     resizer.resize(cropped, expected.subarray(position * 48 * 48 * 3));
@@ -62,11 +62,11 @@ test('with padding a training image is cropped and mirrored at its own size, the
 
 test('a crop of a training image is the window drawn for it, unresized', async () => {
   const { decoder, pixels } = decoderWithSlot(24, CROP);
-  const examples = Uint32Array.of(2, 3);
-  await decoder.decode({ slot: 0, first: 0, split: 'train', examples, epoch: 7 });
+  const views = Uint32Array.of(2, 3);
+  await decoder.decode({ slot: 0, first: 0, split: 'train', views, crops: 1, epoch: 7 });
   const input = { height: 24, width: 24 };
   const expected = new Uint8Array(2 * 24 * 24 * 3);
-  for (const [position, index] of examples.entries()) {
+  for (const [position, index] of views.entries()) {
     const window = drawWindow({ seed: SEED, epoch: 7, index }, CROP, SIZE, input, true);
     cutInto(trainImage(index), window, expected.subarray(position * 24 * 24 * 3));
   }
@@ -75,8 +75,8 @@ test('a crop of a training image is the window drawn for it, unresized', async (
 
 test('the test sees the centre of the image', async () => {
   const { decoder, pixels } = decoderWithSlot(24, CROP);
-  const examples = Uint32Array.of(0, 1);
-  await decoder.decode({ slot: 0, first: 0, split: 'train', examples, epoch: null });
+  const views = Uint32Array.of(0, 1);
+  await decoder.decode({ slot: 0, first: 0, split: 'train', views, crops: 1, epoch: null });
   const { pixels: whole } = trainImage(1);
   const second = pixels.subarray(24 * 24 * 3);
   for (let row = 0; row < 24; row++) {
@@ -89,8 +89,8 @@ test('the test sees the centre of the image', async () => {
 test('an image of another size has its shorter side resized before the crop', async () => {
   const { decoder, pixels } = decoderWithSlot(24, { type: 'crop', from: 40 });
   await decoder.decode({
-    ...{ slot: 0, first: 0, split: 'train', epoch: null },
-    examples: Uint32Array.of(5),
+    ...{ slot: 0, first: 0, split: 'train', crops: 1, epoch: null },
+    views: Uint32Array.of(5),
   });
   const resized = new Uint8Array(40 * 40 * 3);
   new BilinearResizer(32, 32, 40, 40).resize(trainImage(5).pixels, resized);

@@ -6,9 +6,13 @@ import {
   centreWindow,
   cutInto,
   drawWindow,
+  refuseImpossibleCrops,
   sizeWithShorterSide,
+  testWindows,
 } from '../../src/data/views.js';
+import { UserError } from '../../src/errors.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
+import { golden, goldenImage } from './golden_views.js';
 
 const HEIGHT = 5;
 const WIDTH = 7;
@@ -48,6 +52,37 @@ for (const mirrored of [false, true]) {
     }
   });
 }
+
+test("windows, mirrored or not, are torchvision's", () => {
+  const { height, width, pixels } = goldenImage;
+  for (const { pixels: expected, ...window } of golden.windows) {
+    const out = new Uint8Array(pixels.length);
+    cutInto(goldenImage, { ...window, height, width }, out);
+    assert.deepEqual([...out], expected);
+  }
+});
+
+test("ten crops are torchvision's, but with the centre first", () => {
+  const [height, width] = golden.input;
+  const cut = testWindows(goldenImage, { height, width }, 10).map((window) => {
+    const out = new Uint8Array(height * width * 3);
+    cutInto(goldenImage, window, out);
+    return [...out];
+  });
+  const [topLeft, topRight, bottomLeft, bottomRight, centre, ...mirrored] = golden.tenCrop;
+  const five = [centre, topLeft, topRight, bottomLeft, bottomRight];
+  // It mirrors the image before it cuts, so that its left is our right.
+  assert.deepEqual(cut, [...five, ...[4, 1, 0, 3, 2].map((at) => mirrored[at])]);
+});
+
+test('ten crops of images that are seen whole are refused, naming the field and the remedy', () => {
+  assert.throws(
+    () => refuseImpossibleCrops(10, { type: 'resize' }),
+    (error) =>
+      error instanceof UserError &&
+      /data\.view\.type is resize: set data\.view to/.test(error.message),
+  );
+});
 
 const PAD: ImageView = { type: 'pad', pixels: 2 };
 const CROP: ImageView = { type: 'crop', from: 12 };

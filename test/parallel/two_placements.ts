@@ -61,6 +61,7 @@ export function smallConfiguration(seed: number, towers: number): Configuration 
       schedule: { type: 'constant' },
       seed,
     },
+    test: { crops: 1, dropout: false },
   };
 }
 

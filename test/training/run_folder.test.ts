@@ -40,6 +40,7 @@ const CONFIGURATION: Configuration = {
     schedule: { type: 'constant' },
     seed: 3,
   },
+  test: { crops: 1, dropout: false },
 };
 
 function trainEvent(step: number): MetricsEvent {

@@ -1,0 +1,40 @@
+/** A test's result as people read it: the totals and, of few classes, the confusion matrix. Called by `evaluate`. */
+import { formatCount, formatPercent, formatTable, inRows } from './text.js';
+
+/** More classes make a table that nobody reads: those are in `--json`. */
+const MOST_CLASSES = 20;
+
+export interface ClassifiedImages {
+  loss: number;
+  top1: number;
+  top5: number;
+  images: number;
+  crops: number;
+  classes: string[];
+  perClass: (number | null)[];
+  confusion: number[][];
+}
+
+/** @param width columns of the terminal */
+export function testText(result: ClassifiedImages, width: number): string {
+  const { top1, top5, loss, images, crops, classes, perClass, confusion } = result;
+  const totals = [
+    `top-1 ${formatPercent(top1)}`,
+    `top-5 ${formatPercent(top5)}`,
+    `loss ${loss.toFixed(4)}`,
+    `${formatCount(images)} images`,
+    ...(crops === 1 ? [] : [`${crops} crops`]),
+  ];
+  const lines = inRows(totals, width);
+  if (classes.length > MOST_CLASSES) return lines.join('\n');
+  const rows = confusion.map((counts, label) => {
+    const right = perClass[label]!;
+    return [
+      `${label} ${classes[label]}`,
+      right === null ? '–' : formatPercent(right),
+      ...counts.map((count) => formatCount(count)),
+    ];
+  });
+  const headings = ['class', 'right', ...classes.map((_, label) => `as ${label}`)];
+  return [...lines, '', formatTable(headings, rows, width)].join('\n');
+}

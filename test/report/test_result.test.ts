@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { testText } from '../../src/report/test_result.js';
+
+const result = {
+  ...{ loss: 0.5, top1: 0.75, top5: 1, images: 4, crops: 10 },
+  classes: ['cat', 'dog'],
+  perClass: [2 / 3, 1],
+  confusion: [
+    [2, 1],
+    [0, 1],
+  ],
+};
+
+test('few classes have their confusion matrix below the totals', () => {
+  assert.deepEqual(testText(result, 80).split('\n'), [
+    'top-1 75.00 %  top-5 100.00 %  loss 0.5000  4 images  10 crops',
+    '',
+    'class     right  as 0  as 1',
+    '0 cat   66.67 %     2     1',
+    '1 dog  100.00 %     0     1',
+  ]);
+});
+
+test('a thousand classes have the totals alone', () => {
+  const classes = Array.from({ length: 1000 }, (_, label) => `class ${label}`);
+  assert.equal(testText({ ...result, crops: 1, classes }, 80).split('\n').length, 1);
+});
