@@ -64,7 +64,8 @@ function sync(path: string, flags: string): void {
   }
 }
 
-function writeWhole(descriptor: number, bytes: Uint8Array): void {
+/** Writes all of `bytes` where the file stands. */
+export function writeWhole(descriptor: number, bytes: Uint8Array): void {
   // One write(2) moves at most 2 GiB and may move less than it was asked to.
   for (let done = 0; done < bytes.length;) {
     done += writeSync(descriptor, bytes, done, Math.min(bytes.length - done, 2 ** 30));

@@ -34,6 +34,12 @@ export { visualize } from './library/visualize.js';
 export type { VisualizeOptions } from './library/visualize.js';
 export { BACKEND_NAMES, PRECISIONS } from './backend/backend.js';
 export type { BackendName, Device, Gpu, Precision } from './backend/backend.js';
+export { fetchCifar10 } from './data/fetch_cifar10.js';
+export type { FetchOptions } from './data/fetch_cifar10.js';
+export type { DownloadOptions, Expected } from './data/download.js';
+export { prepareDataset } from './data/prepare.js';
+export type { PrepareOptions } from './data/prepare.js';
+export type { Manifest, SkippedFile } from './data/prepared.js';
 export { presetNames } from './configuration.js';
 export type {
   Configuration,

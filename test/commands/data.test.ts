@@ -58,5 +58,5 @@ suite('data prepare', () => {
 test('data alone says what there is', async () => {
   const { code, stderr } = await twotower(['data']);
   assert.equal(code, 1);
-  assert.match(stderr, /data prepare/);
+  assert.match(stderr, /say what to do: data fetch or data prepare/);
 });

@@ -1,0 +1,159 @@
+/**
+ * A file over HTTP, whole and right or not at all. Called by `data fetch`.
+ *
+ * What has come is kept in `FILE.partial`, so that a broken connection, or a command that was stopped, goes
+ * on where it was (HTTP Range). `FILE` appears when length and md5 are those that are expected.
+ */
+import { createHash } from 'node:crypto';
+import { closeSync, createReadStream, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { syncFile, writeWhole } from '../durable_file.js';
+import { UserError, messageOf } from '../errors.js';
+
+export interface Expected {
+  bytes: number;
+  /** Hexadecimal. */
+  md5: string;
+}
+
+export interface DownloadOptions {
+  url: string;
+  file: string;
+  expected: Expected;
+  /** How long the server may send nothing. */
+  stallSeconds?: number;
+  /** Between attempts. */
+  pauseSeconds?: number;
+  onProgress?: (bytes: number, of: number) => void;
+}
+
+/** In a row, without a byte that is new. */
+const ATTEMPTS = 4;
+
+/** A failure after which another attempt may do better. */
+class Interruption extends Error {}
+
+/**
+ * @throws UserError where the server refuses, sends something else, or breaks off or stalls again and
+ *   again; in the last case what has come stays for the next time
+ */
+export async function download(options: DownloadOptions): Promise<void> {
+  const { url, file, expected, pauseSeconds = 2 } = options;
+  const partial = `${file}.partial`;
+  const has = () => statSync(partial, { throwIfNoEntry: false })?.size ?? 0;
+  for (let attempt = 1; has() < expected.bytes;) {
+    const before = has();
+    try {
+      await receive(options, partial, before);
+    } catch (error) {
+      if (!(error instanceof Interruption)) throw error;
+      attempt = has() > before ? 1 : attempt + 1;
+      if (attempt > ATTEMPTS) {
+        throw new UserError(
+          `${url}: ${error.message}, with ${has()} of ${expected.bytes} bytes here: run the command again to go on, or name another address with --from`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, pauseSeconds * 1000));
+    }
+  }
+  const md5 = await md5Of(partial);
+  if (has() !== expected.bytes || md5 !== expected.md5) {
+    const got = `${has()} bytes with md5 ${md5}`;
+    rmSync(partial);
+    throw new UserError(
+      `${url} is not the file that was expected: ${got}, not ${expected.bytes} bytes with md5 ${expected.md5}; name another address with --from`,
+    );
+  }
+  syncFile(partial);
+  renameSync(partial, file);
+}
+
+/** One request: appends to `partial` what is missing, or begins it anew where the server sends all. */
+async function receive(
+  { url, expected, stallSeconds = 30, onProgress }: DownloadOptions,
+  partial: string,
+  has: number,
+): Promise<void> {
+  const abort = new AbortController();
+  const stalled = new Interruption(`nothing came for ${stallSeconds} s`);
+  let timer = setTimeout(() => abort.abort(stalled), stallSeconds * 1000);
+  const alive = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => abort.abort(stalled), stallSeconds * 1000);
+  };
+  try {
+    const response = await fetch(url, {
+      signal: abort.signal,
+      headers: {
+        'accept-encoding': 'identity',
+        ...(has > 0 && { range: `bytes=${has}-` }),
+      },
+    });
+    const goesOn = response.status === 206;
+    refuseAnswer(url, response, goesOn ? has : 0);
+    let received = goesOn ? has : 0;
+    onProgress?.(received, expected.bytes);
+    const descriptor = openSync(partial, goesOn ? 'a' : 'w');
+    try {
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        alive();
+        received += chunk.length;
+        // Whatever a server says of its length, it may send without an end.
+        if (received > expected.bytes) {
+          rmSync(partial);
+          throw new UserError(
+            `${url} sends more than the ${expected.bytes} bytes of the file that was expected: name another address with --from`,
+          );
+        }
+        // At once, so that nothing that came is lost where the connection breaks.
+        writeWhole(descriptor, chunk);
+        onProgress?.(received, expected.bytes);
+      }
+    } finally {
+      closeSync(descriptor);
+    }
+    if (received < expected.bytes) throw new Interruption('the file ended early');
+  } catch (error) {
+    if (abort.signal.aborted) throw stalled;
+    if (error instanceof UserError || error instanceof Interruption) throw error;
+    if (isOfDisk(error)) {
+      throw new UserError(`cannot write ${partial}: ${messageOf(error)}`, { cause: error });
+    }
+    throw new Interruption(`the connection broke (${causeOf(error)})`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param begin byte at which the answer must begin */
+function refuseAnswer(url: string, response: Response, begin: number): void {
+  const { status, statusText, headers } = response;
+  if (status >= 500) throw new Interruption(`the server answered ${status} ${statusText}`.trim());
+  if (status !== 200 && status !== 206) {
+    throw new UserError(
+      `${url}: the server answered ${status} ${statusText}: check the address, or name another with --from`,
+    );
+  }
+  if (status === 206 && !headers.get('content-range')?.startsWith(`bytes ${begin}-`)) {
+    throw new UserError(
+      `${url}: the server sent another part than it was asked for: name another address with --from`,
+    );
+  }
+}
+
+function isOfDisk(error: unknown): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return code !== undefined && (syscall === 'open' || syscall === 'write');
+}
+
+/** fetch says only "fetch failed" or "terminated"; why stands beside it. */
+function causeOf(error: unknown): string {
+  const { cause } = error as Error;
+  return cause === undefined ? messageOf(error) : messageOf(cause);
+}
+
+async function md5Of(file: string): Promise<string> {
+  const hash = createHash('md5');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
