@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError, messageOf } from '../errors.js';
 import { LABELS_FILES, classNames, validationLabels } from './imagenet.js';
 
 const IMAGE_FILE = /\.(jpe?g|png|webp|gif|bmp|tiff?)$/i;
@@ -112,12 +112,21 @@ function labelFlat(
 async function listClasses(folder: string): Promise<string[]> {
   const names: string[] = [];
   for (const name of (await readdir(folder)).sort()) {
-    // Through symbolic links, as data sets are often linked together.
-    if (!name.startsWith('.') && (await stat(path.join(folder, name))).isDirectory()) {
-      names.push(name);
-    }
+    if (!name.startsWith('.') && (await isFolder(path.join(folder, name)))) names.push(name);
   }
   return names;
+}
+
+/**
+ * Through symbolic links, wherever they lead, as data sets are often linked together. Nothing is looked for
+ * below a class folder, so that links in a circle end nowhere but here.
+ */
+async function isFolder(place: string): Promise<boolean> {
+  try {
+    return (await stat(place)).isDirectory();
+  } catch (error) {
+    throw new UserError(`${place} leads nowhere (${messageOf(error)}): mend or remove the link`);
+  }
 }
 
 /** Names of the image files, sorted. */

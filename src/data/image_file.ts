@@ -4,7 +4,7 @@
  * sharp computes in libuv's thread pool, of which a process has one, with UV_THREADPOOL_SIZE (4)
  * threads: more decoders than that do not decode files any faster.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import sharp from 'sharp';
 import { messageOf } from '../errors.js';
 import { type Image, UndecodableImage } from './image.js';
@@ -13,6 +13,24 @@ import { type Image, UndecodableImage } from './image.js';
 // only take cores and memory from the towers.
 sharp.concurrency(1);
 sharp.cache(false);
+
+/** Bytes of a file, far above any photograph. */
+const LONGEST_FILE = 1 << 28;
+/** Pixels of an image: 192 MiB decoded, whatever a small file claims to unpack to. */
+const MOST_PIXELS = 1 << 26;
+
+/**
+ * How the formats begin that photographs come in. libvips would read others too by their content, such as
+ * SVG, which can name other files, under any name.
+ */
+const SIGNATURES = [
+  /^\xff\xd8\xff/,
+  /^\x89PNG/,
+  /^RIFF[^]{4}WEBP/,
+  /^GIF8/,
+  /^BM/,
+  /^(II\*\0|MM\0\*)/,
+];
 
 /**
  * The upright image (EXIF orientation applied) in 8-bit sRGB, to which sharp converts grey, CMYK and
@@ -23,6 +41,10 @@ export async function decodeImageFile(file: string): Promise<Image> {
   let bytes: Uint8Array;
   try {
     // Read here, as sharp opens a file several times over, which costs more than decoding a small one.
+    const found = statSync(file);
+    // A pipe or a device under an image's name would never end.
+    if (!found.isFile()) throw new Error('it is no file');
+    if (found.size > LONGEST_FILE) throw new Error(`its ${found.size} bytes are no image's`);
     bytes = readFileSync(file);
   } catch (error) {
     throw new UndecodableImage(file, messageOf(error));
@@ -32,8 +54,15 @@ export async function decodeImageFile(file: string): Promise<Image> {
 
 /** The same of a file's bytes. @param name what messages call it */
 export async function decodeImage(bytes: Uint8Array, name: string): Promise<Image> {
+  const start = Buffer.from(bytes.subarray(0, 12)).toString('latin1');
+  if (!SIGNATURES.some((signature) => signature.test(start))) {
+    throw new UndecodableImage(
+      name,
+      'it does not begin as a JPEG, PNG, WebP, GIF, BMP or TIFF does',
+    );
+  }
   try {
-    const { data, info } = await sharp(bytes, { failOn: 'error' })
+    const { data, info } = await sharp(bytes, { failOn: 'error', limitInputPixels: MOST_PIXELS })
       .autoOrient()
       .removeAlpha()
       .raw()

@@ -112,6 +112,10 @@ function openShards(
   counts: number[],
   classes: number,
 ): PreparedSet {
+  // The files first: memory for as many examples as they hold, whatever the manifest says.
+  const indices = counts.map((examples, number) =>
+    readShardIndex(shardFile(directory, split, number), examples, classes),
+  );
   const count = counts.reduce((sum, examples) => sum + examples, 0);
   const shared = () => new SharedArrayBuffer(4 * count);
   const set: PreparedSet = {
@@ -125,7 +129,7 @@ function openShards(
   };
   counts.forEach((examples, number) => {
     const first = set.firsts[number]!;
-    const index = readShardIndex(set.shards[number]!, examples, classes);
+    const index = indices[number]!;
     set.starts.set(index.starts, first);
     set.lengths.set(index.lengths, first);
     set.labels.set(index.labels, first);

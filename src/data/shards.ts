@@ -63,6 +63,10 @@ export function readShardIndex(file: string, count: number, classes: number): Sh
   }
   try {
     const { size } = fstatSync(descriptor);
+    // Before memory is taken for it.
+    if (size < HEADER + ENTRY * count) {
+      throw new UserError(`the shard ${file} is damaged or cut short: ${remedy}`);
+    }
     const bytes = new Uint8Array(HEADER + ENTRY * count);
     const view = new DataView(bytes.buffer);
     const isWhole = readFully(descriptor, bytes, 0);
@@ -78,6 +82,9 @@ export function readShardIndex(file: string, count: number, classes: number): Sh
     for (let at = 0; at < count; at++) {
       const entry = HEADER + ENTRY * at;
       const start = (index.starts[at] = view.getUint32(entry, true));
+      if (start !== end) {
+        throw new UserError(`the shard ${file} is damaged: a hole or an overlap; ${remedy}`);
+      }
       end = start + (index.lengths[at] = view.getUint32(entry + 4, true));
       const label = (index.labels[at] = view.getInt32(entry + 8, true));
       if (end > size) {
@@ -88,6 +95,9 @@ export function readShardIndex(file: string, count: number, classes: number): Sh
           `the shard ${file} is damaged: label ${label} of ${classes} classes; ${remedy}`,
         );
       }
+    }
+    if (end !== size) {
+      throw new UserError(`the shard ${file} is damaged: ${size - end} bytes too many; ${remedy}`);
     }
     return index;
   } finally {

@@ -197,8 +197,8 @@ export function readStatistics(file: string, dataset: string): DatasetStatistics
       `${file} cannot be read (${messageOf(error)}): run twotower data prepare again`,
     );
   }
-  const { height, width, meanImage } = read;
-  if (meanImage?.byteLength !== height * width * 3 * 4) {
+  const { height, width, meanImage } = read ?? {};
+  if (!(meanImage instanceof Uint8Array) || meanImage.length !== height * width * 3 * 4) {
     throw new UserError(`${file} is damaged: run twotower data prepare again into a new folder`);
   }
   if (read.dataset !== dataset) {

@@ -88,5 +88,10 @@ function dataAt(directory: string): Pick<DataConfiguration, 'source' | 'director
 }
 
 function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    // Not there, or a link that leads nowhere: who opens the data set says so.
+    return false;
+  }
 }
