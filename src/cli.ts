@@ -9,8 +9,10 @@ import { inspect } from 'node:util';
 import type { Argv } from 'yargs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { aThreadLasts, endProcess } from './backend/process_end.js';
 import { COMPLETION_REQUEST, namesFor } from './commands/completion.js';
 import { messageOf, UserError } from './errors.js';
+import { WorkerFailure } from './parallel/worker_failure.js';
 import { note } from './report/printing.js';
 import { terminalWidth } from './report/text.js';
 
@@ -131,10 +133,14 @@ function refuseRepeated(given: Record<string, unknown>): true {
   return true;
 }
 
-/** Prints what was thrown; a UserError as one line. The exit code becomes 1. */
+/**
+ * Prints what was thrown; a UserError as one line, and below it the stack of what a worker threw. The exit
+ * code becomes 1.
+ */
 function report(thrown: unknown): void {
   process.exitCode = 1;
   note(thrown instanceof UserError ? `twotower: ${messageOf(thrown)}` : inspect(thrown));
+  if (thrown instanceof WorkerFailure && thrown.defect !== undefined) note(thrown.defect);
 }
 
 /** The output's reader has gone, as `head` does: ends as a signal would, on which `train` saves first. */
@@ -149,3 +155,4 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 await runCommandLine(hideBin(process.argv)).catch(report);
+if (aThreadLasts()) endProcess(Number(process.exitCode ?? 0));

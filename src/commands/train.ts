@@ -5,6 +5,7 @@
  *     twotower train --preset demo --gpus 0,1 --check-gradients
  */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import { endProcess } from '../backend/process_end.js';
 import { UserError } from '../errors.js';
 import { checkGradients, train } from '../library/train.js';
 import type { TrainOptions } from '../library/train.js';
@@ -64,6 +65,21 @@ const options = {
     ...run,
     describe: `Show the run in a browser as it goes, at this port of 127.0.0.1; ${DASHBOARD_PORT} unless given`,
   },
+  restarts: {
+    ...run,
+    requiresArg: true,
+    describe: 'How often to start the workers again where one fails; without it never',
+  },
+  'exchange-timeout': {
+    ...run,
+    requiresArg: true,
+    describe: 'Seconds in which no worker moves on before the run ends as hung; without it 300',
+  },
+  'skip-nonfinite': {
+    ...run,
+    requiresArg: true,
+    describe: 'How many batches to leave out whose loss or gradient is not finite; without it none',
+  },
   'check-gradients': {
     ...run,
     type: 'boolean',
@@ -81,6 +97,9 @@ interface TrainArguments extends ConfigurationArguments, PlacementArguments, Out
   checkpointEvery?: string | undefined;
   /** true where no port is given. */
   dashboard?: string | boolean | undefined;
+  restarts?: string | undefined;
+  exchangeTimeout?: string | undefined;
+  skipNonfinite?: string | undefined;
   checkGradients?: boolean | undefined;
 }
 
@@ -115,12 +134,16 @@ async function runShowing(
     events,
   };
   const logEvery = wholeNumber('log-every', given.logEvery, 1);
+  const seconds = wholeNumber('exchange-timeout', given.exchangeTimeout, 1);
   const options: TrainOptions = {
     ...recipe,
     out: given.out,
     resume: given.resume,
     checkpointEvery: wholeNumber('checkpoint-every', given.checkpointEvery, 1),
     testLimit: wholeNumber('test-limit', given.testLimit, 1),
+    restarts: wholeNumber('restarts', given.restarts, 0),
+    exchangeTimeoutMs: seconds === undefined ? undefined : 1000 * seconds,
+    skipNonfinite: wholeNumber('skip-nonfinite', given.skipNonfinite, 0),
   };
   if (given.checkGradients === true) {
     if (given.resume !== undefined) {
@@ -133,14 +156,12 @@ async function runShowing(
   const port = dashboardPort(given.dashboard);
   const dashboard = port === undefined ? undefined : await openDashboard(port, events);
   if (dashboard !== undefined) progress.note(`dashboard: ${dashboard.url}`);
-  const { status, steps, path } = await train({
-    ...options,
-    signal: stopOnInterrupt(progress),
-  }).finally(() => dashboard?.close());
+  const signal = stopOnInterrupt(progress);
+  const { status, steps, path } = await train({ ...options, signal }).finally(() => dashboard?.close());
   progress.close();
   if (status === 'interrupted') {
     print(`interrupted after step ${steps}; go on with: ${resumeCommand(path, given)}`);
-    process.exitCode = 130;
+    process.exitCode = exitCodes[signal.reason as keyof typeof exitCodes];
   } else {
     print(`done: ${path}`);
   }
@@ -166,6 +187,9 @@ function resumeCommand(path: string, given: TrainArguments): string {
     'test-limit': given.testLimit,
     'checkpoint-every': given.checkpointEvery,
     dashboard: typeof given.dashboard === 'string' ? given.dashboard : undefined,
+    restarts: given.restarts,
+    'exchange-timeout': given.exchangeTimeout,
+    'skip-nonfinite': given.skipNonfinite,
   };
   for (const [name, value] of Object.entries(kept)) {
     if (value !== undefined) words.push(`--${name}`, value);
@@ -181,14 +205,23 @@ function resumeCommand(path: string, given: TrainArguments): string {
   return words.map((word) => (/[^\w@%+=:,./-]/.test(word) ? `'${word}'` : word)).join(' ');
 }
 
-/** Aborted by Ctrl-C or a termination signal; the second such signal ends the process at once. */
+/** As shells give them for the signals that ask a run to stop. */
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/**
+ * Aborted by Ctrl-C or a termination signal, whose name is the reason; the second such signal ends the
+ * process at once, whatever its threads do.
+ */
 function stopOnInterrupt(progress: ProgressDisplay): AbortSignal {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
+      if (controller.signal.aborted) {
+        progress.close();
+        endProcess(exitCodes[signal]);
+      }
       progress.note('finishing this step and saving; once more to stop at once');
-      controller.abort();
+      controller.abort(signal);
     });
   }
   return controller.signal;

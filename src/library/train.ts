@@ -7,15 +7,19 @@ import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import type { Dataset } from '../data/dataset.js';
+import { aThreadLasts } from '../backend/process_end.js';
+import { makeFolder } from '../durable_file.js';
 import { refuseImpossibleCrops } from '../data/views.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { GradientCheck } from '../parallel/coordinator.js';
+import { WorkerFailure } from '../parallel/worker_failure.js';
 import { loadParameters } from '../training/canonical.js';
 import {
   checkpointFiles,
   initialState,
   lastWholeCheckpoint,
+  latestCheckpoint,
   setAside,
 } from '../training/checkpoint.js';
 import type { DamagedCheckpoint, TrainerState } from '../training/checkpoint.js';
@@ -29,6 +33,8 @@ import {
   reopenRunFolder,
 } from '../training/run_folder.js';
 import type { RunFolder, Summary } from '../training/run_folder.js';
+import { lockRun } from '../training/run_lock.js';
+import type { RunLock } from '../training/run_lock.js';
 import { withTowers } from '../training/session.js';
 import { TensorboardLog } from '../training/tensorboard.js';
 import { train as trainTowers } from '../training/trainer.js';
@@ -48,6 +54,12 @@ export interface TrainOptions extends Recipe, Devices {
   checkpointEvery?: number | undefined;
   /** Test only the first so many images. */
   testLimit?: number | undefined;
+  /** How often workers of which one failed are started again, from the last checkpoint; 0 unless given. */
+  restarts?: number | undefined;
+  /** Milliseconds after which workers that do not move on are taken to hang; 5 minutes unless given. */
+  exchangeTimeoutMs?: number | undefined;
+  /** How many batches of the run may be left out because loss or a gradient was not finite; 0 unless given. */
+  skipNonfinite?: number | undefined;
   /** Hears of every step, test and checkpoint. */
   events?: RunEvents | undefined;
   /** Aborted: the step is finished, a checkpoint saved, and the run ends as `interrupted`. */
@@ -66,6 +78,21 @@ export interface TrainedRun extends Summary {
  *   A failure of the run itself is also in its `summary.json`
  */
 export async function train(options: TrainOptions): Promise<TrainedRun> {
+  // Before its checkpoints are read, which another process may be about to replace.
+  const lock =
+    options.resume === undefined ? undefined : lockRun(openRunFolder(options.resume).path);
+  try {
+    return await trainAlone(options, lock?.takenOver);
+  } finally {
+    lock?.release();
+  }
+}
+
+/** @param takenOver the warning of a stale lock */
+async function trainAlone(
+  options: TrainOptions,
+  takenOver: string | undefined,
+): Promise<TrainedRun> {
   const { events = new RunEvents(), signal = new AbortController().signal } = options;
   const resumed = options.resume === undefined ? undefined : runToResume(options.resume, options);
   const prepared = await prepare(options, resumed?.configuration);
@@ -75,38 +102,82 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
   const path = resumed?.run.path ?? options.out ?? freeRunPath(configuration);
   if (resumed === undefined) refuseTakenRunFolder(path);
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
-  const warnings = [...resolved.warnings, ...damageWarnings(resumed)];
+  const warnings = [
+    ...(takenOver === undefined ? [] : [takenOver]),
+    ...resolved.warnings,
+    ...damageWarnings(resumed),
+  ];
   warnings.forEach((warning) => events.emit('warning', warning));
 
-  return withTowers({ configuration, dataset, ...resolved }, async (coordinator, ring) => {
-    const state = resumed?.state ?? initialState(configuration);
-    const initial = resumed?.files.model ?? options.init;
-    if (initial !== undefined) await loadParameters(coordinator, initial, resumed?.files.optimizer);
-    if (resumed !== undefined) {
-      setAside(resumed.run, resumed.damaged);
-      reopenRunFolder(resumed.run, configuration, state.step);
+  const { exchangeTimeoutMs } = options;
+  let run = resumed?.run;
+  let lock: RunLock | undefined;
+  const attempt = (from: Position, restarts: number, mayRestart: boolean): Promise<Summary> =>
+    withTowers({ configuration, dataset, exchangeTimeoutMs, ...resolved }, async (towers, ring) => {
+      if (from.model !== undefined) await loadParameters(towers, from.model, from.optimizer);
+      if (run === undefined) {
+        makeFolder(path);
+        lock = lockRun(path);
+        run = createRunFolder(path, configuration);
+      } else {
+        if (resumed !== undefined && restarts === 0) setAside(run, resumed.damaged);
+        reopenRunFolder(run, configuration, from.state.step);
+      }
+      const tensorboard = new TensorboardLog(events);
+      try {
+        return await trainTowers({
+          ...{
+            configuration,
+            dataset,
+            coordinator: towers,
+            ring,
+            run,
+            state: from.state,
+            warnings,
+          },
+          checkpointEvery: options.checkpointEvery ?? null,
+          testLimit: options.testLimit,
+          skipNonfinite: options.skipNonfinite ?? 0,
+          ...{ restarts, mayRestart, stop: signal, events },
+        });
+      } finally {
+        await tensorboard.close();
+      }
+    });
+
+  let from: Position = resumed ?? { state: initialState(configuration), model: options.init };
+  const allowed = options.restarts ?? 0;
+  try {
+    for (let restarts = 0; ; restarts++) {
+      try {
+        return { ...(await attempt(from, restarts, restarts < allowed)), path };
+      } catch (error) {
+        if (!(error instanceof WorkerFailure) || restarts >= allowed || aThreadLasts()) throw error;
+        if (run !== undefined && latestCheckpoint(run) !== undefined) from = positionOf(run);
+        const warning = `${error.message}; the workers start again from step ${from.state.step}, restart ${restarts + 1} of at most ${allowed}`;
+        warnings.push(warning);
+        events.emit('warning', warning);
+      }
     }
-    const run = resumed?.run ?? createRunFolder(path, configuration);
-    const tensorboard = new TensorboardLog(events);
-    try {
-      const summary = await trainTowers({
-        configuration,
-        dataset,
-        coordinator,
-        ring,
-        run,
-        state,
-        warnings,
-        checkpointEvery: options.checkpointEvery ?? null,
-        testLimit: options.testLimit,
-        stop: signal,
-        events,
-      });
-      return { ...summary, path };
-    } finally {
-      await tensorboard.close();
-    }
-  });
+  } finally {
+    lock?.release();
+  }
+}
+
+/** Where the workers start. */
+interface Position {
+  state: TrainerState;
+  /** Safetensors file of the parameters; undefined: drawn from the seed. */
+  model: string | undefined;
+  /** Of their velocities; undefined: zero. */
+  optimizer?: string;
+}
+
+/** That of the last whole checkpoint. */
+function positionOf(run: RunFolder): Position {
+  const { path, state } = lastWholeCheckpoint(run);
+  const { model, optimizer } = checkpointFiles(path);
+  return { state, model, optimizer };
 }
 
 /** Length of the finite difference's move: float32 rounding of the loss is then about 1e-3 of a gradient of 0.1. */
@@ -147,14 +218,12 @@ async function prepare(
   return { configuration, dataset: await openDataset(configuration.data), resolved };
 }
 
-interface ResumedRun {
+/** From its last whole checkpoint. */
+interface ResumedRun extends Position {
   run: RunFolder;
   /** The run's own, with the options of this command over it. */
   configuration: Configuration;
-  files: ReturnType<typeof checkpointFiles>;
-  /** The position of its last whole checkpoint. */
-  state: TrainerState;
-  /** Later ones that are not. */
+  /** Later checkpoints than the one that it starts from, which are not whole. */
   damaged: DamagedCheckpoint[];
 }
 
@@ -168,7 +237,8 @@ function runToResume(path: string, given: TrainOptions): ResumedRun {
   const config = run.configurationFile;
   const configuration = configurationOf({ ...given, config });
   refuseAnotherCourse(configurationOf({ config }), configuration, path);
-  return { run, configuration, files: checkpointFiles(whole), state, damaged };
+  const { model, optimizer } = checkpointFiles(whole);
+  return { run, configuration, state, model, optimizer, damaged };
 }
 
 function damageWarnings(resumed: ResumedRun | undefined): string[] {

@@ -90,6 +90,8 @@ export interface CoordinatorOptions {
 
 export class Coordinator {
   private sequence = 0;
+  /** The step begun last. */
+  private lastStep: number | null = null;
 
   private constructor(
     readonly network: Network,
@@ -164,6 +166,7 @@ export class Coordinator {
   ): Promise<StepResult> {
     const start = performance.now();
     this.threads.doing = `at step ${step}`;
+    this.lastStep = step;
     const computed = await this.compute(step, batch, measurePeak);
     const committed = await this.threads.all('commit', () => ({ kind: 'commit', ...rule }));
     return {
@@ -234,7 +237,7 @@ export class Coordinator {
   /** Logits of one batch, `[count, classes]`: dropout off, or under a training step's dropout masks. */
   async evaluate(batch: SharedBatch, step: number | null = null): Promise<Float32Array> {
     const sequence = ++this.sequence;
-    this.threads.doing = 'in a test';
+    this.threads.doing = `in the test${this.position(' after')}`;
     const replies = await this.threads.all(
       'evaluate',
       () => ({
@@ -263,6 +266,7 @@ export class Coordinator {
   /** Copies all parameters and velocities out, in canonical form. */
   async store(): Promise<SharedParameters> {
     const shared = this.allocateParameters();
+    this.threads.doing = `in the checkpoint${this.position(' of')}`;
     await this.threads.all(
       'store',
       () => ({ kind: 'store' }),
@@ -334,6 +338,11 @@ export class Coordinator {
       crossEntropyOf(rowOf(logits, image, batch.count), label),
     );
     return losses.reduce((sum, loss) => sum + loss, 0) / batch.count;
+  }
+
+  /** For the message of a failure; empty before the first step. */
+  private position(preposition: string): string {
+    return this.lastStep === null ? '' : `${preposition} step ${this.lastStep}`;
   }
 
   async memory(): Promise<Replies['memory'][]> {

@@ -29,6 +29,9 @@ const STOPPING_MS = 1000;
 /** What threads have to end: one that computes in native code cannot be ended before it returns from there. */
 const CLOSING_MS = 10_000;
 
+/** What Piscina and Node say of a thread that did not throw but end; their stacks show nothing. */
+const ENDED = /^worker exited with code|^Worker terminated due to reaching memory limit/i;
+
 export class TowerThreads {
   /** What the commands are for, as a failure's message says it: `at step 7`. */
   doing = 'while starting';
@@ -101,7 +104,8 @@ export class TowerThreads {
   }
 
   private failureOf(worker: number, error: unknown): WorkerFailure {
-    const defect = error instanceof Error ? error.stack : undefined;
+    const threw = error instanceof Error && !ENDED.test(error.message);
+    const defect = threw ? error.stack : undefined;
     return new WorkerFailure(
       `${this.nameOf(worker)} failed ${this.whereabouts(worker)}: ${messageOf(error)}`,
       defect,

@@ -17,7 +17,7 @@ import { pack, unpack } from 'msgpackr';
 import { UserError, messageOf } from '../errors.js';
 import type { Configuration } from '../configuration.js';
 import type { Network } from '../model/network.js';
-import { makeFolder, syncFile, syncFolder } from '../durable_file.js';
+import { syncFile, syncFolder } from '../durable_file.js';
 import { readSmallFile, verifySummedFiles, writeSummedFiles } from './checksums.js';
 import type { RunFolder } from './run_folder.js';
 import { readSafetensors, safetensorsChunks, type TensorMap } from './safetensors.js';
@@ -114,7 +114,8 @@ export function saveCheckpoint(run: RunFolder, checkpoint: Checkpoint): string {
   const partial = hiddenPath(run, step, 'partial');
   const path = checkpointPath(run, step);
   try {
-    makeFolder(run.checkpoints);
+    // Not the folders above it: a run whose folder was deleted does not come back with half of its files.
+    if (!existsSync(run.checkpoints)) mkdirSync(run.checkpoints);
     clearHidden(run);
     // The metrics of a checkpoint's past must outlast a power failure with it.
     syncFile(run.metricsFile);
@@ -130,13 +131,16 @@ export function saveCheckpoint(run: RunFolder, checkpoint: Checkpoint): string {
     syncFolder(run.checkpoints);
   } catch (error) {
     rmSync(partial, { recursive: true, force: true });
-    throw new UserError(
-      `cannot write the checkpoint ${path}: ${messageOf(error)}; training can go on from an earlier one with --resume ${run.path}`,
-      { cause: error },
-    );
+    throw new UserError(`cannot write the checkpoint ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
-  clearHidden(run);
-  removeOld(run, [step, bestStep]);
+  try {
+    clearHidden(run);
+    removeOld(run, [step, bestStep]);
+  } catch (error) {
+    throw new UserError(`cannot remove old checkpoints: ${messageOf(error)}`, { cause: error });
+  }
   return path;
 }
 

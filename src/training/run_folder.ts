@@ -12,6 +12,7 @@ import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
 import type { TestResult } from './evaluation.js';
 import { makeFolder, writeDurably, writeJsonDurably } from '../durable_file.js';
+import { refuseLocked } from './run_lock.js';
 
 export interface RunFolder {
   path: string;
@@ -61,8 +62,18 @@ export interface LastTest extends TestResult {
   step: number;
 }
 
+/** A step that was not taken: its loss or a gradient was not finite, and the parameters are as before. */
+export interface SkipEvent {
+  event: 'skip';
+  step: number;
+  epoch: number;
+  /** Where it first appeared; layer null: in the loss alone. */
+  rank: number;
+  layer: string | null;
+}
+
 /** A line of `metrics.jsonl`. */
-export type MetricsEvent = TrainEvent | TestEvent;
+export type MetricsEvent = TrainEvent | TestEvent | SkipEvent;
 
 /** What `summary.json` says of a run that ended. */
 export interface Summary {
@@ -71,7 +82,13 @@ export interface Summary {
   error?: string;
   epochs: number;
   steps: number;
+  /** Of these, left out because something was not finite. */
+  skipped: number;
+  /** How often this process started the workers again. */
+  restarts: number;
+  /** From the start of the workers to the end: of a resumed run its last part alone. */
   wallSeconds: number;
+  /** In that time, without tests and checkpoints. */
   imagesPerSecond: number;
   parameters: number;
   /** The last test; null where none was made. */
@@ -104,7 +121,9 @@ export function refuseTakenRunFolder(path: string): void {
   const there = statSync(path, { throwIfNoEntry: false });
   if (there === undefined) return;
   if (!there.isDirectory()) throw new UserError(`${path} is a file: choose another --out`);
-  if (readdirSync(path).length === 0) return;
+  refuseLocked(path);
+  // The lock is there first, and a stale one is no run.
+  if (readdirSync(path).every((name) => name === 'lock')) return;
   throw new UserError(
     `the run folder ${path} exists and is not empty: choose another --out or --resume it`,
   );

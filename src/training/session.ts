@@ -21,6 +21,8 @@ export interface SessionOptions {
   placement: Placement;
   backend: BackendName;
   precision: Precision;
+  /** Milliseconds after which workers that do not move on are taken to hang; 5 minutes unless given. */
+  exchangeTimeoutMs?: number | undefined;
 }
 
 /** Opens both, awaits `work`, and closes both however it ends. */

@@ -5,21 +5,24 @@
  * Everything random is a function of the seed and the position, so a run that goes on from a
  * checkpoint takes the same steps as one that was never interrupted.
  */
+import { existsSync } from 'node:fs';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch, undecodableWarning } from '../data/batches.js';
 import type { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
 import type { Crops } from '../data/views.js';
 import { UserError, messageOf } from '../errors.js';
+import { NotFiniteError } from '../parallel/coordinator.js';
 import type { Coordinator, StepResult, StepTimingWithUpdate } from '../parallel/coordinator.js';
+import { WorkerFailure } from '../parallel/worker_failure.js';
 import { tensorsIn } from './canonical.js';
-import { saveCheckpoint, withTestResult } from './checkpoint.js';
+import { latestCheckpoint, saveCheckpoint, withTestResult } from './checkpoint.js';
 import type { TrainerState } from './checkpoint.js';
 import { evaluate } from './evaluation.js';
 import type { TestResult } from './evaluation.js';
 import type { RunEvents } from './events.js';
 import { appendMetrics, readMetrics, writeLastTest, writeSummary } from './run_folder.js';
-import type { RunFolder, Summary, TrainEvent } from './run_folder.js';
+import type { MetricsEvent, RunFolder, SkipEvent, Summary, TrainEvent } from './run_folder.js';
 import { learningRateAt } from './schedule.js';
 
 export interface TrainingSession {
@@ -35,6 +38,12 @@ export interface TrainingSession {
   checkpointEvery: number | null;
   /** Tests only the first so many images. */
   testLimit: number | undefined;
+  /** How many batches of the run may be left out because something was not finite. */
+  skipNonfinite: number;
+  /** How often the workers were started again before. */
+  restarts: number;
+  /** Whether they will be where one fails: the run has then not ended. */
+  mayRestart: boolean;
   /** Aborted: finish the step, save, stop. */
   stop: AbortSignal;
   events: RunEvents;
@@ -45,7 +54,7 @@ export interface TrainingSession {
  *
  * Writes metrics, checkpoints and `summary.json`; a failure is recorded there too and thrown again. One
  * that a person can mend (a loss that is not finite, a damaged image) leaves a checkpoint of the last
- * step before it.
+ * step before it, and names the checkpoint that training can go on from.
  */
 export async function train(session: TrainingSession): Promise<Summary> {
   const trainer = new Trainer(session);
@@ -53,9 +62,10 @@ export async function train(session: TrainingSession): Promise<Summary> {
     const status = await trainer.run();
     return trainer.summarize(status);
   } catch (error) {
-    if (error instanceof UserError) await trainer.saveLastStep();
-    trainer.summarize('failed', messageOf(error));
-    throw error;
+    if (error instanceof WorkerFailure && session.mayRestart) throw error;
+    const failure = await trainer.afterFailure(error);
+    trainer.summarizeFailure(messageOf(failure));
+    throw failure;
   }
 }
 
@@ -65,6 +75,7 @@ class Trainer {
   private readonly started = performance.now();
   private readonly firstStep: number;
   private lastTest: Summary['test'];
+  private skipped: number;
   /** Whether the latest checkpoint is of the current state. */
   private saved = true;
   private lastStepEnd = 0;
@@ -78,7 +89,9 @@ class Trainer {
   constructor(private readonly session: TrainingSession) {
     this.state = session.state;
     this.firstStep = session.state.step;
-    this.lastTest = lastTestOf(session.run);
+    const metrics = readMetrics(session.run);
+    this.lastTest = lastTestOf(metrics);
+    this.skipped = metrics.filter(({ event }) => event === 'skip').length;
     this.batches = batchesPerEpoch(
       session.dataset.train.count,
       session.configuration.training.batch,
@@ -133,7 +146,8 @@ class Trainer {
 
     for await (const batch of ring.train(epoch, batchInEpoch)) {
       const step = this.state.step + 1;
-      const result = await coordinator.step(step, batch, { learningRate, momentum, weightDecay });
+      const rule = { learningRate, momentum, weightDecay };
+      const result = await this.unlessSkipped(coordinator.step(step, batch, rule));
       batch.release();
       this.saved = false;
       this.state = {
@@ -142,10 +156,36 @@ class Trainer {
         batchInEpoch: this.state.batchInEpoch + 1,
         testTop1: null,
       };
-      this.record(result, learningRate, batch.count);
+      if (result instanceof NotFiniteError) this.recordSkip(result);
+      else this.record(result, learningRate, batch.count);
       if (stop.aborted || step >= this.lastStep || this.state.batchInEpoch === this.batches) break;
       if (checkpointEvery !== null && step % checkpointEvery === 0) await this.save();
     }
+  }
+
+  /** The result, or why the step was not taken, if so many may be left out. */
+  private async unlessSkipped(step: Promise<StepResult>): Promise<StepResult | NotFiniteError> {
+    try {
+      return await step;
+    } catch (error) {
+      if (!(error instanceof NotFiniteError) || this.skipped >= this.session.skipNonfinite) {
+        throw error;
+      }
+      return error;
+    }
+  }
+
+  private recordSkip({ message, rank, layer }: NotFiniteError): void {
+    const { run, events, skipNonfinite } = this.session;
+    this.skipped++;
+    const { step, epoch } = this.state;
+    const event: SkipEvent = { event: 'skip', step, epoch: epoch + 1, rank, layer };
+    appendMetrics(run, event);
+    events.emit(
+      'warning',
+      `${message}; this batch is left out, ${this.skipped} of at most ${skipNonfinite}`,
+    );
+    this.lastStepEnd = performance.now();
   }
 
   /** Tests and saves where the epoch's last batch is done. */
@@ -254,13 +294,41 @@ class Trainer {
     this.lastStepEnd = performance.now();
   }
 
-  /** After a failure: parameters change on all ranks or on none, so they are those of the last step. */
-  async saveLastStep(): Promise<void> {
-    if (this.saved) return;
+  /**
+   * Saves the last step, unless its parameters are lost with a worker: they change on all ranks or on none.
+   *
+   * @returns the failure as it is to be reported: of one that a person can mend, with where to go on from
+   */
+  async afterFailure(error: unknown): Promise<unknown> {
+    if (!(error instanceof UserError)) return error;
+    if (!this.saved) {
+      try {
+        await this.save();
+      } catch {
+        // The first failure is the one to report; this one may well be the same, such as a full disk.
+      }
+    }
+    const message = `${messageOf(error)}; ${this.remedy()}`;
+    return error instanceof WorkerFailure
+      ? new WorkerFailure(message, error.defect, { cause: error })
+      : new UserError(message, { cause: error });
+  }
+
+  private remedy(): string {
+    const { run } = this.session;
+    if (!existsSync(run.path)) return `the run folder ${run.path} is gone: start anew`;
+    const checkpoint = latestCheckpoint(run);
+    return checkpoint === undefined
+      ? `${run.path} has no checkpoint yet: start anew`
+      : `the last checkpoint is ${checkpoint}: go on with --resume ${run.path}`;
+  }
+
+  /** Where even that cannot be written, the failure itself is still what is reported. */
+  summarizeFailure(error: string): void {
     try {
-      await this.save();
-    } catch {
-      // The first failure is the one to report; this one may well be the same, such as a full disk.
+      this.summarize('failed', error);
+    } catch (second) {
+      if (!(second instanceof UserError)) throw second;
     }
   }
 
@@ -273,6 +341,8 @@ class Trainer {
       ...(error === undefined ? {} : { error }),
       epochs: this.state.epoch,
       steps: this.state.step,
+      skipped: this.skipped,
+      restarts: this.session.restarts,
       wallSeconds,
       imagesPerSecond: images === 0 ? 0 : (images / this.trainingMs) * 1000,
       parameters: coordinator.network.parameterCount,
@@ -291,8 +361,8 @@ class Trainer {
 }
 
 /** Of the part of a resumed run that is already there. */
-function lastTestOf(run: RunFolder): Summary['test'] {
-  const last = readMetrics(run).findLast((event) => event.event === 'test');
+function lastTestOf(metrics: MetricsEvent[]): Summary['test'] {
+  const last = metrics.findLast((event) => event.event === 'test');
   if (last === undefined) return null;
   const { loss, top1, top5 } = last;
   return { loss, top1, top5 };

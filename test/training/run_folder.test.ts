@@ -164,6 +164,8 @@ suite('summary', () => {
     status: 'completed',
     epochs: 1,
     steps: 4,
+    skipped: 0,
+    restarts: 0,
     wallSeconds: 12.5,
     imagesPerSecond: 31.5,
     parameters: 1234,

@@ -37,8 +37,9 @@ suite('the TensorBoard log of a run', () => {
     events.flatMap(({ step, scalars }) => (scalars.has(tag) ? [[step, scalars.get(tag)!]] : []));
 
   test('has the metrics of each step and test', () => {
-    const train = run.metrics.filter(({ event }) => event === 'train');
-    const loss = train.map(({ step, loss }): [number, number] => [step, Math.fround(loss)]);
+    const loss = run.metrics.flatMap((line): [number, number][] =>
+      line.event === 'train' ? [[line.step, Math.fround(line.loss)]] : [],
+    );
     assert.deepEqual(seriesOf('train/loss'), loss);
     const top1 = run.metrics.flatMap((line) =>
       line.event === 'test' ? [[line.step, Math.fround(line.top1)]] : [],

@@ -1,0 +1,213 @@
+/**
+ * The promises of docs/reliability.md, each with one fault; `npm run test:faults` has them at every point
+ * and many times.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { openRunFolder, readMetrics, readSummary } from '../../src/training/run_folder.js';
+import { LAST_STEP, Workbench, errorLine } from './faulty_run.js';
+
+const bench = new Workbench();
+after(() => rmSync(bench.folder, { recursive: true }));
+before(async () => {
+  const { code, stderr } = await bench.start('straight').outcome;
+  assert.equal(code, 0, stderr);
+});
+
+const summaryOf = (name: string) => readSummary(openRunFolder(bench.run(name)));
+const metricsOf = (name: string) => readMetrics(openRunFolder(bench.run(name)));
+
+suite('a worker that dies', { concurrency: 2 }, () => {
+  for (const [kind, point, where] of [
+    ['throw', 'inside the exchange', /in the forward pass of conv3: a fault was injected/],
+    ['exit', 'after the exchange', /in the forward pass of fc1: worker exited with code: 7/],
+    ['out of memory', 'backward', /in the backward pass, down from fc2: .*memory limit/],
+  ] as const) {
+    test(`${kind}, ${point}: the other rank stops at once, the last checkpoint is named`, async () => {
+      const fault = { rank: 1, step: 13, kind, point };
+      const outcome = await bench.start(point, [], fault).outcome;
+      assert.equal(outcome.code, 1, outcome.stderr);
+      const line = errorLine(outcome);
+      assert.match(line, /^twotower: rank 1 on cpu failed at step 13, /);
+      assert.match(line, where);
+      assert.match(line, /the last checkpoint is .*step-10: go on with --resume/);
+      assert.ok(bench.stoppingMs(point) < 1000, `${bench.stoppingMs(point)} ms`);
+      assert.deepEqual(bench.wholeCheckpoints(point), [5, 10]);
+      assert.equal(summaryOf(point).status, 'failed');
+    });
+  }
+
+  test('in the middle of a checkpoint leaves the earlier ones', async () => {
+    const fault = { rank: 0, step: 15, kind: 'exit', point: 'checkpoint' } as const;
+    const outcome = await bench.start('storing', [], fault).outcome;
+    assert.match(errorLine(outcome), /rank 0 on cpu failed in the checkpoint of step 15/);
+    assert.deepEqual(bench.wholeCheckpoints('storing'), [5, 10]);
+  });
+
+  test('is started again with --restarts, and the end is that of an undisturbed run', async () => {
+    const fault = { rank: 1, step: 13, kind: 'exit', point: 'update', once: true } as const;
+    const outcome = await bench.start('restarted', ['--restarts', '1'], fault).outcome;
+    assert.equal(outcome.code, 0, outcome.stderr);
+    assert.match(outcome.stderr, /start again from step 10, restart 1 of at most 1/);
+    bench.assertSameEnd('restarted', 'straight');
+    assert.equal(summaryOf('restarted').restarts, 1);
+    const steps = metricsOf('restarted').filter(({ event }) => event === 'train');
+    assert.deepEqual(
+      steps.map(({ step }) => step),
+      Array.from({ length: LAST_STEP }, (_, index) => index + 1),
+    );
+  });
+});
+
+suite('a worker that hangs', { concurrency: 2 }, () => {
+  for (const kind of ['loop', 'native hang'] as const) {
+    test(`in a ${kind} ends the run at the time limit, named with what it was doing`, async () => {
+      const fault = { rank: 1, step: 13, kind, point: 'before the exchange' } as const;
+      const outcome = await bench.start(kind, ['--exchange-timeout', '1'], fault).outcome;
+      assert.equal(outcome.code, 1, outcome.stderr);
+      assert.match(
+        errorLine(outcome),
+        /rank 1 on cpu has not moved on for 1 s at step 13, in the forward pass of conv3: /,
+      );
+      assert.deepEqual(bench.wholeCheckpoints(kind), [5, 10]);
+    });
+  }
+});
+
+suite('a process that is told to stop', { concurrency: 2 }, () => {
+  test('finishes its step on SIGTERM, saves and ends with 143', async () => {
+    const outcome = await bench.start('terminated', [], null, {
+      whenPrinted: (line, process) => {
+        if (line.startsWith('epoch 1/2  batch  7/16')) process.kill('SIGTERM');
+      },
+    }).outcome;
+    assert.equal(outcome.code, 143, outcome.stderr);
+    const { status, steps } = summaryOf('terminated');
+    assert.equal(status, 'interrupted');
+    assert.equal(bench.wholeCheckpoints('terminated').at(-1), steps);
+  });
+
+  test('stops at once on a second signal though a worker hangs; nobody else may train there meanwhile', async () => {
+    const fault = { rank: 1, step: 3, kind: 'native hang', point: 'update' } as const;
+    const second: Promise<string>[] = [];
+    const first = bench.start('twice', [], fault, {
+      whenPrinted: (line, { pid }) => {
+        if (!line.startsWith('epoch 1/2  batch  2/16')) return;
+        const refused = bench.start('twice', [], null, { resume: true }).outcome.then(errorLine);
+        second.push(refused);
+        void refused.then(() => process.kill(pid!, 'SIGINT'));
+      },
+    });
+    first.process.stderr!.on('data', (text: string) => {
+      if (text.includes('once more')) first.process.kill('SIGINT');
+    });
+    const { code, stderr } = await first.outcome;
+    assert.equal(code, 130, stderr);
+    assert.match(await second[0]!, new RegExp(`process ${first.process.pid} trains in `));
+  });
+
+  test('killed −9 three times and resumed it ends as an undisturbed run', async () => {
+    for (const batch of [
+      'epoch 1/2  batch  7/16',
+      'epoch 1/2  batch 12/16',
+      'epoch 2/2  batch  9',
+    ]) {
+      const { signal } = await bench.start('killed', [], null, {
+        resume: !batch.includes('7/16'),
+        whenPrinted: (line, process) => {
+          if (line.startsWith(batch)) process.kill('SIGKILL');
+        },
+      }).outcome;
+      assert.equal(signal, 'SIGKILL');
+    }
+    const { code, stderr } = await bench.start('killed', [], null, { resume: true }).outcome;
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /warning: process \d+, which trained in .* has ended/);
+    bench.assertSameEnd('killed', 'straight');
+  });
+});
+
+suite('a disk', { concurrency: 2 }, () => {
+  for (const [file, whole, last] of [
+    ['.step-15', [5, 10], 10],
+    ['metrics.jsonl', [], null],
+    ['summary.json', [25, 30, LAST_STEP], LAST_STEP],
+  ] as const) {
+    test(`that is full at ${file} stops the run with the last whole checkpoint named`, async () => {
+      const name = `full at ${whole.length}`;
+      const outcome = await bench.start(name, [], { fullAt: file }).outcome;
+      assert.equal(outcome.code, 1, outcome.stderr);
+      const line = errorLine(outcome);
+      assert.match(line, /cannot write .*ENOSPC/);
+      assert.ok(line.includes(file), line);
+      assert.match(
+        line,
+        last === null ? /has no checkpoint yet/ : new RegExp(`step-${last}: go on`),
+      );
+      // Steps with the best test so far may stay besides the last three.
+      assert.deepEqual(bench.wholeCheckpoints(name).slice(-whole.length || 99), whole);
+    });
+  }
+
+  test('that is small, for real: no half checkpoint is left', async (context) => {
+    const small = join(bench.folder, 'small');
+    mkdirSync(small);
+    const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', small]);
+    if (mount.status !== 0) return context.skip('no file system may be mounted here');
+    try {
+      const outcome = await bench.start('small/run', [], null).outcome;
+      assert.equal(outcome.code, 1, outcome.stderr);
+      assert.match(
+        errorLine(outcome),
+        /cannot write .*ENOSPC.*the last checkpoint is .*step-\d+: go/,
+      );
+      assert.ok(bench.wholeCheckpoints('small/run').length > 0);
+      execFileSync('mount', ['-o', 'remount,ro', small]);
+      const { stderr } = await bench.start('small/run', [], null, { resume: true }).outcome;
+      assert.match(stderr, /^twotower: cannot write .*EROFS/m);
+    } finally {
+      execFileSync('umount', [small]);
+    }
+  });
+
+  test('from which the run folder is deleted meanwhile: the run stops and says so', async () => {
+    const outcome = await bench.start('deleted', [], null, {
+      whenPrinted: (line) => {
+        if (line.startsWith('epoch 1/2  batch  7/16')) {
+          rmSync(bench.run('deleted'), { recursive: true, force: true });
+        }
+      },
+    }).outcome;
+    assert.equal(outcome.code, 1, outcome.stderr);
+    assert.match(errorLine(outcome), /cannot write .*the run folder .* is gone: start anew/);
+  });
+});
+
+suite('a value that is not finite on one rank', { concurrency: 2 }, () => {
+  test('stops the run: no rank takes the step, and the layer where it appeared is named', async () => {
+    const fault = { rank: 1, step: 13, kind: 'not finite', point: 'output' } as const;
+    const outcome = await bench.start('output', [], fault).outcome;
+    assert.equal(outcome.code, 1, outcome.stderr);
+    assert.match(errorLine(outcome), /step 13: the output of conv1 on rank 1 is not finite/);
+    assert.equal(bench.wholeCheckpoints('output').at(-1), 12);
+  });
+
+  test('in a gradient is left out with --skip-nonfinite, and recorded', async () => {
+    const fault = { rank: 1, step: 13, kind: 'not finite', point: 'gradient' } as const;
+    const outcome = await bench.start('gradient', ['--skip-nonfinite', '1'], fault).outcome;
+    assert.equal(outcome.code, 0, outcome.stderr);
+    assert.match(outcome.stderr, /the gradient of conv2 on rank 1 is not finite.*1 of at most 1/);
+    assert.equal(summaryOf('gradient').skipped, 1);
+    assert.deepEqual(
+      metricsOf('gradient').filter(({ event }) => event === 'skip'),
+      [{ event: 'skip', step: 13, epoch: 1, rank: 1, layer: 'conv2' }],
+    );
+  });
+});
+
+test('a run gives its lock back', () => {
+  assert.throws(() => readFileSync(join(bench.run('straight'), 'lock')), { code: 'ENOENT' });
+});

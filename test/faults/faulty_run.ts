@@ -1,0 +1,89 @@
+/** Runs the real command line with a fault injected (`inject.ts`), on a network of a few milliseconds a step. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { newFolder, start, TINY, writeTinyImages } from '../commands/command_line.js';
+import type { Outcome, RunningCommand } from '../commands/command_line.js';
+import { checkpointFiles, loadCheckpoint } from '../../src/training/checkpoint.js';
+import type { Fault } from './inject.js';
+
+const INJECT = new URL('./inject.js', import.meta.url).href;
+
+/** Of the tiny network: 16 batches of 16 in each of 2 epochs. */
+export const LAST_STEP = 32;
+
+/** A folder for the runs of one test file, with the data that all train on. */
+export class Workbench {
+  readonly folder = newFolder();
+  private readonly data = writeTinyImages(join(this.folder, 'data'));
+
+  run(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** Starts a new run, or with `resume` goes on with it. */
+  start(
+    name: string,
+    options: string[] = [],
+    fault: Omit<Fault, 'log'> | null = null,
+    settings: Parameters<typeof start>[1] & { resume?: boolean; out?: string } = {},
+  ): RunningCommand {
+    const { resume = false, out = this.run(name), ...others } = settings;
+    const folder = join(this.folder, `fault of ${name}`);
+    if (fault !== null && !existsSync(folder)) {
+      mkdirSync(folder);
+      if (fault.kind === 'native hang') execFileSync('mkfifo', [join(folder, 'pipe')]);
+    }
+    const words = resume
+      ? ['train', '--resume', out]
+      : ['train', '--config', TINY, '--data', this.data, '--out', out];
+    return start(
+      [...words, '--cpu', '2', '--checkpoint-every', '5', '--log-every', '1', ...options],
+      {
+        ...others,
+        environment: {
+          ...others.environment,
+          ...(fault !== null && {
+            NODE_OPTIONS: `--import=${INJECT}`,
+            TWOTOWER_TEST_FAULT: JSON.stringify({ ...fault, log: join(folder, 'log') }),
+          }),
+        },
+      },
+    );
+  }
+
+  /** Milliseconds from the fault to the last other rank that stopped waiting; NaN where none waited. */
+  stoppingMs(name: string): number {
+    const lines = readFileSync(join(this.folder, `fault of ${name}`, 'log'), 'utf8').split('\n');
+    const times = (event: string): number[] =>
+      lines.filter((line) => line.startsWith(event)).map((line) => Number(line.split(' ')[1]));
+    const fault = times('fault').at(-1);
+    const stopped = times('stopped');
+    return stopped.length === 0 ? Number.NaN : Math.max(...stopped) - fault!;
+  }
+
+  /** The steps that have a checkpoint, each of which is read and must be whole. */
+  wholeCheckpoints(name: string): number[] {
+    const folder = join(this.run(name), 'checkpoints');
+    if (!existsSync(folder)) return [];
+    const names = readdirSync(folder).filter((entry) => entry.startsWith('step-'));
+    for (const entry of names) loadCheckpoint(join(folder, entry));
+    return names.map((entry) => Number(entry.slice('step-'.length))).sort((a, b) => a - b);
+  }
+
+  /** That both runs ended with the same parameters and velocities, to the bit. */
+  assertSameEnd(name: string, other: string, step = LAST_STEP): void {
+    const filesOf = (run: string) =>
+      checkpointFiles(join(this.run(run), 'checkpoints', `step-${step}`));
+    for (const file of ['model', 'optimizer'] as const) {
+      const own = readFileSync(filesOf(name)[file]);
+      assert.ok(own.equals(readFileSync(filesOf(other)[file])), `${file} differs`);
+    }
+  }
+}
+
+/** The one line of stderr that says why the command failed. */
+export function errorLine({ stderr }: Outcome): string {
+  return stderr.split('\n').find((line) => line.startsWith('twotower: ')) ?? stderr;
+}
