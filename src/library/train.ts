@@ -29,6 +29,7 @@ import {
   reopenRunFolder,
 } from '../training/run_folder.js';
 import type { RunFolder, Summary } from '../training/run_folder.js';
+import { keepStatistics, statisticsFor } from '../training/normalization.js';
 import { withTowers } from '../training/session.js';
 import { TensorboardLog } from '../training/tensorboard.js';
 import { train as trainTowers } from '../training/trainer.js';
@@ -78,35 +79,41 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
   const warnings = [...resolved.warnings, ...damageWarnings(resumed)];
   warnings.forEach((warning) => events.emit('warning', warning));
 
-  return withTowers({ configuration, dataset, ...resolved }, async (coordinator, ring) => {
-    const state = resumed?.state ?? initialState(configuration);
-    const initial = resumed?.files.model ?? options.init;
-    if (initial !== undefined) await loadParameters(coordinator, initial, resumed?.files.optimizer);
-    if (resumed !== undefined) {
-      setAside(resumed.run, resumed.damaged);
-      reopenRunFolder(resumed.run, configuration, state.step);
-    }
-    const run = resumed?.run ?? createRunFolder(path, configuration);
-    const tensorboard = new TensorboardLog(events);
-    try {
-      const summary = await trainTowers({
-        configuration,
-        dataset,
-        coordinator,
-        ring,
-        run,
-        state,
-        warnings,
-        checkpointEvery: options.checkpointEvery ?? null,
-        testLimit: options.testLimit,
-        stop: signal,
-        events,
-      });
-      return { ...summary, path };
-    } finally {
-      await tensorboard.close();
-    }
-  });
+  const statistics = await statisticsFor(configuration, dataset, resumed?.run.path);
+  return withTowers(
+    { configuration, dataset, statistics, ...resolved },
+    async (coordinator, ring) => {
+      const state = resumed?.state ?? initialState(configuration);
+      const initial = resumed?.files.model ?? options.init;
+      if (initial !== undefined)
+        await loadParameters(coordinator, initial, resumed?.files.optimizer);
+      if (resumed !== undefined) {
+        setAside(resumed.run, resumed.damaged);
+        reopenRunFolder(resumed.run, configuration, state.step);
+      }
+      const run = resumed?.run ?? createRunFolder(path, configuration);
+      keepStatistics(run.path, statistics);
+      const tensorboard = new TensorboardLog(events);
+      try {
+        const summary = await trainTowers({
+          configuration,
+          dataset,
+          coordinator,
+          ring,
+          run,
+          state,
+          warnings,
+          checkpointEvery: options.checkpointEvery ?? null,
+          testLimit: options.testLimit,
+          stop: signal,
+          events,
+        });
+        return { ...summary, path };
+      } finally {
+        await tensorboard.close();
+      }
+    },
+  );
 }
 
 /** Length of the finite difference's move: float32 rounding of the loss is then about 1e-3 of a gradient of 0.1. */
@@ -122,15 +129,19 @@ export async function checkGradients(
 ): Promise<GradientCheck[]> {
   const { configuration, dataset, resolved } = await prepare(options);
   resolved.warnings.forEach((warning) => options.events?.emit('warning', warning));
-  return withTowers({ configuration, dataset, ...resolved }, async (coordinator, ring) => {
-    if (options.init !== undefined) await loadParameters(coordinator, options.init);
-    for await (const batch of ring.train(0, 0)) {
-      const checks = await coordinator.checkGradients(batch, GRADIENT_EPSILON);
-      batch.release();
-      return checks;
-    }
-    throw new Error('no batch to check gradients on');
-  });
+  const statistics = await statisticsFor(configuration, dataset, undefined);
+  return withTowers(
+    { configuration, dataset, statistics, ...resolved },
+    async (coordinator, ring) => {
+      if (options.init !== undefined) await loadParameters(coordinator, options.init);
+      for await (const batch of ring.train(0, 0)) {
+        const checks = await coordinator.checkGradients(batch, GRADIENT_EPSILON);
+        batch.release();
+        return checks;
+      }
+      throw new Error('no batch to check gradients on');
+    },
+  );
 }
 
 /** All that can be refused is, before anything is opened or written. */
