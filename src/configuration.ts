@@ -38,15 +38,30 @@ export type ImageView =
   | { type: 'crop'; from: number };
 
 /** Which images, and how they become input. */
+/** Noise on the colour of each training image, along the principal components of all their colours. */
+export interface ColourConfiguration {
+  /** Standard deviation of the numbers drawn, one a component; the paper's is 0.1. */
+  deviation: number;
+  /**
+   * What a number is multiplied by: the component's `eigenvalue`, with pixels from 0 to 1 (the paper's
+   * text), or its root, the colours' `standardDeviation` (the 2012 source).
+   */
+  scale: 'eigenvalue' | 'standardDeviation';
+  /** Epochs after which there is none; null: to the end. */
+  until: number | null;
+}
+
 export interface DataConfiguration {
   source: DataSource;
   /** Where `cifar10`, `folder` and `prepared` lie; null for the others. */
   directory: string | null;
   classes: number;
   /** Pixels are (value / 255 − mean) / std, per channel. */
-  mean: [number, number, number];
+  mean: [number, number, number] | 'image' | 'channel';
   std: [number, number, number];
   view: ImageView;
+  /** null: none. */
+  colour: ColourConfiguration | null;
   /** Mirror half of the training images, at random. */
   flip: boolean;
   /** Share of the images, 0 … 1, beyond which undecodable ones end training; 0.01 unless given. */

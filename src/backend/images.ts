@@ -47,3 +47,41 @@ export function imagesFromBytes(
   }
   return tf.tensor4d(kept.subarray(0, bytes.length), shape);
 }
+
+/** How bytes become the network's input; the same for every image. */
+export interface ImageNormalization {
+  /** Of `normalizationTable`. */
+  table: Float32Array;
+  std: number[];
+  /** float32 `[height, width, channels]`, divided by `std` too; null: none is subtracted. */
+  meanImage: Float32Array | null;
+}
+
+/**
+ * As `imagesFromBytes`, less the mean image, and with noise on each image's colour.
+ *
+ * The bytes stay bytes until here, so both are passes over the batch of their own; a run without them has
+ * neither.
+ *
+ * @param noise float32 `[count, channels]`, for pixels from 0 to 1; null: none
+ */
+export function normalizedImages(
+  bytes: Uint8Array,
+  { table, std, meanImage }: ImageNormalization,
+  noise: Float32Array | null,
+  shape: [number, number, number, number],
+): tf.Tensor4D {
+  const [count, height, width, channels] = shape;
+  if (meanImage === null && noise === null) return imagesFromBytes(bytes, table, shape);
+  return tf.tidy(() => {
+    let images = imagesFromBytes(bytes, table, shape);
+    if (meanImage !== null) {
+      images = tf.sub(images, tf.tensor4d(meanImage, [1, height, width, channels]));
+    }
+    if (noise !== null) {
+      const scaled = noise.map((value, index) => value / std[index % channels]!);
+      images = tf.add(images, tf.tensor4d(scaled, [count, 1, 1, channels]));
+    }
+    return images;
+  });
+}

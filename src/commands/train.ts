@@ -157,7 +157,9 @@ async function runShowing(
   const dashboard = port === undefined ? undefined : await openDashboard(port, events);
   if (dashboard !== undefined) progress.note(`dashboard: ${dashboard.url}`);
   const signal = stopOnInterrupt(progress);
-  const { status, steps, path } = await train({ ...options, signal }).finally(() => dashboard?.close());
+  const { status, steps, path } = await train({ ...options, signal }).finally(() =>
+    dashboard?.close(),
+  );
   progress.close();
   if (status === 'interrupted') {
     print(`interrupted after step ${steps}; go on with: ${resumeCommand(path, given)}`);

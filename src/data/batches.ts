@@ -12,8 +12,10 @@ import type { DataConfiguration, ImageView } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { deriveKey, permutation } from '../random.js';
 import type { Dataset, Split } from './dataset.js';
+import { colourAxes } from './colour.js';
 import type { DecodeTask, DecoderSettings, Slot, Undecodable } from './decoder.js';
 import { sequentialOrder } from './prepared.js';
+import type { DatasetStatistics } from './statistics.js';
 import { type Crops, refuseImpossibleCrops } from './views.js';
 
 export interface Batch {
@@ -21,6 +23,8 @@ export interface Batch {
   pixels: SharedArrayBuffer;
   /** int32 [count], and as above. */
   labels: SharedArrayBuffer;
+  /** float32 [count, 3]: colour noise, for pixels from 0 to 1; undefined: none. */
+  colours?: SharedArrayBuffer | undefined;
   /** Views in this batch; but for a test of ten crops, each of another example. */
   count: number;
   /** Its number in the epoch or in the test, from 0. */
@@ -31,7 +35,10 @@ export interface Batch {
 
 export interface BatchRingOptions {
   dataset: Dataset;
-  data: Pick<DataConfiguration, 'view' | 'flip' | 'undecodableLimit'>;
+  data: Pick<DataConfiguration, 'view' | 'flip' | 'undecodableLimit'> &
+    Partial<Pick<DataConfiguration, 'colour'>>;
+  /** Of the training images; needed for colour noise. */
+  statistics?: DatasetStatistics | null;
   /** The network's input, pixels. */
   height: number;
   width: number;
@@ -105,9 +112,14 @@ export class BatchRing {
 
   constructor(private readonly options: BatchRingOptions) {
     const { dataset, data, height, width, batch, seed, decoders } = options;
+    const { colour = null } = data;
+    const statistics = options.statistics ?? null;
+    if (colour !== null && statistics === null) throw new Error('colour noise without statistics');
+    const axes = colour === null ? null : colourAxes(colour, statistics!);
     this.slots = Array.from({ length: options.slots }, () => ({
       pixels: new SharedArrayBuffer(batch * height * width * 3),
       labels: new SharedArrayBuffer(batch * 4),
+      colours: axes === null ? undefined : new SharedArrayBuffer(batch * 3 * 4),
     }));
     this.free = [...this.slots.keys()];
     const { view, flip } = data;
@@ -118,6 +130,7 @@ export class BatchRing {
       height,
       width,
       seed,
+      colourAxes: axes,
       slots: this.slots,
     };
     this.pool = new Piscina({
@@ -261,7 +274,10 @@ export class BatchRing {
     };
     const gaps = pass.epoch === null ? undecodable.map(({ position }) => position) : [];
     const count = this.closeGaps(this.slots[slot]!, gaps, views.length);
-    return { ...this.slots[slot]!, count, index, release };
+    const { pixels, labels, colours } = this.slots[slot]!;
+    const until = this.options.data.colour?.until ?? Infinity;
+    const hasNoise = pass.epoch !== null && pass.epoch < until;
+    return { pixels, labels, colours: hasNoise ? colours : undefined, count, index, release };
   }
 
   /** @throws UserError where more of the split than the limit cannot be decoded */

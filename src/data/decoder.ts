@@ -5,6 +5,7 @@
  * An example's bytes depend on (data set, seed, epoch, index) alone, whichever thread decodes it.
  */
 import type { DataConfiguration } from '../configuration.js';
+import { drawColour } from './colour.js';
 import { readRecord } from './cifar10.js';
 import type { Dataset, Split } from './dataset.js';
 import { drawGeneratedImage } from './generated.js';
@@ -27,6 +28,8 @@ export interface Slot {
   pixels: SharedArrayBuffer;
   /** int32 [batch] */
   labels: SharedArrayBuffer;
+  /** float32 [batch, 3]: what is added to each example's colour, pixels from 0 to 1; undefined: nothing. */
+  colours?: SharedArrayBuffer | undefined;
 }
 
 /** What every decoder thread knows from its start. */
@@ -37,6 +40,8 @@ export interface DecoderSettings {
   height: number;
   width: number;
   seed: number;
+  /** Of the colour noise in training, as `colourAxes` gives them; null: none. */
+  colourAxes: number[][] | null;
   slots: Slot[];
 }
 
@@ -128,8 +133,8 @@ export class Decoder {
     epoch: number | null;
   }): Promise<void> {
     const { slot, position, split, index, window, crops, epoch } = place;
-    const { height, width, slots, data, seed } = this.settings;
-    const { pixels, labels } = slots[slot]!;
+    const { height, width, slots, data, seed, colourAxes } = this.settings;
+    const { pixels, labels, colours } = slots[slot]!;
     const bytes = height * width * 3;
     const { image, label } = await this.prepared(split, index);
     const target = new Uint8Array(pixels, position * bytes, bytes);
@@ -143,6 +148,9 @@ export class Decoder {
       this.resize(this.cutWhole(image, window, epoch), height, width, target);
     }
     new Int32Array(labels)[position] = label;
+    if (epoch !== null && colours !== undefined && colourAxes !== null) {
+      new Float32Array(colours).set(drawColour(seed, epoch, window, colourAxes), position * 3);
+    }
   }
 
   /** The example as windows are cut from it; ten views of one are decoded once. */

@@ -44,7 +44,7 @@ export async function packShard(task: PackTask, afterImage: () => void): Promise
   const decoder = new Decoder({
     dataset: { classes: [], train: set, test: set },
     data: { view: { type: 'crop', from: SIDE }, flip: false },
-    ...{ height: SIDE, width: SIDE, seed: 0 },
+    ...{ height: SIDE, width: SIDE, seed: 0, colourAxes: null },
     slots: [{ pixels, labels: new SharedArrayBuffer(4) }],
   });
   const place = { slot: 0, position: 0, split: 'test', window: 0, crops: 1, epoch: null } as const;

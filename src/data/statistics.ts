@@ -8,6 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { pack, unpack } from 'msgpackr';
+import type { ImageView } from '../configuration.js';
 import { writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 import type { Dataset } from './dataset.js';
@@ -155,7 +156,8 @@ function withPositivePeak(vector: number[]): number[] {
 }
 
 /**
- * Reads every training image once, in this thread, resized to [height, width] where it has another size:
+ * Reads every training image once, in this thread, brought to [height, width] as `data.view` would: to a
+ * square by its shorter side and its centre, else by resizing.
  * CIFAR-10 takes seconds, a photograph about 10 ms.
  * @throws UserError for an image that cannot be decoded
  */
@@ -166,8 +168,9 @@ export async function computeStatistics(
 ): Promise<DatasetStatistics> {
   const pixels = new SharedArrayBuffer(height * width * 3);
   const slots = [{ pixels, labels: new SharedArrayBuffer(4) }];
-  const data = { view: { type: 'resize' }, flip: false } as const;
-  const decoder = new Decoder({ dataset, data, height, width, seed: 0, slots });
+  const view: ImageView = height === width ? { type: 'crop', from: height } : { type: 'resize' };
+  const data = { view, flip: false };
+  const decoder = new Decoder({ dataset, data, height, width, seed: 0, colourAxes: null, slots });
   const sums = emptySums(height, width);
   for (let index = 0; index < dataset.train.count; index++) {
     const views = Uint32Array.of(index);
@@ -185,10 +188,10 @@ export function writeStatistics(file: string, statistics: DatasetStatistics): vo
 }
 
 /**
- * @param dataset what the statistics must be of
+ * @param dataset what the statistics must be of; without it, of any
  * @throws UserError for a file that is missing, damaged or of another data set
  */
-export function readStatistics(file: string, dataset: string): DatasetStatistics {
+export function readStatistics(file: string, dataset?: string): DatasetStatistics {
   let read: Omit<DatasetStatistics, 'meanImage'> & { meanImage: Uint8Array };
   try {
     read = unpack(readFileSync(file)) as typeof read;
@@ -201,7 +204,7 @@ export function readStatistics(file: string, dataset: string): DatasetStatistics
   if (!(meanImage instanceof Uint8Array) || meanImage.length !== height * width * 3 * 4) {
     throw new UserError(`${file} is damaged: run twotower data prepare again into a new folder`);
   }
-  if (read.dataset !== dataset) {
+  if (dataset !== undefined && read.dataset !== dataset) {
     throw new UserError(
       `${file} holds the statistics of another data set (${read.images} images): run twotower data prepare again into a new folder`,
     );

@@ -8,6 +8,7 @@ import { evaluate as evaluateTowers } from '../training/evaluation.js';
 import type { TestResult } from '../training/evaluation.js';
 import type { RunEvents } from '../training/events.js';
 import { openRunFolder } from '../training/run_folder.js';
+import { statisticsFor } from '../training/normalization.js';
 import { withTowers } from '../training/session.js';
 import { resolveDevices } from './devices.js';
 import type { Devices } from './devices.js';
@@ -43,7 +44,8 @@ export async function evaluate(path: string, options: EvaluateOptions = {}): Pro
   resolved.warnings.forEach((warning) => events?.emit('warning', warning));
 
   const dataset = await openDataset(configuration.data);
-  return withTowers({ configuration, dataset, ...resolved }, async (towers, ring) => {
+  const statistics = await statisticsFor(configuration, dataset, path);
+  return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
     await loadParameters(towers, files.model);
     const { classes } = dataset;
     const afterBatch = (images: number, of: number) => {

@@ -54,6 +54,11 @@ export function exportModel(
   return { tensors: tensors.size, source: model };
 }
 
+/** A mean that a program must have from the run's statistics. */
+function meanOf(mean: 'image' | 'channel'): string {
+  return `of the training images, per ${mean === 'image' ? 'pixel' : 'channel'}: statistics.msgpack of the run`;
+}
+
 function writeOnnx(
   file: string,
   run: RunFolder,
@@ -63,7 +68,7 @@ function writeOnnx(
   const { network, towers, data } = loadConfiguration({ file: run.configurationFile });
   const metadata = {
     input: 'images [batch, channels, height, width]: (value / 255 - mean) / std of each channel',
-    mean: data.mean.join(' '),
+    mean: typeof data.mean === 'string' ? meanOf(data.mean) : data.mean.join(' '),
     std: data.std.join(' '),
     output: 'logits [batch, classes], before the softmax',
   };

@@ -60,7 +60,8 @@ export function reportedRun(path: string): ReportedRun {
   const { configuration, metrics, summary } = loadRun(path);
   const checkpoint = latestCheckpoint(folder);
   return {
-    ...{ name: path, configuration, metrics, summary },
+    ...{ name: path, configuration, summary },
+    metrics: metrics.filter((event) => event.event !== 'skip'),
     kernels: checkpoint === undefined ? null : kernelsOf(configuration, checkpoint),
     classResults: readTest(folder),
   };

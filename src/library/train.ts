@@ -35,6 +35,7 @@ import {
 import type { RunFolder, Summary } from '../training/run_folder.js';
 import { lockRun } from '../training/run_lock.js';
 import type { RunLock } from '../training/run_lock.js';
+import { keepStatistics, statisticsFor } from '../training/normalization.js';
 import { withTowers } from '../training/session.js';
 import { TensorboardLog } from '../training/tensorboard.js';
 import { train as trainTowers } from '../training/trainer.js';
@@ -110,10 +111,12 @@ async function trainAlone(
   warnings.forEach((warning) => events.emit('warning', warning));
 
   const { exchangeTimeoutMs } = options;
+  const statistics = await statisticsFor(configuration, dataset, resumed?.run.path);
+  const session = { configuration, dataset, statistics, exchangeTimeoutMs, ...resolved };
   let run = resumed?.run;
   let lock: RunLock | undefined;
   const attempt = (from: Position, restarts: number, mayRestart: boolean): Promise<Summary> =>
-    withTowers({ configuration, dataset, exchangeTimeoutMs, ...resolved }, async (towers, ring) => {
+    withTowers(session, async (towers, ring) => {
       if (from.model !== undefined) await loadParameters(towers, from.model, from.optimizer);
       if (run === undefined) {
         makeFolder(path);
@@ -123,6 +126,7 @@ async function trainAlone(
         if (resumed !== undefined && restarts === 0) setAside(run, resumed.damaged);
         reopenRunFolder(run, configuration, from.state.step);
       }
+      keepStatistics(run.path, statistics);
       const tensorboard = new TensorboardLog(events);
       try {
         return await trainTowers({
@@ -193,15 +197,19 @@ export async function checkGradients(
 ): Promise<GradientCheck[]> {
   const { configuration, dataset, resolved } = await prepare(options);
   resolved.warnings.forEach((warning) => options.events?.emit('warning', warning));
-  return withTowers({ configuration, dataset, ...resolved }, async (coordinator, ring) => {
-    if (options.init !== undefined) await loadParameters(coordinator, options.init);
-    for await (const batch of ring.train(0, 0)) {
-      const checks = await coordinator.checkGradients(batch, GRADIENT_EPSILON);
-      batch.release();
-      return checks;
-    }
-    throw new Error('no batch to check gradients on');
-  });
+  const statistics = await statisticsFor(configuration, dataset, undefined);
+  return withTowers(
+    { configuration, dataset, statistics, ...resolved },
+    async (coordinator, ring) => {
+      if (options.init !== undefined) await loadParameters(coordinator, options.init);
+      for await (const batch of ring.train(0, 0)) {
+        const checks = await coordinator.checkGradients(batch, GRADIENT_EPSILON);
+        batch.release();
+        return checks;
+      }
+      throw new Error('no batch to check gradients on');
+    },
+  );
 }
 
 /** All that can be refused is, before anything is opened or written. */

@@ -14,6 +14,7 @@ import type { RunEvents } from '../training/events.js';
 import { firstKernels } from '../training/first_kernels.js';
 import { inspectImages, nearestImages } from '../training/inspection.js';
 import { openRunFolder } from '../training/run_folder.js';
+import { statisticsFor } from '../training/normalization.js';
 import { withTowers } from '../training/session.js';
 import { resolveDevices } from './devices.js';
 import type { Devices } from './devices.js';
@@ -56,6 +57,7 @@ export async function visualize(path: string, options: VisualizeOptions = {}): P
     writeDurably(out, [await drawKernels(layer, weights, configuration.towers)]);
   } else {
     const picture = await drawImages(
+      path,
       options,
       configuration,
       model,
@@ -85,6 +87,7 @@ async function neighbours(
 
 /** Opens the run's network on this machine, and its data set. */
 async function drawImages(
+  path: string,
   given: VisualizeOptions,
   configuration: Configuration,
   model: string,
@@ -94,8 +97,12 @@ async function drawImages(
   const resolved = await resolveDevices(given, towers, towers);
   resolved.warnings.forEach((warning) => given.events?.emit('warning', warning));
   const dataset = await openDataset(configuration.data);
-  return withTowers({ configuration, dataset, ...resolved }, async (coordinator, ring) => {
-    await loadParameters(coordinator, model);
-    return draw(coordinator, ring, dataset.classes);
-  });
+  const statistics = await statisticsFor(configuration, dataset, path);
+  return withTowers(
+    { configuration, dataset, statistics, ...resolved },
+    async (coordinator, ring) => {
+      await loadParameters(coordinator, model);
+      return draw(coordinator, ring, dataset.classes);
+    },
+  );
 }

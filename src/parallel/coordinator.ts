@@ -19,6 +19,7 @@ import type {
   ComputeReply,
   InspectReply,
   NotFinitePlace,
+  OpenCommand,
   OpenReply,
   Replies,
   StepTiming,
@@ -33,6 +34,7 @@ import { TowerThreads } from './tower_threads.js';
 export interface SharedBatch {
   pixels: SharedArrayBuffer;
   labels: SharedArrayBuffer;
+  colours?: SharedArrayBuffer | undefined;
   count: number;
 }
 
@@ -82,6 +84,8 @@ export interface CoordinatorOptions {
   backend: BackendName;
   /** float32 unless given. */
   precision?: Precision;
+  /** Without it, as for noise, a mean that is had from the data's images is 0.5. */
+  normalization?: Pick<OpenCommand, 'mean' | 'std' | 'meanImage'>;
   /** Largest batch that will be computed or evaluated. */
   batch: number;
   /** Milliseconds in which no worker moves on, after which one is taken to hang; 5 minutes unless given. */
@@ -108,6 +112,7 @@ export class Coordinator {
     placement,
     backend,
     precision = 'float32',
+    normalization = normalizationOfNoise(configuration),
     batch,
     exchangeTimeoutMs,
   }: CoordinatorOptions): Promise<Coordinator> {
@@ -135,8 +140,7 @@ export class Coordinator {
           device: placement[worker]!.device,
           threads: placement[worker]!.threads,
           seed: configuration.training.seed,
-          mean: configuration.data.mean,
-          std: configuration.data.std,
+          ...normalization,
         }),
         (worker) => ({
           exchange,
@@ -197,7 +201,7 @@ export class Coordinator {
         count: batch.count,
         measurePeak,
       }),
-      () => ({ pixels: batch.pixels, labels: batch.labels }),
+      () => ({ pixels: batch.pixels, labels: batch.labels, colours: batch.colours }),
     );
     const places = replies.flatMap(({ notFinite }) => notFinite ?? []);
     if (places.length === 0) return replies;
@@ -215,7 +219,7 @@ export class Coordinator {
     const outputs = await this.threads.all(
       'locate',
       () => ({ kind: 'locate', sequence, count: batch.count, step }),
-      () => ({ pixels: batch.pixels, labels: batch.labels }),
+      () => ({ pixels: batch.pixels, labels: batch.labels, colours: batch.colours }),
     );
     const { layers } = this.network;
     const [output] = outputs.flatMap((place) => place ?? []).sort((a, b) => a.layer - b.layer);
@@ -246,7 +250,7 @@ export class Coordinator {
         count: batch.count,
         step,
       }),
-      () => ({ pixels: batch.pixels, labels: batch.labels }),
+      () => ({ pixels: batch.pixels, labels: batch.labels, colours: batch.colours }),
     );
     return replies[0]!.logits;
   }
@@ -258,7 +262,7 @@ export class Coordinator {
     const replies = await this.threads.all(
       'inspect',
       () => ({ kind: 'inspect', sequence, count: batch.count }),
-      () => ({ pixels: batch.pixels, labels: batch.labels }),
+      () => ({ pixels: batch.pixels, labels: batch.labels, colours: batch.colours }),
     );
     return replies[0]!;
   }
@@ -352,6 +356,12 @@ export class Coordinator {
   async close(): Promise<void> {
     await this.threads.close();
   }
+}
+
+function normalizationOfNoise({
+  data: { mean, std },
+}: Configuration): Pick<OpenCommand, 'mean' | 'std' | 'meanImage'> {
+  return { mean: typeof mean === 'string' ? [0.5, 0.5, 0.5] : mean, std, meanImage: null };
 }
 
 /** The run's part of the update rule; parameters multiply it by their own multipliers. */

@@ -28,6 +28,8 @@ export interface OpenCommand {
   seed: number;
   mean: number[];
   std: number[];
+  /** float32 `[height, width, 3]`, subtracted from the image that `mean` and `std` make; null: none. */
+  meanImage: Float32Array | null;
 }
 
 /** Forward and backward of one mini-batch; the gradients are held until `commit` or `discard`. */
@@ -80,6 +82,8 @@ export interface SharedBuffers {
   pixels?: SharedArrayBuffer;
   /** int32 `[count]`. */
   labels?: SharedArrayBuffer;
+  /** float32 `[count, 3]`: colour noise, for pixels from 0 to 1; undefined: none. */
+  colours?: SharedArrayBuffer | undefined;
   /** Canonical whole parameters and velocities by name, float32. */
   parameters?: Record<string, SharedArrayBuffer>;
   velocities?: Record<string, SharedArrayBuffer>;

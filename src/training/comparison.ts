@@ -52,6 +52,7 @@ export async function noiseBatch(configuration: Configuration): Promise<SharedBa
     source: 'random',
     directory: null,
     view: { type: 'resize' },
+    colour: null,
     flip: false,
   } as const;
   const { batch, seed } = configuration.training;

@@ -6,8 +6,10 @@ import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
+import type { DatasetStatistics } from '../data/statistics.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
+import { normalizationOf } from './normalization.js';
 
 /** Threads that decode: one keeps up with towers on CPUs; a core is then not taken from them for long. */
 const DECODERS = 1;
@@ -23,23 +25,26 @@ export interface SessionOptions {
   precision: Precision;
   /** Milliseconds after which workers that do not move on are taken to hang; 5 minutes unless given. */
   exchangeTimeoutMs?: number | undefined;
+  /** Of the training images, where the configuration needs them. */
+  statistics: DatasetStatistics | null;
 }
 
 /** Opens both, awaits `work`, and closes both however it ends. */
 export async function withTowers<Result>(
-  { configuration, dataset, ...placed }: SessionOptions,
+  { configuration, dataset, statistics, ...placed }: SessionOptions,
   work: (coordinator: Coordinator, ring: BatchRing) => Promise<Result>,
 ): Promise<Result> {
   const { batch, seed } = configuration.training;
   const { height, width } = configuration.network.input;
   const { data } = configuration;
   const ring = new BatchRing({
-    ...{ dataset, data, height, width, batch, seed },
+    ...{ dataset, data, statistics, height, width, batch, seed },
     decoders: DECODERS,
     slots: SLOTS,
   });
   try {
-    const coordinator = await Coordinator.open({ configuration, ...placed, batch });
+    const normalization = normalizationOf(configuration, statistics);
+    const coordinator = await Coordinator.open({ configuration, ...placed, normalization, batch });
     try {
       return await work(coordinator, ring);
     } finally {

@@ -10,7 +10,11 @@ import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
 import { crossEntropy } from '../backend/fused.js';
 import type { NativeBackend } from '../backend/native/native_backend.js';
-import { imagesFromBytes, normalizationTable } from '../backend/images.js';
+import {
+  type ImageNormalization,
+  normalizationTable,
+  normalizedImages,
+} from '../backend/images.js';
 import { buildingKernels } from '../backend/kernel_building.js';
 import { forward } from '../model/forward.js';
 import type {
@@ -67,7 +71,7 @@ export class Tower {
     private readonly network: Network,
     private readonly exchange: Exchange,
     private readonly seed: number,
-    private readonly normalization: Float32Array,
+    private readonly normalization: ImageNormalization,
   ) {
     this.collectives = collectivesOver(exchange);
     this.rankParameters = buildingKernels(() =>
@@ -91,7 +95,11 @@ export class Tower {
       network,
       new Exchange(memory!, transport, worker, workers),
       command.seed,
-      normalizationTable(command.mean, command.std),
+      {
+        table: normalizationTable(command.mean, command.std),
+        std: command.std,
+        meanImage: command.meanImage,
+      },
     );
     const parameters = tower.held.reduce((sum, { weight }) => sum + weight.size, 0);
     return { tower, reply: { backend: describe(backend), parameters } };
@@ -259,12 +267,13 @@ export class Tower {
   /** Normalised images `[count, height, width, 3]` and labels `[count]` of a batch of the ring. */
   private batch(
     count: number,
-    { pixels, labels }: SharedBuffers,
+    { pixels, labels, colours }: SharedBuffers,
   ): { images: tf.Tensor4D; labels: tf.Tensor1D } {
     const { height, width, channels } = this.network.input;
     const bytes = new Uint8Array(pixels!, 0, count * height * width * channels);
+    const noise = colours === undefined ? null : new Float32Array(colours, 0, count * channels);
     return {
-      images: imagesFromBytes(bytes, this.normalization, [count, height, width, channels]),
+      images: normalizedImages(bytes, this.normalization, noise, [count, height, width, channels]),
       labels: tf.tensor1d(Int32Array.from(new Int32Array(labels!, 0, count)), 'int32'),
     };
   }

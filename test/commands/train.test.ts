@@ -18,6 +18,7 @@ import {
   type LastTest,
   type TestEvent,
 } from '../../src/training/run_folder.js';
+import { readStatistics } from '../../src/data/statistics.js';
 import { checkpointFiles, loadState } from '../../src/training/checkpoint.js';
 import { readSafetensors } from '../../src/training/safetensors.js';
 import {
@@ -223,6 +224,21 @@ test('a run of ten crops ends with a test of ten, its epochs with tests of the c
   const { crops, images, loss, top1, top5 } = json(at('crops', 'test.json')) as LastTest;
   assert.deepEqual([crops, images], [10, 5]);
   assert.deepEqual(readSummary(openRunFolder(at('crops'))).test, { loss, top1, top5 });
+});
+
+test('colour noise and the mean image come from statistics that the run keeps and is tested with', async () => {
+  const set = [
+    ...['--set', 'data.view={"type":"crop","from":40}', '--set', 'data.mean=image'],
+    ...['--set', 'data.colour={"deviation":0.1,"scale":"standardDeviation","until":null}'],
+  ];
+  const limits = ['--steps', '2', '--test-limit', '20', '--cpu', '1', '--towers', '2'];
+  await succeeds([...TRAIN, ...set, ...limits, '--out', at('colours')]);
+  const kept = readStatistics(at('colours', 'statistics.msgpack'));
+  assert.deepEqual([kept.images, kept.height, kept.width], [256, 40, 40]);
+  const evaluate = ['evaluate', at('colours'), '--test-limit', '20', '--cpu', '1', '--json'];
+  const { stdout } = await succeeds(evaluate);
+  const { step: _, ...lastTest } = json(at('colours', 'test.json')) as LastTest;
+  assert.deepEqual(JSON.parse(stdout), lastTest);
 });
 
 suite('a loss that is not finite', () => {

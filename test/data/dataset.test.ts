@@ -11,6 +11,7 @@ const configuration = (source: DataSource, classes: number): DataConfiguration =
   mean: [0.5, 0.5, 0.5],
   std: [0.5, 0.5, 0.5],
   view: { type: 'resize' },
+  colour: null,
   flip: false,
 });
 

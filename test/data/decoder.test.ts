@@ -24,6 +24,7 @@ function decoderWithSlot(side: number, view = PAD) {
     height: side,
     width: side,
     seed: SEED,
+    colourAxes: null,
     slots: [slot],
   });
   return { decoder, pixels: new Uint8Array(slot.pixels), labels: new Int32Array(slot.labels) };

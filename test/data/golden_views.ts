@@ -12,6 +12,17 @@ interface Golden {
     probabilities: number[][];
     loss: number;
   };
+  colour: {
+    eigenvalues: number[];
+    eigenvectors: number[][];
+    alphas: number[];
+    noise: { eigenvalue: number[]; standardDeviation: number[] };
+  };
+  normalized: {
+    meanImage: number[];
+    std: number[];
+    images: { eigenvalue: number[]; standardDeviation: number[] };
+  };
 }
 
 export const golden = JSON.parse(

@@ -49,6 +49,7 @@ export function smallConfiguration(seed: number, towers: number): Configuration 
       mean: [0.5, 0.45, 0.4],
       std: [0.25, 0.25, 0.3],
       view: { type: 'resize' },
+      colour: null,
       flip: false,
     },
     training: {

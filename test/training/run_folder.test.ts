@@ -28,6 +28,7 @@ const CONFIGURATION: Configuration = {
     mean: [0.5, 0.5, 0.5],
     std: [0.5, 0.5, 0.5],
     view: { type: 'resize' },
+    colour: null,
     flip: false,
   },
   training: {
