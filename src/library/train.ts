@@ -2,33 +2,25 @@
  * Training as a function: `train` of the package, and all that the command of that name does. The
  * command parses and prints.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import type { Dataset } from '../data/dataset.js';
 import { refuseImpossibleCrops } from '../data/views.js';
-import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { GradientCheck } from '../parallel/coordinator.js';
 import { loadParameters } from '../training/canonical.js';
-import {
-  checkpointFiles,
-  initialState,
-  lastWholeCheckpoint,
-  setAside,
-} from '../training/checkpoint.js';
-import type { DamagedCheckpoint, TrainerState } from '../training/checkpoint.js';
+import { initialState, setAside } from '../training/checkpoint.js';
 import { verifyIfSummed } from '../training/checksums.js';
 import { RunEvents } from '../training/events.js';
 import {
   createRunFolder,
   freeRunPath,
-  openRunFolder,
   refuseTakenRunFolder,
   reopenRunFolder,
 } from '../training/run_folder.js';
-import type { RunFolder, Summary } from '../training/run_folder.js';
+import type { Summary } from '../training/run_folder.js';
+import { checkEvents } from '../training/schedule.js';
 import { keepStatistics, statisticsFor } from '../training/normalization.js';
 import { withTowers } from '../training/session.js';
 import { TensorboardLog } from '../training/tensorboard.js';
@@ -37,6 +29,7 @@ import { resolveDevices } from './devices.js';
 import type { Devices, ResolvedPlacement } from './devices.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
+import { damageWarnings, positionAgain, runToResume } from './resume.js';
 
 export interface TrainOptions extends Recipe, Devices {
   /** New run folder; without it `runs/PRESET`, numbered if taken. */
@@ -71,8 +64,11 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
   const resumed = options.resume === undefined ? undefined : runToResume(options.resume, options);
   const prepared = await prepare(options, resumed?.configuration);
   const { configuration, dataset, resolved } = prepared;
-  const batches = batchesPerEpoch(dataset.train.count, configuration.training.batch);
-  if (resumed !== undefined) checkPosition(resumed.state, configuration, batches);
+  // A batch that is too large is refused before anything is opened.
+  batchesPerEpoch(dataset.train.count, configuration.training.batch);
+  const state = resumed
+    ? positionAgain(resumed, configuration.training, dataset.train.count)
+    : initialState(configuration);
   const path = resumed?.run.path ?? options.out ?? freeRunPath(configuration);
   if (resumed === undefined) refuseTakenRunFolder(path);
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
@@ -83,7 +79,6 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
   return withTowers(
     { configuration, dataset, statistics, ...resolved },
     async (coordinator, ring) => {
-      const state = resumed?.state ?? initialState(configuration);
       const initial = resumed?.files.model ?? options.init;
       if (initial !== undefined)
         await loadParameters(coordinator, initial, resumed?.files.optimizer);
@@ -102,6 +97,7 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
           ring,
           run,
           state,
+          changes: resumed?.changes ?? [],
           warnings,
           checkpointEvery: options.checkpointEvery ?? null,
           testLimit: options.testLimit,
@@ -153,73 +149,8 @@ async function prepare(
   const isFixed = resumed !== undefined || options.towers !== undefined;
   const resolved = await resolveDevices(options, isFixed ? asked.towers : undefined, asked.towers);
   const configuration = { ...asked, towers: resolved.towers };
-  buildNetwork(configuration.network, configuration.towers, configuration.data.classes);
+  const { network, towers, data, training } = configuration;
+  checkEvents(training, buildNetwork(network, towers, data.classes));
   if (options.init !== undefined) verifyIfSummed(options.init);
-  return { configuration, dataset: await openDataset(configuration.data), resolved };
-}
-
-interface ResumedRun {
-  run: RunFolder;
-  /** The run's own, with the options of this command over it. */
-  configuration: Configuration;
-  files: ReturnType<typeof checkpointFiles>;
-  /** The position of its last whole checkpoint. */
-  state: TrainerState;
-  /** Later ones that are not. */
-  damaged: DamagedCheckpoint[];
-}
-
-function runToResume(path: string, given: TrainOptions): ResumedRun {
-  for (const name of ['out', 'init', 'preset', 'config'] as const) {
-    if (given[name] !== undefined)
-      throw new UserError(`--${name} does not go with --resume: the run has its own`);
-  }
-  const run = openRunFolder(path);
-  const { path: whole, state, damaged } = lastWholeCheckpoint(run);
-  const config = run.configurationFile;
-  const configuration = configurationOf({ ...given, config });
-  refuseAnotherCourse(configurationOf({ config }), configuration, path);
-  return { run, configuration, files: checkpointFiles(whole), state, damaged };
-}
-
-function damageWarnings(resumed: ResumedRun | undefined): string[] {
-  if (resumed === undefined) return [];
-  return resumed.damaged.map(
-    ({ path, problem }) =>
-      `${problem}; going on from step ${resumed.state.step}, the last whole checkpoint (${path} is kept as ${path}.damaged)`,
-  );
-}
-
-/** What the checkpoint's parameters and position mean nothing without. */
-function refuseAnotherCourse(own: Configuration, asked: Configuration, path: string): void {
-  const parts: [string, (of: Configuration) => unknown][] = [
-    ['network', (of) => of.network],
-    ['towers', (of) => of.towers],
-    ['training.batch', (of) => of.training.batch],
-    ['training.seed', (of) => of.training.seed],
-  ];
-  for (const [name, partOf] of parts) {
-    if (isDeepStrictEqual(partOf(own), partOf(asked))) continue;
-    throw new UserError(
-      `${name} cannot change in the run ${path}: leave that option out, or start a new run`,
-    );
-  }
-}
-
-/** @throws UserError where the checkpoint is of other data, or there is nothing left to do */
-function checkPosition(
-  { step, epoch, batchInEpoch }: TrainerState,
-  { training: { epochs, steps, batch } }: Configuration,
-  batches: number,
-): void {
-  if (step !== epoch * batches + batchInEpoch) {
-    throw new UserError(
-      `the checkpoint's step ${step} is in epoch ${epoch + 1} at batch ${batchInEpoch}, but the training images make ${batches} batches of ${batch} an epoch: give the --data it was trained on`,
-    );
-  }
-  if (epoch >= epochs || (steps !== null && step >= steps)) {
-    throw new UserError(
-      `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? epochs * batches} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to go on`,
-    );
-  }
+  return { configuration, dataset: await openDataset(data), resolved };
 }

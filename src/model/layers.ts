@@ -22,6 +22,8 @@ export interface ParameterRecipe {
   initialization: Initialization;
   /** Multiplies the run's learning rate. */
   learningRate?: number;
+  /** False: `learningRate` multiplies the rate that the run began with, whatever the schedule; else true. */
+  followsSchedule?: boolean;
   /** Multiplies the run's weight decay. */
   weightDecay?: number;
 }
