@@ -54,7 +54,7 @@ test('rate, schedule and batch of a run can change on resuming, and it says how'
   assert.deepEqual(changes.sort(), [
     'training.batch: 16 → 32',
     'training.learningRate: 0.05 → 0.02',
-    'training.schedule: {"type":"constant"} → {"type":"steps","at":[1],"factor":0.5}',
+    'training.schedule: {"type":"steps","at":[1],"factor":0.1} → {"type":"steps","at":[1],"factor":0.5}',
     'training.steps: 10 → null',
   ]);
   // 160 of the first epoch's 256 images were seen: 3 batches of 32 are left of it, and 8 of the second.
