@@ -142,15 +142,24 @@ async function test(
   ring: BatchRing,
   images: number,
 ): Promise<{ ours: number; peers: number }> {
+  const { classes } = coordinator.network;
   let [own, others] = [0, 0];
   for await (const batch of ring.test(images)) {
-    own += (await coordinator.evaluate(batch)).top1;
+    const logits = await coordinator.evaluate(batch);
+    const labels = new Int32Array(batch.labels, 0, batch.count);
+    own += labels.filter((label, image) => label === predicted(logits, image, classes)).length;
     others += (await peer.ask<{ correct: number }>({ test: { count: batch.count } }, batch))
       .correct;
     batch.release();
   }
   const tested = ring.testCount(images);
   return { ours: own / tested, peers: others / tested };
+}
+
+/** The class with the largest of an image's logits. */
+function predicted(logits: Float32Array, image: number, classes: number): number {
+  const row = logits.subarray(image * classes, (image + 1) * classes);
+  return row.indexOf(Math.max(...row));
 }
 
 /** The parts of `steps` after the first, in which kernels are built. */

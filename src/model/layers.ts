@@ -89,8 +89,8 @@ export interface LrnLayer {
 }
 
 /** Normalization over `size` × `size` adjacent pixels of the same channel: the 2012 source's `rnorm`. */
-export interface LrnWithinMapLayer {
-  type: 'lrnWithinMap';
+export interface RnormLayer {
+  type: 'rnorm';
   /** Height and width of the window, pixels, odd. */
   size: number;
   k: number;
@@ -123,7 +123,7 @@ export type LayerSpecification =
   | FullyConnectedLayer
   | ReluLayer
   | LrnLayer
-  | LrnWithinMapLayer
+  | RnormLayer
   | PoolLayer
   | DropoutLayer;
 
