@@ -85,7 +85,7 @@ def networks():
     rounding: with alpha = 1e-4 it would change gradients by less than the tests' tolerance."""
     lrn = {"type": "lrn", "size": 5, "k": 2, "alpha": 0.05, "beta": 0.75}
     pool = {"type": "maxPool", "size": 3, "stride": 2}
-    within_map = {"type": "withinMapNormalization", "size": 5, "k": 2, "alpha": 0.02, "beta": 0.75}
+    within_map = {"type": "rnorm", "size": 5, "k": 2, "alpha": 0.02, "beta": 0.75}
     relu = {"type": "relu"}
     large = {"height": 67, "width": 99, "channels": 3}
     # conv1's windows and both pools' reach past one of the far edges or both, by a column or a row.
@@ -173,7 +173,7 @@ def forward(layers, towers, parameters, image):
             x = torch.cat([functional.local_response_norm(
                 tower, layer["size"], layer["alpha"] * layer["size"], layer["beta"], layer["k"])
                 for tower in x.chunk(towers, 1)], 1)
-        elif layer["type"] == "withinMapNormalization":
+        elif layer["type"] == "rnorm":
             # The window's sum of squares: the mean over all of its pixels, those outside counted as 0.
             squares = functional.avg_pool2d(x.square(), layer["size"], 1, layer["size"] // 2) * layer["size"] ** 2
             x = x * (layer["k"] + layer["alpha"] * squares) ** -layer["beta"]

@@ -12,8 +12,23 @@ import { Ajv, type ErrorObject } from 'ajv';
 import { messageOf, UserError } from './errors.js';
 import type { NetworkSpecification } from './model/layers.js';
 
-/** Learning rate over time: `learningRate` × factor^(number of `at` epochs already completed). */
-export type Schedule = { type: 'constant' } | { type: 'steps'; at: number[]; factor: number };
+/** Learning rate over time. */
+export type Schedule =
+  | { type: 'constant' }
+  /** `learningRate` × factor^(number of `at` epochs already completed). */
+  | { type: 'steps'; at: number[]; factor: number }
+  /** Multiplied by `factor` after `patience` epochs without a better test, at most `drops` times. */
+  | { type: 'plateau'; factor: number; patience: number; drops: number };
+
+/** From an epoch on, a layer's learning rates are other multiples of the run's; 0 freezes. */
+export interface TrainingEvent {
+  /** Epochs completed before it. */
+  epoch: number;
+  layer: string;
+  /** The weight's new multiplier; left out: as it was. */
+  weight?: number;
+  bias?: number;
+}
 
 /** Where images come from. */
 export type DataSource =
@@ -78,6 +93,8 @@ export interface TrainingConfiguration {
   momentum: number;
   weightDecay: number;
   schedule: Schedule;
+  /** What changes at an epoch; left out: nothing. */
+  events?: TrainingEvent[];
   seed: number;
 }
 

@@ -38,7 +38,12 @@ function altered(from: string, to: string): string {
 describe('presets', () => {
   test('are those that the documents promise', () => {
     assert.deepEqual(presetNames(), [
-      'alexnet',
+      'alexnet-2012',
+      'alexnet-half',
+      'alexnet-no-communication',
+      'alexnet-no-lrn',
+      'alexnet-nonoverlapping-pool',
+      'alexnet-paper',
       'cifar10-11pct',
       'cifar10-13pct',
       'cifar10-quick',
@@ -68,8 +73,8 @@ describe('presets', () => {
     });
   }
 
-  test('alexnet states the recipe of the paper’s section 5', () => {
-    const { network, training } = loadConfiguration({ preset: 'alexnet' });
+  test('alexnet-paper states the recipe of the paper’s section 5', () => {
+    const { network, training } = loadConfiguration({ preset: 'alexnet-paper' });
     const biases = buildNetwork(network, 2, 1000).parameters.filter(
       ({ name, initialization }) => name.endsWith('.bias') && initialization === 1,
     );
@@ -97,7 +102,7 @@ describe('presets', () => {
     refuses(
       () => loadConfiguration({ preset: '../package' }),
       '"../package"',
-      'alexnet, cifar10-11pct, cifar10-13pct, cifar10-quick, cifar10-seed, demo',
+      'alexnet-2012, alexnet-half, alexnet-no-communication, alexnet-no-lrn, alexnet-nonoverlapping-pool, alexnet-paper, cifar10-11pct',
     );
   });
 

@@ -1,5 +1,5 @@
 /**
- * `twotower plan --preset alexnet --towers 2`: what a network costs, before anything is trained.
+ * `twotower plan --preset alexnet-paper --towers 2`: what a network costs, before anything is trained.
  *
  * A table of every layer's shapes, parameters, multiply-accumulates and exchanged bytes; with `--json`
  * the same as one object on stdout.
@@ -114,7 +114,7 @@ export const command: CommandModule<object, PlanArguments> = {
         ...{ preset, config, data, towers, batch, set },
         json: { type: 'boolean', default: false, describe: 'Print one JSON object' },
       })
-      .example('$0 plan --preset alexnet', "The paper's network, layer by layer")
+      .example('$0 plan --preset alexnet-paper', "The paper's network, layer by layer")
       .example(
         '$0 plan --preset cifar10-seed --towers 4',
         'Another divided among four towers',

@@ -61,7 +61,7 @@ function measurementOf(step: StepDone): StepMeasurement {
 }
 
 function headLines(start: RunStart): string[] {
-  const { configuration, parameterCount, towers, placement, backend, path, step } = start;
+  const { configuration, changes, parameterCount, towers, placement, backend, path, step } = start;
   const { name, training } = configuration;
   const workers = placement.map(
     ({ ranks, device, threads }) =>
@@ -71,6 +71,7 @@ function headLines(start: RunStart): string[] {
     `${name}: ${formatCount(parameterCount)} parameters, batch ${training.batch}, seed ${training.seed}`,
     `${towers} tower${towers === 1 ? '' : 's'}: ${workers.join(', ')}; backend ${backend}`,
     step === 0 ? `run folder ${path}` : `run folder ${path}, from step ${step}`,
+    ...changes.map((change) => `changed ${change}`),
   ];
 }
 

@@ -9,7 +9,7 @@ import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
 /** Where neither a preset nor a file is named. */
-export const DEFAULT_PRESET = 'alexnet';
+export const DEFAULT_PRESET = 'alexnet-paper';
 
 export interface CompareOptions extends Omit<Recipe, 'data' | 'epochs'>, Devices {
   /** Timed steps of each placement; 10 unless given. */

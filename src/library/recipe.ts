@@ -11,7 +11,7 @@ import { UserError } from '../errors.js';
 
 /** A preset or a configuration file, with changes over it. */
 export interface Recipe {
-  /** `demo`, `cifar10-quick`, `cifar10-seed`, `alexnet` … Either this or `config`. */
+  /** `demo`, `cifar10-quick`, `cifar10-seed`, `alexnet-paper` … Either this or `config`. */
   preset?: string | undefined;
   /** Path of a configuration file, such as a run's `config.json`. */
   config?: string | undefined;

@@ -2,7 +2,6 @@
  * Training as a function: `train` of the package, and all that the command of that name does. The
  * command parses and prints.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
@@ -10,7 +9,6 @@ import type { Dataset } from '../data/dataset.js';
 import { aThreadLasts } from '../backend/process_end.js';
 import { makeFolder } from '../durable_file.js';
 import { refuseImpossibleCrops } from '../data/views.js';
-import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { GradientCheck } from '../parallel/coordinator.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
@@ -22,7 +20,7 @@ import {
   latestCheckpoint,
   setAside,
 } from '../training/checkpoint.js';
-import type { DamagedCheckpoint, TrainerState } from '../training/checkpoint.js';
+import type { TrainerState } from '../training/checkpoint.js';
 import { verifyIfSummed } from '../training/checksums.js';
 import { RunEvents } from '../training/events.js';
 import {
@@ -35,6 +33,7 @@ import {
 import type { RunFolder, Summary } from '../training/run_folder.js';
 import { lockRun } from '../training/run_lock.js';
 import type { RunLock } from '../training/run_lock.js';
+import { checkEvents } from '../training/schedule.js';
 import { keepStatistics, statisticsFor } from '../training/normalization.js';
 import { withTowers } from '../training/session.js';
 import { TensorboardLog } from '../training/tensorboard.js';
@@ -43,6 +42,7 @@ import { resolveDevices } from './devices.js';
 import type { Devices, ResolvedPlacement } from './devices.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
+import { damageWarnings, positionAgain, runToResume } from './resume.js';
 
 export interface TrainOptions extends Recipe, Devices {
   /** New run folder; without it `runs/PRESET`, numbered if taken. */
@@ -98,8 +98,11 @@ async function trainAlone(
   const resumed = options.resume === undefined ? undefined : runToResume(options.resume, options);
   const prepared = await prepare(options, resumed?.configuration);
   const { configuration, dataset, resolved } = prepared;
-  const batches = batchesPerEpoch(dataset.train.count, configuration.training.batch);
-  if (resumed !== undefined) checkPosition(resumed.state, configuration, batches);
+  // A batch that is too large is refused before anything is opened.
+  batchesPerEpoch(dataset.train.count, configuration.training.batch);
+  const state = resumed
+    ? positionAgain(resumed, configuration.training, dataset.train.count)
+    : initialState(configuration);
   const path = resumed?.run.path ?? options.out ?? freeRunPath(configuration);
   if (resumed === undefined) refuseTakenRunFolder(path);
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
@@ -137,6 +140,7 @@ async function trainAlone(
             ring,
             run,
             state: from.state,
+            changes: resumed?.changes ?? [],
             warnings,
           },
           checkpointEvery: options.checkpointEvery ?? null,
@@ -149,7 +153,7 @@ async function trainAlone(
       }
     });
 
-  let from: Position = resumed ?? { state: initialState(configuration), model: options.init };
+  let from: Position = { ...(resumed?.files ?? { model: options.init }), state };
   const allowed = options.restarts ?? 0;
   try {
     for (let restarts = 0; ; restarts++) {
@@ -157,7 +161,11 @@ async function trainAlone(
         return { ...(await attempt(from, restarts, restarts < allowed)), path };
       } catch (error) {
         if (!(error instanceof WorkerFailure) || restarts >= allowed || aThreadLasts()) throw error;
-        if (run !== undefined && latestCheckpoint(run) !== undefined) from = positionOf(run);
+        if (run !== undefined && latestCheckpoint(run) !== undefined) {
+          const last = positionOf(run);
+          // What it began from may count in batches of another size.
+          if (last.state.step !== from.state.step) from = last;
+        }
         const warning = `${error.message}; the workers start again from step ${from.state.step}, restart ${restarts + 1} of at most ${allowed}`;
         warnings.push(warning);
         events.emit('warning', warning);
@@ -221,72 +229,8 @@ async function prepare(
   const isFixed = resumed !== undefined || options.towers !== undefined;
   const resolved = await resolveDevices(options, isFixed ? asked.towers : undefined, asked.towers);
   const configuration = { ...asked, towers: resolved.towers };
-  buildNetwork(configuration.network, configuration.towers, configuration.data.classes);
+  const { network, towers, data, training } = configuration;
+  checkEvents(training, buildNetwork(network, towers, data.classes));
   if (options.init !== undefined) verifyIfSummed(options.init);
-  return { configuration, dataset: await openDataset(configuration.data), resolved };
-}
-
-/** From its last whole checkpoint. */
-interface ResumedRun extends Position {
-  run: RunFolder;
-  /** The run's own, with the options of this command over it. */
-  configuration: Configuration;
-  /** Later checkpoints than the one that it starts from, which are not whole. */
-  damaged: DamagedCheckpoint[];
-}
-
-function runToResume(path: string, given: TrainOptions): ResumedRun {
-  for (const name of ['out', 'init', 'preset', 'config'] as const) {
-    if (given[name] !== undefined)
-      throw new UserError(`--${name} does not go with --resume: the run has its own`);
-  }
-  const run = openRunFolder(path);
-  const { path: whole, state, damaged } = lastWholeCheckpoint(run);
-  const config = run.configurationFile;
-  const configuration = configurationOf({ ...given, config });
-  refuseAnotherCourse(configurationOf({ config }), configuration, path);
-  const { model, optimizer } = checkpointFiles(whole);
-  return { run, configuration, state, model, optimizer, damaged };
-}
-
-function damageWarnings(resumed: ResumedRun | undefined): string[] {
-  if (resumed === undefined) return [];
-  return resumed.damaged.map(
-    ({ path, problem }) =>
-      `${problem}; going on from step ${resumed.state.step}, the last whole checkpoint (${path} is kept as ${path}.damaged)`,
-  );
-}
-
-/** What the checkpoint's parameters and position mean nothing without. */
-function refuseAnotherCourse(own: Configuration, asked: Configuration, path: string): void {
-  const parts: [string, (of: Configuration) => unknown][] = [
-    ['network', (of) => of.network],
-    ['towers', (of) => of.towers],
-    ['training.batch', (of) => of.training.batch],
-    ['training.seed', (of) => of.training.seed],
-  ];
-  for (const [name, partOf] of parts) {
-    if (isDeepStrictEqual(partOf(own), partOf(asked))) continue;
-    throw new UserError(
-      `${name} cannot change in the run ${path}: leave that option out, or start a new run`,
-    );
-  }
-}
-
-/** @throws UserError where the checkpoint is of other data, or there is nothing left to do */
-function checkPosition(
-  { step, epoch, batchInEpoch }: TrainerState,
-  { training: { epochs, steps, batch } }: Configuration,
-  batches: number,
-): void {
-  if (step !== epoch * batches + batchInEpoch) {
-    throw new UserError(
-      `the checkpoint's step ${step} is in epoch ${epoch + 1} at batch ${batchInEpoch}, but the training images make ${batches} batches of ${batch} an epoch: give the --data it was trained on`,
-    );
-  }
-  if (epoch >= epochs || (steps !== null && step >= steps)) {
-    throw new UserError(
-      `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? epochs * batches} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to go on`,
-    );
-  }
+  return { configuration, dataset: await openDataset(data), resolved };
 }

@@ -127,7 +127,7 @@ export function applyLayer(
       return tf.relu(input);
     case 'lrn':
       return localResponseNormalization(input as tf.Tensor4D, specification);
-    case 'withinMapNormalization':
+    case 'rnorm':
       return withinMapNormalization(input as tf.Tensor4D, specification);
     case 'maxPool':
       return maxPool(input as tf.Tensor4D, specification, layer);

@@ -22,6 +22,8 @@ export interface ParameterRecipe {
   initialization: Initialization;
   /** Multiplies the run's learning rate. */
   learningRate?: number;
+  /** False: `learningRate` multiplies the rate that the run began with, whatever the schedule; else true. */
+  followsSchedule?: boolean;
   /** Multiplies the run's weight decay. */
   weightDecay?: number;
 }
@@ -87,8 +89,8 @@ export interface LrnLayer {
 }
 
 /** Normalization over `size` × `size` adjacent pixels of the same channel: the 2012 source's `rnorm`. */
-export interface WithinMapNormalizationLayer {
-  type: 'withinMapNormalization';
+export interface RnormLayer {
+  type: 'rnorm';
   /** Height and width of the window, pixels, odd. */
   size: number;
   k: number;
@@ -121,7 +123,7 @@ export type LayerSpecification =
   | FullyConnectedLayer
   | ReluLayer
   | LrnLayer
-  | WithinMapNormalizationLayer
+  | RnormLayer
   | PoolLayer
   | DropoutLayer;
 

@@ -33,6 +33,8 @@ export interface Parameter {
   fanIn: number;
   initialization: Initialization;
   learningRateMultiplier: number;
+  /** Whether its rate falls with the run's. */
+  followsSchedule: boolean;
   weightDecayMultiplier: number;
 }
 
@@ -297,6 +299,7 @@ function parametersOf(
     fanIn,
     initialization: layer[role].initialization,
     learningRateMultiplier: layer[role].learningRate ?? 1,
+    followsSchedule: layer[role].followsSchedule ?? true,
     weightDecayMultiplier: layer[role].weightDecay ?? 1,
   });
   return [parameter('weight', [...outputs, ...kernel]), parameter('bias', outputs)];

@@ -48,6 +48,8 @@ export interface ComputeCommand {
 export interface CommitCommand {
   kind: 'commit';
   learningRate: number;
+  /** By parameter's name, in place of the network's own multipliers of the rate. */
+  multipliers?: Record<string, number>;
   momentum: number;
   weightDecay: number;
 }

@@ -21,6 +21,7 @@ import { syncFile, syncFolder } from '../durable_file.js';
 import { readSmallFile, verifySummedFiles, writeSummedFiles } from './checksums.js';
 import type { RunFolder } from './run_folder.js';
 import { readSafetensors, safetensorsChunks, type TensorMap } from './safetensors.js';
+import type { PlateauState } from './schedule.js';
 
 export const STATE_VERSION = 1;
 
@@ -28,8 +29,8 @@ export const STATE_VERSION = 1;
 const KEPT = 3;
 
 /**
- * The position of training. Random numbers and the learning rate need none: they are functions of the
- * seed, the step and the epoch.
+ * The position of training. Random numbers need none: they are functions of the seed, the step and the
+ * epoch.
  */
 export interface TrainerState {
   version: typeof STATE_VERSION;
@@ -48,6 +49,11 @@ export interface TrainerState {
   /** The best of all tests so far and its step; null before the first. */
   bestTop1: number | null;
   bestStep: number | null;
+  /** Of a `plateau` schedule, from the first epoch's end on. */
+  plateau?: PlateauState | undefined;
+  /** Images a step, and in all, where the position counts; not in the earliest checkpoints. */
+  batch?: number;
+  trainingImages?: number;
   /** What wrote it (`twotower`, `node` …), for the reader of a bug report. */
   versions: Record<string, string>;
 }
@@ -317,6 +323,13 @@ const isFraction = (value: unknown) => typeof value === 'number' && value >= 0 &
 const orNull = (isValid: (value: unknown) => boolean) => (value: unknown) =>
   value === null || isValid(value);
 
+const orMissing = (isValid: (value: unknown) => boolean) => (value: unknown) =>
+  value === undefined || isValid(value);
+const isPlateau = (value: unknown) => {
+  const { drops, best, waited } = Object(value) as Record<string, unknown>;
+  return isCount(drops) && isCount(waited) && orNull(isFraction)(best);
+};
+
 const STATE_FIELDS: Record<keyof TrainerState, (value: unknown) => boolean> = {
   version: isCount,
   step: isCount,
@@ -328,6 +341,9 @@ const STATE_FIELDS: Record<keyof TrainerState, (value: unknown) => boolean> = {
   testTop1: orNull(isFraction),
   bestTop1: orNull(isFraction),
   bestStep: orNull(isCount),
+  plateau: orMissing(isPlateau),
+  batch: orMissing(isCount),
+  trainingImages: orMissing(isCount),
   versions: (value) => typeof value === 'object' && value !== null,
 };
 

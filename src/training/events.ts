@@ -23,6 +23,8 @@ export interface RunStart {
   /** Run folder. */
   path: string;
   configuration: Configuration;
+  /** Of a resumed run: what is otherwise than before, such as `training.batch: 64 → 128`. */
+  changes: string[];
   /** Steps done: 0, or where a resumed run goes on. */
   step: number;
   /** The step with which the run is complete. */

@@ -1,5 +1,38 @@
-/** The learning rate as a function of the epoch alone, so that a resumed run needs no memory of it. */
+/**
+ * The learning rate over time, of the run and of single parameters, as functions of the epoch and, where it
+ * falls on a plateau, of the tests so far. Called by the trainer; a checkpoint keeps `PlateauState`, so that
+ * a resumed run goes on with the same rates.
+ */
 import type { TrainingConfiguration } from '../configuration.js';
+import { UserError } from '../errors.js';
+import type { Network, Parameter } from '../model/network.js';
+
+/** What a `plateau` schedule remembers of the tests at the epochs' ends. */
+export interface PlateauState {
+  /** Times that the rate was multiplied by the factor. */
+  drops: number;
+  /** Top-1 accuracy of the best test, a fraction; null before the first. */
+  best: number | null;
+  /** Tests since the best one, or since the last drop. */
+  waited: number;
+}
+
+const NO_TESTS: PlateauState = { drops: 0, best: null, waited: 0 };
+
+/** The state after an epoch's test; undefined where the schedule is another. */
+export function afterTest(
+  { schedule }: TrainingConfiguration,
+  state: PlateauState = NO_TESTS,
+  top1: number,
+): PlateauState | undefined {
+  if (schedule.type !== 'plateau') return undefined;
+  const { drops, best, waited } = state;
+  if (best === null || top1 > best) return { drops, best: top1, waited: 0 };
+  if (waited + 1 < schedule.patience || drops === schedule.drops) {
+    return { drops, best, waited: waited + 1 };
+  }
+  return { drops: drops + 1, best, waited: 0 };
+}
 
 /**
  * @param epoch epochs completed, from 0
@@ -8,8 +41,45 @@ import type { TrainingConfiguration } from '../configuration.js';
 export function learningRateAt(
   { learningRate, schedule }: TrainingConfiguration,
   epoch: number,
+  plateau: PlateauState = NO_TESTS,
 ): number {
-  if (schedule.type === 'constant') return learningRate;
-  const drops = schedule.at.filter((at) => at <= epoch).length;
-  return learningRate * schedule.factor ** drops;
+  switch (schedule.type) {
+    case 'constant':
+      return learningRate;
+    case 'steps':
+      return learningRate * schedule.factor ** schedule.at.filter((at) => at <= epoch).length;
+    case 'plateau':
+      return learningRate * schedule.factor ** plateau.drops;
+  }
+}
+
+/**
+ * By what a parameter's rate is the run's: its own multiplier, or the last event's that names its layer; kept
+ * from following the run's where it says so.
+ *
+ * @param rate the run's in that epoch
+ */
+export function multiplierAt(
+  { learningRate, events = [] }: TrainingConfiguration,
+  parameter: Parameter,
+  epoch: number,
+  rate: number,
+): number {
+  const role = parameter.name.endsWith('.bias') ? 'bias' : 'weight';
+  const last = events.findLast(
+    (event) => event.epoch <= epoch && event.layer === parameter.layer && event[role] !== undefined,
+  );
+  const multiplier = last?.[role] ?? parameter.learningRateMultiplier;
+  return parameter.followsSchedule ? multiplier : (multiplier * learningRate) / rate;
+}
+
+/** @throws UserError for an event of a layer that the network does not have, or that has no parameters */
+export function checkEvents({ events = [] }: TrainingConfiguration, network: Network): void {
+  const names = network.layers.filter(({ parameters }) => parameters.length > 0);
+  for (const { epoch, layer } of events) {
+    if (names.some(({ name }) => name === layer)) continue;
+    throw new UserError(
+      `training.events: no layer "${layer}" has parameters to change at epoch ${epoch}; there are ${names.map(({ name }) => name).join(', ')}`,
+    );
+  }
 }

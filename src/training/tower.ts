@@ -192,13 +192,15 @@ export class Tower {
     return this.meeting('commit', () => this.update(rule));
   }
 
-  private update({ learningRate, momentum, weightDecay }: CommitCommand): { updateMs: number } {
+  private update(rule: CommitCommand): { updateMs: number } {
+    const { learningRate, multipliers, momentum, weightDecay } = rule;
     const start = performance.now();
     for (const { parameter, weight, velocity, gradient } of this.held) {
       if (gradient === null) throw new Error('commit without a computed step');
       this.exchange.activity.moveTo('update', parameter.layer);
       updateParameter(weight, velocity, gradient, {
-        learningRate: learningRate * parameter.learningRateMultiplier,
+        learningRate:
+          learningRate * (multipliers?.[parameter.name] ?? parameter.learningRateMultiplier),
         momentum,
         weightDecay: weightDecay * parameter.weightDecayMultiplier,
       });

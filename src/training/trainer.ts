@@ -23,7 +23,7 @@ import type { TestResult } from './evaluation.js';
 import type { RunEvents } from './events.js';
 import { appendMetrics, readMetrics, writeLastTest, writeSummary } from './run_folder.js';
 import type { MetricsEvent, RunFolder, SkipEvent, Summary, TrainEvent } from './run_folder.js';
-import { learningRateAt } from './schedule.js';
+import { afterTest, learningRateAt, multiplierAt } from './schedule.js';
 
 export interface TrainingSession {
   configuration: Configuration;
@@ -33,6 +33,8 @@ export interface TrainingSession {
   run: RunFolder;
   /** Where to begin: `initialState`, or a checkpoint's. */
   state: TrainerState;
+  /** What a resumed run's configuration has otherwise than before. */
+  changes: string[];
   warnings: string[];
   /** Steps between checkpoints inside an epoch; null: only at each epoch's end. */
   checkpointEvery: number | null;
@@ -87,21 +89,23 @@ class Trainer {
   private trainingMs = 0;
 
   constructor(private readonly session: TrainingSession) {
-    this.state = session.state;
+    const { batch } = session.configuration.training;
+    const trainingImages = session.dataset.train.count;
+    this.state = { ...session.state, batch, trainingImages };
     this.firstStep = session.state.step;
     const metrics = readMetrics(session.run);
     this.lastTest = lastTestOf(metrics);
     this.skipped = metrics.filter(({ event }) => event === 'skip').length;
-    this.batches = batchesPerEpoch(
-      session.dataset.train.count,
-      session.configuration.training.batch,
-    );
+    this.batches = batchesPerEpoch(trainingImages, batch);
   }
 
   /** Steps after which the run is complete. */
   private get lastStep(): number {
-    const { epochs, steps } = this.session.configuration.training;
-    return Math.min(epochs * this.batches, steps ?? Infinity);
+    const { state, configuration } = this.session;
+    const { epochs, steps } = configuration.training;
+    // Counted from where it begins: there the batches may have been others.
+    const left = (epochs - state.epoch) * this.batches - state.batchInEpoch;
+    return Math.min(state.step + left, steps ?? Infinity);
   }
 
   async run(): Promise<'completed' | 'interrupted'> {
@@ -121,10 +125,11 @@ class Trainer {
   }
 
   private announce(): void {
-    const { configuration, coordinator, run, events } = this.session;
+    const { configuration, changes, coordinator, run, events } = this.session;
     events.emit('start', {
       path: run.path,
       configuration,
+      changes,
       step: this.firstStep,
       lastStep: this.lastStep,
       batchesPerEpoch: this.batches,
@@ -139,14 +144,21 @@ class Trainer {
   private async epoch(): Promise<void> {
     const { configuration, coordinator, ring, stop, checkpointEvery } = this.session;
     const { epoch, batchInEpoch } = this.state;
-    const { momentum, weightDecay } = configuration.training;
-    const learningRate = learningRateAt(configuration.training, epoch);
+    const { training } = configuration;
+    const { momentum, weightDecay } = training;
+    const learningRate = learningRateAt(training, epoch, this.state.plateau);
+    const multipliers = Object.fromEntries(
+      coordinator.network.parameters.map((parameter) => [
+        parameter.name,
+        multiplierAt(training, parameter, epoch, learningRate),
+      ]),
+    );
+    const rule = { learningRate, multipliers, momentum, weightDecay };
     this.lastStepEnd = performance.now();
     this.lastWaitedMs = ring.waitedMs;
 
     for await (const batch of ring.train(epoch, batchInEpoch)) {
       const step = this.state.step + 1;
-      const rule = { learningRate, momentum, weightDecay };
       const result = await this.unlessSkipped(coordinator.step(step, batch, rule));
       batch.release();
       this.saved = false;
@@ -191,8 +203,9 @@ class Trainer {
   /** Tests and saves where the epoch's last batch is done. */
   private async endEpoch(): Promise<void> {
     if (this.state.batchInEpoch < this.batches) return;
-    await this.test();
-    this.state = { ...this.state, epoch: this.state.epoch + 1, batchInEpoch: 0 };
+    const top1 = await this.test();
+    const plateau = afterTest(this.session.configuration.training, this.state.plateau, top1);
+    this.state = { ...this.state, plateau, epoch: this.state.epoch + 1, batchInEpoch: 0 };
     await this.save();
   }
 
@@ -262,7 +275,8 @@ class Trainer {
     events.emit('finalTest', { step: this.state.step, crops, loss, top1, top5, images });
   }
 
-  private async test(): Promise<void> {
+  /** @returns top-1 accuracy, a fraction */
+  private async test(): Promise<number> {
     const { run, events } = this.session;
     const { loss, top1, top5, images } = await this.testWith(1);
     this.state = withTestResult(this.state, top1);
@@ -271,6 +285,7 @@ class Trainer {
     const event = { event: 'test', step: this.state.step, epoch, loss, top1, top5 } as const;
     appendMetrics(run, event);
     events.emit('test', { ...event, images });
+    return top1;
   }
 
   private warnOfUndecodable(): void {

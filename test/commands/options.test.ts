@@ -102,7 +102,10 @@ describe('--data', () => {
   const empty = join(folder, 'empty');
   mkdirSync(empty);
   const dataOf = (data: string) => {
-    const { source, directory, classes } = configurationFrom({ preset: 'alexnet', data }).data;
+    const { source, directory, classes } = configurationFrom({
+      preset: 'alexnet-paper',
+      data,
+    }).data;
     return { source, directory, classes };
   };
 

@@ -6,7 +6,7 @@ import { loadConfiguration, presetNames } from '../../src/configuration.js';
 import { type Plan, planOf } from '../../src/library/plan.js';
 import { buildNetwork, exchangedBytes } from '../../src/model/network.js';
 
-const alexnet = planOf(loadConfiguration({ preset: 'alexnet' }));
+const alexnet = planOf(loadConfiguration({ preset: 'alexnet-paper' }));
 
 function column(plan: Plan, value: 'parameters' | 'parametersPerRank' | 'macs' | 'exchangedBytes') {
   return plan.layers.reduce((sum, layer) => sum + layer[value], 0);
@@ -26,7 +26,7 @@ describe('a plan', () => {
 
   test('exchanges what the network says at the configured batch', () => {
     const configuration = loadConfiguration({
-      preset: 'alexnet',
+      preset: 'alexnet-paper',
       overrides: { towers: 4, training: { batch: 3 } },
     });
     const network = buildNetwork(configuration.network, 4, 1000);
@@ -97,7 +97,7 @@ test('plan --json prints one object and nothing else', () => {
       '--eval',
       `import yargs from 'yargs';
        import { command as plan } from '${command}';
-       await yargs(['plan', '--preset', 'alexnet', '--json']).command(plan).parseAsync();`,
+       await yargs(['plan', '--preset', 'alexnet-paper', '--json']).command(plan).parseAsync();`,
     ],
     { encoding: 'utf8' },
   );

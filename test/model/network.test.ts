@@ -49,7 +49,7 @@ function specification(...layers: LayerSpecification[]): NetworkSpecification {
   return { input: { height: 9, width: 7, channels: 3 }, layers };
 }
 
-const paper = loadConfiguration({ preset: 'alexnet' }).network;
+const paper = loadConfiguration({ preset: 'alexnet-paper' }).network;
 
 /** Height, width and channels of one rank's output, for the layers that change the shape. */
 function shapesOf(towers: number): Record<string, number[]> {

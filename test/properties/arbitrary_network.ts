@@ -44,7 +44,7 @@ function hiddenLayer(number: number): fc.Arbitrary<LayerSpecification> {
     {
       weight: 1,
       arbitrary: fc.record({
-        type: fc.constant('withinMapNormalization' as const),
+        type: fc.constant('rnorm' as const),
         ...normalization,
       }),
     },

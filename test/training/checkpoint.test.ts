@@ -256,6 +256,7 @@ suite('parameters against a network', () => {
     fanIn: 6,
     initialization: 0,
     learningRateMultiplier: 1,
+    followsSchedule: true,
     weightDecayMultiplier: 1,
   });
   const network: Network = {

@@ -1,0 +1,106 @@
+/**
+ * Every ImageNet preset trains 20 steps from folders of images as ImageNet lies on disk, split and grouped,
+ * with equal losses. Layers, their order, what they read, rates and events are the preset's; kernels and
+ * units are an eighth (fc1 and fc2 a 64th) and crops are 67² or 64², so that conv1 to conv5 still have
+ * 15², 7² and 3² places. `npm run test:recipes` leaves the presets whole.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import sharp from 'sharp';
+import { loadRun, train } from 'twotower';
+import { loadConfiguration, presetNames } from '../../src/configuration.js';
+import type { Overrides } from '../../src/configuration.js';
+import type { LayerSpecification } from '../../src/model/layers.js';
+import { RandomSequence, deriveKey } from '../../src/random.js';
+import { newFolder } from '../commands/command_line.js';
+
+const WHOLE = process.env['TWOTOWER_WHOLE_PRESETS'] === '1';
+const STEPS = 20;
+const CLASSES = 4;
+const CLASS_FOLDERS = ['n01440764', 'n02084071', 'n03100240', 'n07747607'];
+
+const folder = newFolder();
+after(() => rmSync(folder, { recursive: true }));
+const data = join(folder, 'imagenet');
+
+/** Noise in a colour of the class, each image of another size and shape. */
+async function writeImage(path: string, label: number, index: number): Promise<void> {
+  const random = new RandomSequence(deriveKey(7, path.slice(folder.length)));
+  const [width, height] = [60 + random.below(60), 60 + random.below(60)];
+  const pixels = new Uint8Array(width * height * 3);
+  for (let position = 0; position < pixels.length; position++) {
+    pixels[position] = random.below(128) + (position % 3 === label % 3 ? 100 : 20 * (index % 2));
+  }
+  await sharp(pixels, { raw: { width, height, channels: 3 } })
+    .jpeg()
+    .toFile(path);
+}
+
+async function writeImageNet(): Promise<void> {
+  for (const [split, images] of [
+    ['train', 16],
+    ['val', 2],
+  ] as const) {
+    for (const [label, name] of CLASS_FOLDERS.entries()) {
+      mkdirSync(join(data, split, name), { recursive: true });
+      for (let index = 0; index < images; index++) {
+        await writeImage(join(data, split, name, `${name}_${index}.JPEG`), label, index);
+      }
+    }
+  }
+}
+
+function smaller(layer: LayerSpecification): LayerSpecification {
+  switch (layer.type) {
+    case 'conv':
+      return { ...layer, kernels: layer.kernels / 8 };
+    case 'fc':
+      return layer.units === 'classes' ? layer : { ...layer, units: layer.units / 64 };
+    default:
+      return layer;
+  }
+}
+
+function shrunk(preset: string): Overrides {
+  const { layers, input } = loadConfiguration({ preset }).network;
+  const side = input.height === 224 ? 64 : 67;
+  return {
+    network: { input: { height: side, width: side }, layers: layers.map(smaller) },
+    data: { view: { type: 'crop', from: 76 } },
+  };
+}
+
+async function losses(preset: string, name: string, cpu: number): Promise<number[]> {
+  const out = join(folder, `${preset}-${name}`);
+  await train({
+    ...{ preset, data, out, cpu, towers: 2, steps: STEPS, batch: 8, testLimit: 8 },
+    overrides: WHOLE ? {} : shrunk(preset),
+  });
+  return loadRun(out)
+    .metrics.filter((event) => event.event === 'train')
+    .map(({ loss }) => loss);
+}
+
+suite('from an ImageNet folder, split and grouped', () => {
+  before(writeImageNet);
+
+  for (const preset of presetNames().filter((name) => name.startsWith('alexnet-'))) {
+    test(`${preset} takes ${STEPS} steps with equal losses`, async () => {
+      const split = await losses(preset, 'split', 2);
+      const grouped = await losses(preset, 'grouped', 1);
+      assert.equal(split.length, STEPS);
+      split.forEach((loss, step) => {
+        // float32 rounds at 6e-8; sums of up to 9,216 terms in another order: √9216 · 6e-8 = 6e-6 a layer.
+        // The losses are of order ln CLASSES, and 20 steps at rate 0.01 carry the differences on.
+        const difference = Math.abs(loss - grouped[step]!);
+        assert.ok(difference <= 1e-5 * Math.max(1, loss), `step ${step + 1}: ${difference}`);
+      });
+      assert.ok(
+        split.every((loss) => loss < 3 * Math.log(CLASSES)),
+        split.join(),
+      );
+    });
+  }
+});

@@ -1,0 +1,66 @@
+/** What a resumed run may change, and that a schedule which looks at the tests goes on exactly. */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { loadRun, RunEvents, train } from 'twotower';
+import { newFolder, TINY, writeTinyImages } from '../commands/command_line.js';
+
+const folder = newFolder();
+after(() => rmSync(folder, { recursive: true }));
+const data = writeTinyImages(join(folder, 'data'));
+/** 16 steps an epoch. */
+const tiny = { config: TINY, data, cpu: 1, testLimit: 16 };
+
+/** The rate of each epoch. */
+function ratesOf(path: string): number[] {
+  const rates: number[] = [];
+  for (const event of loadRun(path).metrics) {
+    if (event.event === 'train') rates[event.epoch - 1] = event.learningRate;
+  }
+  return rates;
+}
+
+test('a rate that falls on a plateau falls at the same epochs where the run is stopped between', async () => {
+  // A rate of next to nothing: every test is like the first, so that the plateau is there from the start.
+  const settings = [
+    'training.learningRate=1e-9',
+    'training.schedule={"type":"plateau","factor":0.5,"patience":2,"drops":3}',
+  ];
+  const straight = join(folder, 'straight');
+  const parted = join(folder, 'parted');
+  await train({ ...tiny, settings, out: straight, epochs: 6 });
+  await train({ ...tiny, settings, out: parted, epochs: 2 });
+  await train({ resume: parted, cpu: 1, testLimit: 16, epochs: 6 });
+  assert.deepEqual(ratesOf(straight), [1e-9, 1e-9, 1e-9, 5e-10, 5e-10, 2.5e-10]);
+  assert.deepEqual(ratesOf(parted), ratesOf(straight));
+});
+
+test('rate, schedule and batch of a run can change on resuming, and it says how', async () => {
+  const out = join(folder, 'changed');
+  await train({ ...tiny, out, epochs: 2, steps: 10 });
+  const events = new RunEvents();
+  let changes: string[] = [];
+  events.on('start', (start) => (changes = start.changes));
+  const settings = [
+    'training.schedule={"type":"steps","at":[1],"factor":0.5}',
+    'training.steps=null',
+  ];
+  const resumed = await train({
+    ...{ resume: out, cpu: 1, testLimit: 16, events, settings },
+    learningRate: 0.02,
+    batch: 32,
+  });
+  assert.deepEqual(changes.sort(), [
+    'training.batch: 16 → 32',
+    'training.learningRate: 0.05 → 0.02',
+    'training.schedule: {"type":"steps","at":[1],"factor":0.1} → {"type":"steps","at":[1],"factor":0.5}',
+    'training.steps: 10 → null',
+  ]);
+  // 160 of the first epoch's 256 images were seen: 3 batches of 32 are left of it, and 8 of the second.
+  assert.equal(resumed.steps, 10 + 3 + 8);
+  assert.deepEqual(
+    ratesOf(out).map((rate) => Number(rate.toPrecision(6))),
+    [0.02, 0.01],
+  );
+});
