@@ -32,6 +32,7 @@ import { type PixelSums, addSums, emptySums, statisticsOf, writeStatistics } fro
 
 const UNFINISHED = 'unfinished.msgpack';
 
+/** From where, whereto, and with what. */
 export interface PrepareOptions {
   /** `train/CLASS/*` and `val/`, as src/data/folder.ts has it. */
   source: string;
