@@ -60,7 +60,7 @@ const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<A
   },
   {
     name: 'data',
-    describe: 'Fetch or prepare a data set',
+    describe: 'Fetch, prepare or look at a data set',
     add: async (line) => line.command((await import('./commands/data.js')).command),
   },
   {

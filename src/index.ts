@@ -21,6 +21,8 @@ export { exportModel } from './library/export.js';
 export type { ExportedModel, ExportOptions } from './library/export.js';
 export { importModel, ModelDoesNotFit } from './library/import.js';
 export type { ImportedRun, ImportOptions, ModelDifference } from './library/import.js';
+export { inspectData } from './library/inspect_data.js';
+export type { DataInspection, InspectDataOptions } from './library/inspect_data.js';
 export { loadRun } from './library/load_run.js';
 export type { LoadedRun } from './library/load_run.js';
 export { plan } from './library/plan.js';

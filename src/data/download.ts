@@ -10,12 +10,14 @@ import { pipeline } from 'node:stream/promises';
 import { syncFile, writeWhole } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 
+/** What a file must be. */
 export interface Expected {
   bytes: number;
   /** Hexadecimal. */
   md5: string;
 }
 
+/** What to download, whereto, and how patiently. */
 export interface DownloadOptions {
   url: string;
   file: string;
@@ -24,6 +26,7 @@ export interface DownloadOptions {
   stallSeconds?: number;
   /** Between attempts. */
   pauseSeconds?: number;
+  /** Called with the bytes that are here and all there will be. */
   onProgress?: (bytes: number, of: number) => void;
 }
 

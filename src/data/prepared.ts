@@ -20,7 +20,7 @@ export const MANIFEST = 'prepared.json';
 export const STATISTICS = 'statistics.msgpack';
 const FORMAT = 1;
 
-/** A file that is no image. */
+/** A file that could not be decoded. */
 export interface SkippedFile {
   /** Below the source's folder. */
   file: string;

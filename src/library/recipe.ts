@@ -61,7 +61,9 @@ export function configurationOf(recipe: Recipe): Configuration {
 }
 
 /** Which of the layouts a folder has. CIFAR-10's archive may also lie expanded inside it. */
-function dataAt(directory: string): Pick<DataConfiguration, 'source' | 'directory' | 'classes'> {
+export function dataAt(
+  directory: string,
+): Pick<DataConfiguration, 'source' | 'directory' | 'classes'> {
   const root = resolve(directory);
   if (!isDirectory(root)) throw new UserError(`--data ${directory}: there is no such folder`);
   for (const batches of [root, join(root, 'cifar-10-batches-bin')]) {

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
 import { openRunFolder, readSummary } from '../../src/training/run_folder.js';
 import { writeBroken, writeImageFolder } from '../data/image_folders.js';
 import { newFolder, succeeds, TINY, twotower } from './command_line.js';
@@ -27,6 +28,16 @@ suite('data prepare', () => {
     const { status, test: tested } = readSummary(openRunFolder(at('run')));
     assert.equal(status, 'completed');
     assert.ok(tested !== null);
+  });
+
+  test('data inspect counts its classes and draws samples', async () => {
+    const out = at('samples.png');
+    const { stdout } = await succeeds(['data', 'inspect', at('prepared'), '--out', out]);
+    assert.match(stdout, /^a +10 +4$/m);
+    assert.match(stdout, /^all +20 +8$/m);
+    assert.match(stdout, /^statistics of 20 training images at 256×256/m);
+    const { format, width } = await sharp(out).metadata();
+    assert.deepEqual([format, width], ['png', 724]);
   });
 
   test('on a disk that is full says so and leaves nothing half-written', () => {
@@ -58,5 +69,5 @@ suite('data prepare', () => {
 test('data alone says what there is', async () => {
   const { code, stderr } = await twotower(['data']);
   assert.equal(code, 1);
-  assert.match(stderr, /say what to do: data fetch or data prepare/);
+  assert.match(stderr, /say what to do: data fetch, data prepare or data inspect/);
 });

@@ -1,0 +1,136 @@
+/**
+ * What a data set holds, and a picture of some of its training images before and after augmentation:
+ * `inspectData` of the package, and all that `data inspect` does.
+ */
+import type { Configuration, DataConfiguration } from '../configuration.js';
+import { colourAxes } from '../data/colour.js';
+import { type Dataset, type ExampleSet, openDataset } from '../data/dataset.js';
+import { Decoder } from '../data/decoder.js';
+import { type DatasetStatistics, computeStatistics } from '../data/statistics.js';
+import { writeDurably } from '../durable_file.js';
+import { UserError } from '../errors.js';
+import { deriveKey, permutation } from '../random.js';
+import { type Sample, drawSamples } from '../report/sample_figure.js';
+import type { Picture } from '../report/markup.js';
+import { configurationOf, dataAt } from './recipe.js';
+
+/** What to look at, and what to draw. */
+export interface InspectDataOptions {
+  /** Any folder that `data` of a recipe takes. */
+  directory: string;
+  /** Whose augmentation is drawn; without it `cifar10-quick` for CIFAR-10 and `alexnet` for others. */
+  preset?: string | undefined;
+  /** PNG file; without it nothing is drawn. */
+  out?: string | undefined;
+  /** Training images to draw; 8 unless given. */
+  samples?: number | undefined;
+}
+
+/** What a data set holds. */
+export interface DataInspection {
+  classes: { name: string; train: number; test: number }[];
+  /** Of the training images, or of some drawn at random where there are many files. */
+  statistics: DatasetStatistics;
+}
+
+/** Image files that are read for statistics which nothing has gathered yet. */
+const STATISTICS_IMAGES = 500;
+/** Drawn of each sample. */
+const EPOCHS = 4;
+
+/** @throws UserError for a folder that cannot be trained on */
+export async function inspectData(options: InspectDataOptions): Promise<DataInspection> {
+  const { directory, out, samples = 8 } = options;
+  const { source } = dataAt(directory);
+  const preset = options.preset ?? (source === 'cifar10' ? 'cifar10-quick' : 'alexnet');
+  const configuration = configurationOf({ preset, data: directory });
+  const dataset = await openDataset(configuration.data);
+  const [train, test] = [labelsOf(dataset.train), labelsOf(dataset.test)];
+  const classes = dataset.classes.map((name, label) => ({
+    name,
+    train: train.filter((other) => other === label).length,
+    test: test.filter((other) => other === label).length,
+  }));
+  const { height, width } = configuration.network.input;
+  const statistics = dataset.statistics ?? (await computeStatistics(some(dataset), height, width));
+  if (out !== undefined) {
+    const drawn = await drawnSamples(configuration, { ...dataset, statistics }, train, samples);
+    writeDurably(out, [await drawSamples(drawn)]);
+  }
+  return { classes, statistics };
+}
+
+function labelsOf(set: ExampleSet): Int32Array {
+  if (set.kind === 'folder' || set.kind === 'prepared') return set.labels;
+  if (set.kind !== 'cifar10')
+    throw new UserError(`the ${set.kind} data set has no labels to count`);
+  const records = new Uint8Array(set.records);
+  const bytes = records.length / set.count;
+  return Int32Array.from({ length: set.count }, (_, index) => records[index * bytes]!);
+}
+
+function some(dataset: Dataset): Dataset {
+  const { train } = dataset;
+  if (train.kind !== 'folder' || train.count <= STATISTICS_IMAGES) return dataset;
+  const chosen = permutation(deriveKey(0, 'inspect'), train.count).subarray(0, STATISTICS_IMAGES);
+  const files = Array.from(chosen, (index) => train.files[index]!);
+  const labels = Int32Array.from(chosen, (index) => train.labels[index]!);
+  return { ...dataset, train: { kind: 'folder', count: files.length, files, labels } };
+}
+
+/** Images drawn at random: each whole, and as training sees it in its first epochs. */
+async function drawnSamples(
+  { network, data, training }: Configuration,
+  dataset: Dataset & { statistics: DatasetStatistics },
+  labels: Int32Array,
+  count: number,
+): Promise<Sample[]> {
+  const { height, width } = network.input;
+  const whole = pictures(
+    dataset,
+    { view: { type: 'resize' }, flip: false },
+    height,
+    width,
+    0,
+    null,
+  );
+  const axes = data.colour === null ? null : colourAxes(data.colour, dataset.statistics);
+  const seen = pictures(dataset, data, height, width, training.seed, axes);
+  const order = permutation(deriveKey(training.seed, 'samples'), dataset.train.count);
+  const samples: Sample[] = [];
+  for (const index of order.subarray(0, count)) {
+    const after: Picture[] = [];
+    for (let epoch = 0; epoch < EPOCHS; epoch++) after.push(await seen(index, epoch));
+    const name = dataset.classes[labels[index]!]!;
+    samples.push({ name, before: await whole(index, null), after });
+  }
+  return samples;
+}
+
+function pictures(
+  dataset: Dataset,
+  data: Pick<DataConfiguration, 'view' | 'flip'>,
+  height: number,
+  width: number,
+  seed: number,
+  axes: number[][] | null,
+): (index: number, epoch: number | null) => Promise<Picture> {
+  const pixels = new SharedArrayBuffer(height * width * 3);
+  const colours = new SharedArrayBuffer(12);
+  const slots = [{ pixels, labels: new SharedArrayBuffer(4), colours }];
+  const { view, flip } = data;
+  const decoder = new Decoder({
+    ...{ dataset, data: { view, flip }, height, width, seed, colourAxes: axes, slots },
+  });
+  return async (index, epoch) => {
+    const views = Uint32Array.of(index);
+    await decoder.decode({ slot: 0, first: 0, split: 'train', views, crops: 1, epoch });
+    // Added as the towers do, to pixels from 0 to 1; what a picture cannot show is cut off.
+    const noise = new Float32Array(colours);
+    const shown = Uint8ClampedArray.from(
+      new Uint8Array(pixels),
+      (value, at) => value + 255 * noise[at % 3]!,
+    );
+    return { width, height, pixels: new Uint8Array(shown.buffer) };
+  };
+}
