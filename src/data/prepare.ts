@@ -32,6 +32,7 @@ import { type PixelSums, addSums, emptySums, statisticsOf, writeStatistics } fro
 
 const UNFINISHED = 'unfinished.msgpack';
 
+/** What `prepareDataset` reads and writes. */
 export interface PrepareOptions {
   /** `train/CLASS/*` and `val/`, as src/data/folder.ts has it. */
   source: string;

@@ -20,12 +20,14 @@ export const MANIFEST = 'prepared.json';
 export const STATISTICS = 'statistics.msgpack';
 const FORMAT = 1;
 
+/** A file that is no image. */
 export interface SkippedFile {
   /** Below the source's folder. */
   file: string;
   reason: string;
 }
 
+/** What a prepared folder holds. */
 export interface Manifest {
   format: typeof FORMAT;
   /** Names the source's files, labels and sizes; the statistics have it too. */

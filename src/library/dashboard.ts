@@ -9,9 +9,11 @@ import { UserError } from '../errors.js';
 import type { RunEvents } from '../training/events.js';
 import type { DashboardNews, DashboardSettings } from './dashboard_server.js';
 
+/** A page that is being served. */
 export interface Dashboard {
   /** Of the page. */
   url: string;
+  /** Stops serving it. */
   close(): Promise<void>;
 }
 
