@@ -51,8 +51,10 @@ export type {
   ImageView,
   Overrides,
   Schedule,
+  TestConfiguration,
   TrainingConfiguration,
 } from './configuration.js';
+export type { Crops } from './data/views.js';
 export type * from './model/layers.js';
 export type { GradientCheck, StepTimingWithUpdate } from './parallel/coordinator.js';
 export type { Placement, WorkerPlacement } from './parallel/placement.js';
