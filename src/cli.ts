@@ -34,6 +34,11 @@ const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<A
     add: async (line) => line.command((await import('./commands/evaluate.js')).command),
   },
   {
+    name: 'predict',
+    describe: "Print the five classes that a run's network finds most probable for each image",
+    add: async (line) => line.command((await import('./commands/predict.js')).command),
+  },
+  {
     name: 'visualize',
     describe: "Draw a run's first kernels, its predictions or nearest images as a PNG",
     add: async (line) => line.command((await import('./commands/visualize.js')).command),
@@ -124,10 +129,10 @@ function complete(
   else done(names);
 }
 
-/** yargs makes an array of an option that is given more than once; only `--set` takes several, and `report` runs. */
+/** yargs makes an array of an option that is given more than once; only `--set`, and a command's runs or files, are several. */
 function refuseRepeated(given: Record<string, unknown>): true {
   for (const [name, value] of Object.entries(given)) {
-    if (!Array.isArray(value) || ['_', 'set', 'runs'].includes(name)) continue;
+    if (!Array.isArray(value) || ['_', 'set', 'runs', 'files'].includes(name)) continue;
     throw new UserError(`--${name} is given more than once; give it once`);
   }
   return true;

@@ -11,7 +11,7 @@ import { presetNames } from '../configuration.js';
 export const COMPLETION_REQUEST = '--get-yargs-completions';
 
 /** Commands whose first argument is a run folder. */
-const ON_RUNS = ['evaluate', 'visualize', 'report', 'export'];
+const ON_RUNS = ['evaluate', 'predict', 'visualize', 'report', 'export'];
 
 /**
  * @param words the line so far, from the program's name to the word that is being typed, perhaps empty

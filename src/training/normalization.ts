@@ -27,6 +27,11 @@ function needsStatistics({ mean, colour }: DataConfiguration): boolean {
   return typeof mean === 'string' || colour !== null;
 }
 
+/** Whether a run needs no images to be normalized as it was trained. */
+export function hasItsStatistics(data: DataConfiguration, runPath: string): boolean {
+  return !needsStatistics(data) || existsSync(fileIn(runPath));
+}
+
 /**
  * The run's own where it has them, else the data set's, read through where it was not prepared; null where
  * the configuration asks for none.

@@ -1,0 +1,102 @@
+/** What a run's network takes single images for: `predict` of the package and of the command line. */
+import type { Configuration } from '../configuration.js';
+import type { BatchRing } from '../data/batches.js';
+import { openDataset } from '../data/dataset.js';
+import type { Dataset } from '../data/dataset.js';
+import { type Crops, refuseImpossibleCrops } from '../data/views.js';
+import { rowOf, softmax } from '../model/probabilities.js';
+import type { Coordinator } from '../parallel/coordinator.js';
+import { loadParameters } from '../training/canonical.js';
+import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
+import type { RunEvents } from '../training/events.js';
+import { hasItsStatistics, statisticsFor } from '../training/normalization.js';
+import { openRunFolder, readLastTest } from '../training/run_folder.js';
+import { withTowers } from '../training/session.js';
+import { resolveDevices } from './devices.js';
+import type { Devices } from './devices.js';
+import { configurationOf } from './recipe.js';
+
+/** As many classes as the paper's top-5 error looks at. */
+const SHOWN = 5;
+
+export interface PredictOptions extends Devices {
+  /** Views of each image, whose probabilities are averaged; without it as the run's last test. */
+  crops?: Crops | undefined;
+  /** Hears `warning`. */
+  events?: RunEvents | undefined;
+}
+
+export interface Prediction {
+  file: string;
+  /** The five most probable classes, or all where there are fewer, the most probable first. */
+  top: { class: string; label: number; probability: number }[];
+}
+
+/**
+ * @param path run folder
+ * @param files images
+ * @throws UserError where it is no run or has no checkpoint, and for an image that cannot be decoded
+ */
+export async function predict(
+  path: string,
+  files: string[],
+  options: PredictOptions = {},
+): Promise<Prediction[]> {
+  const folder = openRunFolder(path);
+  const { model } = checkpointFiles(requireCheckpoint(folder));
+  const recipe = configurationOf({ config: folder.configurationFile });
+  // An image left out would shift the others' predictions.
+  const configuration: Configuration = { ...recipe, data: { ...recipe.data, undecodableLimit: 0 } };
+  const { crops = recipe.test.crops } = options;
+  refuseImpossibleCrops(crops, recipe.data.view);
+  const resolved = await resolveDevices(options, recipe.towers, recipe.towers);
+  resolved.warnings.forEach((warning) => options.events?.emit('warning', warning));
+
+  // A run that was tested knows all that is needed; its data set may be elsewhere by now.
+  const lastTest = readLastTest(folder);
+  const isComplete = lastTest !== null && hasItsStatistics(recipe.data, path);
+  const trained = isComplete ? null : await openDataset(recipe.data);
+  const classes = trained?.classes ?? lastTest!.classes;
+  const dataset = datasetOf(files, classes);
+  const statistics = await statisticsFor(configuration, trained ?? dataset, path);
+  return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
+    await loadParameters(towers, model);
+    const probabilities = await averagedProbabilities(towers, ring, crops);
+    return files.map((file, image) => ({
+      file,
+      top: mostProbable(probabilities[image]!, classes),
+    }));
+  });
+}
+
+function datasetOf(files: string[], classes: string[]): Dataset {
+  const labels = new Int32Array(files.length);
+  const set = { kind: 'folder', count: files.length, files, labels } as const;
+  return { classes, train: set, test: set };
+}
+
+async function averagedProbabilities(
+  towers: Coordinator,
+  ring: BatchRing,
+  crops: Crops,
+): Promise<number[][]> {
+  const views: number[][] = [];
+  for await (const batch of ring.test(undefined, crops)) {
+    const logits = await towers.evaluate(batch);
+    for (let view = 0; view < batch.count; view++) {
+      views.push(softmax(rowOf(logits, view, batch.count)));
+    }
+    batch.release();
+  }
+  return Array.from({ length: views.length / crops }, (_, image) => {
+    const own = views.slice(image * crops, (image + 1) * crops);
+    return own[0]!.map((_, label) => own.reduce((sum, view) => sum + view[label]!, 0) / crops);
+  });
+}
+
+function mostProbable(probabilities: number[], classes: string[]): Prediction['top'] {
+  return probabilities
+    .map((probability, label) => ({ class: classes[label]!, label, probability }))
+    .sort((a, b) => b.probability - a.probability)
+    .slice(0, SHOWN);
+}
