@@ -9,14 +9,14 @@ const COMMANDS = fileURLToPath(new URL('../../../src/commands/', import.meta.url
 /** `import { a, b } from '../x.js'`, not `import type`, over any number of lines. */
 const IMPORTS = /^import \{([^}]*)\} from '\.\.\/([^']+)';/gm;
 
-/** What a command prints with, and its own helpers, are no part of what it does. */
-const PRINTING = /^report\//;
+/** What a command prints with, and how its process ends, are no part of what it does. */
+const PRINTING_AND_ENDING = /^(report\/|backend\/process_end\.js$)/;
 
 test('the commands do nothing that the package does not export', () => {
   const exported = new Set(Object.keys(twotower));
   const others = readdirSync(COMMANDS).flatMap((file) =>
     [...readFileSync(`${COMMANDS}${file}`, 'utf8').matchAll(IMPORTS)]
-      .filter(([, , module]) => !PRINTING.test(module!))
+      .filter(([, , module]) => !PRINTING_AND_ENDING.test(module!))
       .flatMap(([, names]) => names!.split(',').map((name) => name.trim()))
       .filter((name) => name !== '' && !name.startsWith('type ') && !exported.has(name))
       .map((name) => `${file}: ${name}`),

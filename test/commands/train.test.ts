@@ -63,6 +63,7 @@ suite('a run', () => {
     assert.deepEqual(checkpoints, ['step-16', 'step-20']);
     for (const checkpoint of checkpoints) {
       assert.deepEqual(readdirSync(at('run', 'checkpoints', checkpoint)).sort(), [
+        'checksums.json',
         'model.safetensors',
         'optimizer.safetensors',
         'state.msgpack',
@@ -108,6 +109,8 @@ suite('a run', () => {
       status: 'completed',
       epochs: 1,
       steps: 20,
+      skipped: 0,
+      restarts: 0,
       undecodable: [],
       parameters: 8490,
       test: { loss, top1, top5 },
@@ -254,7 +257,7 @@ suite('a loss that is not finite', () => {
   test('ends the run with one line that names the step and the remedy', () => {
     assert.equal(outcome.code, 1);
     const [, step, last] =
-      /^twotower: step (\d+): .* is not finite on rank \d; the parameters stay at step (\d+): lower --lr or check the data\n$/.exec(
+      /^twotower: step (\d+): the output of .* on rank \d is not finite; the parameters stay at step (\d+): lower --lr, .*; the last checkpoint is .*--resume .*\n$/.exec(
         ownLines(outcome),
       ) ?? [];
     assert.deepEqual([step, last], [`${good + 1}`, `${good}`], outcome.stderr);
