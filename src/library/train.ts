@@ -2,6 +2,7 @@
  * Training as a function: `train` of the package, and all that the command of that name does. The
  * command parses and prints.
  */
+import { basename } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
@@ -11,6 +12,8 @@ import { refuseImpossibleCrops } from '../data/views.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { GradientCheck } from '../parallel/coordinator.js';
+import { TraceFile } from '../report/trace.js';
+import type { TraceGroup } from '../report/trace.js';
 import { loadParameters } from '../training/canonical.js';
 import {
   checkpointFiles,
@@ -48,6 +51,8 @@ export interface TrainOptions extends Recipe, Devices {
   checkpointEvery?: number | undefined;
   /** Test only the first so many images. */
   testLimit?: number | undefined;
+  /** New file for a trace of every step, in Chrome's format. */
+  trace?: string | undefined;
   /** Hears of every step, test and checkpoint. */
   events?: RunEvents | undefined;
   /** Aborted: the step is finished, a checkpoint saved, and the run ends as `interrupted`. */
@@ -78,35 +83,53 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
   const warnings = [...resolved.warnings, ...damageWarnings(resumed)];
   warnings.forEach((warning) => events.emit('warning', warning));
 
-  return withTowers({ configuration, dataset, ...resolved }, async (coordinator, ring) => {
-    const state = resumed?.state ?? initialState(configuration);
-    const initial = resumed?.files.model ?? options.init;
-    if (initial !== undefined) await loadParameters(coordinator, initial, resumed?.files.optimizer);
-    if (resumed !== undefined) {
-      setAside(resumed.run, resumed.damaged);
-      reopenRunFolder(resumed.run, configuration, state.step);
-    }
-    const run = resumed?.run ?? createRunFolder(path, configuration);
-    const tensorboard = new TensorboardLog(events);
-    try {
-      const summary = await trainTowers({
-        configuration,
-        dataset,
-        coordinator,
-        ring,
-        run,
-        state,
-        warnings,
-        checkpointEvery: options.checkpointEvery ?? null,
-        testLimit: options.testLimit,
-        stop: signal,
-        events,
-      });
-      return { ...summary, path };
-    } finally {
-      await tensorboard.close();
-    }
-  });
+  return withTrace(options.trace, path, (trace) =>
+    withTowers({ configuration, dataset, ...resolved, trace }, async (coordinator, ring) => {
+      const state = resumed?.state ?? initialState(configuration);
+      const initial = resumed?.files.model ?? options.init;
+      if (initial !== undefined)
+        await loadParameters(coordinator, initial, resumed?.files.optimizer);
+      if (resumed !== undefined) {
+        setAside(resumed.run, resumed.damaged);
+        reopenRunFolder(resumed.run, configuration, state.step);
+      }
+      const run = resumed?.run ?? createRunFolder(path, configuration);
+      const tensorboard = new TensorboardLog(events);
+      try {
+        const summary = await trainTowers({
+          configuration,
+          dataset,
+          coordinator,
+          ring,
+          run,
+          state,
+          warnings,
+          checkpointEvery: options.checkpointEvery ?? null,
+          testLimit: options.testLimit,
+          stop: signal,
+          events,
+        });
+        return { ...summary, path };
+      } finally {
+        await tensorboard.close();
+      }
+    }),
+  );
+}
+
+/** Opens the file that `trace` names, if it does, for a run, and completes it however `work` ends. */
+async function withTrace<Result>(
+  trace: string | undefined,
+  run: string,
+  work: (group: TraceGroup | undefined) => Promise<Result>,
+): Promise<Result> {
+  if (trace === undefined) return work(undefined);
+  const file = new TraceFile(trace);
+  try {
+    return await work(file.group(basename(run)));
+  } finally {
+    file.close();
+  }
 }
 
 /** Length of the finite difference's move: float32 rounding of the loss is then about 1e-3 of a gradient of 0.1. */

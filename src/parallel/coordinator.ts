@@ -11,6 +11,7 @@
 import { prepareWorkers } from '../backend/backend.js';
 import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
+import { microseconds } from '../clock.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
@@ -28,6 +29,7 @@ import { connectPeers } from './peer_memory.js';
 import { allocateSlotCopies } from './slot_copies.js';
 import { allocateExchangeMemory } from './slots.js';
 import { TowerThreads } from './tower_threads.js';
+import type { TraceGroup } from '../report/trace.js';
 
 /** One mini-batch where it lies in shared memory; see `src/data/batches.ts`. */
 export interface SharedBatch {
@@ -86,6 +88,8 @@ export interface CoordinatorOptions {
   batch: number;
   /** Milliseconds in which no worker moves on, after which one is taken to hang; 5 minutes unless given. */
   exchangeTimeoutMs?: number | undefined;
+  /** Gets a track of each rank and one of the coordinator. */
+  trace?: TraceGroup | undefined;
 }
 
 export class Coordinator {
@@ -97,6 +101,7 @@ export class Coordinator {
     /** What each worker said when it opened. */
     readonly workers: OpenReply[],
     private readonly threads: TowerThreads,
+    private readonly trace: TraceGroup | undefined,
   ) {}
 
   /** Starts the workers and initializes their parameters from the configuration's seed. */
@@ -108,13 +113,15 @@ export class Coordinator {
     precision = 'float32',
     batch,
     exchangeTimeoutMs,
+    trace,
   }: CoordinatorOptions): Promise<Coordinator> {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
     const ranks = placement.map((worker) => worker.ranks);
     const exchange = allocateExchangeMemory(network, ranks, batch);
     prepareWorkers(backend);
+    trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
     const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
-    const coordinator = new Coordinator(network, placement, [], threads);
+    const coordinator = new Coordinator(network, placement, [], threads, trace);
     // Only the native backend's tensors lie where other threads can read them.
     const connections = backend === 'native' ? connectPeers(exchange, ranks.length) : undefined;
     const copies = backend === 'native' ? undefined : allocateSlotCopies(exchange);
@@ -135,6 +142,7 @@ export class Coordinator {
           seed: configuration.training.seed,
           mean: configuration.data.mean,
           std: configuration.data.std,
+          traced: trace !== undefined,
         }),
         (worker) => ({
           exchange,
@@ -162,10 +170,21 @@ export class Coordinator {
     rule: UpdateRuleOfRun,
     measurePeak = false,
   ): Promise<StepResult> {
+    return this.traced(`step ${step}`, () => this.computeAndCommit(step, batch, rule, measurePeak));
+  }
+
+  private async computeAndCommit(
+    step: number,
+    batch: SharedBatch,
+    rule: UpdateRuleOfRun,
+    measurePeak: boolean,
+  ): Promise<StepResult> {
     const start = performance.now();
     this.threads.doing = `at step ${step}`;
-    const computed = await this.compute(step, batch, measurePeak);
-    const committed = await this.threads.all('commit', () => ({ kind: 'commit', ...rule }));
+    const computed = await this.spanning('compute', () => this.compute(step, batch, measurePeak));
+    const committed = await this.spanning('commit', () =>
+      this.threads.all('commit', () => ({ kind: 'commit', ...rule })),
+    );
     return {
       loss: computed[0]!.loss,
       accuracy: computed[0]!.correct / batch.count,
@@ -235,15 +254,12 @@ export class Coordinator {
   async evaluate(batch: SharedBatch, step: number | null = null): Promise<Float32Array> {
     const sequence = ++this.sequence;
     this.threads.doing = 'in a test';
-    const replies = await this.threads.all(
-      'evaluate',
-      () => ({
-        kind: 'evaluate',
-        sequence,
-        count: batch.count,
-        step,
-      }),
-      () => ({ pixels: batch.pixels, labels: batch.labels }),
+    const replies = await this.traced('test', () =>
+      this.threads.all(
+        'evaluate',
+        () => ({ kind: 'evaluate', sequence, count: batch.count, step }),
+        () => ({ pixels: batch.pixels, labels: batch.labels }),
+      ),
     );
     return replies[0]!.logits;
   }
@@ -263,10 +279,12 @@ export class Coordinator {
   /** Copies all parameters and velocities out, in canonical form. */
   async store(): Promise<SharedParameters> {
     const shared = this.allocateParameters();
-    await this.threads.all(
-      'store',
-      () => ({ kind: 'store' }),
-      () => shared,
+    await this.traced('store', () =>
+      this.threads.all(
+        'store',
+        () => ({ kind: 'store' }),
+        () => shared,
+      ),
     );
     return shared;
   }
@@ -278,6 +296,25 @@ export class Coordinator {
       () => ({ kind: 'load' }),
       () => shared,
     );
+  }
+
+  /** Runs `work` as a span of the coordinator's track, then fetches what the workers did meanwhile. */
+  private async traced<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const { trace } = this;
+    if (trace === undefined) return work();
+    const result = await this.spanning(name, work);
+    for (const span of (await this.threads.all('spans', () => ({ kind: 'spans' }))).flat()) {
+      trace.span(`rank ${span.rank}`, span.name, span.category, span.began, span.ended);
+    }
+    return result;
+  }
+
+  private async spanning<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    if (this.trace === undefined) return work();
+    const began = microseconds();
+    const result = await work();
+    this.trace.span('coordinator', name, 'coordinator', began, microseconds());
+    return result;
   }
 
   /** Zeroed canonical tensors for this network. */

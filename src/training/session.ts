@@ -8,6 +8,7 @@ import { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
+import type { TraceGroup } from '../report/trace.js';
 
 /** Threads that decode: one keeps up with towers on CPUs; a core is then not taken from them for long. */
 const DECODERS = 1;
@@ -21,6 +22,7 @@ export interface SessionOptions {
   placement: Placement;
   backend: BackendName;
   precision: Precision;
+  trace?: TraceGroup | undefined;
 }
 
 /** Opens both, awaits `work`, and closes both however it ends. */
@@ -35,6 +37,7 @@ export async function withTowers<Result>(
     ...{ dataset, data, height, width, batch, seed },
     decoders: DECODERS,
     slots: SLOTS,
+    trace: placed.trace,
   });
   try {
     const coordinator = await Coordinator.open({ configuration, ...placed, batch });
