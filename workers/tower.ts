@@ -10,7 +10,13 @@ import { Tower } from '../src/training/tower.js';
 let opened: Tower | undefined;
 
 export default async function handle(message: WireMessage): Promise<Uint8Array> {
-  return encodeReply(await reply(decodeCommand(message), message.buffers));
+  const command = decodeCommand(message);
+  opened?.timeline?.moveTo(command.kind, 'other');
+  try {
+    return encodeReply(await reply(command, message.buffers));
+  } finally {
+    opened?.timeline?.moveTo('wait for the coordinator', 'other');
+  }
 }
 
 async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[Command['kind']]> {
@@ -47,6 +53,8 @@ async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[
     case 'perturb':
       opened.perturb(command.parameter, command.scale);
       return null;
+    case 'spans':
+      return opened.timeline?.take() ?? [];
     case 'memory':
       return opened.memory();
   }

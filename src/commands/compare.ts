@@ -11,7 +11,7 @@ import { formatBytes, formatCount, formatTable, terminalWidth } from '../report/
 import { RunEvents } from '../training/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
-import { outputOptions, withProgress } from './output_options.js';
+import { outputOptions, traceOption, withProgress } from './output_options.js';
 import type { OutputArguments } from './output_options.js';
 import { devicesFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments } from './placement_options.js';
@@ -36,11 +36,13 @@ const options = {
     describe: 'HTML file with the timings as a page, besides what is printed',
   },
   json: { type: 'boolean', default: false, describe: 'Print one JSON object, all else on stderr' },
+  ...traceOption,
   ...outputOptions,
 } as const;
 
 interface CompareArguments extends ConfigurationArguments, PlacementArguments, OutputArguments {
   report?: string | undefined;
+  trace?: string | undefined;
   json?: boolean | undefined;
 }
 
@@ -72,7 +74,7 @@ async function run(given: ArgumentsCamelCase<CompareArguments>): Promise<void> {
     events.on('turn', ({ done, of }) =>
       progress.show({ label: 'timing the placements in turn', unit: 'step', done, of }),
     );
-    return compare({ ...recipe, ...devicesFrom(given), steps, events });
+    return compare({ ...recipe, ...devicesFrom(given), steps, trace: given.trace, events });
   });
   if (given.report !== undefined) writeComparison(comparison, given.report);
   if (given.json === true) printJson(comparison);

@@ -4,15 +4,29 @@ import { ProgressDisplay } from '../report/progress.js';
 import type { Verbosity } from '../report/progress.js';
 import type { RunEvents } from '../training/events.js';
 
-const output = { group: 'Output:', type: 'boolean' } as const;
+const output = { group: 'Output:' } as const;
 
 export const outputOptions = {
   quiet: {
     ...output,
+    type: 'boolean',
     conflicts: 'verbose',
     describe: 'Print results, warnings and errors alone',
   },
-  verbose: { ...output, describe: 'Print every step, and where its time goes' },
+  verbose: {
+    ...output,
+    type: 'boolean',
+    describe: 'Print every step, and where its time goes',
+  },
+} as const satisfies Record<string, Options>;
+
+/** Of the commands that take steps. */
+export const traceOption = {
+  trace: {
+    ...output,
+    requiresArg: true,
+    describe: 'New file for a trace of every step, for ui.perfetto.dev',
+  },
 } as const satisfies Record<string, Options>;
 
 export type OutputArguments = Verbosity;

@@ -17,7 +17,7 @@ import { RunEvents } from '../training/events.js';
 import type { ProgressDisplay } from '../report/progress.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
-import { outputOptions, withProgress } from './output_options.js';
+import { outputOptions, traceOption, withProgress } from './output_options.js';
 import type { OutputArguments } from './output_options.js';
 import { devicesFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments } from './placement_options.js';
@@ -85,12 +85,14 @@ const options = {
     type: 'boolean',
     describe: 'Compare gradients with finite differences, then stop',
   },
+  ...traceOption,
   ...outputOptions,
 } as const;
 
 interface TrainArguments extends ConfigurationArguments, PlacementArguments, OutputArguments {
   out?: string | undefined;
   resume?: string | undefined;
+  trace?: string | undefined;
   init?: string | undefined;
   logEvery?: string | undefined;
   testLimit?: string | undefined;
@@ -139,6 +141,7 @@ async function runShowing(
     ...recipe,
     out: given.out,
     resume: given.resume,
+    trace: given.trace,
     checkpointEvery: wholeNumber('checkpoint-every', given.checkpointEvery, 1),
     testLimit: wholeNumber('test-limit', given.testLimit, 1),
     restarts: wholeNumber('restarts', given.restarts, 0),

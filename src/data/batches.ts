@@ -9,11 +9,13 @@
  */
 import { Piscina } from 'piscina';
 import type { DataConfiguration, ImageView } from '../configuration.js';
+import { microseconds } from '../clock.js';
 import { UserError } from '../errors.js';
+import type { TraceGroup } from '../report/trace.js';
 import { deriveKey, permutation } from '../random.js';
 import type { Dataset, Split } from './dataset.js';
 import { colourAxes } from './colour.js';
-import type { DecodeTask, DecoderSettings, Slot, Undecodable } from './decoder.js';
+import type { DecodeReply, DecodeTask, DecoderSettings, Slot, Undecodable } from './decoder.js';
 import { sequentialOrder } from './prepared.js';
 import type { DatasetStatistics } from './statistics.js';
 import { type Crops, refuseImpossibleCrops } from './views.js';
@@ -49,6 +51,8 @@ export interface BatchRingOptions {
   decoders: number;
   /** Batches that are decoded, waiting or in use at one time; at least 2 to decode ahead. */
   slots: number;
+  /** Gets a track of each decoder, and the waits for them in the coordinator's. */
+  trace?: TraceGroup | undefined;
 }
 
 /** An image of which a pass went without. */
@@ -105,8 +109,10 @@ export class BatchRing {
 
   private readonly slots: Slot[];
   private readonly free: number[];
-  private readonly pool: Piscina<DecodeTask, Undecodable[] | string>;
+  private readonly pool: Piscina<DecodeTask, DecodeReply>;
   private readonly undecodableIndices = { train: new Set<number>(), test: new Set<number>() };
+  /** Of the decoders that have done anything. */
+  private readonly threads = new Set<number>();
   /** Starts decoding into free slots; of the pass under way. */
   private fill: (() => void) | null = null;
 
@@ -219,8 +225,10 @@ export class BatchRing {
         // The consumer holds every slot.
         while (decoding.length === 0) await new Promise<void>((resolve) => (wake = resolve));
         const asked = performance.now();
+        const began = microseconds();
         const batch = await decoding.shift()!;
         this.waitedMs += performance.now() - asked;
+        this.options.trace?.span('coordinator', 'wait for data', 'data', began, microseconds());
         if (batch.count === 0) {
           batch.release();
           continue;
@@ -239,12 +247,20 @@ export class BatchRing {
     }
   }
 
+  /** Each decoder has a track, in the order in which they are first done. */
+  private trace({ thread, began, ended }: DecodeReply, batch: number): void {
+    this.threads.add(thread);
+    const decoder = [...this.threads].indexOf(thread);
+    const { trace } = this.options;
+    trace?.span(`decoder ${decoder}`, `decode batch ${batch}`, 'decode', began, ended);
+  }
+
   /** Decodes one batch into a slot, an equal share in each thread. */
   private async decode(pass: Pass, index: number, slot: number): Promise<Batch> {
     const { batch, decoders } = this.options;
     const views = pass.order.slice(index * batch, (index + 1) * batch);
     const share = Math.ceil(views.length / decoders);
-    const tasks: Promise<Undecodable[] | string>[] = [];
+    const tasks: Promise<DecodeReply>[] = [];
     for (let first = 0; first < views.length; first += share) {
       const { split, crops, epoch } = pass;
       const run = views.slice(first, first + share);
@@ -256,8 +272,9 @@ export class BatchRing {
     try {
       for (const result of results) {
         if (result.status === 'rejected') throw result.reason;
-        if (typeof result.value === 'string') throw new UserError(result.value);
-        undecodable.push(...result.value);
+        this.trace(result.value, index);
+        if (result.value.failure !== null) throw new UserError(result.value.failure);
+        undecodable.push(...result.value.undecodable);
       }
       this.record(pass.split, undecodable);
     } catch (error) {

@@ -74,6 +74,18 @@ interface LabelledImage {
   label: number;
 }
 
+/** What became of a task. */
+export interface DecodeReply {
+  /** Why it failed, where a person can mend that; null: it is done. */
+  failure: string | null;
+  undecodable: Undecodable[];
+  /** The thread that did it. */
+  thread: number;
+  /** Microseconds, on the clock of `clock.ts`. */
+  began: number;
+  ended: number;
+}
+
 export class Decoder {
   /** The example decoded last; its pixels are in the buffers below. */
   private kept: { split: Split; index: number; example: LabelledImage } | undefined;

@@ -1,6 +1,7 @@
 /** Timing placements as a function: `compare` of the package and of the command line. */
 import { buildNetwork } from '../model/network.js';
 import { TimedPlacement, noiseBatch, takeTurns } from '../training/comparison.js';
+import { TraceFile } from '../report/trace.js';
 import type { Candidate, ComparisonRow, PlacementName } from '../training/comparison.js';
 import type { RunEvents } from '../training/events.js';
 import { resolveDevices } from './devices.js';
@@ -14,6 +15,8 @@ export const DEFAULT_PRESET = 'alexnet-paper';
 export interface CompareOptions extends Omit<Recipe, 'data' | 'epochs'>, Devices {
   /** Timed steps of each placement; 10 unless given. */
   steps?: number | undefined;
+  /** New file for a trace of every placement's steps, in Chrome's format. */
+  trace?: string | undefined;
   /** Hears `warning`, `omitted`, `warmUp` and `turn`. */
   events?: RunEvents | undefined;
   /** Aborted: stops after the step under way, and throws the signal's reason. */
@@ -32,7 +35,7 @@ export interface Comparison {
 
 /** Times the split, grouped and dense placements of a network on noise, taking their steps in turn. */
 export async function compare(options: CompareOptions = {}): Promise<Comparison> {
-  const { events, signal, steps = 10, ...recipe } = options;
+  const { events, signal, trace: tracePath, steps = 10, ...recipe } = options;
   const preset = recipe.preset ?? (recipe.config === undefined ? DEFAULT_PRESET : undefined);
   const asked = configurationOf({ ...recipe, preset });
   const towers = recipe.towers === undefined ? undefined : asked.towers;
@@ -47,12 +50,15 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
   );
 
   const noise = await noiseBatch(asked);
+  const file = tracePath === undefined ? undefined : new TraceFile(tracePath);
   const timed: TimedPlacement[] = [];
   try {
     for (const candidate of candidates) {
       signal?.throwIfAborted();
       events?.emit('warmUp', candidate.name);
-      const placement = await TimedPlacement.open(candidate, asked, { backend, precision }, noise);
+      const trace = file?.group(candidate.name);
+      const numerics = { backend, precision, trace };
+      const placement = await TimedPlacement.open(candidate, asked, numerics, noise);
       timed.push(placement);
       await placement.warmUp();
     }
@@ -66,6 +72,7 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
     return { preset: asked.name, batch: noise.count, steps, rows };
   } finally {
     for (const placement of timed) await placement.close();
+    file?.close();
   }
 }
 

@@ -2,6 +2,7 @@
  * Training as a function: `train` of the package, and all that the command of that name does. The
  * command parses and prints.
  */
+import { basename } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
@@ -12,6 +13,7 @@ import { refuseImpossibleCrops } from '../data/views.js';
 import { buildNetwork } from '../model/network.js';
 import type { GradientCheck } from '../parallel/coordinator.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
+import { TraceFile } from '../report/trace.js';
 import { loadParameters } from '../training/canonical.js';
 import {
   checkpointFiles,
@@ -55,6 +57,8 @@ export interface TrainOptions extends Recipe, Devices {
   checkpointEvery?: number | undefined;
   /** Test only the first so many images. */
   testLimit?: number | undefined;
+  /** New file for a trace of every step, in Chrome's format. */
+  trace?: string | undefined;
   /** How often workers of which one failed are started again, from the last checkpoint; 0 unless given. */
   restarts?: number | undefined;
   /** Milliseconds after which workers that do not move on are taken to hang; 5 minutes unless given. */
@@ -115,7 +119,9 @@ async function trainAlone(
 
   const { exchangeTimeoutMs } = options;
   const statistics = await statisticsFor(configuration, dataset, resumed?.run.path);
-  const session = { configuration, dataset, statistics, exchangeTimeoutMs, ...resolved };
+  const traceFile = options.trace === undefined ? undefined : new TraceFile(options.trace);
+  const trace = traceFile?.group(basename(path));
+  const session = { configuration, dataset, statistics, exchangeTimeoutMs, trace, ...resolved };
   let run = resumed?.run;
   let lock: RunLock | undefined;
   const attempt = (from: Position, restarts: number, mayRestart: boolean): Promise<Summary> =>
@@ -172,6 +178,7 @@ async function trainAlone(
       }
     }
   } finally {
+    traceFile?.close();
     lock?.release();
   }
 }

@@ -61,7 +61,7 @@ export function gatherLogits(exchange: Exchange, own: tf.Tensor[]): tf.Tensor2D 
 
 function allGather(exchange: Exchange, name: string, own: tf.Tensor[]): tf.Tensor {
   own.forEach((tensor, index) => {
-    exchange.copying(() => exchange.publish(tensor, name, 'forward', exchange.ranks[index]!));
+    exchange.copying(name, () => exchange.publish(tensor, name, 'forward', exchange.ranks[index]!));
   });
   const shape = own[0]!.shape;
   const blocks: tf.Tensor[] = [];
@@ -73,13 +73,13 @@ function allGather(exchange: Exchange, name: string, own: tf.Tensor[]): tf.Tenso
         : tf.tensor(exchange.read(own[0]!.size, name, 'forward', rank), shape, 'float32'),
     );
   }
-  return exchange.copying(() => concatenate(blocks));
+  return exchange.copying(name, () => concatenate(blocks));
 }
 
 function reduceScatter(exchange: Exchange, name: string, gradient: tf.Tensor): tf.Tensor[] {
   for (let rank = 0; rank < exchange.towers; rank++) {
     if (exchange.ranks.includes(rank)) continue;
-    exchange.copying(() => {
+    exchange.copying(name, () => {
       const block = channelsOf(gradient, rank, exchange.towers);
       exchange.publish(block, name, 'backward', exchange.worker, rank);
       block.dispose();
@@ -94,7 +94,7 @@ function reduceScatter(exchange: Exchange, name: string, gradient: tf.Tensor): t
       const values = exchange.read(length, name, 'backward', worker, rank);
       terms.push(tf.tensor(values, shape, 'float32'));
     }
-    return exchange.copying(() => plusChannels(gradient, rank, exchange.towers, terms));
+    return exchange.copying(name, () => plusChannels(gradient, rank, exchange.towers, terms));
   });
 }
 

@@ -11,6 +11,7 @@
 import { prepareWorkers } from '../backend/backend.js';
 import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
+import { microseconds } from '../clock.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
@@ -29,6 +30,7 @@ import { connectPeers } from './peer_memory.js';
 import { allocateSlotCopies } from './slot_copies.js';
 import { allocateExchangeMemory } from './slots.js';
 import { TowerThreads } from './tower_threads.js';
+import type { TraceGroup } from '../report/trace.js';
 
 /** One mini-batch where it lies in shared memory; see `src/data/batches.ts`. */
 export interface SharedBatch {
@@ -90,6 +92,8 @@ export interface CoordinatorOptions {
   batch: number;
   /** Milliseconds in which no worker moves on, after which one is taken to hang; 5 minutes unless given. */
   exchangeTimeoutMs?: number | undefined;
+  /** Gets a track of each rank and one of the coordinator. */
+  trace?: TraceGroup | undefined;
 }
 
 export class Coordinator {
@@ -103,6 +107,7 @@ export class Coordinator {
     /** What each worker said when it opened. */
     readonly workers: OpenReply[],
     private readonly threads: TowerThreads,
+    private readonly trace: TraceGroup | undefined,
   ) {}
 
   /** Starts the workers and initializes their parameters from the configuration's seed. */
@@ -115,13 +120,15 @@ export class Coordinator {
     normalization = normalizationOfNoise(configuration),
     batch,
     exchangeTimeoutMs,
+    trace,
   }: CoordinatorOptions): Promise<Coordinator> {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
     const ranks = placement.map((worker) => worker.ranks);
     const exchange = allocateExchangeMemory(network, ranks, batch);
     prepareWorkers(backend);
+    trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
     const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
-    const coordinator = new Coordinator(network, placement, [], threads);
+    const coordinator = new Coordinator(network, placement, [], threads, trace);
     // Only the native backend's tensors lie where other threads can read them.
     const connections = backend === 'native' ? connectPeers(exchange, ranks.length) : undefined;
     const copies = backend === 'native' ? undefined : allocateSlotCopies(exchange);
@@ -141,6 +148,7 @@ export class Coordinator {
           threads: placement[worker]!.threads,
           seed: configuration.training.seed,
           ...normalization,
+          traced: trace !== undefined,
         }),
         (worker) => ({
           exchange,
@@ -168,11 +176,22 @@ export class Coordinator {
     rule: UpdateRuleOfRun,
     measurePeak = false,
   ): Promise<StepResult> {
+    return this.traced(`step ${step}`, () => this.computeAndCommit(step, batch, rule, measurePeak));
+  }
+
+  private async computeAndCommit(
+    step: number,
+    batch: SharedBatch,
+    rule: UpdateRuleOfRun,
+    measurePeak: boolean,
+  ): Promise<StepResult> {
     const start = performance.now();
     this.threads.doing = `at step ${step}`;
     this.lastStep = step;
-    const computed = await this.compute(step, batch, measurePeak);
-    const committed = await this.threads.all('commit', () => ({ kind: 'commit', ...rule }));
+    const computed = await this.spanning('compute', () => this.compute(step, batch, measurePeak));
+    const committed = await this.spanning('commit', () =>
+      this.threads.all('commit', () => ({ kind: 'commit', ...rule })),
+    );
     return {
       loss: computed[0]!.loss,
       accuracy: computed[0]!.correct / batch.count,
@@ -242,15 +261,12 @@ export class Coordinator {
   async evaluate(batch: SharedBatch, step: number | null = null): Promise<Float32Array> {
     const sequence = ++this.sequence;
     this.threads.doing = `in the test${this.position(' after')}`;
-    const replies = await this.threads.all(
-      'evaluate',
-      () => ({
-        kind: 'evaluate',
-        sequence,
-        count: batch.count,
-        step,
-      }),
-      () => ({ pixels: batch.pixels, labels: batch.labels, colours: batch.colours }),
+    const replies = await this.traced('test', () =>
+      this.threads.all(
+        'evaluate',
+        () => ({ kind: 'evaluate', sequence, count: batch.count, step }),
+        () => ({ pixels: batch.pixels, labels: batch.labels, colours: batch.colours }),
+      ),
     );
     return replies[0]!.logits;
   }
@@ -271,10 +287,12 @@ export class Coordinator {
   async store(): Promise<SharedParameters> {
     const shared = this.allocateParameters();
     this.threads.doing = `in the checkpoint${this.position(' of')}`;
-    await this.threads.all(
-      'store',
-      () => ({ kind: 'store' }),
-      () => shared,
+    await this.traced('store', () =>
+      this.threads.all(
+        'store',
+        () => ({ kind: 'store' }),
+        () => shared,
+      ),
     );
     return shared;
   }
@@ -286,6 +304,25 @@ export class Coordinator {
       () => ({ kind: 'load' }),
       () => shared,
     );
+  }
+
+  /** Runs `work` as a span of the coordinator's track, then fetches what the workers did meanwhile. */
+  private async traced<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const { trace } = this;
+    if (trace === undefined) return work();
+    const result = await this.spanning(name, work);
+    for (const span of (await this.threads.all('spans', () => ({ kind: 'spans' }))).flat()) {
+      trace.span(`rank ${span.rank}`, span.name, span.category, span.began, span.ended);
+    }
+    return result;
+  }
+
+  private async spanning<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    if (this.trace === undefined) return work();
+    const began = microseconds();
+    const result = await work();
+    this.trace.span('coordinator', name, 'coordinator', began, microseconds());
+    return result;
   }
 
   /** Zeroed canonical tensors for this network. */

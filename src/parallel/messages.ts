@@ -8,6 +8,7 @@ import type { BackendName, Device, Precision } from '../backend/backend.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { PeerConnections } from './peer_memory.js';
 import type { SlotCopies } from './slot_copies.js';
+import type { Span } from './timeline.js';
 import type { ExchangeMemory } from './slots.js';
 
 /** Prepares a worker; the first command it gets. */
@@ -30,6 +31,8 @@ export interface OpenCommand {
   std: number[];
   /** float32 `[height, width, 3]`, subtracted from the image that `mean` and `std` make; null: none. */
   meanImage: Float32Array | null;
+  /** Keep a timeline, for `spans` to fetch. */
+  traced: boolean;
 }
 
 /** Forward and backward of one mini-batch; the gradients are held until `commit` or `discard`. */
@@ -72,6 +75,8 @@ export type Command =
   | { kind: 'gradientSquares' }
   /** parameter ← parameter + scale × held gradient. */
   | { kind: 'perturb'; parameter: string; scale: number }
+  /** Fetches what the worker did since the last time, for the trace. */
+  | { kind: 'spans' }
   | { kind: 'memory' };
 
 /** Shared buffers that go with a command. */
@@ -155,6 +160,7 @@ export interface Replies {
   load: null;
   gradientSquares: Record<string, number>;
   perturb: null;
+  spans: Span[];
   /** Of tensors, and what the backend's pool holds for them and for later ones, 0 where there is none. */
   memory: { tensors: number; bytes: number; pooledBytes: number };
 }

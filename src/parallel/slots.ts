@@ -17,6 +17,7 @@ import type * as tf from '@tensorflow/tfjs';
 import type { Network } from '../model/network.js';
 import { Activity, allocateActivity } from './activity.js';
 import type { ActivityMemory } from './activity.js';
+import type { Timeline } from './timeline.js';
 
 /** Allocated once a run; structured-cloneable, shared by reference. */
 export interface ExchangeMemory {
@@ -135,12 +136,14 @@ export class Exchange {
   /**
    * @param worker this worker's position in the placement
    * @param workers the ranks of each worker
+   * @param timeline what this worker did when; null where it is not traced
    */
   constructor(
     private readonly memory: ExchangeMemory,
     private readonly transport: Transport,
     readonly worker: number,
     readonly workers: number[][],
+    readonly timeline: Timeline | null = null,
   ) {
     this.control = new Int32Array(memory.control);
     this.activity = new Activity(memory.activity, worker);
@@ -168,10 +171,10 @@ export class Exchange {
     return { ...this.cost };
   }
 
-  /** Runs `copy`, counting its time as exchange copying. */
-  copying<Result>(copy: () => Result): Result {
+  /** Runs `copy`, counting its time as exchange copying; `exchange` as for `publish`. */
+  copying<Result>(exchange: string, copy: () => Result): Result {
     const start = performance.now();
-    const result = copy();
+    const result = this.tracing(`copy ${exchange}`, copy);
     this.cost.copyMs += performance.now() - start;
     return result;
   }
@@ -202,20 +205,28 @@ export class Exchange {
   read(length: number, exchange: string, pass: Pass, from: number, to?: number): Float32Array {
     const slot = this.slot(exchange, pass, from, to);
     const start = performance.now();
-    this.activity.moveTo(pass === 'forward' ? 'waitForward' : 'waitBackward', exchange, from);
-    for (;;) {
-      const current = Atomics.load(this.control, slot.index);
-      if (current === this.sequence) break;
-      if (Atomics.load(this.control, ABORT) !== 0)
-        throw new ExchangeAborted('stopped: another worker failed');
-      Atomics.wait(this.control, slot.index, current, POLL_MILLISECONDS);
-    }
+    this.tracing(`wait ${exchange}`, () => this.wait(slot, exchange, pass, from));
     this.activity.moveTo(pass, exchange);
     this.cost.waitMs += performance.now() - start;
     this.cost.bytes += length * Float32Array.BYTES_PER_ELEMENT;
     const worker =
       pass === 'backward' ? from : this.workers.findIndex((ranks) => ranks.includes(from));
     return this.transport.read(slot, length, worker);
+  }
+
+  private wait(slot: Slot, exchange: string, pass: Pass, from: number): void {
+    this.activity.moveTo(pass === 'forward' ? 'waitForward' : 'waitBackward', exchange, from);
+    for (;;) {
+      const current = Atomics.load(this.control, slot.index);
+      if (current === this.sequence) return;
+      if (Atomics.load(this.control, ABORT) !== 0)
+        throw new ExchangeAborted('stopped: another worker failed');
+      Atomics.wait(this.control, slot.index, current, POLL_MILLISECONDS);
+    }
+  }
+
+  private tracing<Result>(name: string, work: () => Result): Result {
+    return this.timeline === null ? work() : this.timeline.within(name, 'exchange', work);
   }
 
   private slot(exchange: string, pass: Pass, from: number, to?: number): Slot {

@@ -85,7 +85,7 @@ export class TimedPlacement {
   static async open(
     candidate: Candidate,
     configuration: Configuration,
-    numerics: Pick<CoordinatorOptions, 'backend' | 'precision'>,
+    numerics: Pick<CoordinatorOptions, 'backend' | 'precision' | 'trace'>,
     batch: SharedBatch,
   ): Promise<TimedPlacement> {
     const coordinator = await Coordinator.open({

@@ -10,6 +10,7 @@ import type { DatasetStatistics } from '../data/statistics.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
 import { normalizationOf } from './normalization.js';
+import type { TraceGroup } from '../report/trace.js';
 
 /** Threads that decode: one keeps up with towers on CPUs; a core is then not taken from them for long. */
 const DECODERS = 1;
@@ -27,6 +28,7 @@ export interface SessionOptions {
   exchangeTimeoutMs?: number | undefined;
   /** Of the training images, where the configuration needs them. */
   statistics: DatasetStatistics | null;
+  trace?: TraceGroup | undefined;
 }
 
 /** Opens both, awaits `work`, and closes both however it ends. */
@@ -41,6 +43,7 @@ export async function withTowers<Result>(
     ...{ dataset, data, statistics, height, width, batch, seed },
     decoders: DECODERS,
     slots: SLOTS,
+    trace: placed.trace,
   });
   try {
     const normalization = normalizationOf(configuration, statistics);

@@ -48,6 +48,7 @@ import type {
 import { PeerMemoryTransport } from '../parallel/peer_memory.js';
 import { SlotCopyTransport } from '../parallel/slot_copies.js';
 import { Exchange } from '../parallel/slots.js';
+import { Timeline } from '../parallel/timeline.js';
 import { updateParameter } from './sgd.js';
 
 /** One parameter of one rank. */
@@ -91,9 +92,10 @@ export class Tower {
         ? new SlotCopyTransport(copies!)
         : new PeerMemoryTransport(memory!, peers);
     const { worker, workers } = command;
+    const timeline = command.traced ? new Timeline(workers[worker]![0]!) : null;
     const tower = new Tower(
       network,
-      new Exchange(memory!, transport, worker, workers),
+      new Exchange(memory!, transport, worker, workers, timeline),
       command.seed,
       {
         table: normalizationTable(command.mean, command.std),
@@ -103,6 +105,11 @@ export class Tower {
     );
     const parameters = tower.held.reduce((sum, { weight }) => sum + weight.size, 0);
     return { tower, reply: { backend: describe(backend), parameters } };
+  }
+
+  /** What this worker did when; null where it is not traced. */
+  get timeline(): Timeline | null {
+    return this.exchange.timeline;
   }
 
   /** Guards the first time that `what` is done: its kernels are built then. */
@@ -144,9 +151,11 @@ export class Tower {
     const { value, grads } = tf.variableGrads(
       () => {
         const logits = this.forward(images, { seed: this.seed, step: command.step });
+        this.timeline?.moveTo('forward loss', 'forward');
         correct = correctOf(logits, labels);
         const loss = crossEntropy(logits, labels);
         this.exchange.activity.moveTo('backward', 'logits');
+        this.timeline?.moveTo('backward loss', 'backward');
         forwardEnd = performance.now();
         const { copyMs, waitMs } = this.exchange.spent();
         forwardExchangeMs = copyMs + waitMs;
@@ -195,9 +204,10 @@ export class Tower {
   private update(rule: CommitCommand): { updateMs: number } {
     const { learningRate, multipliers, momentum, weightDecay } = rule;
     const start = performance.now();
-    for (const { parameter, weight, velocity, gradient } of this.held) {
+    for (const { parameter, rank, weight, velocity, gradient } of this.held) {
       if (gradient === null) throw new Error('commit without a computed step');
       this.exchange.activity.moveTo('update', parameter.layer);
+      this.timeline?.moveTo(`update ${parameter.layer}`, 'update', rank);
       updateParameter(weight, velocity, gradient, {
         learningRate:
           learningRate * (multipliers?.[parameter.name] ?? parameter.learningRateMultiplier),
@@ -258,10 +268,15 @@ export class Tower {
     training: TrainingPosition | null,
     around: AroundLayer = (_layer, _rank, input, compute) => compute(input),
   ): tf.Tensor2D {
-    const { activity } = this.exchange;
+    const { activity, timeline } = this.exchange;
     const noting: AroundLayer = (layer, rank, input, compute) => {
       activity.moveTo('forward', layer.name);
-      return around(layer, rank, input, compute);
+      timeline?.moveTo(`forward ${layer.name}`, 'forward', rank);
+      const output = around(layer, rank, input, compute);
+      if (timeline === null) return output;
+      return beforeBackward(output, () =>
+        timeline.moveTo(`backward ${layer.name}`, 'backward', rank),
+      );
     };
     return forward(this.network, this.rankParameters, this.collectives, images, training, noting);
   }
@@ -286,6 +301,7 @@ export class Tower {
    */
   private firstNotFinite(loss: number): NotFinitePlace | null {
     this.exchange.activity.moveTo('check', 'logits');
+    this.timeline?.moveTo('check the gradients', 'backward');
     const sums = tf.tidy(() =>
       tf.stack(this.held.map(({ gradient }) => tf.sum(gradient!))).dataSync<'float32'>(),
     );
@@ -388,6 +404,17 @@ export class Tower {
     >;
     return { tensors: numTensors, bytes: numBytes, pooledBytes: bytesInUse + bytesWaiting };
   }
+}
+
+/** The identity; `note` is called when the gradient gets here, before it goes back through what made `output`. */
+function beforeBackward(output: tf.Tensor, note: () => void): tf.Tensor {
+  return tf.customGrad((input) => ({
+    value: tf.clone(input as tf.Tensor),
+    gradFunc: (gradient: tf.Tensor) => {
+      note();
+      return tf.clone(gradient);
+    },
+  }))(output);
 }
 
 function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {

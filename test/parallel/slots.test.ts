@@ -98,7 +98,7 @@ test('an abort wakes a thread that waits already', async () => {
 
 test('bytes are counted where they are read, copying where it is done', () => {
   const { zero, one } = ends();
-  zero.copying(() => zero.publish(tf.fill([5], 2), 'fc1', 'forward', 0));
+  zero.copying('fc1', () => zero.publish(tf.fill([5], 2), 'fc1', 'forward', 0));
   one.read(5, 'fc1', 'forward', 0);
   assert.equal(zero.spent().bytes, 0);
   assert.equal(one.spent().bytes, 20);

@@ -1,0 +1,111 @@
+/**
+ * A trace in Chrome's trace event format (an array of JSON objects), for ui.perfetto.dev or chrome://tracing.
+ * Opened by the library's `train` and `compare`; the coordinator and the batch ring write to it.
+ *
+ * Written as it comes, so that it takes no memory. A file whose end is missing, as after a kill, is still
+ * opened: both viewers allow for that.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { microseconds } from '../clock.js';
+import { UserError, messageOf } from '../errors.js';
+
+/** Characters that are gathered before they are written. */
+const BUFFER = 1 << 16;
+
+export class TraceFile {
+  private readonly descriptor: number;
+  /** Times count from here. */
+  private readonly origin = microseconds();
+  private text = '[\n';
+  private events = 0;
+  private groups = 0;
+
+  /** @throws UserError where there is such a file already or it cannot be created */
+  constructor(private readonly path: string) {
+    try {
+      this.descriptor = openSync(path, 'wx');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+        throw new UserError(`${path} exists: name another file or remove it`);
+      }
+      throw this.failure(error);
+    }
+  }
+
+  /** A group of tracks under a heading: a run, or one placement of several. */
+  group(name: string): TraceGroup {
+    return new TraceGroup(this, ++this.groups, name);
+  }
+
+  /** @param event its times, `ts` and `dur`, in microseconds */
+  write(event: Record<string, unknown>): void {
+    this.text += `${this.events++ === 0 ? '' : ',\n'}${JSON.stringify(event)}`;
+    if (this.text.length >= BUFFER) this.flush();
+  }
+
+  /** Of a time on the clock of `clock.ts`, to the nanosecond. */
+  sinceOrigin(time: number): number {
+    return Math.round((time - this.origin) * 1e3) / 1e3;
+  }
+
+  close(): void {
+    this.text += '\n]\n';
+    this.flush();
+    closeSync(this.descriptor);
+  }
+
+  private flush(): void {
+    const bytes = Buffer.from(this.text);
+    this.text = '';
+    try {
+      for (let done = 0; done < bytes.length;) done += writeSync(this.descriptor, bytes, done);
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  private failure(error: unknown): UserError {
+    return new UserError(`cannot write ${this.path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+export class TraceGroup {
+  private readonly tracks = new Map<string, number>();
+
+  constructor(
+    private readonly file: TraceFile,
+    private readonly id: number,
+    name: string,
+  ) {
+    file.write({ ph: 'M', name: 'process_name', pid: id, args: { name } });
+    file.write({ ph: 'M', name: 'process_sort_index', pid: id, args: { sort_index: id } });
+  }
+
+  /** Puts these tracks before those that are named later. */
+  declare(tracks: string[]): void {
+    tracks.forEach((track) => this.trackId(track));
+  }
+
+  /**
+   * @param track `coordinator`, `rank 0`, `decoder 1`: one row of the viewer; spans in it may lie in each other
+   * @param began,ended on the clock of `clock.ts`
+   */
+  span(track: string, name: string, category: string, began: number, ended: number): void {
+    const ts = this.file.sinceOrigin(began);
+    const dur = this.file.sinceOrigin(ended) - ts;
+    const pid = this.id;
+    this.file.write({ ph: 'X', name, cat: category, pid, tid: this.trackId(track), ts, dur });
+  }
+
+  /** Rows stand in the order in which they are named first. */
+  private trackId(track: string): number {
+    const known = this.tracks.get(track);
+    if (known !== undefined) return known;
+    const tid = this.tracks.size + 1;
+    this.tracks.set(track, tid);
+    const pid = this.id;
+    this.file.write({ ph: 'M', name: 'thread_name', pid, tid, args: { name: track } });
+    this.file.write({ ph: 'M', name: 'thread_sort_index', pid, tid, args: { sort_index: tid } });
+    return tid;
+  }
+}
