@@ -46,6 +46,7 @@ export type { PrepareOptions } from './data/prepare.js';
 export type { Manifest, SkippedFile } from './data/prepared.js';
 export { presetNames } from './configuration.js';
 export type {
+  ColourConfiguration,
   Configuration,
   DataConfiguration,
   DataSource,
@@ -55,6 +56,7 @@ export type {
   Schedule,
   TestConfiguration,
   TrainingConfiguration,
+  TrainingEvent,
 } from './configuration.js';
 export type { Crops } from './data/views.js';
 export type * from './model/layers.js';
@@ -75,5 +77,13 @@ export type {
   Testing,
   TurnTaken,
 } from './training/events.js';
-export type { MetricsEvent, Summary, TestEvent, TrainEvent } from './training/run_folder.js';
+export type {
+  MetricsEvent,
+  SkipEvent,
+  Summary,
+  TestEvent,
+  TrainEvent,
+} from './training/run_folder.js';
 export type { StoredTensor, TensorMap } from './training/safetensors.js';
+export type { DatasetStatistics } from './data/statistics.js';
+export type { PlateauState } from './training/schedule.js';

@@ -19,7 +19,7 @@ export const command: CommandModule<object, InspectArguments> = {
       .options({
         preset: {
           requiresArg: true,
-          describe: 'Whose augmentation is drawn; without it cifar10-quick or alexnet',
+          describe: 'Whose augmentation is drawn; without it cifar10-quick or alexnet-paper',
         },
         out: { requiresArg: true, describe: 'PNG file with samples; without it none is drawn' },
       })

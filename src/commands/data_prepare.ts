@@ -37,7 +37,7 @@ export const command: CommandModule<object, PrepareArguments> = {
         ...outputOptions,
       })
       .example('$0 data prepare imagenet prepared', 'Again, to go on where it was interrupted')
-      .example('$0 train --preset alexnet --data prepared', 'Then train on it') as never,
+      .example('$0 train --preset alexnet-paper --data prepared', 'Then train on it') as never,
   handler: run,
 };
 

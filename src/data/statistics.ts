@@ -25,11 +25,11 @@ export interface DatasetStatistics {
   width: number;
   /** float32 [height, width, 3] */
   meanImage: Float32Array;
-  /** [3]: over all pixels of all images. */
+  /** `[3]`: over all pixels of all images. */
   mean: number[];
   /** [3][3]: of the colours of all pixels, about `mean`, divided by the number of pixels. */
   covariance: number[][];
-  /** [3]: the variances along `eigenvectors`, the largest first. */
+  /** `[3]`: the variances along `eigenvectors`, the largest first. */
   eigenvalues: number[];
   /** [3][3]: a row each, of length 1; its largest component is positive. */
   eigenvectors: number[][];
@@ -52,7 +52,7 @@ export interface PixelSums {
   width: number;
   /** float64 [height, width, 3], whole numbers */
   pixels: Float64Array;
-  /** [6]: of the products of channels, in the order of the covariance's upper triangle. */
+  /** `[6]`: of the products of channels, in the order of the covariance's upper triangle. */
   products: number[];
 }
 

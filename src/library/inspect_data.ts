@@ -18,7 +18,7 @@ import { configurationOf, dataAt } from './recipe.js';
 export interface InspectDataOptions {
   /** Any folder that `data` of a recipe takes. */
   directory: string;
-  /** Whose augmentation is drawn; without it `cifar10-quick` for CIFAR-10 and `alexnet` for others. */
+  /** Whose augmentation is drawn; without it `cifar10-quick` for CIFAR-10 and `alexnet-paper` for others. */
   preset?: string | undefined;
   /** PNG file; without it nothing is drawn. */
   out?: string | undefined;
@@ -42,7 +42,7 @@ const EPOCHS = 4;
 export async function inspectData(options: InspectDataOptions): Promise<DataInspection> {
   const { directory, out, samples = 8 } = options;
   const { source } = dataAt(directory);
-  const preset = options.preset ?? (source === 'cifar10' ? 'cifar10-quick' : 'alexnet');
+  const preset = options.preset ?? (source === 'cifar10' ? 'cifar10-quick' : 'alexnet-paper');
   const configuration = configurationOf({ preset, data: directory });
   const dataset = await openDataset(configuration.data);
   const [train, test] = [labelsOf(dataset.train), labelsOf(dataset.test)];

@@ -135,16 +135,16 @@ async function trainAlone(
         if (resumed !== undefined && restarts === 0) setAside(run, resumed.damaged);
         reopenRunFolder(run, configuration, from.state.step);
       }
-      keepStatistics(run.path, statistics);
-      const tensorboard = new TensorboardLog(events);
-      try {
-        return await trainTowers({
+      const folder = run;
+      keepStatistics(folder.path, statistics);
+      return closedAfter(new TensorboardLog(events), () =>
+        trainTowers({
           ...{
             configuration,
             dataset,
             coordinator: towers,
             ring,
-            run,
+            run: folder,
             state: from.state,
             changes: resumed?.changes ?? [],
             warnings,
@@ -153,10 +153,8 @@ async function trainAlone(
           testLimit: options.testLimit,
           skipNonfinite: options.skipNonfinite ?? 0,
           ...{ restarts, mayRestart, stop: signal, events },
-        });
-      } finally {
-        await tensorboard.close();
-      }
+        }),
+      );
     });
 
   let from: Position = { ...(resumed?.files ?? { model: options.init }), state };
@@ -181,6 +179,22 @@ async function trainAlone(
     traceFile?.close();
     lock?.release();
   }
+}
+
+/** Closes `log` however `work` ends; of two failures the work's is the one to report. */
+async function closedAfter<Result>(
+  log: TensorboardLog,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  let result: Result;
+  try {
+    result = await work();
+  } catch (error) {
+    await log.close().catch(() => {});
+    throw error;
+  }
+  await log.close();
+  return result;
 }
 
 /** Where the workers start. */

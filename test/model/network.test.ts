@@ -261,6 +261,7 @@ describe('a layer list', () => {
       fanIn: 27,
       initialization: { normal: 0.01 },
       learningRateMultiplier: 1,
+      followsSchedule: true,
       weightDecayMultiplier: 1,
     });
     assert.equal(biases!.initialization, 1);
