@@ -240,7 +240,8 @@ test('colour noise and the mean image come from statistics that the run keeps an
   assert.deepEqual([kept.images, kept.height, kept.width], [256, 40, 40]);
   const evaluate = ['evaluate', at('colours'), '--test-limit', '20', '--cpu', '1', '--json'];
   const { stdout } = await succeeds(evaluate);
-  const { step: _, ...lastTest } = json(at('colours', 'test.json')) as LastTest;
+  const { step, ...lastTest } = json(at('colours', 'test.json')) as LastTest;
+  assert.equal(step, 2);
   assert.deepEqual(JSON.parse(stdout), lastTest);
 });
 
