@@ -72,8 +72,9 @@ function withFallback(kernelName: string, own: Kernel, fallback: tf.KernelFunc):
   return (call) => {
     let result: ReturnType<Kernel>;
     try {
-      refuseDisposed(call.inputs);
-      result = own(call.backend as NativeBackend, call.inputs, call.attrs);
+      const backend = call.backend as NativeBackend;
+      refuseDisposed(backend, call.inputs);
+      result = own(backend, call.inputs, call.attrs);
     } catch (error) {
       if (error instanceof Error) error.message = `${kernelName}: ${error.message}`;
       throw error;
@@ -82,9 +83,10 @@ function withFallback(kernelName: string, own: Kernel, fallback: tf.KernelFunc):
   };
 }
 
-function refuseDisposed(inputs: tf.NamedTensorInfoMap): void {
+/** A disposed clone is no mistake while the tensor that it was made of lives: tfjs's `logSigmoid` reads one. */
+function refuseDisposed(backend: NativeBackend, inputs: tf.NamedTensorInfoMap): void {
   for (const [name, input] of Object.entries(inputs)) {
-    if ((input as tf.Tensor | undefined)?.isDisposed === true)
+    if ((input as tf.Tensor | undefined)?.isDisposed === true && !backend.data.has(input!.dataId))
       throw new Error(`${name} is disposed`);
   }
 }
