@@ -2,20 +2,19 @@
  * Reports as functions: run folders, or a comparison, as one HTML file that needs no other. Called by the
  * commands of those names, and by the dashboard for its page.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import { writeDurably } from '../durable_file.js';
-import { messageOf, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
 import { comparisonReport } from '../report/comparison_report.js';
 import { pageBody, pageDocument } from '../report/page.js';
 import type { PageContent } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
-import type { ClassResults, ReportedRun } from '../report/run_report.js';
+import type { ReportedRun } from '../report/run_report.js';
 import { checkpointFiles, latestCheckpoint, loadState } from '../training/checkpoint.js';
 import { firstKernelsIn } from '../training/first_kernels.js';
-import { openRunFolder } from '../training/run_folder.js';
-import type { RunFolder } from '../training/run_folder.js';
+import { openRunFolder, readLastTest } from '../training/run_folder.js';
 import { readSafetensors } from '../training/safetensors.js';
 import type { Comparison } from './compare.js';
 import { loadRun } from './load_run.js';
@@ -63,7 +62,7 @@ export function reportedRun(path: string): ReportedRun {
     ...{ name: path, configuration, summary },
     metrics: metrics.filter((event) => event.event !== 'skip'),
     kernels: checkpoint === undefined ? null : kernelsOf(configuration, checkpoint),
-    classResults: readTest(folder),
+    classResults: readLastTest(folder),
   };
 }
 
@@ -72,19 +71,4 @@ function kernelsOf(configuration: Configuration, checkpoint: string): ReportedRu
   const { model, state } = checkpointFiles(checkpoint);
   const kernels = firstKernelsIn(configuration, readSafetensors(model));
   return kernels === null ? null : { ...kernels, step: loadState(state).step };
-}
-
-/** `test.json`, which a test class by class leaves; null where none was made. */
-function readTest({ path }: RunFolder): ClassResults | null {
-  const file = join(path, 'test.json');
-  if (!existsSync(file)) return null;
-  try {
-    const results = JSON.parse(readFileSync(file, 'utf8')) as ClassResults;
-    const { classes, confusion } = results;
-    const isSquare = confusion.length === classes.length;
-    if (isSquare && confusion.every((row) => row.length === classes.length)) return results;
-    throw new Error('confusion is not classes × classes');
-  } catch (error) {
-    throw new UserError(`cannot read ${file}: ${messageOf(error)}; test the run again`);
-  }
 }

@@ -207,13 +207,19 @@ export function writeLastTest(run: RunFolder, test: LastTest): void {
   writeDurably(run.testFile, [new TextEncoder().encode(`${JSON.stringify(test)}\n`)]);
 }
 
-/** @throws UserError where the file is not JSON; null where no test was made yet */
+/** @throws UserError where the file is not such a test; null where no test was made yet */
 export function readLastTest(run: RunFolder): LastTest | null {
   if (!existsSync(run.testFile)) return null;
   try {
-    return JSON.parse(readFileSync(run.testFile, 'utf8')) as LastTest;
+    const test = JSON.parse(readFileSync(run.testFile, 'utf8')) as LastTest;
+    const { classes, confusion } = test;
+    const isSquare = confusion.length === classes.length;
+    if (isSquare && confusion.every((row) => row.length === classes.length)) return test;
+    throw new Error('confusion is not classes × classes');
   } catch (error) {
-    throw new UserError(`cannot read ${run.testFile}: ${messageOf(error)}`, { cause: error });
+    throw new UserError(`cannot read ${run.testFile}: ${messageOf(error)}; test the run again`, {
+      cause: error,
+    });
   }
 }
 
