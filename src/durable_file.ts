@@ -33,7 +33,12 @@ export function writeDurably(path: string, chunks: Iterable<Uint8Array>): void {
 
 /** `value` as indented JSON, durably. */
 export function writeJsonDurably(path: string, value: unknown): void {
-  writeDurably(path, [new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`)]);
+  writeDurably(path, [jsonBytes(value)]);
+}
+
+/** `value` as an indented JSON file's bytes. */
+export function jsonBytes(value: unknown): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 }
 
 /** Makes what was created, renamed or removed in a folder outlast a power failure. */

@@ -13,7 +13,8 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { pack, unpack } from 'msgpackr';
 import { Piscina } from 'piscina';
-import { makeFolder, writeDurably, writeJsonDurably } from '../durable_file.js';
+import { writeSummedFiles } from '../checksums.js';
+import { jsonBytes, makeFolder, writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 import { deriveKey, permutation } from '../random.js';
 import type { Split } from './dataset.js';
@@ -22,13 +23,19 @@ import { type PackTask, type PackedShard, SIDE } from './packing.js';
 import {
   MANIFEST,
   type Manifest,
-  STATISTICS,
   type SkippedFile,
   isPrepared,
   readManifest,
   shardFile,
 } from './prepared.js';
-import { type PixelSums, addSums, emptySums, statisticsOf, writeStatistics } from './statistics.js';
+import {
+  type PixelSums,
+  STATISTICS,
+  addSums,
+  emptySums,
+  statisticsBytes,
+  statisticsOf,
+} from './statistics.js';
 
 const UNFINISHED = 'unfinished.msgpack';
 
@@ -77,7 +84,7 @@ export async function prepareDataset(
   const source = path.resolve(options.source);
   const { classes, train, test } = await openFolder(source);
   const dataset = fingerprint(source, classes, { train, test });
-  if (isPrepared(destination)) {
+  if (isPrepared(destination) && !existsSync(path.join(destination, UNFINISHED))) {
     const manifest = readManifest(destination);
     if (manifest.dataset === dataset) return { manifest, wasThere: true };
     throw new UserError(
@@ -264,8 +271,10 @@ function finish(destination: string, begun: Unfinished, classes: string[], jobs:
     throw new UserError(`no training image can be decoded: ${listed(manifest.skipped)}`);
   }
   const statistics = statisticsOf(begun.dataset, begun.sums);
-  writeStatistics(path.join(destination, STATISTICS), statistics);
-  writeJsonDurably(path.join(destination, MANIFEST), manifest);
+  writeSummedFiles(destination, {
+    [STATISTICS]: [statisticsBytes(statistics)],
+    [MANIFEST]: [jsonBytes(manifest)],
+  });
   rmSync(path.join(destination, UNFINISHED));
   return manifest;
 }

@@ -1,23 +1,24 @@
 /**
  * A prepared data set: the folder that `data prepare` writes, as a source of examples.
  *
- *     DIR/prepared.json                     written last: what the folder holds (`Manifest`)
- *     DIR/statistics.msgpack                mean image and colours of the training images
  *     DIR/train-00000.shard … test-00000.shard …
+ *     DIR/statistics.msgpack                mean image and colours of the training images
+ *     DIR/prepared.json                     what the folder holds (`Manifest`)
+ *     DIR/checksums.json                    of the two files above; written last
  *
  * Opened by the main thread, which reads the shards' indices into memory that all decoders share; a
  * decoder reads the JPEGs through a `ShardReader` of its own.
  */
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { verifySummedFiles } from '../checksums.js';
 import { UserError, messageOf } from '../errors.js';
 import { RandomSequence, deriveKey, permutation } from '../random.js';
 import type { Split } from './dataset.js';
 import { readFully, readShardIndex } from './shards.js';
-import { type DatasetStatistics, readStatistics } from './statistics.js';
+import { type DatasetStatistics, STATISTICS, readStatistics } from './statistics.js';
 
 export const MANIFEST = 'prepared.json';
-export const STATISTICS = 'statistics.msgpack';
 const FORMAT = 1;
 
 /** A file that could not be decoded. */
@@ -98,6 +99,8 @@ export async function openPrepared(directory: string): Promise<{
 }> {
   const { dataset, classes, train, test } = readManifest(directory);
   const statistics = readStatistics(path.join(directory, STATISTICS), dataset);
+  // After what says more of a file than that it is not the one that was written.
+  verifySummedFiles(directory, [STATISTICS, MANIFEST]);
   // With glibc, sharp's library must be loaded here before the decoders' threads load it.
   await import('sharp');
   return {

@@ -9,10 +9,12 @@
 import { readFileSync } from 'node:fs';
 import { pack, unpack } from 'msgpackr';
 import type { ImageView } from '../configuration.js';
-import { writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 import type { Dataset } from './dataset.js';
 import { Decoder } from './decoder.js';
+
+/** Its file, in a prepared folder and in a run's; `checksums.json` is beside it. */
+export const STATISTICS = 'statistics.msgpack';
 
 /** All in units of 8-bit pixel values, 0 … 255; colours in the order R, G, B. */
 export interface DatasetStatistics {
@@ -180,11 +182,11 @@ export async function computeStatistics(
   return statisticsOf(dataset.train.kind, sums);
 }
 
-/** Written as msgpack, an object of `DatasetStatistics` with the mean image as float32 bytes. */
-export function writeStatistics(file: string, statistics: DatasetStatistics): void {
+/** What `STATISTICS` holds: msgpack, an object of `DatasetStatistics` with the mean image as float32 bytes. */
+export function statisticsBytes(statistics: DatasetStatistics): Uint8Array {
   const { buffer, byteOffset, byteLength } = statistics.meanImage;
   const meanImage = new Uint8Array(buffer, byteOffset, byteLength);
-  writeDurably(file, [pack({ ...statistics, meanImage })]);
+  return pack({ ...statistics, meanImage });
 }
 
 /**

@@ -12,7 +12,7 @@ import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import { differencesFrom, initialState, saveCheckpoint } from '../training/checkpoint.js';
 import { createRunFolder, freeRunPath, refuseTakenRunFolder } from '../training/run_folder.js';
-import { verifyIfSummed } from '../training/checksums.js';
+import { verifyIfSummed } from '../checksums.js';
 import { describeSafetensors, readSafetensors } from '../training/safetensors.js';
 import type { DescribedTensor, TensorMap } from '../training/safetensors.js';
 import { configurationOf } from './recipe.js';

@@ -23,7 +23,7 @@ import {
   setAside,
 } from '../training/checkpoint.js';
 import type { TrainerState } from '../training/checkpoint.js';
-import { verifyIfSummed } from '../training/checksums.js';
+import { verifyIfSummed } from '../checksums.js';
 import { RunEvents } from '../training/events.js';
 import {
   createRunFolder,

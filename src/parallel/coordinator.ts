@@ -32,6 +32,9 @@ import { allocateExchangeMemory } from './slots.js';
 import { TowerThreads } from './tower_threads.js';
 import type { TraceGroup } from '../report/trace.js';
 
+/** How many steps' spans are fetched at once: between fetches, tracing costs no message. */
+const TRACED_TOGETHER = 16;
+
 /** One mini-batch where it lies in shared memory; see `src/data/batches.ts`. */
 export interface SharedBatch {
   pixels: SharedArrayBuffer;
@@ -100,6 +103,8 @@ export class Coordinator {
   private sequence = 0;
   /** The step begun last. */
   private lastStep: number | null = null;
+  /** Steps, tests and stores whose spans are still with the workers. */
+  private unfetched = 0;
 
   private constructor(
     readonly network: Network,
@@ -306,15 +311,19 @@ export class Coordinator {
     );
   }
 
-  /** Runs `work` as a span of the coordinator's track, then fetches what the workers did meanwhile. */
+  /** Runs `work` as a span of the coordinator's track; now and then fetches what the workers did meanwhile. */
   private async traced<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
-    const { trace } = this;
-    if (trace === undefined) return work();
+    if (this.trace === undefined) return work();
     const result = await this.spanning(name, work);
+    if (++this.unfetched === TRACED_TOGETHER) await this.fetchSpans(this.trace);
+    return result;
+  }
+
+  private async fetchSpans(trace: TraceGroup): Promise<void> {
+    this.unfetched = 0;
     for (const span of (await this.threads.all('spans', () => ({ kind: 'spans' }))).flat()) {
       trace.span(`rank ${span.rank}`, span.name, span.category, span.began, span.ended);
     }
-    return result;
   }
 
   private async spanning<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
@@ -391,7 +400,12 @@ export class Coordinator {
   }
 
   async close(): Promise<void> {
-    await this.threads.close();
+    try {
+      // What the workers did last is lost where one of them failed.
+      if (this.trace !== undefined && !this.threads.haveFailed) await this.fetchSpans(this.trace);
+    } finally {
+      await this.threads.close();
+    }
   }
 }
 

@@ -96,6 +96,10 @@ export class TowerThreads {
     }
   }
 
+  get haveFailed(): boolean {
+    return this.failure !== undefined;
+  }
+
   /** Ends the threads. */
   async close(): Promise<void> {
     abortExchange(this.exchange);

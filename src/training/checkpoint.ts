@@ -18,7 +18,7 @@ import { UserError, messageOf } from '../errors.js';
 import type { Configuration } from '../configuration.js';
 import type { Network } from '../model/network.js';
 import { syncFile, syncFolder } from '../durable_file.js';
-import { readSmallFile, verifySummedFiles, writeSummedFiles } from './checksums.js';
+import { readSmallFile, verifySummedFiles, writeSummedFiles } from '../checksums.js';
 import type { RunFolder } from './run_folder.js';
 import { readSafetensors, safetensorsChunks, type TensorMap } from './safetensors.js';
 import type { PlateauState } from './schedule.js';

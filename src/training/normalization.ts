@@ -10,10 +10,12 @@ import type { Dataset } from '../data/dataset.js';
 import {
   type DatasetStatistics,
   computeStatistics,
+  STATISTICS,
   readStatistics,
-  writeStatistics,
+  statisticsBytes,
 } from '../data/statistics.js';
 import { centreWindow } from '../data/views.js';
+import { verifySummedFiles, writeSummedFiles } from '../checksums.js';
 import { UserError } from '../errors.js';
 
 /** (pixel / 255 − mean) / std, where `meanImage`, `[height, width, 3]`, has been divided so as well. */
@@ -48,11 +50,9 @@ export async function statisticsFor(
   const { view } = data;
   const { height, width } =
     view.type === 'crop' ? { height: view.from, width: view.from } : network.input;
-  const kept = runPath === undefined ? undefined : fileIn(runPath);
+  const kept = runPath === undefined ? null : keptStatistics(runPath);
   const statistics =
-    kept !== undefined && existsSync(kept)
-      ? readStatistics(kept)
-      : (dataset.statistics ?? (await computeStatistics(dataset, height, width)));
+    kept ?? dataset.statistics ?? (await computeStatistics(dataset, height, width));
   const fits = statistics.height === height && statistics.width === width;
   if (data.mean === 'image' && !fits) {
     throw new UserError(
@@ -65,12 +65,19 @@ export async function statisticsFor(
 /** Keeps them in the run folder. */
 export function keepStatistics(runPath: string, statistics: DatasetStatistics | null): void {
   if (statistics !== null && !existsSync(fileIn(runPath))) {
-    writeStatistics(fileIn(runPath), statistics);
+    writeSummedFiles(runPath, { [STATISTICS]: [statisticsBytes(statistics)] });
   }
 }
 
+/** @throws UserError where they are damaged */
+function keptStatistics(runPath: string): DatasetStatistics | null {
+  if (!existsSync(fileIn(runPath))) return null;
+  verifySummedFiles(runPath, [STATISTICS]);
+  return readStatistics(fileIn(runPath));
+}
+
 function fileIn(runPath: string): string {
-  return join(runPath, 'statistics.msgpack');
+  return join(runPath, STATISTICS);
 }
 
 /** @param statistics not null where `data.mean` is not three numbers */

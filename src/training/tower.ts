@@ -273,10 +273,10 @@ export class Tower {
       activity.moveTo('forward', layer.name);
       timeline?.moveTo(`forward ${layer.name}`, 'forward', rank);
       const output = around(layer, rank, input, compute);
-      if (timeline === null) return output;
-      return beforeBackward(output, () =>
-        timeline.moveTo(`backward ${layer.name}`, 'backward', rank),
-      );
+      if (timeline !== null) {
+        beforeBackward(output, () => timeline.moveTo(`backward ${layer.name}`, 'backward', rank));
+      }
+      return output;
     };
     return forward(this.network, this.rankParameters, this.collectives, images, training, noting);
   }
@@ -406,15 +406,16 @@ export class Tower {
   }
 }
 
-/** The identity; `note` is called when the gradient gets here, before it goes back through what made `output`. */
-function beforeBackward(output: tf.Tensor, note: () => void): tf.Tensor {
-  return tf.customGrad((input) => ({
-    value: tf.clone(input as tf.Tensor),
-    gradFunc: (gradient: tf.Tensor) => {
-      note();
-      return tf.clone(gradient);
-    },
-  }))(output);
+/** Has `note` called when the gradient reaches `output`, before it goes back through what made it. */
+function beforeBackward(output: tf.Tensor, note: () => void): void {
+  // The tape itself, since an operation that only looks would cost each layer two copies and their bookkeeping.
+  const node = tf.engine().state.activeTape?.findLast(({ outputs }) => outputs.includes(output));
+  if (node?.gradient === undefined) return;
+  const { gradient } = node;
+  node.gradient = (gradients) => {
+    note();
+    return gradient(gradients);
+  };
 }
 
 function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {

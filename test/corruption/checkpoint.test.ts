@@ -9,7 +9,7 @@ import {
   requireCheckpoint,
   saveCheckpoint,
 } from '../../src/training/checkpoint.js';
-import { verifyIfSummed } from '../../src/training/checksums.js';
+import { verifyIfSummed } from '../../src/checksums.js';
 import { openRunFolder, type RunFolder } from '../../src/training/run_folder.js';
 import type { TensorMap } from '../../src/training/safetensors.js';
 import { smallConfiguration } from '../parallel/two_placements.js';

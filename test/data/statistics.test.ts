@@ -12,7 +12,7 @@ import {
   emptySums,
   readStatistics,
   statisticsOf,
-  writeStatistics,
+  statisticsBytes,
 } from '../../src/data/statistics.js';
 import { UserError } from '../../src/errors.js';
 import { recordsDataset } from './records.js';
@@ -110,13 +110,13 @@ test('a data set is read through without augmentation', async () => {
 
 test('what is written is read again', () => {
   const file = path.join(temporaryFolder(), 'statistics.msgpack');
-  writeStatistics(file, statistics);
+  writeFileSync(file, statisticsBytes(statistics));
   assert.deepEqual(readStatistics(file, 'golden'), statistics);
 });
 
 function refused(change: (file: string) => void, dataset: string, message: RegExp): void {
   const file = path.join(temporaryFolder(), 'statistics.msgpack');
-  writeStatistics(file, statistics);
+  writeFileSync(file, statisticsBytes(statistics));
   change(file);
   assert.throws(
     () => readStatistics(file, dataset),

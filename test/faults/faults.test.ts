@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { openRunFolder, readMetrics, readSummary } from '../../src/training/run_folder.js';
@@ -151,6 +151,18 @@ suite('a disk', { concurrency: 2 }, () => {
       assert.deepEqual(bench.wholeCheckpoints(name).slice(-whole.length || 99), whole);
     });
   }
+
+  test('that is full during a report leaves the earlier report as it was', async () => {
+    const folder = join(bench.folder, 'reports');
+    mkdirSync(folder);
+    const file = join(folder, 'report.html');
+    writeFileSync(file, 'an earlier report');
+    const outcome = await bench.report('straight', file, { fullAt: 'report.html' }).outcome;
+    assert.equal(outcome.code, 1, outcome.stderr);
+    assert.match(errorLine(outcome), /cannot write .*report\.html: ENOSPC/);
+    assert.deepEqual(readdirSync(folder), ['report.html']);
+    assert.equal(readFileSync(file, 'utf8'), 'an earlier report');
+  });
 
   test('that is small, for real: no half checkpoint is left', async (context) => {
     const small = join(bench.folder, 'small');

@@ -30,11 +30,6 @@ export class Workbench {
     settings: Parameters<typeof start>[1] & { resume?: boolean; out?: string } = {},
   ): RunningCommand {
     const { resume = false, out = this.run(name), ...others } = settings;
-    const folder = join(this.folder, `fault of ${name}`);
-    if (fault !== null && !existsSync(folder)) {
-      mkdirSync(folder);
-      if (fault.kind === 'native hang') execFileSync('mkfifo', [join(folder, 'pipe')]);
-    }
     const words = resume
       ? ['train', '--resume', out]
       : ['train', '--config', TINY, '--data', this.data, '--out', out];
@@ -42,15 +37,28 @@ export class Workbench {
       [...words, '--cpu', '2', '--checkpoint-every', '5', '--log-every', '1', ...options],
       {
         ...others,
-        environment: {
-          ...others.environment,
-          ...(fault !== null && {
-            NODE_OPTIONS: `--import=${INJECT}`,
-            TWOTOWER_TEST_FAULT: JSON.stringify({ ...fault, log: join(folder, 'log') }),
-          }),
-        },
+        environment: { ...others.environment, ...this.environmentOf(name, fault) },
       },
     );
+  }
+
+  /** Reports a run that has ended. */
+  report(name: string, file: string, fault: Omit<Fault, 'log'>): RunningCommand {
+    const environment = this.environmentOf(`the report of ${name}`, fault);
+    return start(['report', this.run(name), '--out', file], { environment });
+  }
+
+  private environmentOf(name: string, fault: Omit<Fault, 'log'> | null): Record<string, string> {
+    if (fault === null) return {};
+    const folder = join(this.folder, `fault of ${name}`);
+    if (!existsSync(folder)) {
+      mkdirSync(folder);
+      if (fault.kind === 'native hang') execFileSync('mkfifo', [join(folder, 'pipe')]);
+    }
+    return {
+      NODE_OPTIONS: `--import=${INJECT}`,
+      TWOTOWER_TEST_FAULT: JSON.stringify({ ...fault, log: join(folder, 'log') }),
+    };
   }
 
   /** Milliseconds from the fault to the last other rank that stopped waiting; NaN where none waited. */

@@ -27,9 +27,19 @@ prepareProcess();
 
 /** Printed with every failure, and by fast-check the path to its smallest case. */
 const SEED = 2012;
-const TOWERS = 2;
+/** The ranks of each worker. */
+const PLACEMENTS = [
+  [[0], [1]],
+  [[0], [1], [2], [3]],
+  [
+    [0, 1],
+    [2, 3],
+  ],
+  [[0, 1, 2], [3]],
+];
+const DRAWN = 3;
 
-function built(specification: NetworkSpecification, towers = TOWERS): Network | null {
+function built(specification: NetworkSpecification, towers: number): Network | null {
   try {
     return buildNetwork(specification, towers, CLASSES);
   } catch (error) {
@@ -61,32 +71,37 @@ suite('any layer list', () => {
     assert.ok(whole > 100, `only ${whole} networks`);
   });
 
-  test('trains a step split and grouped with equal loss, and either’s checkpoint loads into the other, 5 drawn', async (context) => {
-    const { backend } = availableBackend();
-    const drawn = networks.filter((specification) => built(specification) !== null);
-    await fc.assert(
-      fc.asyncProperty(drawn, async (network) => {
-        const folder = temporaryFolder(context);
-        writeFileSync(join(folder, 'config.json'), '{}');
-        const configuration: Configuration = { ...smallConfiguration(SEED, TOWERS), network };
-        const open = (workers: number[][]) =>
-          Coordinator.open({
-            ...{ configuration, towers: TOWERS, placement: cpuPlacement(workers) },
-            ...{ backend, batch: BATCH },
-          });
-        const [split, grouped] = await Promise.all([open([[0], [1]]), open([[0, 1]])]);
-        try {
-          await assertEqualStep(split, grouped, network, 1);
-          await exchangeCheckpoint(split, grouped, folder, configuration);
-          await assertEqualStep(split, grouped, network, 2);
-        } finally {
-          await Promise.all([split.close(), grouped.close()]);
-        }
-      }),
-      { numRuns: 5, seed: SEED, endOnFailure: true },
-    );
-    context.diagnostic(`seed ${SEED}: 5 networks, 2 steps each on two placements`);
-  });
+  for (const workers of PLACEMENTS) {
+    const placed = JSON.stringify(workers);
+    test(`trains a step on ${placed} and grouped with equal loss, and either’s checkpoint loads into the other, ${DRAWN} drawn`, async (context) => {
+      const { backend } = availableBackend();
+      const ranks = workers.flat();
+      const towers = ranks.length;
+      const drawn = networks.filter((specification) => built(specification, towers) !== null);
+      await fc.assert(
+        fc.asyncProperty(drawn, async (network) => {
+          const folder = temporaryFolder(context);
+          writeFileSync(join(folder, 'config.json'), '{}');
+          const configuration: Configuration = { ...smallConfiguration(SEED, towers), network };
+          const open = (placement: number[][]) =>
+            Coordinator.open({
+              ...{ configuration, towers, placement: cpuPlacement(placement) },
+              ...{ backend, batch: BATCH },
+            });
+          const [split, grouped] = await Promise.all([open(workers), open([ranks])]);
+          try {
+            await assertEqualStep(split, grouped, network, 1);
+            await exchangeCheckpoint(split, grouped, folder, configuration);
+            await assertEqualStep(split, grouped, network, 2);
+          } finally {
+            await Promise.all([split.close(), grouped.close()]);
+          }
+        }),
+        { numRuns: DRAWN, seed: SEED + towers, endOnFailure: true },
+      );
+      context.diagnostic(`${DRAWN} networks, 2 steps each on two placements`);
+    });
+  }
 });
 
 /** What each layer reads is what the one before it gives, and its weights are of that shape. */

@@ -1,17 +1,18 @@
 /**
- * Checksums of a checkpoint's files, so that none is read that is not as it was written.
+ * Checksums of a folder's files, so that none is read that is not as it was written: a checkpoint's, a
+ * prepared data set's manifest and statistics, a run's statistics.
  *
  *     checkpoints/step-N/checksums.json   {"model.safetensors": {"bytes": 495154, "sha256": "9f86…"}, …}
  *
  * Written last, over the bytes as they went to the disk; verified before anything of the folder is used.
  * They guard against damage, not against somebody who rewrites them too: what a file says is checked
- * again by whoever reads it. Called by checkpoints, and by what takes a file of one (`--init`, `import`).
+ * again by whoever reads it. Called by those three, and by what takes a file of one (`--init`, `import`).
  */
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { UserError, messageOf } from '../errors.js';
-import { writeDurably } from '../durable_file.js';
+import { UserError, messageOf } from './errors.js';
+import { writeDurably } from './durable_file.js';
 
 interface Checksum {
   bytes: number;
