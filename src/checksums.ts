@@ -9,8 +9,9 @@
  * again by whoever reads it. Called by those three, and by what takes a file of one (`--init`, `import`).
  */
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { readSmallFile } from './bounded_file.js';
 import { UserError, messageOf } from './errors.js';
 import { writeDurably } from './durable_file.js';
 
@@ -115,20 +116,6 @@ function isChecksum(value: unknown): value is Checksum {
   if (typeof value !== 'object' || value === null) return false;
   const { bytes, sha256 } = value as Partial<Checksum>;
   return Number.isSafeInteger(bytes) && typeof sha256 === 'string';
-}
-
-/**
- * A file whole, of at most `longest` bytes.
- *
- * @throws UserError naming the file that is longer, or cannot be read
- */
-export function readSmallFile(path: string, longest: number): Buffer {
-  return withFile(path, (descriptor, size) => {
-    if (size > longest) {
-      throw new UserError(`${path} is damaged: its ${size} bytes are over the limit of ${longest}`);
-    }
-    return readFileSync(descriptor);
-  });
 }
 
 /** The size first: a file that has grown without end is not read to it. */

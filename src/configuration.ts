@@ -6,9 +6,10 @@
  * Called by the commands, through `commands/options.ts`. What a person wrote wrongly is a UserError of
  * one line that names the file and the field.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Ajv, type ErrorObject } from 'ajv';
+import { readSmallFile } from './bounded_file.js';
 import { messageOf, UserError } from './errors.js';
 import type { NetworkSpecification } from './model/layers.js';
 
@@ -144,6 +145,8 @@ export interface ConfigurationRequest {
 
 const PRESETS = fileURLToPath(new URL('../../config/', import.meta.url));
 const SCHEMA = 'schema.json';
+/** Bytes of a configuration: a network of ten thousand layers. */
+const LONGEST = 1 << 23;
 
 /** Names of the presets in `config/`, sorted. */
 export function presetNames(): string[] {
@@ -184,12 +187,7 @@ function pathOf({ preset, file }: ConfigurationRequest): string {
 }
 
 function parsed(path: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UserError(`cannot read the configuration ${path}: ${messageOf(error)}`);
-  }
+  const text = readSmallFile(path, LONGEST).toString('utf8');
   try {
     return JSON.parse(text);
   } catch (error) {

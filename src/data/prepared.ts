@@ -9,8 +9,9 @@
  * Opened by the main thread, which reads the shards' indices into memory that all decoders share; a
  * decoder reads the JPEGs through a `ShardReader` of its own.
  */
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import path from 'node:path';
+import { readSmallFile } from '../bounded_file.js';
 import { verifySummedFiles } from '../checksums.js';
 import { UserError, messageOf } from '../errors.js';
 import { RandomSequence, deriveKey, permutation } from '../random.js';
@@ -20,6 +21,8 @@ import { type DatasetStatistics, STATISTICS, readStatistics } from './statistics
 
 export const MANIFEST = 'prepared.json';
 const FORMAT = 1;
+/** Bytes: a hundred thousand skipped files with their reasons. */
+const LONGEST_MANIFEST = 1 << 26;
 
 /** A file that could not be decoded. */
 export interface SkippedFile {
@@ -70,7 +73,7 @@ export function readManifest(directory: string): Manifest {
   const file = path.join(directory, MANIFEST);
   let manifest: Manifest;
   try {
-    manifest = JSON.parse(readFileSync(file, 'utf8')) as Manifest;
+    manifest = JSON.parse(readSmallFile(file, LONGEST_MANIFEST).toString('utf8')) as Manifest;
   } catch (error) {
     throw new UserError(
       `${file} cannot be read (${messageOf(error)}): --data takes a folder that twotower data prepare has finished`,

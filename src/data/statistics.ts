@@ -6,15 +6,17 @@
  * enough to be read through before training. Sums are of whole numbers that a double holds exactly, up to
  * 2^53 / (255² · 256²) = 2.1 million images of 256², so neither order nor division among threads shows.
  */
-import { readFileSync } from 'node:fs';
 import { pack, unpack } from 'msgpackr';
 import type { ImageView } from '../configuration.js';
+import { readSmallFile } from '../bounded_file.js';
 import { UserError, messageOf } from '../errors.js';
 import type { Dataset } from './dataset.js';
 import { Decoder } from './decoder.js';
 
 /** Its file, in a prepared folder and in a run's; `checksums.json` is beside it. */
 export const STATISTICS = 'statistics.msgpack';
+/** Bytes: a mean image of 2048². */
+const LONGEST = 1 << 26;
 
 /** All in units of 8-bit pixel values, 0 … 255; colours in the order R, G, B. */
 export interface DatasetStatistics {
@@ -196,7 +198,7 @@ export function statisticsBytes(statistics: DatasetStatistics): Uint8Array {
 export function readStatistics(file: string, dataset?: string): DatasetStatistics {
   let read: Omit<DatasetStatistics, 'meanImage'> & { meanImage: Uint8Array };
   try {
-    read = unpack(readFileSync(file)) as typeof read;
+    read = unpack(readSmallFile(file, LONGEST)) as typeof read;
   } catch (error) {
     throw new UserError(
       `${file} cannot be read (${messageOf(error)}): run twotower data prepare again`,

@@ -170,19 +170,50 @@ export function appendMetrics(run: RunFolder, event: MetricsEvent): void {
 /**
  * All events, in order. A last line without its newline is one that a kill cut off: it is left out.
  *
- * @throws UserError naming the line that is not JSON
+ * @throws UserError naming the line that is not such an event
  */
 export function readMetrics(run: RunFolder): MetricsEvent[] {
   if (!existsSync(run.metricsFile)) return [];
   const lines = readFileSync(run.metricsFile, 'utf8').split('\n').slice(0, -1);
   return lines.map((line, index) => {
     try {
-      return JSON.parse(line) as MetricsEvent;
+      return eventOf(JSON.parse(line));
     } catch (error) {
       throw new UserError(`${run.metricsFile}, line ${index + 1}: ${messageOf(error)}`);
     }
   });
 }
+
+function eventOf(value: unknown): MetricsEvent {
+  const fields = (value ?? {}) as Record<string, unknown>;
+  const kind = fields['event'] as MetricsEvent['event'];
+  if (!Object.hasOwn(NUMBERS, kind)) throw new Error('it is no train, test or skip event');
+  const wrong = NUMBERS[kind].find((field) => typeof fields[field] !== 'number');
+  if (wrong !== undefined) throw new Error(`${wrong} is no number`);
+  return value as MetricsEvent;
+}
+
+/** The fields of each event that are numbers. */
+const NUMBERS: Record<MetricsEvent['event'], readonly string[]> = {
+  train: [
+    'step',
+    'epoch',
+    'loss',
+    'accuracy',
+    'learningRate',
+    'imagesPerSecond',
+    'dataWaitMs',
+    'stepMs',
+    'forwardMs',
+    'backwardMs',
+    'exchangeMs',
+    'exchangeWaitMs',
+    'updateMs',
+    'exchangeBytes',
+  ] satisfies (keyof TrainEvent)[],
+  test: ['step', 'epoch', 'loss', 'top1', 'top5'] satisfies (keyof TestEvent)[],
+  skip: ['step', 'epoch', 'rank'] satisfies (keyof SkipEvent)[],
+};
 
 /**
  * Makes the folder that of a run that goes on from `step`: its configuration is what the run goes on

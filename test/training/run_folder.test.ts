@@ -158,6 +158,20 @@ suite('metrics', () => {
       message: /metrics\.jsonl, line 2: /,
     });
   });
+
+  for (const [what, line, message] of [
+    ['a field of another type', { ...trainEvent(2), loss: '<b>' }, /line 2: loss is no number/],
+    ['a field that is not there', { event: 'test', step: 2 }, /line 2: epoch is no number/],
+    ['an event of no known kind', { event: 'toString', step: 2 }, /line 2: it is no train, test/],
+    ['no event at all', null, /line 2: it is no train, test/],
+  ] as const) {
+    test(`a line with ${what} is named`, (context) => {
+      const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
+      appendMetrics(run, trainEvent(1));
+      appendFileSync(run.metricsFile, `${JSON.stringify(line)}\n`);
+      assert.throws(() => readMetrics(run), { name: 'UserError', message });
+    });
+  }
 });
 
 suite('summary', () => {

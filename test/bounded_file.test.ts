@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { readSmallFile } from '../src/bounded_file.js';
+import { loadConfiguration } from '../src/configuration.js';
+import { temporaryFolder } from './training/temporary.js';
+
+suite('a small file', () => {
+  test('is read whole up to the limit, and refused by its name one byte beyond', (context) => {
+    const file = join(temporaryFolder(context), 'small');
+    const bytes = Buffer.from(Array.from({ length: 150_000 }, (_, index) => index % 251));
+    writeFileSync(file, bytes);
+    assert.ok(readSmallFile(file, bytes.length).equals(bytes));
+    assert.throws(() => readSmallFile(file, bytes.length - 1), {
+      name: 'UserError',
+      message: `cannot read ${file}: it is longer than 149999 bytes`,
+    });
+  });
+
+  test('that never ends is refused: a device given as the configuration', () => {
+    assert.throws(() => loadConfiguration({ file: '/dev/zero' }), {
+      name: 'UserError',
+      message: /\/dev\/zero: it is longer than/,
+    });
+  });
+});
