@@ -22,7 +22,7 @@ export type { ExportedModel, ExportOptions } from './library/export.js';
 export { importModel, ModelDoesNotFit } from './library/import.js';
 export type { ImportedRun, ImportOptions, ModelDifference } from './library/import.js';
 export { inspectData } from './library/inspect_data.js';
-export type { DataInspection, InspectDataOptions } from './library/inspect_data.js';
+export type { DataInspection, Extent, InspectDataOptions } from './library/inspect_data.js';
 export { loadRun } from './library/load_run.js';
 export type { LoadedRun } from './library/load_run.js';
 export { plan } from './library/plan.js';
@@ -32,7 +32,8 @@ export { refuseReportFile, writeComparison, writeReport } from './library/report
 export { predict } from './library/predict.js';
 export type { PredictOptions, Prediction } from './library/predict.js';
 export type { Recipe } from './library/recipe.js';
-export { checkGradients, train } from './library/train.js';
+export { checkGradients } from './library/check_gradients.js';
+export { train } from './library/train.js';
 export type { TrainedRun, TrainOptions } from './library/train.js';
 export { visualize } from './library/visualize.js';
 export type { VisualizeOptions } from './library/visualize.js';
@@ -76,6 +77,7 @@ export type {
   TestDone,
   Testing,
   TurnTaken,
+  WorkProgress,
 } from './training/events.js';
 export type {
   MetricsEvent,

@@ -31,7 +31,7 @@ export const traceOption = {
 
 export type OutputArguments = Verbosity;
 
-/** Runs `work` with a display that is taken away however it ends; the events' warnings are its notes. */
+/** Runs `work` with a display of the events' warnings and progress that is taken away however it ends. */
 export async function withProgress<Result>(
   { quiet, verbose }: OutputArguments,
   events: RunEvents,
@@ -39,6 +39,7 @@ export async function withProgress<Result>(
 ): Promise<Result> {
   const progress = new ProgressDisplay({ quiet, verbose });
   events.on('warning', (message) => progress.note(`warning: ${message}`));
+  events.on('progress', ({ doing, ...report }) => progress.show({ label: doing, ...report }));
   try {
     return await work(progress);
   } finally {

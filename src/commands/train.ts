@@ -7,7 +7,8 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { endProcess } from '../backend/process_end.js';
 import { UserError } from '../errors.js';
-import { checkGradients, train } from '../library/train.js';
+import { checkGradients } from '../library/check_gradients.js';
+import { train } from '../library/train.js';
 import type { TrainOptions } from '../library/train.js';
 import { openDashboard } from '../library/dashboard.js';
 import type { GradientCheck } from '../parallel/coordinator.js';

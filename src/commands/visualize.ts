@@ -4,10 +4,12 @@
  */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { visualize } from '../library/visualize.js';
-import { note, print } from '../report/printing.js';
+import { print } from '../report/printing.js';
 import { RunEvents } from '../training/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
+import { outputOptions, withProgress } from './output_options.js';
+import type { OutputArguments } from './output_options.js';
 import { devicesFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments } from './placement_options.js';
 
@@ -30,9 +32,11 @@ const options = {
   },
   data: configurationOptions.data,
   ...placementOptions,
+  quiet: outputOptions.quiet,
 } as const;
 
-interface VisualizeArguments extends Pick<ConfigurationArguments, 'data'>, PlacementArguments {
+interface VisualizeArguments
+  extends Pick<ConfigurationArguments, 'data'>, PlacementArguments, Pick<OutputArguments, 'quiet'> {
   run: string;
   predictions?: boolean | undefined;
   neighbours?: boolean | undefined;
@@ -55,11 +59,13 @@ export const command: CommandModule<object, VisualizeArguments> = {
 
 async function run(given: ArgumentsCamelCase<VisualizeArguments>): Promise<void> {
   const events = new RunEvents();
-  events.on('warning', (message) => note(`warning: ${message}`));
   const { data } = recipeFrom({ data: given.data });
   const figure = given.predictions ? 'predictions' : given.neighbours ? 'neighbours' : 'kernels';
   const images = wholeNumber('images', given.images, 1);
   const search = wholeNumber('search', given.search, 1);
   const shown = { figure, images, search, out: given.out } as const;
-  print(await visualize(given.run, { ...shown, data, ...devicesFrom(given), events }));
+  const file = await withProgress(given, events, () =>
+    visualize(given.run, { ...shown, data, ...devicesFrom(given), events }),
+  );
+  print(file);
 }

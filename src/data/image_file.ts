@@ -38,29 +38,40 @@ const SIGNATURES = [
  * @throws UndecodableImage where the file is missing, truncated or of no format that sharp reads
  */
 export async function decodeImageFile(file: string): Promise<Image> {
-  let bytes: Uint8Array;
+  return decodeImage(readImageFile(file), file);
+}
+
+/**
+ * Pixels of the upright image, by its header alone.
+ * @throws UndecodableImage where that cannot be read
+ */
+export async function sizeOfImageFile(file: string): Promise<{ width: number; height: number }> {
+  const bytes = readImageFile(file);
+  refuseOtherFormats(bytes, file);
+  try {
+    const { autoOrient } = await sharp(bytes).metadata();
+    return autoOrient;
+  } catch (error) {
+    throw new UndecodableImage(file, messageOf(error));
+  }
+}
+
+function readImageFile(file: string): Uint8Array {
   try {
     // Read here, as sharp opens a file several times over, which costs more than decoding a small one.
     const found = statSync(file);
     // A pipe or a device under an image's name would never end.
     if (!found.isFile()) throw new Error('it is no file');
     if (found.size > LONGEST_FILE) throw new Error(`its ${found.size} bytes are no image's`);
-    bytes = readFileSync(file);
+    return readFileSync(file);
   } catch (error) {
     throw new UndecodableImage(file, messageOf(error));
   }
-  return decodeImage(bytes, file);
 }
 
 /** The same of a file's bytes. @param name what messages call it */
 export async function decodeImage(bytes: Uint8Array, name: string): Promise<Image> {
-  const start = Buffer.from(bytes.subarray(0, 12)).toString('latin1');
-  if (!SIGNATURES.some((signature) => signature.test(start))) {
-    throw new UndecodableImage(
-      name,
-      'it does not begin as a JPEG, PNG, WebP, GIF, BMP or TIFF does',
-    );
-  }
+  refuseOtherFormats(bytes, name);
   try {
     const { data, info } = await sharp(bytes, { failOn: 'error', limitInputPixels: MOST_PIXELS })
       .autoOrient()
@@ -71,4 +82,10 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<Imag
   } catch (error) {
     throw new UndecodableImage(name, messageOf(error));
   }
+}
+
+function refuseOtherFormats(bytes: Uint8Array, name: string): void {
+  const start = Buffer.from(bytes.subarray(0, 12)).toString('latin1');
+  if (SIGNATURES.some((signature) => signature.test(start))) return;
+  throw new UndecodableImage(name, 'it does not begin as a JPEG, PNG, WebP, GIF, BMP or TIFF does');
 }

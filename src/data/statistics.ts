@@ -162,13 +162,16 @@ function withPositivePeak(vector: number[]): number[] {
 /**
  * Reads every training image once, in this thread, brought to [height, width] as `data.view` would: to a
  * square by its shorter side and its centre, else by resizing.
- * CIFAR-10 takes seconds, a photograph about 10 ms.
- * @throws UserError for an image that cannot be decoded
+ * CIFAR-10 takes seconds, a photograph about 10 ms. Images that cannot be decoded are left out: the batch
+ * ring counts and limits them.
+ * @param onProgress called with how many have been read, before each
+ * @throws UserError where none can be decoded
  */
 export async function computeStatistics(
   dataset: Dataset,
   height: number,
   width: number,
+  onProgress?: (done: number, of: number) => void,
 ): Promise<DatasetStatistics> {
   const pixels = new SharedArrayBuffer(height * width * 3);
   const slots = [{ pixels, labels: new SharedArrayBuffer(4) }];
@@ -176,11 +179,15 @@ export async function computeStatistics(
   const data = { view, flip: false };
   const decoder = new Decoder({ dataset, data, height, width, seed: 0, colourAxes: null, slots });
   const sums = emptySums(height, width);
-  for (let index = 0; index < dataset.train.count; index++) {
+  const { count } = dataset.train;
+  for (let index = 0; index < count; index++) {
+    onProgress?.(index, count);
     const views = Uint32Array.of(index);
-    await decoder.decode({ slot: 0, first: 0, split: 'train', views, crops: 1, epoch: null });
-    addImage(sums, new Uint8Array(pixels));
+    const task = { slot: 0, first: 0, split: 'train', views, crops: 1, epoch: null } as const;
+    const undecodable = await decoder.decode(task);
+    if (undecodable.length === 0) addImage(sums, new Uint8Array(pixels));
   }
+  if (sums.images === 0) throw new UserError(`none of ${count} training images can be decoded`);
   return statisticsOf(dataset.train.kind, sums);
 }
 

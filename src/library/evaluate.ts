@@ -44,7 +44,7 @@ export async function evaluate(path: string, options: EvaluateOptions = {}): Pro
   resolved.warnings.forEach((warning) => events?.emit('warning', warning));
 
   const dataset = await openDataset(configuration.data);
-  const statistics = await statisticsFor(configuration, dataset, path);
+  const statistics = await statisticsFor(configuration, dataset, path, events);
   return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
     await loadParameters(towers, files.model);
     const { classes } = dataset;

@@ -7,11 +7,13 @@ import { colourAxes } from '../data/colour.js';
 import { type Dataset, type ExampleSet, openDataset } from '../data/dataset.js';
 import { Decoder } from '../data/decoder.js';
 import { type DatasetStatistics, computeStatistics } from '../data/statistics.js';
+import { UndecodableImage } from '../data/image.js';
 import { writeDurably } from '../durable_file.js';
 import { UserError } from '../errors.js';
 import { deriveKey, permutation } from '../random.js';
 import { type Sample, drawSamples } from '../report/sample_figure.js';
 import type { Picture } from '../report/markup.js';
+import type { RunEvents } from '../training/events.js';
 import { configurationOf, dataAt } from './recipe.js';
 
 /** What to look at, and what to draw. */
@@ -24,13 +26,24 @@ export interface InspectDataOptions {
   out?: string | undefined;
   /** Training images to draw; 8 unless given. */
   samples?: number | undefined;
+  /** Hears `progress`. */
+  events?: RunEvents | undefined;
 }
 
 /** What a data set holds. */
 export interface DataInspection {
   classes: { name: string; train: number; test: number }[];
-  /** Of the training images, or of some drawn at random where there are many files. */
+  /** Pixels of the training images, or of some drawn at random where there are many files. */
+  sizes: { images: number; width: Extent; height: Extent };
+  /** Of the same images. */
   statistics: DatasetStatistics;
+}
+
+/** The least, the middle and the largest of a length in pixels. */
+export interface Extent {
+  least: number;
+  median: number;
+  most: number;
 }
 
 /** Image files that are read for statistics which nothing has gathered yet. */
@@ -46,18 +59,61 @@ export async function inspectData(options: InspectDataOptions): Promise<DataInsp
   const configuration = configurationOf({ preset, data: directory });
   const dataset = await openDataset(configuration.data);
   const [train, test] = [labelsOf(dataset.train), labelsOf(dataset.test)];
+  const [trainCounts, testCounts] = [train, test].map((labels) => countsOf(labels));
   const classes = dataset.classes.map((name, label) => ({
     name,
-    train: train.filter((other) => other === label).length,
-    test: test.filter((other) => other === label).length,
+    train: trainCounts!.get(label) ?? 0,
+    test: testCounts!.get(label) ?? 0,
   }));
   const { height, width } = configuration.network.input;
-  const statistics = dataset.statistics ?? (await computeStatistics(some(dataset), height, width));
+  const chosen = some(dataset);
+  const sizes = await sizesOf(chosen, options.events);
+  const statistics =
+    dataset.statistics ??
+    (await computeStatistics(chosen, height, width, (done, of) =>
+      options.events?.emit('progress', { doing: 'reading through', unit: 'images', done, of }),
+    ));
   if (out !== undefined) {
     const drawn = await drawnSamples(configuration, { ...dataset, statistics }, train, samples);
     writeDurably(out, [await drawSamples(drawn)]);
   }
-  return { classes, statistics };
+  return { classes, sizes, statistics };
+}
+
+function countsOf(labels: Int32Array): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return counts;
+}
+
+/** Files that cannot be decoded are left out. */
+async function sizesOf(
+  { train, statistics }: Dataset,
+  events: RunEvents | undefined,
+): Promise<DataInspection['sizes']> {
+  if (train.kind !== 'folder') {
+    const { width, height } = statistics ?? { width: 32, height: 32 };
+    return { images: train.count, width: extentOf([width]), height: extentOf([height]) };
+  }
+  const { sizeOfImageFile } = await import('../data/image_file.js');
+  const [widths, heights]: [number[], number[]] = [[], []];
+  for (const [done, file] of train.files.entries()) {
+    events?.emit('progress', { doing: 'measuring', unit: 'images', done, of: train.count });
+    try {
+      const { width, height } = await sizeOfImageFile(file);
+      widths.push(width);
+      heights.push(height);
+    } catch (error) {
+      if (!(error instanceof UndecodableImage)) throw error;
+    }
+  }
+  return { images: widths.length, width: extentOf(widths), height: extentOf(heights) };
+}
+
+/** @param lengths at least one */
+function extentOf(lengths: number[]): Extent {
+  const sorted = lengths.toSorted((a, b) => a - b);
+  return { least: sorted[0]!, median: sorted[sorted.length >> 1]!, most: sorted.at(-1)! };
 }
 
 function labelsOf(set: ExampleSet): Int32Array {

@@ -3,15 +3,10 @@
  * command parses and prints.
  */
 import { basename } from 'node:path';
-import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
-import { openDataset } from '../data/dataset.js';
-import type { Dataset } from '../data/dataset.js';
 import { aThreadLasts } from '../backend/process_end.js';
 import { makeFolder } from '../durable_file.js';
 import { refuseImpossibleCrops } from '../data/views.js';
-import { buildNetwork } from '../model/network.js';
-import type { GradientCheck } from '../parallel/coordinator.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { TraceFile } from '../report/trace.js';
 import { loadParameters } from '../training/canonical.js';
@@ -23,7 +18,6 @@ import {
   setAside,
 } from '../training/checkpoint.js';
 import type { TrainerState } from '../training/checkpoint.js';
-import { verifyIfSummed } from '../checksums.js';
 import { RunEvents } from '../training/events.js';
 import {
   createRunFolder,
@@ -35,14 +29,12 @@ import {
 import type { RunFolder, Summary } from '../training/run_folder.js';
 import { lockRun } from '../training/run_lock.js';
 import type { RunLock } from '../training/run_lock.js';
-import { checkEvents } from '../training/schedule.js';
 import { keepStatistics, statisticsFor } from '../training/normalization.js';
 import { withTowers } from '../training/session.js';
 import { TensorboardLog } from '../training/tensorboard.js';
 import { train as trainTowers } from '../training/trainer.js';
-import { resolveDevices } from './devices.js';
-import type { Devices, ResolvedPlacement } from './devices.js';
-import { configurationOf } from './recipe.js';
+import type { Devices } from './devices.js';
+import { prepare } from './preparation.js';
 import type { Recipe } from './recipe.js';
 import { damageWarnings, positionAgain, runToResume } from './resume.js';
 
@@ -100,8 +92,7 @@ async function trainAlone(
 ): Promise<TrainedRun> {
   const { events = new RunEvents(), signal = new AbortController().signal } = options;
   const resumed = options.resume === undefined ? undefined : runToResume(options.resume, options);
-  const prepared = await prepare(options, resumed?.configuration);
-  const { configuration, dataset, resolved } = prepared;
+  const { configuration, dataset, resolved } = await prepare(options, resumed?.configuration);
   // A batch that is too large is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, configuration.training.batch);
   const state = resumed
@@ -118,7 +109,7 @@ async function trainAlone(
   warnings.forEach((warning) => events.emit('warning', warning));
 
   const { exchangeTimeoutMs } = options;
-  const statistics = await statisticsFor(configuration, dataset, resumed?.run.path);
+  const statistics = await statisticsFor(configuration, dataset, resumed?.run.path, events);
   const traceFile = options.trace === undefined ? undefined : new TraceFile(options.trace);
   const trace = traceFile?.group(basename(path));
   const session = { configuration, dataset, statistics, exchangeTimeoutMs, trace, ...resolved };
@@ -157,27 +148,47 @@ async function trainAlone(
       );
     });
 
-  let from: Position = { ...(resumed?.files ?? { model: options.init }), state };
-  const allowed = options.restarts ?? 0;
   try {
-    for (let restarts = 0; ; restarts++) {
-      try {
-        return { ...(await attempt(from, restarts, restarts < allowed)), path };
-      } catch (error) {
-        if (!(error instanceof WorkerFailure) || restarts >= allowed || aThreadLasts()) throw error;
-        if (run !== undefined && latestCheckpoint(run) !== undefined) {
-          const last = positionOf(run);
-          // What it began from may count in batches of another size.
-          if (last.state.step !== from.state.step) from = last;
-        }
-        const warning = `${error.message}; the workers start again from step ${from.state.step}, restart ${restarts + 1} of at most ${allowed}`;
+    const from = { ...(resumed?.files ?? { model: options.init }), state };
+    const summary = await restarting(attempt, from, options.restarts ?? 0, {
+      positionNow: () =>
+        run === undefined || latestCheckpoint(run) === undefined ? null : positionOf(run),
+      announce: (warning) => {
         warnings.push(warning);
         events.emit('warning', warning);
-      }
-    }
+      },
+    });
+    return { ...summary, path };
   } finally {
     traceFile?.close();
     lock?.release();
+  }
+}
+
+/**
+ * Starts the workers again where one fails, from where the run is then.
+ *
+ * @param allowed how often
+ * @param positionNow null where there is no checkpoint yet
+ */
+async function restarting(
+  attempt: (from: Position, restarts: number, mayRestart: boolean) => Promise<Summary>,
+  from: Position,
+  allowed: number,
+  run: { positionNow: () => Position | null; announce: (warning: string) => void },
+): Promise<Summary> {
+  for (let restarts = 0; ; restarts++) {
+    try {
+      return await attempt(from, restarts, restarts < allowed);
+    } catch (error) {
+      if (!(error instanceof WorkerFailure) || restarts >= allowed || aThreadLasts()) throw error;
+      const last = run.positionNow();
+      // What it began from may count in batches of another size.
+      if (last !== null && last.state.step !== from.state.step) from = last;
+      run.announce(
+        `${error.message}; the workers start again from step ${from.state.step}, restart ${restarts + 1} of at most ${allowed}`,
+      );
+    }
   }
 }
 
@@ -211,47 +222,4 @@ function positionOf(run: RunFolder): Position {
   const { path, state } = lastWholeCheckpoint(run);
   const { model, optimizer } = checkpointFiles(path);
   return { state, model, optimizer };
-}
-
-/** Length of the finite difference's move: float32 rounding of the loss is then about 1e-3 of a gradient of 0.1. */
-const GRADIENT_EPSILON = 2e-3;
-
-/**
- * Compares the gradients of the first batch with finite differences of the loss.
- *
- * @returns one comparison a parameter tensor; `relativeError` is a fraction
- */
-export async function checkGradients(
-  options: Recipe & Devices & Pick<TrainOptions, 'init' | 'events'>,
-): Promise<GradientCheck[]> {
-  const { configuration, dataset, resolved } = await prepare(options);
-  resolved.warnings.forEach((warning) => options.events?.emit('warning', warning));
-  const statistics = await statisticsFor(configuration, dataset, undefined);
-  return withTowers(
-    { configuration, dataset, statistics, ...resolved },
-    async (coordinator, ring) => {
-      if (options.init !== undefined) await loadParameters(coordinator, options.init);
-      for await (const batch of ring.train(0, 0)) {
-        const checks = await coordinator.checkGradients(batch, GRADIENT_EPSILON);
-        batch.release();
-        return checks;
-      }
-      throw new Error('no batch to check gradients on');
-    },
-  );
-}
-
-/** All that can be refused is, before anything is opened or written. */
-async function prepare(
-  options: Recipe & Devices & Pick<TrainOptions, 'init'>,
-  resumed?: Configuration,
-): Promise<{ configuration: Configuration; dataset: Dataset; resolved: ResolvedPlacement }> {
-  const asked = resumed ?? configurationOf(options);
-  const isFixed = resumed !== undefined || options.towers !== undefined;
-  const resolved = await resolveDevices(options, isFixed ? asked.towers : undefined, asked.towers);
-  const configuration = { ...asked, towers: resolved.towers };
-  const { network, towers, data, training } = configuration;
-  checkEvents(training, buildNetwork(network, towers, data.classes));
-  if (options.init !== undefined) verifyIfSummed(options.init);
-  return { configuration, dataset: await openDataset(data), resolved };
 }

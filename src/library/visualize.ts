@@ -34,7 +34,7 @@ export interface VisualizeOptions extends Pick<Recipe, 'data'>, Devices {
   search?: number | undefined;
   /** PNG file; without it `kernels.png`, `predictions.png` or `neighbours.png` in the run folder. */
   out?: string | undefined;
-  /** Hears `warning`. */
+  /** Hears `warning` and, of a search, `progress`. */
   events?: RunEvents | undefined;
 }
 
@@ -64,7 +64,7 @@ export async function visualize(path: string, options: VisualizeOptions = {}): P
       async (towers, ring, classes) =>
         figure === 'predictions'
           ? drawPredictions(await inspectImages(towers, ring.sample('test'), images), classes)
-          : neighbours(towers, ring, classes, images, search),
+          : neighbours(towers, ring, classes, images, search, options.events),
     );
     writeDurably(out, [picture]);
   }
@@ -77,10 +77,21 @@ async function neighbours(
   classes: string[],
   images: number,
   search: number,
+  events: RunEvents | undefined,
 ): Promise<Uint8Array> {
   const queries = await inspectImages(towers, ring.sample('test'), images);
   const training = ring.sample('train');
-  const { rows, searched } = await nearestImages(towers, training, queries, search, NEIGHBOURS);
+  const onBatch = (done: number): void => {
+    events?.emit('progress', { doing: 'searching', unit: 'images', done, of: search });
+  };
+  const { rows, searched } = await nearestImages(
+    towers,
+    training,
+    queries,
+    search,
+    NEIGHBOURS,
+    onBatch,
+  );
   const caption = `Nearest of ${formatCount(searched)} training images, by the last hidden layer`;
   return drawNeighbours(rows, classes, caption);
 }
@@ -97,7 +108,7 @@ async function drawImages(
   const resolved = await resolveDevices(given, towers, towers);
   resolved.warnings.forEach((warning) => given.events?.emit('warning', warning));
   const dataset = await openDataset(configuration.data);
-  const statistics = await statisticsFor(configuration, dataset, path);
+  const statistics = await statisticsFor(configuration, dataset, path, given.events);
   return withTowers(
     { configuration, dataset, statistics, ...resolved },
     async (coordinator, ring) => {

@@ -351,13 +351,20 @@ export class Coordinator {
    * gradient's own direction the loss must change by the gradient's norm.
    *
    * @param epsilon length of the move; longer where the loss would not change enough to be seen
+   * @param onChecked called before each tensor with how many are done
    */
-  async checkGradients(batch: SharedBatch, epsilon: number): Promise<GradientCheck[]> {
+  async checkGradients(
+    batch: SharedBatch,
+    epsilon: number,
+    onChecked?: (done: number, of: number) => void,
+  ): Promise<GradientCheck[]> {
     const step = 1;
     const loss = (await this.compute(step, batch, false))[0]!.loss;
     const squares = await this.threads.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
     const checks: GradientCheck[] = [];
-    for (const { name } of this.network.parameters) {
+    const { parameters } = this.network;
+    for (const { name } of parameters) {
+      onChecked?.(checks.length, parameters.length);
       const analytic = Math.sqrt(squares.reduce((sum, worker) => sum + worker[name]!, 0));
       if (analytic === 0) {
         checks.push({ parameter: name, analytic, numeric: 0, relativeError: Number.NaN });

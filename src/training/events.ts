@@ -92,10 +92,21 @@ export interface TurnTaken {
   of: number;
 }
 
+/** Work beside the steps and tests, before a run or in place of one. */
+export interface WorkProgress {
+  /** `reading the training images`, `searching`. */
+  doing: string;
+  /** Of what `done` counts. */
+  unit: string;
+  done: number;
+  of: number;
+}
+
 /** The events of `RunEvents` and what each brings. */
 export interface RunEventMap {
   /** Something was not as asked for, such as a CPU in place of a GPU. */
   warning: [message: string];
+  progress: [WorkProgress];
   start: [RunStart];
   step: [StepDone];
   testing: [Testing];

@@ -24,6 +24,7 @@ async function inspectEach(
     logits: Float32Array;
     features: Float32Array;
   }) => void,
+  onBatch?: (seen: number) => void,
 ): Promise<number> {
   let seen = 0;
   for await (const batch of batches) {
@@ -38,6 +39,7 @@ async function inspectEach(
       });
     }
     batch.release();
+    onBatch?.(seen);
     if (seen >= count) break;
   }
   return seen;
@@ -60,6 +62,8 @@ export async function inspectImages(
 /**
  * The `kept` nearest to each query among the first `searched` examples of `batches`, by
  * Euclidean distance of features, as the paper has it (section 6.1).
+ *
+ * @param onBatch called with how many have been searched
  */
 export async function nearestImages(
   coordinator: Coordinator,
@@ -67,21 +71,28 @@ export async function nearestImages(
   queries: InspectedImage[],
   searched: number,
   kept: number,
+  onBatch?: (seen: number) => void,
 ): Promise<{ rows: Neighbourhood[]; searched: number }> {
   const rows = queries.map((query): Neighbourhood => ({ query, nearest: [] }));
-  const seen = await inspectEach(coordinator, batches, searched, ({ picture, label, features }) => {
-    for (const [index, { nearest }] of rows.entries()) {
-      const distance = distanceBetween(queries[index]!.features, features);
-      if (nearest.length === kept && distance >= nearest.at(-1)!.distance) continue;
-      const place = nearest.findIndex((other) => distance < other.distance);
-      nearest.splice(place < 0 ? nearest.length : place, 0, {
-        picture: picture(),
-        label,
-        distance,
-      });
-      nearest.length = Math.min(nearest.length, kept);
-    }
-  });
+  const seen = await inspectEach(
+    coordinator,
+    batches,
+    searched,
+    ({ picture, label, features }) => {
+      for (const [index, { nearest }] of rows.entries()) {
+        const distance = distanceBetween(queries[index]!.features, features);
+        if (nearest.length === kept && distance >= nearest.at(-1)!.distance) continue;
+        const place = nearest.findIndex((other) => distance < other.distance);
+        nearest.splice(place < 0 ? nearest.length : place, 0, {
+          picture: picture(),
+          label,
+          distance,
+        });
+        nearest.length = Math.min(nearest.length, kept);
+      }
+    },
+    onBatch,
+  );
   return { rows, searched: seen };
 }
 

@@ -17,6 +17,7 @@ import {
 import { centreWindow } from '../data/views.js';
 import { verifySummedFiles, writeSummedFiles } from '../checksums.js';
 import { UserError } from '../errors.js';
+import type { RunEvents } from './events.js';
 
 /** (pixel / 255 − mean) / std, where `meanImage`, `[height, width, 3]`, has been divided so as well. */
 export interface Normalization {
@@ -39,12 +40,14 @@ export function hasItsStatistics(data: DataConfiguration, runPath: string): bool
  * the configuration asks for none.
  *
  * @param runPath run folder; undefined for a run that is new
+ * @param events hears `progress`
  * @throws UserError where the data set was prepared at another size than the mean image must have
  */
 export async function statisticsFor(
   { data, network }: Configuration,
   dataset: Dataset,
   runPath: string | undefined,
+  events?: RunEvents,
 ): Promise<DatasetStatistics | null> {
   if (!needsStatistics(data)) return null;
   const { view } = data;
@@ -52,7 +55,11 @@ export async function statisticsFor(
     view.type === 'crop' ? { height: view.from, width: view.from } : network.input;
   const kept = runPath === undefined ? null : keptStatistics(runPath);
   const statistics =
-    kept ?? dataset.statistics ?? (await computeStatistics(dataset, height, width));
+    kept ??
+    dataset.statistics ??
+    (await computeStatistics(dataset, height, width, (done, of) =>
+      events?.emit('progress', { doing: 'reading through', unit: 'images', done, of }),
+    ));
   const fits = statistics.height === height && statistics.width === width;
   if (data.mean === 'image' && !fits) {
     throw new UserError(

@@ -6,7 +6,7 @@ import { after, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { openRunFolder, readSummary } from '../../src/training/run_folder.js';
-import { writeBroken, writeImageFolder } from '../data/image_folders.js';
+import { writeBroken, writeFlatImage, writeImageFolder } from '../data/image_folders.js';
 import { newFolder, succeeds, TINY, twotower } from './command_line.js';
 
 const folder = newFolder();
@@ -35,9 +35,20 @@ suite('data prepare', () => {
     const { stdout } = await succeeds(['data', 'inspect', at('prepared'), '--out', out]);
     assert.match(stdout, /^a +10 +4$/m);
     assert.match(stdout, /^all +20 +8$/m);
+    assert.match(stdout, /^sizes of 20 training images: width 256, height 256$/m);
     assert.match(stdout, /^statistics of 20 training images at 256×256/m);
     const { format, width } = await sharp(out).metadata();
     assert.deepEqual([format, width], ['png', 724]);
+  });
+
+  test('data inspect says how large images of a folder are, and leaves out what is broken', async () => {
+    await writeFlatImage(join(source, 'train/b/large.png'), [9, 8, 7], 40, 20);
+    const { stdout } = await succeeds(['data', 'inspect', source]);
+    assert.match(
+      stdout,
+      /^sizes of 21 training images: width 12 … 40, in the middle 12, height 10 … 20, in the middle 10$/m,
+    );
+    rmSync(join(source, 'train/b/large.png'));
   });
 
   test('on a disk that is full says so and leaves nothing half-written', () => {

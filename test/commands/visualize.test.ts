@@ -24,6 +24,12 @@ suite('visualize', () => {
     });
   }
 
+  test('says on stderr how far a search is', async () => {
+    const search = ['visualize', 'run', '--neighbours', '--cpu', '1', '--search', '64'];
+    const { stderr } = await succeeds(search, { cwd: folder });
+    assert.match(stderr, /^searching: images 64\/64$/m);
+  });
+
   test('draws the same predictions on any placement', async () => {
     const draw = async (cpu: string): Promise<Uint8Array> => {
       const out = ['--predictions', '--cpu', cpu, '--out', `${cpu}.png`];

@@ -14,7 +14,9 @@ import {
   statisticsOf,
   statisticsBytes,
 } from '../../src/data/statistics.js';
+import { openFolder } from '../../src/data/folder.js';
 import { UserError } from '../../src/errors.js';
+import { writeBroken, writeImageFolder } from './image_folders.js';
 import { recordsDataset } from './records.js';
 import { temporaryFolder } from './temporary.js';
 
@@ -106,6 +108,14 @@ test('a data set is read through without augmentation', async () => {
     addImage(sums, readRecord(train, index, new Uint8Array(3072)).image.pixels);
   }
   assert.deepEqual(await computeStatistics(dataset, 32, 32), statisticsOf('cifar10', sums));
+});
+
+test('an image that cannot be decoded is left out', async () => {
+  const folder = temporaryFolder();
+  await writeImageFolder(folder, 3, 1);
+  const whole = await computeStatistics(await openFolder(folder), 8, 8);
+  writeBroken(path.join(folder, 'train/b/999.png'));
+  assert.deepEqual(await computeStatistics(await openFolder(folder), 8, 8), whole);
 });
 
 test('what is written is read again', () => {

@@ -1,0 +1,40 @@
+/** Gradients against finite differences: `checkGradients` of the package, and `train --check-gradients`. */
+import type { GradientCheck } from '../parallel/coordinator.js';
+import { loadParameters } from '../training/canonical.js';
+import { statisticsFor } from '../training/normalization.js';
+import { withTowers } from '../training/session.js';
+import type { Devices } from './devices.js';
+import { prepare } from './preparation.js';
+import type { Recipe } from './recipe.js';
+import type { TrainOptions } from './train.js';
+
+/** Length of the finite difference's move: float32 rounding of the loss is then about 1e-3 of a gradient of 0.1. */
+const GRADIENT_EPSILON = 2e-3;
+
+/**
+ * Compares the gradients of the first batch with finite differences of the loss.
+ *
+ * @returns one comparison a parameter tensor; `relativeError` is a fraction
+ */
+export async function checkGradients(
+  options: Recipe & Devices & Pick<TrainOptions, 'init' | 'events'>,
+): Promise<GradientCheck[]> {
+  const { configuration, dataset, resolved } = await prepare(options);
+  const { init, events } = options;
+  resolved.warnings.forEach((warning) => events?.emit('warning', warning));
+  const statistics = await statisticsFor(configuration, dataset, undefined, events);
+  return withTowers(
+    { configuration, dataset, statistics, ...resolved },
+    async (coordinator, ring) => {
+      if (init !== undefined) await loadParameters(coordinator, init);
+      for await (const batch of ring.train(0, 0)) {
+        const checks = await coordinator.checkGradients(batch, GRADIENT_EPSILON, (done, of) =>
+          events?.emit('progress', { doing: 'checking gradients', unit: 'parameters', done, of }),
+        );
+        batch.release();
+        return checks;
+      }
+      throw new Error('no batch to check gradients on');
+    },
+  );
+}
