@@ -1,11 +1,15 @@
 /**
  * The dashboard's thread, started by `src/library/dashboard.ts` with `DashboardSettings` as its worker
- * data. Says where it listens or why it cannot, then takes run folders to show.
+ * data. Says where it listens or why it cannot, then takes run folders to show, until it is told to close.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../src/errors.js';
 import { DashboardServer } from '../src/library/dashboard_server.js';
-import type { DashboardNews, DashboardSettings } from '../src/library/dashboard_server.js';
+import type {
+  DashboardNews,
+  DashboardRequest,
+  DashboardSettings,
+} from '../src/library/dashboard_server.js';
 
 const { port } = workerData as DashboardSettings;
 const server = new DashboardServer();
@@ -21,4 +25,7 @@ async function listen(): Promise<DashboardNews> {
 }
 
 parentPort!.postMessage(await listen());
-parentPort!.on('message', (path: string) => server.show(path));
+parentPort!.on('message', (request: DashboardRequest) => {
+  if (request === 'close') void server.close().finally(() => parentPort!.close());
+  else server.show(request.show);
+});

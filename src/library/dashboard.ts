@@ -7,13 +7,13 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../errors.js';
 import type { RunEvents } from '../training/events.js';
-import type { DashboardNews, DashboardSettings } from './dashboard_server.js';
+import type { DashboardNews, DashboardRequest, DashboardSettings } from './dashboard_server.js';
 
 /** A page that is being served. */
 export interface Dashboard {
   /** Of the page. */
   url: string;
-  /** Stops serving it. */
+  /** Stops serving it; where a page is open, a few seconds after that could see how the run ended. */
   close(): Promise<void>;
 }
 
@@ -36,11 +36,16 @@ export async function openDashboard(port: number, events: RunEvents): Promise<Da
     events.emit('warning', `the dashboard has ended: ${message}`),
   );
   worker.unref();
-  events.on('start', ({ path }) => worker.postMessage(path));
+  const ended = new Promise((resolve) => worker.once('exit', resolve));
+  const tell = (request: DashboardRequest): void => worker.postMessage(request);
+  events.on('start', ({ path }) => tell({ show: path }));
   return {
     url: `http://127.0.0.1:${news.port}/`,
     close: async () => {
-      await worker.terminate();
+      // Nothing else may keep the process meanwhile.
+      worker.ref();
+      tell('close');
+      await ended;
     },
   };
 }

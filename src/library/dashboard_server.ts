@@ -13,16 +13,20 @@ import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
 import { html } from '../report/markup.js';
 import type { Markup } from '../report/markup.js';
-import { contentSecurityPolicy, pageBody, pageDocument } from '../report/page.js';
+import { contentSecurityPolicy, pageBody, pageDocument, POLLING_SECONDS } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
 import { reportedRun } from './report.js';
 
 export interface DashboardSettings {
   port: number;
 }
+
+/** What the thread is told. */
+export type DashboardRequest = { show: string } | 'close';
 
 /** What the thread says once: where it listens, or why it does not. */
 export type DashboardNews = { port: number } | { refused: string };
@@ -51,6 +55,7 @@ export class DashboardServer {
   private state = stateOf('twotower', WAITING);
   private making: Promise<void> | undefined;
   private notBefore = 0;
+  private askedAt = -Infinity;
 
   constructor() {
     this.server = createServer((request, response) => {
@@ -75,7 +80,13 @@ export class DashboardServer {
     this.notBefore = 0;
   }
 
+  /** Ends when pages that were looked at to the last have had the time to ask for the run's end. */
   async close(): Promise<void> {
+    const untilAsked = 1500 * POLLING_SECONDS;
+    if (performance.now() - this.askedAt < untilAsked) {
+      this.notBefore = 0;
+      await delay(untilAsked);
+    }
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
   }
@@ -89,6 +100,7 @@ export class DashboardServer {
     if (request.url !== '/' && request.url !== '/state') {
       return send(response, 404, 'text/plain', 'no such page');
     }
+    this.askedAt = performance.now();
     await this.refresh();
     const { body, title, version } = this.state;
     response.setHeader('ETag', version);

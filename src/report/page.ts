@@ -111,7 +111,7 @@ export function legend(entries: readonly { colour: string; label: string }[]): M
 }
 
 /** Seconds between two looks for news. */
-const POLLING_SECONDS = 2;
+export const POLLING_SECONDS = 2;
 
 /**
  * Asks for the body that is newer than the one shown. An answer that does not come, as while the run is

@@ -93,3 +93,18 @@ suite('a dashboard', () => {
     assert.ok(!existsSync(join(folder, 'never')));
   });
 });
+
+test('a page that is open sees the end of its run before the dashboard closes', async () => {
+  const events = new RunEvents();
+  const dashboard = await openDashboard(0, events);
+  const state = (): Promise<string> =>
+    fetch(`${dashboard.url}state`).then((answer) => answer.text());
+  const data = writeTinyImages(join(folder, 'other data'));
+  const out = join(folder, 'open');
+  await train({ config: TINY, data, cpu: 1, towers: 2, steps: 1, testLimit: 16, out, events });
+  await state();
+  const closed = dashboard.close();
+  assert.match(await state(), /completed · step 1/);
+  await closed;
+  await assert.rejects(state());
+});
