@@ -73,6 +73,8 @@ export interface ReportedRun {
     backend: string;
     placement: { rank: number; device: string; requested: string }[];
     warnings: string[];
+    /** Images that could not be decoded. */
+    undecodable: string[];
   } | null;
   /** Of the latest checkpoint; null where there is none, or the first layer reads no colours. */
   kernels: { layer: string; step: number; weights: KernelWeights } | null;
@@ -84,6 +86,7 @@ const MOST_POINTS = 400;
 /** A matrix of more classes is not legible; the most frequent confusions are listed all the same. */
 const MOST_CLASSES = 100;
 const LISTED_CONFUSIONS = 8;
+const LISTED_FILES = 5;
 
 /** @param runs at least one */
 export async function runReport(runs: readonly ReportedRun[]): Promise<PageContent> {
@@ -153,7 +156,15 @@ function remarks({ name, summary }: ReportedRun): Markup[] {
   return [
     ...failure.map((text) => html`<p class="alarm">${name} ${text}</p>`),
     ...summary.warnings.map((text) => html`<p class="note">${name}: ${text}</p>`),
+    ...(summary.undecodable.length === 0
+      ? []
+      : [html`<p class="note">${name}: ${undecodableText(summary.undecodable)}</p>`]),
   ];
+}
+
+function undecodableText(files: string[]): string {
+  const some = files.slice(0, LISTED_FILES).join(', ');
+  return `images that could not be decoded: ${formatCount(files.length)}: ${some}${files.length > LISTED_FILES ? ' …' : ''}`;
 }
 
 function stepsOf({ metrics }: ReportedRun): ReportedStep[] {

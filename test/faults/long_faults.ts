@@ -7,11 +7,11 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test, type TestContext } from 'node:test';
+import { after, before, mock, suite, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { train } from '../../src/index.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
-import { RunEvents } from '../../src/training/events.js';
+import { Coordinator } from '../../src/parallel/coordinator.js';
 import { openRunFolder, readMetrics } from '../../src/training/run_folder.js';
 import type { FaultKind, FaultPoint } from './inject.js';
 import { Workbench, errorLine } from './faulty_run.js';
@@ -115,28 +115,47 @@ test(`killed −9 at ${KILLS} random moments, runs end as an undisturbed one`, a
 
 suite('3,000 steps of the demo, split', () => {
   const path = join(bench.folder, 'demo');
-  const held: { step: number; resident: number; files: number; threads: number }[] = [];
+  const held: {
+    step: number;
+    resident: number;
+    files: number;
+    threads: number;
+    /** Of each worker. */
+    tensors: { tensors: number; bytes: number }[];
+  }[] = [];
   const entries = (folder: string): number => (existsSync(folder) ? readdirSync(folder).length : 0);
 
   before(async () => {
-    const events = new RunEvents();
-    events.on('step', ({ step }) => {
-      if (step % 100 !== 50) return;
-      held.push({
-        step,
-        resident: process.memoryUsage.rss(),
-        files: entries('/proc/self/fd'),
-        threads: entries('/proc/self/task'),
-      });
-    });
-    await train({ preset: 'demo', cpu: 2, epochs: 100, steps: 3000, out: path, events });
+    const takeStep = Coordinator.prototype.step;
+    mock.method(
+      Coordinator.prototype,
+      'step',
+      async function (this: Coordinator, ...parameters: Parameters<typeof takeStep>) {
+        const result = await takeStep.apply(this, parameters);
+        const [step] = parameters;
+        if (step % 100 === 50) {
+          const memory = await this.memory();
+          held.push({
+            step,
+            resident: process.memoryUsage.rss(),
+            files: entries('/proc/self/fd'),
+            threads: entries('/proc/self/task'),
+            tensors: memory.map(({ tensors, bytes }) => ({ tensors, bytes })),
+          });
+        }
+        return result;
+      },
+    );
+    await train({ preset: 'demo', cpu: 2, epochs: 100, steps: 3000, out: path });
   });
+  after(() => mock.restoreAll());
 
-  test('memory, open files and threads stay', (context) => {
+  test('memory, tensors, open files and threads stay', (context) => {
     const [middle, last] = [held[held.length / 2]!, held.at(-1)!];
     context.diagnostic(`${JSON.stringify(middle)} … ${JSON.stringify(last)}`);
     assert.equal(last.files, middle.files);
     assert.equal(last.threads, middle.threads);
+    assert.deepEqual(last.tensors, middle.tensors);
     // What V8 leaves uncollected at one moment and at another.
     assert.ok(last.resident < 1.1 * middle.resident);
   });
