@@ -24,6 +24,8 @@ interface Picture {
   width: number;
   scheme: 'light' | 'dark';
   scale: number;
+  /** Screen unless said. */
+  media?: 'print';
   until: string | number;
 }
 
@@ -44,6 +46,11 @@ const PICTURES: Picture[] = [
   {
     ...{ name: 'comparison', page: 'comparison.html', width: 900, scheme: 'light', scale: 1 },
     until: 'Workers',
+  },
+  // A sheet of A4 at 96 pixels an inch.
+  {
+    ...{ name: 'print', page: 'one.html', width: 794, scheme: 'dark', scale: 1, media: 'print' },
+    until: 1123,
   },
 ];
 
@@ -84,10 +91,12 @@ async function photograph(): Promise<void> {
   }
 }
 
-async function take(page: Page, { name, width, scheme, scale, until, ...at }: Picture) {
+async function take(page: Page, picture: Picture): Promise<void> {
+  const { name, width, scheme, scale, media = 'screen', until } = picture;
   await page.setViewport({ width, height: 800, deviceScaleFactor: scale });
   await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
-  await page.goto(pathToFileURL(join(folder, at.page)).href);
+  await page.emulateMediaType(media);
+  await page.goto(pathToFileURL(join(folder, picture.page)).href);
   const height =
     typeof until === 'number'
       ? until

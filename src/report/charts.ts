@@ -62,14 +62,25 @@ export function drawCurves(
     y: {
       label: axis.label,
       grid: true,
-      ticks: 5,
-      zero: !axis.logarithmic,
       nice: true,
-      type: axis.logarithmic ? 'log' : 'linear',
+      ...(axis.logarithmic
+        ? { type: 'log', ticks: powersOfTen(curves), tickFormat: String }
+        : { type: 'linear', ticks: 5, zero: true }),
       ...(axis.percent && { percent: true, domain: [0, 100] }),
     },
     marks,
   });
+}
+
+/** Those between which all values lie. */
+function powersOfTen(curves: readonly Curve[]): number[] {
+  let [least, most] = [Infinity, 0];
+  for (const { value } of curves.flatMap(({ points }) => points)) {
+    [least, most] = [Math.min(least, value), Math.max(most, value)];
+  }
+  const [first, last] = [Math.floor(Math.log10(least)), Math.ceil(Math.log10(most))];
+  // From text, which rounds to the nearest number: 10 ** -5 is not 1e-5.
+  return Array.from({ length: last - first + 1 }, (_, index) => Number(`1e${first + index}`));
 }
 
 /** One bar, divided. */

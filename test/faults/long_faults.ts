@@ -126,11 +126,13 @@ suite('3,000 steps of the demo, split', () => {
   const entries = (folder: string): number => (existsSync(folder) ? readdirSync(folder).length : 0);
 
   before(async () => {
-    const takeStep = Coordinator.prototype.step;
+    const { value: takeStep } = Object.getOwnPropertyDescriptor(Coordinator.prototype, 'step') as {
+      value: (this: Coordinator, ...parameters: Parameters<Coordinator['step']>) => Promise<object>;
+    };
     mock.method(
       Coordinator.prototype,
       'step',
-      async function (this: Coordinator, ...parameters: Parameters<typeof takeStep>) {
+      async function (this: Coordinator, ...parameters: Parameters<Coordinator['step']>) {
         const result = await takeStep.apply(this, parameters);
         const [step] = parameters;
         if (step % 100 === 50) {

@@ -62,7 +62,7 @@ export function writeRun(path: string, steps: number): string {
     ...{ parameters: 123_786, test: { loss: 0.5, top1: 0.76, top5: 1 }, backend: 'native' },
     placement: [0, 1].map((rank) => ({ rank, device: 'cpu', requested: `gpu:${rank}` })),
     warnings: [HOSTILE],
-    ...{ undecodable: [], skipped: 0, restarts: 0 },
+    ...{ undecodable: [HOSTILE], skipped: 0, restarts: 0 },
   });
   return path;
 }

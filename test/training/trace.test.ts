@@ -25,7 +25,8 @@ suite('the trace of a demo run', () => {
   let metrics: TrainEvent[];
 
   before(async () => {
-    const limits = { steps: 6, testLimit: 64, cpu: 2 };
+    // More than the workers' spans are fetched together.
+    const limits = { steps: 20, testLimit: 64, cpu: 2 };
     await train({ ...limits, preset: 'demo', out: at('run'), trace: at('trace.json') });
     spans = readTrace(at('trace.json'));
     steps = spans.filter(({ track, name }) => track === 'coordinator' && /^step /.test(name));
@@ -59,6 +60,24 @@ suite('the trace of a demo run', () => {
       }
       for (const name of [...exchanges.map(({ name }) => name), 'logits']) {
         assert.ok(names.has(`copy ${name}`) && names.has(`wait ${name}`), `no ${name}`);
+      }
+    }
+  });
+
+  test('has spans that lie in each other or apart on every track, as the viewers demand', () => {
+    for (const track of new Set(spans.map((span) => span.track))) {
+      const own = spans.filter((span) => span.track === track);
+      own.sort((a, b) => a.began - b.began || b.ended - a.ended);
+      const open: TracedSpan[] = [];
+      for (const span of own) {
+        // Times are written to the nanosecond.
+        while (open.length > 0 && open.at(-1)!.ended <= span.began + 2e-3) open.pop();
+        const around = open.at(-1);
+        assert.ok(
+          around === undefined || span.ended <= around.ended + 2e-3,
+          `${span.name} ends after ${around?.name}, in which it began, on ${track}`,
+        );
+        open.push(span);
       }
     }
   });
