@@ -1,7 +1,7 @@
 /**
- * What `--trace` costs: the demo network split over two CPU workers, untraced, untraced again and traced,
- * taking their steps in turn. Prints the median step of each and its ratio to the first; that of the second
- * is what chance makes of 1.
+ * What `--trace` costs: the demo network split over two CPU workers, untraced, traced and untraced again,
+ * taking their steps in turn. Prints the median step of each and its ratio to the two untraced ones' mean in
+ * the same turn; what those differ by is chance and what a place in the turn makes.
  *
  *     node dist/scripts/trace_cost.js [STEPS]
  */
@@ -21,7 +21,7 @@ const configuration = loadConfiguration({ preset: 'demo' });
 const { placement, towers, backend, precision } = await resolveDevices({ cpu: 2 }, 2, 2);
 const batch = await noiseBatch(configuration);
 const contenders = await Promise.all(
-  ['untraced', 'untraced again', 'traced'].map(async (name) => {
+  ['untraced', 'traced', 'untraced again'].map(async (name) => {
     const trace = name === 'traced' ? file.group(name) : undefined;
     const candidate = { name: 'split' as const, towers, placement };
     const numerics = { backend, precision, trace };
@@ -39,10 +39,12 @@ const contenders = await Promise.all(
 );
 try {
   await takeTurns(contenders, steps);
-  const [first] = contenders;
+  const [first, , last] = contenders;
   for (const { name, milliseconds } of contenders) {
     const ratio = quantile(
-      milliseconds.map((value, step) => value / first!.milliseconds[step]!),
+      milliseconds.map(
+        (value, step) => (2 * value) / (first!.milliseconds[step]! + last!.milliseconds[step]!),
+      ),
       0.5,
     );
     console.log(

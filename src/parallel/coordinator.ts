@@ -105,6 +105,8 @@ export class Coordinator {
   private lastStep: number | null = null;
   /** Steps, tests and stores whose spans are still with the workers. */
   private unfetched = 0;
+  /** Nobody waits for it in between: spans are written while the workers compute the next step. */
+  private fetched: Promise<void> = Promise.resolve();
 
   private constructor(
     readonly network: Network,
@@ -315,7 +317,12 @@ export class Coordinator {
   private async traced<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
     if (this.trace === undefined) return work();
     const result = await this.spanning(name, work);
-    if (++this.unfetched === TRACED_TOGETHER) await this.fetchSpans(this.trace);
+    if (++this.unfetched === TRACED_TOGETHER) {
+      await this.fetched;
+      this.fetched = this.fetchSpans(this.trace);
+      // Told by whoever waits for it next.
+      this.fetched.catch(() => {});
+    }
     return result;
   }
 
@@ -409,7 +416,10 @@ export class Coordinator {
   async close(): Promise<void> {
     try {
       // What the workers did last is lost where one of them failed.
-      if (this.trace !== undefined && !this.threads.haveFailed) await this.fetchSpans(this.trace);
+      if (this.trace !== undefined && !this.threads.haveFailed) {
+        await this.fetched;
+        await this.fetchSpans(this.trace);
+      }
     } finally {
       await this.threads.close();
     }
