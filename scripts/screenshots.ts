@@ -24,8 +24,6 @@ interface Picture {
   width: number;
   scheme: 'light' | 'dark';
   scale: number;
-  /** Screen unless said. */
-  media?: 'print';
   until: string | number;
 }
 
@@ -46,11 +44,6 @@ const PICTURES: Picture[] = [
   {
     ...{ name: 'comparison', page: 'comparison.html', width: 900, scheme: 'light', scale: 1 },
     until: 'Workers',
-  },
-  // A sheet of A4 at 96 pixels an inch.
-  {
-    ...{ name: 'print', page: 'one.html', width: 794, scheme: 'dark', scale: 1, media: 'print' },
-    until: 1123,
   },
 ];
 
@@ -92,10 +85,9 @@ async function photograph(): Promise<void> {
 }
 
 async function take(page: Page, picture: Picture): Promise<void> {
-  const { name, width, scheme, scale, media = 'screen', until } = picture;
+  const { name, width, scheme, scale, until } = picture;
   await page.setViewport({ width, height: 800, deviceScaleFactor: scale });
   await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
-  await page.emulateMediaType(media);
   await page.goto(pathToFileURL(join(folder, picture.page)).href);
   const height =
     typeof until === 'number'

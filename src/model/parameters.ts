@@ -6,6 +6,7 @@
  * copied from and to the whole tensor without knowing the other ranks.
  */
 import * as tf from '@tensorflow/tfjs';
+import { valuesOf } from '../backend/values.js';
 import { deriveKey, fillNormal, fillUniform } from '../random.js';
 import type { Layer, Network, Parameter } from './network.js';
 
@@ -90,21 +91,19 @@ export function toComputingLayout(layer: Layer, shape: number[], values: Float32
 
 /** The way back from `toComputingLayout`: canonical float32 values of one rank's share. */
 export function toCanonicalLayout(layer: Layer, tensor: tf.Tensor): Float32Array {
-  return tf.tidy<Float32Array>(() => {
-    if (tensor.rank === 1) return tensor.dataSync<'float32'>();
+  if (tensor.rank === 1) return tensor.dataSync<'float32'>().slice();
+  return valuesOf(() => {
     if (layer.specification.type === 'local') {
       const [places, fanIn, out] = tensor.shape as [number, number, number];
       const inputs = fanIn === 1 ? 1 : layer.input.channels;
       const whole = tensor.reshape([places, fanIn / inputs, inputs, out]);
-      return tf.transpose(whole, [3, 0, 2, 1]).dataSync<'float32'>();
+      return tf.transpose(whole, [3, 0, 2, 1]);
     }
     if (layer.specification.type === 'conv') {
-      return tf.transpose(tensor, [3, 2, 0, 1]).dataSync<'float32'>();
+      return tf.transpose(tensor, [3, 2, 0, 1]);
     }
     const { height, width, channels } = layer.input;
-    return tf
-      .transpose(tensor.reshape([height, width, channels, tensor.shape[1]!]), [3, 2, 0, 1])
-      .dataSync<'float32'>();
+    return tf.transpose(tensor.reshape([height, width, channels, tensor.shape[1]!]), [3, 2, 0, 1]);
   });
 }
 

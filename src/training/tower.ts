@@ -6,6 +6,7 @@
  * `commit` updates. So the coordinator can let a step happen on all workers or on none.
  */
 import * as tf from '@tensorflow/tfjs';
+import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
 import { crossEntropy } from '../backend/fused.js';
@@ -237,9 +238,9 @@ export class Tower {
     this.exchange.begin(sequence);
     const training = step === null ? null : { seed: this.seed, step };
     const logits = this.meeting(`evaluate ${count}`, () =>
-      tf.tidy(() => {
+      valuesOf(() => {
         const { images } = this.batch(count, buffers);
-        return this.forward(images, training).dataSync<'float32'>().slice();
+        return this.forward(images, training);
       }),
     );
     return { logits };
@@ -251,13 +252,13 @@ export class Tower {
     const last = this.network.layers.at(-1);
     return this.meeting(`inspect ${count}`, () => {
       let features = new Float32Array(0);
-      const logits = tf.tidy(() => {
+      const logits = valuesOf(() => {
         const { images } = this.batch(count, buffers);
         const around: AroundLayer = (layer, _rank, input, compute) => {
           if (layer === last) features = input.dataSync<'float32'>().slice();
           return compute(input);
         };
-        return this.forward(images, null, around).dataSync<'float32'>().slice();
+        return this.forward(images, null, around);
       });
       return { logits, features };
     });
@@ -302,9 +303,7 @@ export class Tower {
   private firstNotFinite(loss: number): NotFinitePlace | null {
     this.exchange.activity.moveTo('check', 'logits');
     this.timeline?.moveTo('check the gradients', 'backward');
-    const sums = tf.tidy(() =>
-      tf.stack(this.held.map(({ gradient }) => tf.sum(gradient!))).dataSync<'float32'>(),
-    );
+    const sums = valuesOf(() => tf.stack(this.held.map(({ gradient }) => tf.sum(gradient!))));
     const places = this.held
       .filter((_, index) => !Number.isFinite(sums[index]))
       .map(({ parameter, rank }) => ({
