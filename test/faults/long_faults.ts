@@ -1,6 +1,6 @@
 /**
  * `npm run test:faults`: the promises of docs/reliability.md at every point and many times over, which takes
- * about half an hour on two cores. Prints the faults injected and their counts.
+ * about six minutes on two cores. Prints the faults injected and their counts.
  *
  * `TWOTOWER_TEST_SEED` decides when processes are killed; 1 unless given.
  */
