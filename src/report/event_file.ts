@@ -5,11 +5,12 @@
  * Field numbers from TensorFlow's event.proto, summary.proto and histogram.proto. Histograms and images are
  * in the form that TensorBoard calls its first, as PyTorch writes them: every version reads it.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
 import { makeFolder } from '../durable_file.js';
+import { writeWhole } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 import type { Histogram } from './histogram.js';
 
@@ -115,7 +116,7 @@ export class EventFile {
     const event = { wall_time: Date.now() / 1000, step, ...content };
     const record = framed(Event.encode(Event.fromObject(event)).finish());
     try {
-      writeSync(this.descriptor, record);
+      writeWhole(this.descriptor, record);
     } catch (error) {
       throw new UserError(`cannot write ${this.path}: ${messageOf(error)}`, { cause: error });
     }

@@ -16,7 +16,7 @@ import { thinned } from './series.js';
 import { dividedStep, dividedTime } from './step_time.js';
 import { formatCount, formatDuration, formatPercent } from './text.js';
 
-/** A step's line of `metrics.jsonl`. What older runs did not measure is absent. */
+/** A step's line of `metrics.jsonl`. */
 export interface ReportedStep {
   event: 'train';
   step: number;
@@ -26,12 +26,12 @@ export interface ReportedStep {
   learningRate: number;
   imagesPerSecond: number;
   stepMs: number;
-  forwardMs?: number;
-  backwardMs?: number;
+  forwardMs: number;
+  backwardMs: number;
   exchangeMs: number;
-  exchangeWaitMs?: number;
-  updateMs?: number;
-  dataWaitMs?: number;
+  exchangeWaitMs: number;
+  updateMs: number;
+  dataWaitMs: number;
 }
 
 /** A test's line. */
@@ -242,22 +242,19 @@ function stepTime(runs: readonly ReportedRun[]): Markup | null {
   const bars = runs.flatMap((run) => {
     const steps = stepsOf(run);
     if (steps.length === 0) return [];
-    const median = (value: (step: ReportedStep) => number | undefined): number | undefined => {
-      const values = steps.map(value).filter((one) => one !== undefined);
-      return values.length === 0 ? undefined : quantile(values, 0.5);
-    };
-    const stepMs = median((step) => step.stepMs)!;
+    const median = (value: (step: ReportedStep) => number): number =>
+      quantile(steps.map(value), 0.5);
+    const stepMs = median((step) => step.stepMs);
     const parts = {
       data: median(({ dataWaitMs }) => dataWaitMs),
       forward: median(({ forwardMs }) => forwardMs),
       backward: median(({ backwardMs }) => backwardMs),
-      copy: median(({ exchangeMs, exchangeWaitMs }) => exchangeMs - (exchangeWaitMs ?? 0)),
+      copy: median(({ exchangeMs, exchangeWaitMs }) => exchangeMs - exchangeWaitMs),
       wait: median(({ exchangeWaitMs }) => exchangeWaitMs),
       update: median(({ updateMs }) => updateMs),
     };
-    const measured = Object.entries(parts).filter(([, value]) => value !== undefined);
     const label = `${run.name}: ${stepMs.toFixed(1)} ms`;
-    return [{ label, parts: dividedStep(stepMs, Object.fromEntries(measured)) }];
+    return [{ label, parts: dividedStep(stepMs, parts) }];
   });
   return bars.length === 0 ? null : dividedTime(bars);
 }

@@ -5,8 +5,9 @@
  * Written as it comes, so that it takes no memory. A file whose end is missing, as after a kill, is still
  * opened: both viewers allow for that.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { microseconds } from '../clock.js';
+import { writeWhole } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 
 /** Characters that are gathered before they are written. */
@@ -58,7 +59,7 @@ export class TraceFile {
     const bytes = Buffer.from(this.text);
     this.text = '';
     try {
-      for (let done = 0; done < bytes.length;) done += writeSync(this.descriptor, bytes, done);
+      writeWhole(this.descriptor, bytes);
     } catch (error) {
       throw this.failure(error);
     }

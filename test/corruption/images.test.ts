@@ -9,7 +9,7 @@ import { decodeImageFile } from '../../src/data/image_file.js';
 import { readShardIndex, writeShard } from '../../src/data/shards.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 import { temporaryFolder } from '../training/temporary.js';
-import { MUTATIONS, messageOfRefusal, mutationsOf, refusalOf } from './mutations.js';
+import { MUTATIONS, messageOfRefusal, mutationsOf, refusalOf, rejectionOf } from './mutations.js';
 
 const SIDE = 24;
 
@@ -17,15 +17,6 @@ function picture(): Sharp {
   const random = new RandomSequence(deriveKey(9, 'picture'));
   const pixels = Uint8Array.from({ length: SIDE * SIDE * 3 }, () => random.below(256));
   return sharp(pixels, { raw: { width: SIDE, height: SIDE, channels: 3 } });
-}
-
-async function refusalOfImage(file: string, what: string): Promise<string | undefined> {
-  try {
-    await decodeImageFile(file);
-    return undefined;
-  } catch (error) {
-    return messageOfRefusal(error, what);
-  }
 }
 
 suite('a damaged image', () => {
@@ -59,7 +50,7 @@ suite('a damaged image', () => {
     await sharp({ create: blank }).png().toFile(file);
     assert.ok(readFileSync(file).length < 2_000_000);
     assert.match(
-      (await refusalOfImage(file, 'bomb'))!,
+      (await rejectionOf(decodeImageFile(file), 'bomb'))!,
       /bomb\.png cannot be decoded \(.*pixel limit/,
     );
   });
@@ -68,7 +59,7 @@ suite('a damaged image', () => {
     const file = join(temporaryFolder(context), 'drawn.png');
     writeFileSync(file, '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>');
     assert.match(
-      (await refusalOfImage(file, 'svg'))!,
+      (await rejectionOf(decodeImageFile(file), 'svg'))!,
       /drawn\.png cannot be decoded \(it does not begin/,
     );
   });
@@ -79,7 +70,7 @@ suite('a damaged image', () => {
     mkdirSync(join(folder, 'folder.jpg'));
     symlinkSync('/dev/zero', join(folder, 'endless.jpg'));
     for (const name of ['pipe.jpg', 'folder.jpg', 'endless.jpg']) {
-      const refusal = await refusalOfImage(join(folder, name), name);
+      const refusal = await rejectionOf(decodeImageFile(join(folder, name)), name);
       assert.match(refusal!, new RegExp(`${name} cannot be decoded \\(it is no file\\)`));
     }
   });

@@ -82,6 +82,19 @@ export function refusalOf(read: () => unknown, what: string): string | undefined
   }
 }
 
+/** The same of a promise. */
+export async function rejectionOf(
+  promise: Promise<unknown>,
+  what: string,
+): Promise<string | undefined> {
+  try {
+    await promise;
+    return undefined;
+  } catch (error) {
+    return messageOfRefusal(error, what);
+  }
+}
+
 export function messageOfRefusal(error: unknown, what: string): string {
   assert.ok(error instanceof UserError, `${what}: ${String((error as Error).stack ?? error)}`);
   assert.doesNotMatch(error.message, /\n/, what);

@@ -6,21 +6,12 @@ import { prepareDataset } from '../../src/data/prepare.js';
 import { openPrepared } from '../../src/data/prepared.js';
 import { writeImageFolder } from '../data/image_folders.js';
 import { temporaryFolder } from '../data/temporary.js';
-import { MUTATIONS, messageOfRefusal, mutationsOf } from './mutations.js';
+import { MUTATIONS, mutationsOf, rejectionOf } from './mutations.js';
 
 const source = temporaryFolder();
 await writeImageFolder(source, 3, 1);
 const destination = join(temporaryFolder(), 'prepared');
 await prepareDataset({ source, destination, undecodableLimit: 0, threads: 1 });
-
-async function refusal(folder: string, what: string): Promise<string | undefined> {
-  try {
-    await openPrepared(folder);
-    return undefined;
-  } catch (error) {
-    return messageOfRefusal(error, what);
-  }
-}
 
 suite('a damaged file of a prepared data set', () => {
   for (const damaged of ['prepared.json', 'statistics.msgpack', 'checksums.json']) {
@@ -29,10 +20,10 @@ suite('a damaged file of a prepared data set', () => {
       cpSync(destination, folder, { recursive: true });
       const file = join(folder, damaged);
       const other = readFileSync(join(folder, 'train-00000.shard'));
-      assert.equal(await refusal(folder, 'undamaged'), undefined);
+      assert.equal(await rejectionOf(openPrepared(folder), 'undamaged'), undefined);
       for (const { name, bytes } of mutationsOf(readFileSync(file), other)) {
         writeFileSync(file, bytes);
-        const message = await refusal(folder, name);
+        const message = await rejectionOf(openPrepared(folder), name);
         assert.ok(message?.includes(folder), `${name}: ${message}`);
       }
       context.diagnostic(`${MUTATIONS} mutations of ${damaged}: ${MUTATIONS} refused`);

@@ -3,9 +3,9 @@ import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { openCifar10, readRecord } from '../../src/data/cifar10.js';
-import { UserError } from '../../src/errors.js';
 import { RECORD, randomRecords } from './records.js';
 import { temporaryFolder } from './temporary.js';
+import { userError } from './user_error.js';
 
 /** Five training files of two records (labels 0,1 … 8,9) and three test records. */
 function writeDataSet(folder: string): string {
@@ -16,15 +16,6 @@ function writeDataSet(folder: string): string {
   }
   writeFileSync(path.join(folder, 'test_batch.bin'), randomRecords('test', [7, 8, 9]));
   return folder;
-}
-
-function userError(...parts: string[]) {
-  return (error: unknown) => {
-    assert.ok(error instanceof UserError, String(error));
-    for (const part of parts) assert.ok(error.message.includes(part), error.message);
-    assert.ok(!error.message.includes('\n'));
-    return true;
-  };
 }
 
 test('training files are read one after another, the test file apart', async () => {

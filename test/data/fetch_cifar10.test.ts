@@ -15,9 +15,9 @@ import { suite, test } from 'node:test';
 import { create } from 'tar';
 import { openCifar10 } from '../../src/data/cifar10.js';
 import { fetchCifar10 } from '../../src/data/fetch_cifar10.js';
-import { UserError } from '../../src/errors.js';
 import { randomRecords } from './records.js';
 import { temporaryFolder } from './temporary.js';
+import { userError } from './user_error.js';
 
 const FOLDER = 'cifar-10-batches-bin';
 const NAMES = [1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`);
@@ -99,15 +99,6 @@ async function serving(answers: Answer[], work: (served: Served) => Promise<void
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   }
-}
-
-function userError(...parts: string[]) {
-  return (error: unknown) => {
-    assert.ok(error instanceof UserError, String(error));
-    for (const part of parts) assert.ok(error.message.includes(part), error.message);
-    assert.ok(!error.message.includes('\n'));
-    return true;
-  };
 }
 
 test('the archive becomes a data set, and nothing else stays', async () => {

@@ -3,8 +3,8 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { openFolder } from '../../src/data/folder.js';
-import { UserError } from '../../src/errors.js';
 import { temporaryFolder } from './temporary.js';
+import { userError } from './user_error.js';
 
 /** Creates empty files, which listing does not open. */
 function writeFiles(folder: string, names: string[]): string {
@@ -13,14 +13,6 @@ function writeFiles(folder: string, names: string[]): string {
     writeFileSync(path.join(folder, name), '');
   }
   return folder;
-}
-
-function userError(...parts: string[]) {
-  return (error: unknown) => {
-    assert.ok(error instanceof UserError, String(error));
-    for (const part of parts) assert.ok(error.message.includes(part), error.message);
-    return true;
-  };
 }
 
 test('classes and files are sorted by name, whatever is no image is passed over', async () => {

@@ -8,9 +8,9 @@ import { decodeImage } from '../../src/data/image_file.js';
 import { prepareDataset } from '../../src/data/prepare.js';
 import { ShardReader, openPrepared, sequentialOrder } from '../../src/data/prepared.js';
 import { computeStatistics } from '../../src/data/statistics.js';
-import { UserError } from '../../src/errors.js';
 import { writeBroken, writeFlatImage, writeImageFolder } from './image_folders.js';
 import { temporaryFolder } from './temporary.js';
+import { userError } from './user_error.js';
 
 /** 24 training images in shards of 5, the last of 4; 6 test images. */
 const PER_SHARD = 5;
@@ -40,14 +40,6 @@ function filesOf(folder: string): Map<string, { bytes: string; changed: number }
 }
 
 const bytesOf = (folder: string) => [...filesOf(folder)].map(([name, { bytes }]) => [name, bytes]);
-
-function userError(...parts: string[]) {
-  return (error: unknown) => {
-    assert.ok(error instanceof UserError, String(error));
-    for (const part of parts) assert.ok(error.message.includes(part), error.message);
-    return true;
-  };
-}
 
 test('a prepared folder has the counts, classes and labels of its source', async () => {
   const { classes, train, test } = await openPrepared(prepared);
