@@ -9,21 +9,21 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findCompiler } from './addons.mjs';
-import { prepareOneDnn } from './onednn.mjs';
 import { run } from './subprocess.mjs';
+import { ONEDNN, prepareLibrary } from './system_library.mjs';
 
 const compiler = findCompiler(process.env['CXX']);
 if (compiler === undefined) throw new Error('a C++ compiler is missing: sudo apt-get install g++');
-const { include, library } = await prepareOneDnn(process.env);
+const oneDnn = await prepareLibrary(ONEDNN, process.env);
 const folder = mkdtempSync(join(tmpdir(), 'twotower-bare-'));
 try {
   const program = join(folder, 'bare_primitives');
   await run(
     compiler,
     [
-      ...['-std=c++17', '-O2', '-fopenmp', '-I', include, '-o', program],
-      join(import.meta.dirname, 'bare_primitives.cc'),
-      ...['-L', library, '-ldnnl', `-Wl,--disable-new-dtags,-rpath,${library}`],
+      ...['-std=c++17', '-O2', '-fopenmp', ...oneDnn.include.map((one) => `-I${one}`)],
+      ...['-o', program, join(import.meta.dirname, 'bare_primitives.cc')],
+      ...['-L', oneDnn.folder, '-ldnnl', `-Wl,--disable-new-dtags,-rpath,${oneDnn.folder}`],
     ],
     { quiet: true },
   );

@@ -1,8 +1,9 @@
 /**
- * The native backend's addon, `native/build/twotower.node`, compiled from native/*.cc by calling the C++
- * compiler with the headers of the node-api-headers package, for the processor of this machine.
+ * The project's own addons, compiled from native/*.cc by calling the C++ compiler with the headers of the
+ * node-api-headers package, for the processor of this machine: the native backend's, on oneDNN, and the
+ * JPEG decoder, on libjpeg-turbo.
  *
- * `native/build/.built` says from what it was built, and for which processor.
+ * `native/build/.NAME.built` says from what an addon was built, and for which processor.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -12,41 +13,69 @@ import { basename, dirname, join } from 'node:path';
 import { findCompiler } from './addons.mjs';
 import { writeWhole } from './files.mjs';
 import { Unavailable } from './libtensorflow.mjs';
-import { findOneDnn, prepareOneDnn } from './onednn.mjs';
 import { run, timed } from './subprocess.mjs';
+import { findLibrary, LIBJPEG_TURBO, ONEDNN, prepareLibrary } from './system_library.mjs';
 
-const FLAGS = [
-  '-std=c++17',
-  '-O3',
-  '-march=native',
-  // Square roots and comparisons then become vectors; results stay the same.
-  '-fno-math-errno',
-  '-fno-trapping-math',
-  '-fopenmp',
-  '-fPIC',
-  '-fvisibility=hidden',
-  '-DNAPI_VERSION=8',
-];
+/**
+ * @typedef {object} NativeAddon
+ * @property {string} name of its file
+ * @property {string} progress what set-up says while it compiles
+ * @property {(source: string) => boolean} has whether a file of native/ is one of its sources
+ * @property {import('./system_library.mjs').SystemLibrary} library that it is linked with
+ * @property {string[]} flags for compiling and linking, beside those of both
+ */
 
-/** @param {string} root the project's folder */
-export function nativePlaces(root) {
+const FLAGS = ['-std=c++17', '-O3', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'];
+
+const JPEG_SOURCES = ['jpeg_decoder.cc', 'arguments.cc', 'arguments.h'];
+
+/** @type {NativeAddon} */
+export const BACKEND_ADDON = {
+  name: 'twotower',
+  progress: 'compiling the native addon (about half a minute)',
+  has: (source) => !['device_pin.cc', 'jpeg_decoder.cc'].includes(source),
+  library: ONEDNN,
+  flags: [
+    '-march=native',
+    // Square roots and comparisons then become vectors; results stay the same.
+    '-fno-math-errno',
+    '-fno-trapping-math',
+    '-fopenmp',
+  ],
+};
+
+/** @type {NativeAddon} */
+export const JPEG_ADDON = {
+  name: 'jpeg_decoder',
+  progress: 'compiling the JPEG decoder',
+  has: (source) => JPEG_SOURCES.includes(source),
+  library: LIBJPEG_TURBO,
+  flags: [],
+};
+
+/**
+ * @param {string} root the project's folder
+ * @param {NativeAddon} addon
+ */
+export function nativePlaces(root, { name }) {
   const folder = join(root, 'native', 'build');
   return {
     folder,
-    addon: join(folder, 'twotower.node'),
-    stamp: join(folder, '.built'),
-    unavailable: join(folder, '.unavailable'),
+    addon: join(folder, `${name}.node`),
+    objects: join(folder, `${name}.objects`),
+    stamp: join(folder, `.${name}.built`),
+    unavailable: join(folder, `.${name}.unavailable`),
   };
 }
 
 /**
- * Sources of the addon; device_pin.cc is another's.
  * @param {string} root
+ * @param {NativeAddon} addon
  */
-function sourcesOf(root) {
+function sourcesOf(root, { has }) {
   const folder = join(root, 'native');
   return readdirSync(folder)
-    .filter((name) => /\.(cc|h)$/.test(name) && name !== 'device_pin.cc')
+    .filter((name) => /\.(cc|h)$/.test(name) && has(name))
     .sort()
     .map((name) => join(folder, name));
 }
@@ -59,69 +88,84 @@ function processorFeatures() {
 
 /**
  * @param {string} root
- * @param {import('./onednn.mjs').OneDnn} oneDnn
+ * @param {NativeAddon} addon
+ * @param {import('./system_library.mjs').LibraryFolders} library
  */
-function signatureOf(root, oneDnn) {
-  const hash = createHash('sha256').update(FLAGS.join(' ')).update(processorFeatures());
-  hash.update(oneDnn.library);
-  hash.update(readFileSync(join(oneDnn.include, 'oneapi', 'dnnl', 'dnnl_version.h')));
-  for (const source of sourcesOf(root)) hash.update(basename(source)).update(readFileSync(source));
+function signatureOf(root, addon, library) {
+  const hash = createHash('sha256');
+  hash.update([...FLAGS, ...addon.flags].join(' ')).update(processorFeatures());
+  hash.update(library.folder).update(library.version);
+  for (const source of sourcesOf(root, addon)) {
+    hash.update(basename(source)).update(readFileSync(source));
+  }
   return hash.digest('hex');
 }
 
-/** @param {string} root the project's folder */
-export function nativeBuilt(root) {
-  const { addon, stamp } = nativePlaces(root);
-  const oneDnn = findOneDnn(process.env);
+/**
+ * @param {string} root the project's folder
+ * @param {NativeAddon} addon
+ */
+export function nativeBuilt(root, addon) {
+  const places = nativePlaces(root, addon);
+  const library = findLibrary(addon.library, process.env);
   return (
-    oneDnn !== undefined &&
-    existsSync(addon) &&
-    existsSync(stamp) &&
-    readFileSync(stamp, 'utf8') === signatureOf(root, oneDnn)
+    library !== undefined &&
+    existsSync(places.addon) &&
+    existsSync(places.stamp) &&
+    readFileSync(places.stamp, 'utf8') === signatureOf(root, addon, library)
   );
 }
 
 /**
  * @param {string} root the project's folder
- * @throws {Unavailable} without oneDNN or a C++ compiler
+ * @param {NativeAddon} addon
+ * @throws {Unavailable} without its library or a C++ compiler
  */
-export async function buildNative(root) {
-  if (nativeBuilt(root)) return;
+export async function buildNative(root, addon) {
+  if (nativeBuilt(root, addon)) return;
   const compiler = findCompiler(process.env['CXX']);
   if (compiler === undefined) {
     throw new Unavailable('a C++ compiler is missing: sudo apt-get install g++');
   }
-  const oneDnn = await prepareOneDnn(process.env);
-  const { folder, addon, stamp } = nativePlaces(root);
+  const library = await prepareLibrary(addon.library, process.env);
+  const { folder, objects, stamp, addon: target } = nativePlaces(root, addon);
   mkdirSync(folder, { recursive: true });
   rmSync(stamp, { force: true });
-  await timed('compiling the native addon (about half a minute)', () =>
-    compileNative(root, compiler, oneDnn, [], join(folder, 'objects'), addon),
+  await timed(addon.progress, () =>
+    compileNative(root, addon, { compiler, library, objects, target }),
   );
-  rmSync(join(folder, 'objects'), { recursive: true });
-  writeWhole(stamp, signatureOf(root, oneDnn));
+  rmSync(objects, { recursive: true });
+  writeWhole(stamp, signatureOf(root, addon, library));
 }
 
 /**
  * @param {string} root
- * @param {string} compiler
- * @param {import('./onednn.mjs').OneDnn} oneDnn
- * @param {string[]} moreFlags for compiling and linking
- * @param {string} objects folder for what comes between
- * @param {string} target the addon, put into place when it is whole
+ * @param {NativeAddon} addon
+ * @param {object} options
+ * @param {string} options.compiler
+ * @param {import('./system_library.mjs').LibraryFolders} options.library
+ * @param {string[]} [options.moreFlags] for compiling and linking
+ * @param {string} options.objects folder for what comes between
+ * @param {string} options.target the addon, put into place when it is whole
  */
-export async function compileNative(root, compiler, oneDnn, moreFlags, objects, target) {
+export async function compileNative(root, addon, options) {
+  const { compiler, library, moreFlags = [], objects, target } = options;
   rmSync(objects, { recursive: true, force: true });
   mkdirSync(objects, { recursive: true });
   const apiHeaders = createRequire(import.meta.url).resolve('node-api-headers/package.json');
-  const include = ['-I', join(dirname(apiHeaders), 'include'), '-isystem', oneDnn.include];
-  const sources = sourcesOf(root).filter((source) => source.endsWith('.cc'));
+  // Not -isystem, which would put /usr/include before the C++ library's own headers.
+  const include = [join(dirname(apiHeaders), 'include'), ...library.include].map(
+    (folder) => `-I${folder}`,
+  );
+  const flags = [...FLAGS, ...addon.flags, ...moreFlags];
+  const sources = sourcesOf(root, addon).filter((source) => source.endsWith('.cc'));
   const objectOf = (/** @type {string} */ source) => join(objects, `${basename(source)}.o`);
   const waiting = [...sources];
   const compileWaiting = async () => {
     for (let source = waiting.shift(); source !== undefined; source = waiting.shift()) {
-      const output = ['-c', source, '-o', objectOf(source)];
-      await run(compiler, [...FLAGS, ...moreFlags, ...include, ...output], { quiet: true });
+      await run(compiler, [...flags, ...include, '-c', source, '-o', objectOf(source)], {
+        quiet: true,
+      });
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, compileWaiting));
@@ -129,10 +173,10 @@ export async function compileNative(root, compiler, oneDnn, moreFlags, objects, 
   await run(
     compiler,
     [
-      ...['-shared', '-fopenmp', ...moreFlags, ...sources.map(objectOf)],
-      ...['-L', oneDnn.library, '-ldnnl', `-Wl,-rpath-link,${oneDnn.library}`],
-      // An old-style rpath also serves oneDNN's own dependencies.
-      `-Wl,--disable-new-dtags,-rpath,${oneDnn.library}`,
+      ...['-shared', ...flags, ...sources.map(objectOf)],
+      ...[join(library.folder, addon.library.file), `-Wl,-rpath-link,${library.folder}`],
+      // An old-style rpath also serves the library's own dependencies.
+      `-Wl,--disable-new-dtags,-rpath,${library.folder}`,
       // Node unloads an addon with its last worker thread, while OpenMP's threads are still there.
       '-Wl,-z,nodelete',
       ...['-o', partial],

@@ -1,5 +1,5 @@
 /**
- * `node scripts/sanitize.mjs [address|thread]`: the native addon's own tests on an addon compiled with
+ * `node scripts/sanitize.mjs [address|thread]`: the addons' own tests on addons compiled with
  * AddressSanitizer and UndefinedBehaviorSanitizer, then with ThreadSanitizer; either alone if named.
  *
  * It runs in a copy of the project, so that the addon in place stays as it is. Node itself, oneDNN and the
@@ -11,10 +11,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findCompiler } from './addons.mjs';
-import { compileNative } from './native_addon.mjs';
-import { prepareOneDnn } from './onednn.mjs';
+import { BACKEND_ADDON, compileNative, JPEG_ADDON } from './native_addon.mjs';
 import { setUp } from './setup.mjs';
 import { say } from './subprocess.mjs';
+import { prepareLibrary } from './system_library.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -48,20 +48,22 @@ async function passes(name) {
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
     const build = join(folder, 'native', 'build');
     mkdirSync(build, { recursive: true });
-    say(`compiling the native addon with -fsanitize=${name}`);
-    await compileNative(
-      ROOT,
-      compiler,
-      await prepareOneDnn(process.env),
-      [...flags, '-g', '-fno-omit-frame-pointer'],
-      join(build, 'objects'),
-      join(build, 'twotower.node'),
-    );
+    for (const addon of [BACKEND_ADDON, JPEG_ADDON]) {
+      say(`${addon.progress} with -fsanitize=${name}`);
+      await compileNative(ROOT, addon, {
+        compiler,
+        library: await prepareLibrary(addon.library, process.env),
+        moreFlags: [...flags, '-g', '-fno-omit-frame-pointer'],
+        objects: join(build, 'objects'),
+        target: join(build, `${addon.name}.node`),
+      });
+    }
     const runtime = spawnSync(compiler, [`-print-file-name=${library}`], { encoding: 'utf8' });
-    const tests = join(folder, 'dist', 'test', 'backend', 'native');
-    const files = readdirSync(tests)
+    const tests = join(folder, 'dist', 'test');
+    const files = readdirSync(join(tests, 'backend', 'native'))
       .filter((file) => /^addon.*\.test\.js$/.test(file))
-      .map((file) => join(tests, file));
+      .map((file) => join(tests, 'backend', 'native', file));
+    files.push(join(tests, 'data', 'jpeg_decoder.test.js'));
     const program = [process.execPath, '--test', ...files];
     const { status } = spawnSync('setarch', ['-R', ...program], {
       stdio: 'inherit',

@@ -14,6 +14,7 @@ function printDiagnosis({ versions, backend, gpus, threads, missing }: Diagnosis
     ['tfjs', versions.tfjs],
     ['TensorFlow', versions.tensorflow ?? 'none'],
     ['oneDNN', versions.oneDnn ?? 'none'],
+    ['JPEGs', versions.libjpegTurbo === null ? 'sharp' : `libjpeg-turbo ${versions.libjpegTurbo}`],
     ['backend', backend],
     ['GPUs', gpus.length === 0 ? 'none' : gpus.map(({ ordinal }) => `gpu:${ordinal}`).join(', ')],
     ['CPU threads', String(threads)],

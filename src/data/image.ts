@@ -1,5 +1,8 @@
 import { UserError } from '../errors.js';
 
+/** Pixels of an image: 192 MiB decoded, whatever a small file claims to unpack to. */
+export const MOST_PIXELS = 1 << 26;
+
 /** An image between the stages of decoding: 8-bit sRGB, rows from the top, three bytes a pixel. */
 export interface Image {
   height: number;

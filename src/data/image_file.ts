@@ -1,5 +1,6 @@
 /**
- * Decodes image files with sharp (libvips). Loaded by the decoders alone, and only for image files.
+ * Decodes image files: plain JPEGs as jpeg_decoder.ts does, all else with sharp (libvips). Loaded by the
+ * decoders alone, and only for image files.
  *
  * sharp computes in libuv's thread pool, of which a process has one, with UV_THREADPOOL_SIZE (4)
  * threads: more decoders than that do not decode files any faster.
@@ -7,7 +8,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import sharp from 'sharp';
 import { messageOf } from '../errors.js';
-import { type Image, UndecodableImage } from './image.js';
+import { type Image, MOST_PIXELS, UndecodableImage } from './image.js';
+import { decodePlainJpeg } from './jpeg_decoder.js';
 
 // One image a decoder at a time, each seen once an epoch: threads and a cache inside libvips would
 // only take cores and memory from the towers.
@@ -16,8 +18,6 @@ sharp.cache(false);
 
 /** Bytes of a file, far above any photograph. */
 const LONGEST_FILE = 1 << 28;
-/** Pixels of an image: 192 MiB decoded, whatever a small file claims to unpack to. */
-const MOST_PIXELS = 1 << 26;
 
 /**
  * How the formats begin that photographs come in. libvips would read others too by their content, such as
@@ -72,6 +72,10 @@ function readImageFile(file: string): Uint8Array {
 /** The same of a file's bytes. @param name what messages call it */
 export async function decodeImage(bytes: Uint8Array, name: string): Promise<Image> {
   refuseOtherFormats(bytes, name);
+  return decodePlainJpeg(bytes) ?? decodeWithSharp(bytes, name);
+}
+
+async function decodeWithSharp(bytes: Uint8Array, name: string): Promise<Image> {
   try {
     const { data, info } = await sharp(bytes, { failOn: 'error', limitInputPixels: MOST_PIXELS })
       .autoOrient()

@@ -80,6 +80,6 @@ export async function resolveDevices(
  */
 async function prepareEngine(): Promise<void> {
   const setup = new URL('../../../scripts/setup.mjs', import.meta.url).href;
-  const { prepareBackends } = (await import(setup)) as { prepareBackends: () => Promise<void> };
-  await prepareBackends();
+  const { prepareInstalled } = (await import(setup)) as { prepareInstalled: () => Promise<void> };
+  await prepareInstalled();
 }

@@ -1,6 +1,7 @@
 /** What this host can compute with: `diagnose` of the package, and all that the command `doctor` finds out. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { libjpegTurboVersion } from '../data/jpeg_decoder.js';
 import {
   availableBackend,
   prepareProcess,
@@ -18,6 +19,8 @@ export interface Diagnosis {
     tfjs: string;
     tensorflow: string | null;
     oneDnn: string | null;
+    /** null: sharp decodes all images. */
+    libjpegTurbo: string | null;
   };
   backend: BackendName;
   gpus: Gpu[];
@@ -44,6 +47,12 @@ export async function diagnose(): Promise<Diagnosis> {
       'no GPU that TensorFlow can use, so CPU workers carry out `--gpus`: install an NVIDIA driver (nvidia-smi then lists the GPUs) and run npm run setup',
     );
   }
+  const libjpegTurbo = libjpegTurboVersion();
+  if (libjpegTurbo === null) {
+    missing.push(
+      'no libjpeg-turbo, so sharp decodes JPEGs, to the same pixels in four times the time: sudo apt-get install libjpeg-dev, then npm run setup',
+    );
+  }
   const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
   return {
     versions: {
@@ -52,6 +61,7 @@ export async function diagnose(): Promise<Diagnosis> {
       tfjs: information.tfjs,
       tensorflow: tensorflow?.information.tensorflow ?? null,
       oneDnn: information.oneDnn,
+      libjpegTurbo,
     },
     backend,
     gpus,

@@ -375,7 +375,7 @@ export const poolGeometry = convolutionGeometry;
 const addonFile = fileURLToPath(new URL('../../../../native/build/twotower.node', import.meta.url));
 
 /** What set-up records when it cannot build the addon. */
-export const addonUnavailableFile = join(addonFile, '..', '.unavailable');
+export const addonUnavailableFile = join(addonFile, '..', '.twotower.unavailable');
 
 /** Whether set-up has built the addon. */
 export function nativeIsPrepared(): boolean {

@@ -1,0 +1,181 @@
+/**
+ * C libraries with their headers, for the addons. Taken from, in this order:
+ * 1. the system: its development package, or a build under /usr/local;
+ * 2. what is prepared already, in `${XDG_CACHE_HOME:-~/.cache}/twotower/`;
+ * 3. Debian's or Ubuntu's packages, unpacked there; that needs no root.
+ */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { makeWhole } from './files.mjs';
+import { Unavailable } from './libtensorflow.mjs';
+import { run, timed, works } from './subprocess.mjs';
+
+/**
+ * @typedef {object} SystemLibrary
+ * @property {string} name with the versions that do, for messages
+ * @property {string} folder in the cache
+ * @property {string} size of the download
+ * @property {string} file of the library
+ * @property {string} header that says the version, below a folder of headers
+ * @property {(header: string) => boolean} isRight whether the header's text is of a version that does
+ * @property {string[][]} packages all that is needed beside what g++ needs: of each list the first that the
+ *   distribution has
+ * @property {string} developmentPackage that installs it for everyone
+ */
+
+/**
+ * @typedef {object} LibraryFolders
+ * @property {string[]} include folders of headers
+ * @property {string} folder of the library's file
+ * @property {string} version text of the header that says it
+ */
+
+/** @type {SystemLibrary} */
+export const ONEDNN = {
+  name: 'oneDNN 2.6 or later',
+  folder: 'onednn',
+  size: '8 MB',
+  file: 'libdnnl.so',
+  header: 'oneapi/dnnl/dnnl_version.h',
+  isRight: (header) => {
+    const [major, minor] = ['MAJOR', 'MINOR'].map((part) =>
+      Number(new RegExp(`#define DNNL_VERSION_${part} (\\d+)`).exec(header)?.[1]),
+    );
+    return (major === 2 && Number(minor) >= 6) || major === 3;
+  },
+  packages: [['libdnnl-dev'], ['ocl-icd-libopencl1'], ['libdnnl3', 'libdnnl2']],
+  developmentPackage: 'libdnnl-dev',
+};
+
+/**
+ * From 2.1 on it gives the bytes that sharp's decoder gives, however coarse the colours are stored.
+ * @type {SystemLibrary}
+ */
+export const LIBJPEG_TURBO = {
+  name: 'libjpeg-turbo 2.1 or later',
+  folder: 'libjpeg-turbo',
+  size: '0.5 MB',
+  file: 'libjpeg.so',
+  header: 'jconfig.h',
+  isRight: (header) => {
+    const [, major, minor] = /#define LIBJPEG_TURBO_VERSION +(\d+)\.(\d+)/.exec(header) ?? [];
+    return (Number(major) === 2 && Number(minor) >= 1) || Number(major) === 3;
+  },
+  packages: [
+    ['libjpeg62-turbo-dev', 'libjpeg-turbo8-dev'],
+    ['libjpeg62-turbo', 'libjpeg-turbo8'],
+  ],
+  developmentPackage: 'libjpeg-dev',
+};
+
+/**
+ * The library where it is in place; undefined where it has yet to be prepared.
+ * @param {SystemLibrary} library
+ * @param {NodeJS.ProcessEnv} environment
+ * @returns {LibraryFolders | undefined}
+ */
+export function findLibrary(library, environment) {
+  return ['/usr/local', '/usr', cacheFolder(library, environment)]
+    .map((prefix) => libraryUnder(prefix, library))
+    .find((found) => found !== undefined);
+}
+
+/**
+ * @param {SystemLibrary} library
+ * @param {NodeJS.ProcessEnv} environment
+ * @returns {Promise<LibraryFolders>}
+ * @throws {Unavailable} if it can be had nowhere
+ */
+export async function prepareLibrary(library, environment) {
+  const found = findLibrary(library, environment);
+  if (found !== undefined) return found;
+  const { name, size } = library;
+  if (!works('apt-get', ['--version']) || !works('dpkg-deb', ['--version'])) {
+    throw new Unavailable(`${name} is missing: install its development package`);
+  }
+  const [shortName] = name.split(' ');
+  await makeWhole(cacheFolder(library, environment), async (partial) => {
+    await timed(`fetching ${shortName} (${size})`, () => fetchPackages(partial, library));
+    await layOut(partial);
+    if (libraryUnder(partial, library) === undefined) {
+      throw new Unavailable(
+        `the distribution's is not ${name}, or not whole: install that under /usr/local`,
+      );
+    }
+  });
+  return /** @type {LibraryFolders} */ (findLibrary(library, environment));
+}
+
+/**
+ * @param {SystemLibrary} library
+ * @param {NodeJS.ProcessEnv} environment
+ */
+function cacheFolder({ folder }, environment) {
+  const caches = environment['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+  return join(caches, 'twotower', folder);
+}
+
+/**
+ * Library and headers under a prefix, where both are there and of a version that does.
+ * @param {string} prefix
+ * @param {SystemLibrary} library
+ * @returns {LibraryFolders | undefined}
+ */
+export function libraryUnder(prefix, { file, header, isRight }) {
+  const include = withArchitectures(join(prefix, 'include'));
+  const headerFolder = include.find((one) => existsSync(join(one, header)));
+  const folders = [...withArchitectures(join(prefix, 'lib')), join(prefix, 'lib64')];
+  const folder = folders.find((one) => existsSync(join(one, file)));
+  if (folder === undefined || headerFolder === undefined) return undefined;
+  const version = readFileSync(join(headerFolder, header), 'utf8');
+  return isRight(version) ? { include, folder, version } : undefined;
+}
+
+/**
+ * A folder and Debian's folders in it by architecture, e.g. x86_64-linux-gnu.
+ * @param {string} folder
+ */
+function withArchitectures(folder) {
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).filter((name) => name.endsWith('-linux-gnu'));
+  return [folder, ...names.map((name) => join(folder, name))];
+}
+
+/**
+ * @param {string} folder
+ * @param {SystemLibrary} library
+ */
+async function fetchPackages(folder, { name, packages, developmentPackage }) {
+  try {
+    const wanted = packages.map((names) => {
+      const known = names.find((one) => works('apt-cache', ['show', one]));
+      if (known === undefined) throw new Error(`no package ${names.join(' or ')}`);
+      return known;
+    });
+    await run('apt-get', ['download', ...wanted], { cwd: folder, quiet: true });
+  } catch {
+    throw new Unavailable(
+      `${name} is missing and the distribution's packages cannot be fetched (their lists may be absent: sudo apt-get update): sudo apt-get install ${developmentPackage}`,
+    );
+  }
+}
+
+/**
+ * From the packages in the folder, `include/` and `lib/` there.
+ * @param {string} folder
+ */
+async function layOut(folder) {
+  const unpacked = join(folder, 'unpacked');
+  mkdirSync(unpacked);
+  for (const name of readdirSync(folder).filter((entry) => entry.endsWith('.deb'))) {
+    await run('dpkg-deb', ['-x', join(folder, name), unpacked], { quiet: true });
+    rmSync(join(folder, name));
+  }
+  for (const part of ['include', 'lib']) {
+    const from = join(unpacked, 'usr', part);
+    if (!existsSync(from)) continue;
+    cpSync(from, join(folder, part), { recursive: true, verbatimSymlinks: true });
+  }
+  rmSync(unpacked, { recursive: true });
+}
