@@ -101,10 +101,12 @@ export function cutInto(image: Image, window: Window, out: Uint8Array): void {
   const { top, left, height, width, mirrored } = window;
   const isInside =
     top >= 0 && left >= 0 && top + height <= image.height && left + width <= image.width;
-  if (isInside && !mirrored) {
+  if (isInside) {
     for (let row = 0; row < height; row++) {
       const start = ((row + top) * image.width + left) * 3;
-      out.set(image.pixels.subarray(start, start + width * 3), row * width * 3);
+      const end = start + width * 3;
+      if (mirrored) copyMirrored(image.pixels, start, end, out, row * width * 3);
+      else out.set(image.pixels.subarray(start, end), row * width * 3);
     }
     return;
   }
@@ -121,5 +123,20 @@ export function cutInto(image: Image, window: Window, out: Uint8Array): void {
       out[position + 1] = has ? pixels[source + 1]! : 0;
       out[position + 2] = has ? pixels[source + 2]! : 0;
     }
+  }
+}
+
+/** A row's pixels from the last to the first. */
+function copyMirrored(
+  pixels: Uint8Array,
+  start: number,
+  end: number,
+  out: Uint8Array,
+  target: number,
+): void {
+  for (let from = end - 3, to = target; from >= start; from -= 3, to += 3) {
+    out[to] = pixels[from]!;
+    out[to + 1] = pixels[from + 1]!;
+    out[to + 2] = pixels[from + 2]!;
   }
 }

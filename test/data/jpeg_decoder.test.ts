@@ -94,7 +94,7 @@ const left: [string, () => Promise<Buffer>][] = [
   ['cut short in its samples', async () => (await jpeg()).subarray(0, -200)],
   ['cut short in its header', async () => (await jpeg()).subarray(0, 100)],
   ['that is a PNG', () => noise(8, 8).png().toBuffer()],
-  ['of no bytes', async () => Buffer.alloc(0)],
+  ['of no bytes', () => Promise.resolve(Buffer.alloc(0))],
 ];
 for (const [name, make] of left) {
   test(`an image ${name} is left to sharp`, async () => {
