@@ -24,8 +24,6 @@ export interface ResumedRun {
   state: TrainerState;
   /** Later ones that are not. */
   damaged: DamagedCheckpoint[];
-  /** Images a step at that position. */
-  batch: number;
 }
 
 /** @throws UserError for an option that a run cannot go on with, and for one without a checkpoint */
@@ -47,7 +45,6 @@ export function runToResume(path: string, given: TrainOptions): ResumedRun {
     files: checkpointFiles(whole),
     state,
     damaged,
-    batch: state.batch ?? own.training.batch,
   };
 }
 
@@ -101,11 +98,11 @@ function shown(value: unknown): string {
  * @throws UserError where the checkpoint is of other data, or there is nothing left to do
  */
 export function positionAgain(
-  { state, batch: before }: ResumedRun,
+  { state }: ResumedRun,
   { epochs, steps, batch }: TrainingConfiguration,
   trainingImages: number,
 ): TrainerState {
-  const { step, epoch, batchInEpoch } = state;
+  const { step, epoch, batchInEpoch, batch: before } = state;
   if (state.trainingImages !== undefined && state.trainingImages !== trainingImages) {
     throw new UserError(
       `the checkpoint is of a data set with ${state.trainingImages} training images, this one has ${trainingImages}: give the --data it was trained on`,

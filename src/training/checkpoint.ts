@@ -52,8 +52,9 @@ export interface TrainerState {
   bestStep: number | null;
   /** Of a `plateau` schedule, from the first epoch's end on. */
   plateau?: PlateauState | undefined;
-  /** Images a step, and in all, where the position counts; not in the earliest checkpoints. */
-  batch?: number;
+  /** Images a step, in which the position counts. */
+  batch: number;
+  /** Of the data set; not before the first step. */
   trainingImages?: number;
   /** What wrote it (`twotower`, `node` …), for the reader of a bug report. */
   versions: Record<string, string>;
@@ -72,6 +73,7 @@ export function initialState({ towers, data, training }: Configuration): Trainer
     testTop1: null,
     bestTop1: null,
     bestStep: null,
+    batch: training.batch,
     versions: { node: process.versions.node },
   };
 }
@@ -343,7 +345,7 @@ const STATE_FIELDS: Record<keyof TrainerState, (value: unknown) => boolean> = {
   bestTop1: orNull(isFraction),
   bestStep: orNull(isCount),
   plateau: orMissing(isPlateau),
-  batch: orMissing(isCount),
+  batch: (value) => isCount(value) && value !== 0,
   trainingImages: orMissing(isCount),
   versions: (value) => typeof value === 'object' && value !== null,
 };

@@ -38,6 +38,7 @@ function stateAt(step: number, best: { step: number; top1: number } | null = nul
     testTop1: null,
     bestTop1: best?.top1 ?? null,
     bestStep: best?.step ?? null,
+    batch: 64,
     versions: { twotower: '0.1.0' },
   };
 }
