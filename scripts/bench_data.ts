@@ -17,6 +17,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { BatchRing } from '../src/data/batches.js';
 import { openFolder } from '../src/data/folder.js';
+import { libjpegTurboVersion } from '../src/data/jpeg_decoder.js';
 import { RandomSequence, deriveKey } from '../src/random.js';
 
 const IMAGES = 1024;
@@ -125,7 +126,9 @@ try {
   const images = Math.floor((IMAGES - 1) / BATCH) * BATCH;
   const speed = (of: number[]) => images / median(of) / threads;
   console.log(`${threads} decoders, medians of ${passes} passes over ${images} images`);
-  console.log(`twotower: ${speed(seconds.ours).toFixed(0)} images/s a core`);
+  const version = libjpegTurboVersion();
+  const decoder = version === null ? 'sharp' : `libjpeg-turbo ${version}`;
+  console.log(`twotower, ${decoder}: ${speed(seconds.ours).toFixed(0)} images/s a core`);
   if (peer !== null) {
     const { torch, torchvision } = peer.versions;
     console.log(`torch ${torch}, torchvision ${torchvision}: ${speed(seconds.peer).toFixed(0)}`);
