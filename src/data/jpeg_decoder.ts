@@ -29,7 +29,9 @@ const addonFile = fileURLToPath(
 let addon: JpegAddon | null | undefined;
 
 function loadAddon(): JpegAddon | null {
-  addon ??= existsSync(addonFile) ? (createRequire(import.meta.url)(addonFile) as JpegAddon) : null;
+  if (addon === undefined) {
+    addon = existsSync(addonFile) ? (createRequire(import.meta.url)(addonFile) as JpegAddon) : null;
+  }
   return addon;
 }
 
@@ -44,8 +46,9 @@ let pixels = new Uint8Array(0);
 /** The image in 8-bit sRGB; null where sharp must see to it: see `plainSize`, and damaged files. */
 export function decodePlainJpeg(bytes: Uint8Array): Image | null {
   const decoder = loadAddon();
-  const size = decoder === null ? null : plainSize(bytes);
-  if (decoder === null || size === null) return null;
+  if (decoder === null) return null;
+  const size = plainSize(bytes);
+  if (size === null) return null;
   const { height, width } = size;
   const length = height * width * 3;
   if (pixels.length < length) pixels = new Uint8Array(length);

@@ -2,7 +2,7 @@
  * Every ImageNet preset trains 20 steps from folders of images as ImageNet lies on disk, split and grouped,
  * with equal losses. Layers, their order, what they read, rates and events are the preset's; kernels and
  * units are an eighth (fc1 and fc2 a 64th) and crops are 67² or 64², so that conv1 to conv5 still have
- * 15², 7² and 3² places. `npm run test:recipes` leaves the presets whole.
+ * 15², 7² and 3² places. `npm run test:recipes` leaves the presets whole, but for their rates.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync } from 'node:fs';
