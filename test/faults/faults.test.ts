@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { openRunFolder, readMetrics, readSummary } from '../../src/training/run_folder.js';
@@ -189,7 +189,9 @@ suite('a disk', { concurrency: 2 }, () => {
     const outcome = await bench.start('deleted', [], null, {
       whenPrinted: (line) => {
         if (line.startsWith('epoch 1/2  batch  7/16')) {
-          rmSync(bench.run('deleted'), { recursive: true, force: true });
+          // Renamed first: a folder that is still being written to may not be empty when its turn comes.
+          renameSync(bench.run('deleted'), bench.run('moved away'));
+          rmSync(bench.run('moved away'), { recursive: true, force: true });
         }
       },
     }).outcome;
