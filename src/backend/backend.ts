@@ -4,10 +4,12 @@
  * The main thread calls `prepareProcess` before its first worker; each worker calls `useBackend` before
  * its first tensor, and from then on tfjs computes on that worker's device.
  */
-import { existsSync, readFileSync } from 'node:fs';
+
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../errors.js';
+import { recordedReason } from '../setup_record.js';
 import { addonFolder, loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { addonUnavailableFile, loadNativeAddon, nativeIsPrepared } from './native/addon.js';
 
@@ -101,12 +103,6 @@ export function whyMissing(backend: BackendName): string | null {
     case 'wasm':
       return null;
   }
-}
-
-function recordedReason(record: string): string {
-  if (!existsSync(record)) return 'it is not set up; run npm run setup';
-  const { reason } = JSON.parse(readFileSync(record, 'utf8')) as { reason: string };
-  return `${reason}; then run npm run setup`;
 }
 
 /**

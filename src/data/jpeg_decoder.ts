@@ -6,6 +6,7 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Image, MOST_PIXELS } from './image.js';
 
@@ -24,6 +25,9 @@ interface JpegAddon {
 const addonFile = fileURLToPath(
   new URL('../../../native/build/jpeg_decoder.node', import.meta.url),
 );
+
+/** What set-up records when it cannot build the addon. */
+export const jpegDecoderUnavailableFile = join(addonFile, '..', '.jpeg_decoder.unavailable');
 
 /** Of this thread; null: set-up could not build it. */
 let addon: JpegAddon | null | undefined;

@@ -1,7 +1,8 @@
 /** What this host can compute with: `diagnose` of the package, and all that the command `doctor` finds out. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { libjpegTurboVersion } from '../data/jpeg_decoder.js';
+import { jpegDecoderUnavailableFile, libjpegTurboVersion } from '../data/jpeg_decoder.js';
+import { recordedReason } from '../setup_record.js';
 import {
   availableBackend,
   prepareProcess,
@@ -50,7 +51,7 @@ export async function diagnose(): Promise<Diagnosis> {
   const libjpegTurbo = libjpegTurboVersion();
   if (libjpegTurbo === null) {
     missing.push(
-      'no libjpeg-turbo, so sharp decodes JPEGs, to the same pixels in four times the time: sudo apt-get install libjpeg-dev, then npm run setup',
+      `sharp decodes JPEGs, to the same pixels in four times libjpeg-turbo's time: ${recordedReason(jpegDecoderUnavailableFile)}`,
     );
   }
   const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
