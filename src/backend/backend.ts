@@ -4,7 +4,6 @@
  * The main thread calls `prepareProcess` before its first worker; each worker calls `useBackend` before
  * its first tensor, and from then on tfjs computes on that worker's device.
  */
-
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
