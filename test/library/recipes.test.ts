@@ -2,9 +2,7 @@
  * Every ImageNet preset trains 20 steps from folders of images as ImageNet lies on disk, split and grouped,
  * with equal losses. Layers, their order, what they read, rates and events are the preset's; kernels and
  * units are an eighth (fc1 and fc2 a 64th) and crops are 67² or 64², so that conv1 to conv5 still have
- * 15², 7² and 3² places. `npm run test:recipes` leaves the presets whole, but for their rates; these make
- * losses jump on so few images a step, and any rounding grows with them: there the losses may part as far as
- * grouped ones do from those of a run whose initial weights are one rounding away.
+ * 15², 7² and 3² places. `npm run test:recipes` leaves the presets whole, but for their rates.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync } from 'node:fs';
@@ -15,11 +13,7 @@ import { loadRun, train } from 'twotower';
 import { loadConfiguration, presetNames } from '../../src/configuration.js';
 import type { Overrides } from '../../src/configuration.js';
 import type { LayerSpecification } from '../../src/model/layers.js';
-import { buildNetwork } from '../../src/model/network.js';
-import { initialValues } from '../../src/model/parameters.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
-import { writeSafetensors } from '../../src/training/safetensors.js';
-import type { StoredTensor } from '../../src/training/safetensors.js';
 import { newFolder } from '../commands/command_line.js';
 
 const WHOLE = process.env['TWOTOWER_WHOLE_PRESETS'] === '1';
@@ -79,33 +73,28 @@ function shrunk(preset: string): Overrides {
   };
 }
 
-/** The presets' rates are for their own batches; whole networks diverge at them on so few images a step. */
+/**
+ * A fiftieth of what the preset's rate, which is for its own batches, comes to on so few images. At the
+ * preset's, whole networks diverge on them; at fifty times this the losses jump between 0.2 and 9.
+ */
 function slower(preset: string): Overrides {
   const { learningRate, batch } = loadConfiguration({ preset }).training;
-  return { training: { learningRate: (learningRate * BATCH) / batch } };
+  return { training: { learningRate: (0.02 * learningRate * BATCH) / batch } };
 }
 
-/** The whole preset's initial parameters, each moved to a float32 beside it, up or down. */
-function oneRoundingAway(preset: string): string {
-  const { network, training } = loadConfiguration({ preset });
-  const random = new RandomSequence(deriveKey(7, 'rounding'));
-  const tensors = new Map<string, StoredTensor>();
-  for (const parameter of buildNetwork(network, 2, CLASSES).parameters) {
-    const values = initialValues(parameter, 0, 1, training.seed);
-    tensors.set(parameter.name, {
-      shape: parameter.shape,
-      data: values.map((value) => value * (1 + (random.below(2) - 0.5) * 2 ** -23)),
-    });
-  }
-  const file = join(folder, `${preset}.safetensors`);
-  writeSafetensors(file, tensors, { format: 'pt' });
-  return file;
-}
+/**
+ * How far the losses may part, of a loss above 1 as a share. float32 rounds at 6e-8; sums of up to 9,216
+ * terms in another order: √9216 · 6e-8 = 6e-6 a layer. The losses are of order ln CLASSES, and 20 steps at
+ * rate 0.01 carry the differences on. Whole networks carry them further: in alexnet-2012, the worst, from 2e-7 to 1e-4 in 20
+ * steps, with each of four seeds, and no step stands out; a change of the initial weights by one rounding
+ * grows in the same way. Half as much again a step is left; a wrong gradient shows in the first ones.
+ */
+const tolerance = (step: number) => (WHOLE ? 1e-6 * 1.5 ** step : 1e-5);
 
-async function losses(preset: string, name: string, cpu: number, init?: string): Promise<number[]> {
+async function losses(preset: string, name: string, cpu: number): Promise<number[]> {
   const out = join(folder, `${preset}-${name}`);
   await train({
-    ...{ preset, data, out, init, cpu, towers: 2, steps: STEPS, batch: BATCH, testLimit: 8 },
+    ...{ preset, data, out, cpu, towers: 2, steps: STEPS, batch: BATCH, testLimit: 8 },
     overrides: WHOLE ? slower(preset) : shrunk(preset),
   });
   return loadRun(out)
@@ -120,16 +109,10 @@ suite('from an ImageNet folder, split and grouped', () => {
     test(`${preset} takes ${STEPS} steps with equal losses`, async () => {
       const split = await losses(preset, 'split', 2);
       const grouped = await losses(preset, 'grouped', 1);
-      const rounded = WHOLE ? await losses(preset, 'rounded', 1, oneRoundingAway(preset)) : grouped;
       assert.equal(split.length, STEPS);
-      let growth = 0;
       split.forEach((loss, step) => {
-        // float32 rounds at 6e-8; sums of up to 9,216 terms in another order: √9216 · 6e-8 = 6e-6 a layer.
-        // The losses are of order ln CLASSES, and 20 steps at rate 0.01 carry the differences on.
         const difference = Math.abs(loss - grouped[step]!);
-        // One draw of how far a rounding grows; the towers' sums round anew in each layer and step.
-        growth = Math.max(growth, Math.abs(rounded[step]! - grouped[step]!));
-        const bound = 1e-5 * Math.max(1, loss) + 10 * growth;
+        const bound = tolerance(step + 1) * Math.max(1, loss);
         assert.ok(difference <= bound, `step ${step + 1}: ${difference} of at most ${bound}`);
       });
       assert.ok(
