@@ -11,11 +11,11 @@
 import { prepareWorkers } from '../backend/backend.js';
 import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
-import { microseconds } from '../clock.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import { crossEntropyOf, rowOf } from '../model/probabilities.js';
+import { CoordinatorTrace } from './coordinator_trace.js';
 import type {
   ComputeReply,
   InspectReply,
@@ -31,9 +31,6 @@ import { allocateSlotCopies } from './slot_copies.js';
 import { allocateExchangeMemory } from './slots.js';
 import { TowerThreads } from './tower_threads.js';
 import type { TraceGroup } from '../report/trace.js';
-
-/** How many steps' spans are fetched at once: between fetches, tracing costs no message. */
-const TRACED_TOGETHER = 16;
 
 /** One mini-batch where it lies in shared memory; see `src/data/batches.ts`. */
 export interface SharedBatch {
@@ -103,10 +100,6 @@ export class Coordinator {
   private sequence = 0;
   /** The step begun last. */
   private lastStep: number | null = null;
-  /** Steps, tests and stores whose spans are still with the workers. */
-  private unfetched = 0;
-  /** Nobody waits for it in between: spans are written while the workers compute the next step. */
-  private fetched: Promise<void> = Promise.resolve();
 
   private constructor(
     readonly network: Network,
@@ -114,7 +107,7 @@ export class Coordinator {
     /** What each worker said when it opened. */
     readonly workers: OpenReply[],
     private readonly threads: TowerThreads,
-    private readonly trace: TraceGroup | undefined,
+    private readonly trace: CoordinatorTrace,
   ) {}
 
   /** Starts the workers and initializes their parameters from the configuration's seed. */
@@ -135,7 +128,8 @@ export class Coordinator {
     prepareWorkers(backend);
     trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
     const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
-    const coordinator = new Coordinator(network, placement, [], threads, trace);
+    const coordinatorTrace = new CoordinatorTrace(trace, threads);
+    const coordinator = new Coordinator(network, placement, [], threads, coordinatorTrace);
     // Only the native backend's tensors lie where other threads can read them.
     const connections = backend === 'native' ? connectPeers(exchange, ranks.length) : undefined;
     const copies = backend === 'native' ? undefined : allocateSlotCopies(exchange);
@@ -183,7 +177,9 @@ export class Coordinator {
     rule: UpdateRuleOfRun,
     measurePeak = false,
   ): Promise<StepResult> {
-    return this.traced(`step ${step}`, () => this.computeAndCommit(step, batch, rule, measurePeak));
+    return this.trace.whole(`step ${step}`, () =>
+      this.computeAndCommit(step, batch, rule, measurePeak),
+    );
   }
 
   private async computeAndCommit(
@@ -195,8 +191,8 @@ export class Coordinator {
     const start = performance.now();
     this.threads.doing = `at step ${step}`;
     this.lastStep = step;
-    const computed = await this.spanning('compute', () => this.compute(step, batch, measurePeak));
-    const committed = await this.spanning('commit', () =>
+    const computed = await this.trace.part('compute', () => this.compute(step, batch, measurePeak));
+    const committed = await this.trace.part('commit', () =>
       this.threads.all('commit', () => ({ kind: 'commit', ...rule })),
     );
     return {
@@ -227,7 +223,7 @@ export class Coordinator {
         count: batch.count,
         measurePeak,
       }),
-      () => ({ pixels: batch.pixels, labels: batch.labels, colours: batch.colours }),
+      () => memoryOf(batch),
     );
     const places = replies.flatMap(({ notFinite }) => notFinite ?? []);
     if (places.length === 0) return replies;
@@ -245,7 +241,7 @@ export class Coordinator {
     const outputs = await this.threads.all(
       'locate',
       () => ({ kind: 'locate', sequence, count: batch.count, step }),
-      () => ({ pixels: batch.pixels, labels: batch.labels, colours: batch.colours }),
+      () => memoryOf(batch),
     );
     const { layers } = this.network;
     const [output] = outputs.flatMap((place) => place ?? []).sort((a, b) => a.layer - b.layer);
@@ -268,11 +264,11 @@ export class Coordinator {
   async evaluate(batch: SharedBatch, step: number | null = null): Promise<Float32Array> {
     const sequence = ++this.sequence;
     this.threads.doing = `in the test${this.position(' after')}`;
-    const replies = await this.traced('test', () =>
+    const replies = await this.trace.whole('test', () =>
       this.threads.all(
         'evaluate',
         () => ({ kind: 'evaluate', sequence, count: batch.count, step }),
-        () => ({ pixels: batch.pixels, labels: batch.labels, colours: batch.colours }),
+        () => memoryOf(batch),
       ),
     );
     return replies[0]!.logits;
@@ -285,7 +281,7 @@ export class Coordinator {
     const replies = await this.threads.all(
       'inspect',
       () => ({ kind: 'inspect', sequence, count: batch.count }),
-      () => ({ pixels: batch.pixels, labels: batch.labels, colours: batch.colours }),
+      () => memoryOf(batch),
     );
     return replies[0]!;
   }
@@ -294,7 +290,7 @@ export class Coordinator {
   async store(): Promise<SharedParameters> {
     const shared = this.allocateParameters();
     this.threads.doing = `in the checkpoint${this.position(' of')}`;
-    await this.traced('store', () =>
+    await this.trace.whole('store', () =>
       this.threads.all(
         'store',
         () => ({ kind: 'store' }),
@@ -311,34 +307,6 @@ export class Coordinator {
       () => ({ kind: 'load' }),
       () => shared,
     );
-  }
-
-  /** Runs `work` as a span of the coordinator's track; now and then fetches what the workers did meanwhile. */
-  private async traced<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
-    if (this.trace === undefined) return work();
-    const result = await this.spanning(name, work);
-    if (++this.unfetched === TRACED_TOGETHER) {
-      await this.fetched;
-      this.fetched = this.fetchSpans(this.trace);
-      // Told by whoever waits for it next.
-      this.fetched.catch(() => {});
-    }
-    return result;
-  }
-
-  private async fetchSpans(trace: TraceGroup): Promise<void> {
-    this.unfetched = 0;
-    for (const span of (await this.threads.all('spans', () => ({ kind: 'spans' }))).flat()) {
-      trace.span(`rank ${span.rank}`, span.name, span.category, span.began, span.ended);
-    }
-  }
-
-  private async spanning<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
-    if (this.trace === undefined) return work();
-    const began = microseconds();
-    const result = await work();
-    this.trace.span('coordinator', name, 'coordinator', began, microseconds());
-    return result;
   }
 
   /** Zeroed canonical tensors for this network. */
@@ -415,15 +383,16 @@ export class Coordinator {
 
   async close(): Promise<void> {
     try {
-      // What the workers did last is lost where one of them failed.
-      if (this.trace !== undefined && !this.threads.haveFailed) {
-        await this.fetched;
-        await this.fetchSpans(this.trace);
-      }
+      await this.trace.finish();
     } finally {
       await this.threads.close();
     }
   }
+}
+
+/** What the workers read of a batch; the rest goes with the command. */
+function memoryOf({ pixels, labels, colours }: SharedBatch): Omit<SharedBatch, 'count'> {
+  return { pixels, labels, colours };
 }
 
 function normalizationOfNoise({
