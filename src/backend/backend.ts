@@ -8,9 +8,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../errors.js';
-import { recordedReason } from '../setup_record.js';
+import { addonPlaces, recordedReason } from '../set_up_parts.js';
 import { addonFolder, loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
-import { addonUnavailableFile, loadNativeAddon, nativeIsPrepared } from './native/addon.js';
+import { loadNativeAddon, nativeIsPrepared } from './native/addon.js';
 
 /** In the order in which a CPU worker prefers them. */
 export const BACKEND_NAMES = ['native', 'tensorflow', 'wasm'] as const;
@@ -96,7 +96,7 @@ export function availableBackend(wanted?: BackendName): { backend: BackendName; 
 export function whyMissing(backend: BackendName): string | null {
   switch (backend) {
     case 'native':
-      return nativeIsPrepared() ? null : recordedReason(addonUnavailableFile);
+      return nativeIsPrepared() ? null : recordedReason(addonPlaces('twotower').unavailable);
     case 'tensorflow':
       return tensorFlowIsPrepared() ? null : recordedReason(join(addonFolder, '.unavailable'));
     case 'wasm':

@@ -6,8 +6,7 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { addonPlaces, recordedReason } from '../set_up_parts.js';
 import { type Image, MOST_PIXELS } from './image.js';
 
 interface JpegAddon {
@@ -21,13 +20,7 @@ interface JpegAddon {
   decode(bytes: Uint8Array, height: number, width: number, out: Uint8Array): boolean;
 }
 
-/** Where set-up puts the addon. */
-const addonFile = fileURLToPath(
-  new URL('../../../native/build/jpeg_decoder.node', import.meta.url),
-);
-
-/** What set-up records when it cannot build the addon. */
-export const jpegDecoderUnavailableFile = join(addonFile, '..', '.jpeg_decoder.unavailable');
+const { file: addonFile, unavailable } = addonPlaces('jpeg_decoder');
 
 /** Of this thread; null: set-up could not build it. */
 let addon: JpegAddon | null | undefined;
@@ -42,6 +35,11 @@ function loadAddon(): JpegAddon | null {
 /** libjpeg-turbo's version; null where sharp decodes JPEGs. */
 export function libjpegTurboVersion(): string | null {
   return loadAddon()?.libjpegTurbo ?? null;
+}
+
+/** Why sharp decodes JPEGs, and the remedy, one line. */
+export function whyNoLibjpegTurbo(): string {
+  return recordedReason(unavailable);
 }
 
 // Grown to the largest image met; reused so that decoding does not allocate.

@@ -1,8 +1,7 @@
 /** What this host can compute with: `diagnose` of the package, and all that the command `doctor` finds out. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { jpegDecoderUnavailableFile, libjpegTurboVersion } from '../data/jpeg_decoder.js';
-import { recordedReason } from '../setup_record.js';
+import { libjpegTurboVersion, whyNoLibjpegTurbo } from '../data/jpeg_decoder.js';
 import {
   availableBackend,
   prepareProcess,
@@ -51,7 +50,7 @@ export async function diagnose(): Promise<Diagnosis> {
   const libjpegTurbo = libjpegTurboVersion();
   if (libjpegTurbo === null) {
     missing.push(
-      `sharp decodes JPEGs, to the same pixels in four times libjpeg-turbo's time: ${recordedReason(jpegDecoderUnavailableFile)}`,
+      `no libjpeg-turbo, so sharp decodes JPEGs, to the same pixels in four times the time: ${whyNoLibjpegTurbo()}`,
     );
   }
   const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');

@@ -85,9 +85,10 @@ function slower(preset: string): Overrides {
 /**
  * How far the losses may part, of a loss above 1 as a share. float32 rounds at 6e-8; sums of up to 9,216
  * terms in another order: √9216 · 6e-8 = 6e-6 a layer. The losses are of order ln CLASSES, and 20 steps at
- * rate 0.01 carry the differences on. Whole networks carry them further: in alexnet-2012, the worst, from 2e-7 to 1e-4 in 20
- * steps, with each of four seeds, and no step stands out; a change of the initial weights by one rounding
- * grows in the same way. Half as much again a step is left; a wrong gradient shows in the first ones.
+ * rate 0.01 carry the differences on. Whole networks carry them further: in alexnet-2012, the worst, from
+ * 2e-7 to 1e-4 in 20 steps, with each of four seeds, and no step stands out; a change of the initial weights
+ * by one rounding grows in the same way. Half as much again a step is left; a wrong gradient shows in the
+ * first ones.
  */
 const tolerance = (step: number) => (WHOLE ? 1e-6 * 1.5 ** step : 1e-5);
 

@@ -14,8 +14,7 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { addonPlaces } from '../../set_up_parts.js';
 
 /** Values of a float32, int32 or bool tensor. */
 export type Values = Float32Array | Int32Array | Uint8Array;
@@ -371,11 +370,7 @@ export function convolutionGeometry(info: Conv2DInfo): Int32Array {
 /** The same order, of `backend_util.computePool2DInfo`; the filter is the window. */
 export const poolGeometry = convolutionGeometry;
 
-/** Where set-up puts the addon. */
-const addonFile = fileURLToPath(new URL('../../../../native/build/twotower.node', import.meta.url));
-
-/** What set-up records when it cannot build the addon. */
-export const addonUnavailableFile = join(addonFile, '..', '.twotower.unavailable');
+const addonFile = addonPlaces('twotower').file;
 
 /** Whether set-up has built the addon. */
 export function nativeIsPrepared(): boolean {
