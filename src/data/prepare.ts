@@ -38,6 +38,7 @@ import {
 } from './statistics.js';
 
 const UNFINISHED = 'unfinished.msgpack';
+const SHA256_BYTES = 32;
 
 /** What `prepareDataset` reads and writes. */
 export interface PrepareOptions {
@@ -147,17 +148,27 @@ function takeUp(destination: string, dataset: string, imagesPerShard: number): U
   return begun;
 }
 
-/** As msgpack, the sums as the bytes of their numbers. */
+/** The SHA-256 of the rest, then msgpack, the sums as the bytes of their numbers. */
 function writeUnfinished(file: string, begun: Unfinished): void {
   const { buffer } = begun.sums.pixels;
-  writeDurably(file, [pack({ ...begun, sums: { ...begun.sums, pixels: new Uint8Array(buffer) } })]);
+  const packed = pack({ ...begun, sums: { ...begun.sums, pixels: new Uint8Array(buffer) } });
+  writeDurably(file, [sha256(packed), packed]);
 }
 
 function readUnfinished(file: string): Unfinished {
-  const read = unpack(readFileSync(file)) as Unfinished;
+  const bytes = readFileSync(file);
+  const packed = bytes.subarray(SHA256_BYTES);
+  if (!sha256(packed).equals(bytes.subarray(0, SHA256_BYTES))) {
+    throw new Error('its SHA-256 is not that of what was written');
+  }
+  const read = unpack(packed) as Unfinished;
   // Copied, as a view of the file's bytes need not be aligned.
   const pixels = new Float64Array(Uint8Array.from(read.sums.pixels).buffer);
   return { ...read, sums: { ...read.sums, pixels } };
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
 }
 
 /** Training images are packed in random order, so that each shard has some of every class. */

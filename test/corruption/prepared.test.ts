@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { prepareDataset } from '../../src/data/prepare.js';
 import { openPrepared } from '../../src/data/prepared.js';
-import { writeImageFolder } from '../data/image_folders.js';
+import { writeBroken, writeImageFolder } from '../data/image_folders.js';
 import { temporaryFolder } from '../data/temporary.js';
 import { MUTATIONS, mutationsOf, rejectionOf } from './mutations.js';
 
@@ -29,4 +29,23 @@ suite('a damaged file of a prepared data set', () => {
       context.diagnostic(`${MUTATIONS} mutations of ${damaged}: ${MUTATIONS} refused`);
     });
   }
+});
+
+test(`the record of an interrupted data prepare is refused by its name after any of ${MUTATIONS} mutations`, async (context) => {
+  const images = temporaryFolder();
+  cpSync(source, images, { recursive: true });
+  writeBroken(join(images, 'test/b/broken.png'));
+  const begun = join(temporaryFolder(), 'begun');
+  const goOn = () =>
+    prepareDataset({ source: images, destination: begun, undecodableLimit: 0, threads: 1 });
+  const interruption = await rejectionOf(goOn(), 'interrupted');
+  assert.ok(interruption?.includes('broken.png'), interruption);
+  const file = join(begun, 'unfinished.msgpack');
+  const other = readFileSync(join(begun, 'train-00000.shard'));
+  for (const { name, bytes } of mutationsOf(readFileSync(file), other)) {
+    writeFileSync(file, bytes);
+    const message = await rejectionOf(goOn(), name);
+    assert.ok(message?.includes(`${file} cannot be read`), `${name}: ${message}`);
+  }
+  context.diagnostic(`${MUTATIONS} mutations of unfinished.msgpack: ${MUTATIONS} refused`);
 });
