@@ -1,6 +1,6 @@
 /**
- * What a worker thread holds and does: its ranks' parameters, velocities and, between `compute` and
- * `commit`, their gradients. Lives in `workers/tower.ts`, which hands it the coordinator's commands.
+ * What a worker thread does with its ranks' parameters. Lives in `workers/tower.ts`, which hands it the
+ * coordinator's commands.
  *
  * A step is two commands. `compute` runs forward and backward and changes nothing that lasts;
  * `commit` updates. So the coordinator can let a step happen on all workers or on none.
@@ -18,21 +18,9 @@ import {
 } from '../backend/images.js';
 import { buildingKernels } from '../backend/kernel_building.js';
 import { forward } from '../model/forward.js';
-import type {
-  AroundLayer,
-  Collectives,
-  RankParameters,
-  TrainingPosition,
-} from '../model/forward.js';
+import type { AroundLayer, Collectives, TrainingPosition } from '../model/forward.js';
 import { buildNetwork } from '../model/network.js';
-import type { Network, Parameter } from '../model/network.js';
-import {
-  initialValues,
-  layerOf,
-  shareOf,
-  toCanonicalLayout,
-  toComputingLayout,
-} from '../model/parameters.js';
+import type { Network } from '../model/network.js';
 import { collectivesOver } from '../parallel/collectives.js';
 import type {
   CommitCommand,
@@ -50,22 +38,11 @@ import { PeerMemoryTransport } from '../parallel/peer_memory.js';
 import { SlotCopyTransport } from '../parallel/slot_copies.js';
 import { Exchange } from '../parallel/slots.js';
 import { Timeline } from '../parallel/timeline.js';
-import { updateParameter } from './sgd.js';
-
-/** One parameter of one rank. */
-interface HeldParameter {
-  parameter: Parameter;
-  rank: number;
-  weight: tf.Variable;
-  velocity: tf.Variable;
-  /** Of the step computed last, until it is committed or discarded. */
-  gradient: tf.Tensor | null;
-}
+import { HeldParameters } from './held_parameters.js';
 
 export class Tower {
   private readonly collectives: Collectives;
-  private readonly rankParameters: RankParameters[];
-  private readonly held: HeldParameter[] = [];
+  private readonly parameters: HeldParameters;
   /** What was done before, and at which batch size. */
   private readonly met = new Set<string>();
 
@@ -76,9 +53,7 @@ export class Tower {
     private readonly normalization: ImageNormalization,
   ) {
     this.collectives = collectivesOver(exchange);
-    this.rankParameters = buildingKernels(() =>
-      exchange.ranks.map((rank) => this.initialize(rank)),
-    );
+    this.parameters = buildingKernels(() => new HeldParameters(network, exchange, seed));
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -104,8 +79,8 @@ export class Tower {
         meanImage: command.meanImage,
       },
     );
-    const parameters = tower.held.reduce((sum, { weight }) => sum + weight.size, 0);
-    return { tower, reply: { backend: describe(backend), parameters } };
+    const reply = { backend: describe(backend), parameters: tower.parameters.count };
+    return { tower, reply };
   }
 
   /** What this worker did when; null where it is not traced. */
@@ -121,22 +96,6 @@ export class Tower {
     return result;
   }
 
-  private initialize(rank: number): RankParameters {
-    const parameters: RankParameters = new Map();
-    for (const parameter of this.network.parameters) {
-      const { shape } = shareOf(parameter, rank, this.network.towers);
-      const values = initialValues(parameter, rank, this.network.towers, this.seed);
-      const initial = toComputingLayout(layerOf(this.network, parameter), shape, values);
-      const name = `${parameter.name} of rank ${rank}`;
-      const weight = tf.variable(initial, true, name);
-      const velocity = tf.variable(tf.zerosLike(initial), false, `velocity of ${name}`);
-      initial.dispose();
-      parameters.set(parameter.name, weight);
-      this.held.push({ parameter, rank, weight, velocity, gradient: null });
-    }
-    return parameters;
-  }
-
   compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
     return this.meeting(`compute ${command.count}`, () => this.computeStep(command, buffers));
   }
@@ -149,22 +108,19 @@ export class Tower {
     let forwardExchangeMs = 0;
     const { images, labels } = this.batch(command.count, buffers);
     let correct = 0;
-    const { value, grads } = tf.variableGrads(
-      () => {
-        const logits = this.forward(images, { seed: this.seed, step: command.step });
-        this.timeline?.moveTo('forward loss', 'forward');
-        correct = correctOf(logits, labels);
-        const loss = crossEntropy(logits, labels);
-        this.exchange.activity.moveTo('backward', 'logits');
-        this.timeline?.moveTo('backward loss', 'backward');
-        forwardEnd = performance.now();
-        const { copyMs, waitMs } = this.exchange.spent();
-        forwardExchangeMs = copyMs + waitMs;
-        return loss;
-      },
-      this.held.map(({ weight }) => weight),
-    );
-    for (const held of this.held) held.gradient = grads[held.weight.name]!;
+    const { value, grads } = tf.variableGrads(() => {
+      const logits = this.forward(images, { seed: this.seed, step: command.step });
+      this.timeline?.moveTo('forward loss', 'forward');
+      correct = correctOf(logits, labels);
+      const loss = crossEntropy(logits, labels);
+      this.exchange.activity.moveTo('backward', 'logits');
+      this.timeline?.moveTo('backward loss', 'backward');
+      forwardEnd = performance.now();
+      const { copyMs, waitMs } = this.exchange.spent();
+      forwardExchangeMs = copyMs + waitMs;
+      return loss;
+    }, this.parameters.weights);
+    this.parameters.take(grads);
     const loss = value.dataSync<'float32'>()[0]!;
     const notFinite = this.firstNotFinite(loss);
     tf.dispose([value, images, labels]);
@@ -203,29 +159,14 @@ export class Tower {
   }
 
   private update(rule: CommitCommand): { updateMs: number } {
-    const { learningRate, multipliers, momentum, weightDecay } = rule;
     const start = performance.now();
-    for (const { parameter, rank, weight, velocity, gradient } of this.held) {
-      if (gradient === null) throw new Error('commit without a computed step');
-      this.exchange.activity.moveTo('update', parameter.layer);
-      this.timeline?.moveTo(`update ${parameter.layer}`, 'update', rank);
-      updateParameter(weight, velocity, gradient, {
-        learningRate:
-          learningRate * (multipliers?.[parameter.name] ?? parameter.learningRateMultiplier),
-        momentum,
-        weightDecay: weightDecay * parameter.weightDecayMultiplier,
-      });
-    }
-    this.discard();
+    this.parameters.update(rule);
     return { updateMs: performance.now() - start };
   }
 
   /** Lets the held gradients go; harmless without any. */
   discard(): void {
-    for (const held of this.held) {
-      held.gradient?.dispose();
-      held.gradient = null;
-    }
+    this.parameters.discard();
   }
 
   /** Forward only. @param step null: dropout off; else the masks of that training step */
@@ -279,7 +220,14 @@ export class Tower {
       }
       return output;
     };
-    return forward(this.network, this.rankParameters, this.collectives, images, training, noting);
+    return forward(
+      this.network,
+      this.parameters.ofRanks,
+      this.collectives,
+      images,
+      training,
+      noting,
+    );
   }
 
   /** Normalised images `[count, height, width, 3]` and labels `[count]` of a batch of the ring. */
@@ -296,22 +244,11 @@ export class Tower {
     };
   }
 
-  /**
-   * Of the gradients that are not finite the one that was computed first, so of the last layer. A sum is
-   * finite only if every term is, and takes one pass of the device over each gradient.
-   */
+  /** Where a gradient, or else the loss, is not finite; null where all are. */
   private firstNotFinite(loss: number): NotFinitePlace | null {
     this.exchange.activity.moveTo('check', 'logits');
     this.timeline?.moveTo('check the gradients', 'backward');
-    const sums = valuesOf(() => tf.stack(this.held.map(({ gradient }) => tf.sum(gradient!))));
-    const places = this.held
-      .filter((_, index) => !Number.isFinite(sums[index]))
-      .map(({ parameter, rank }) => ({
-        rank,
-        layer: this.network.layers.indexOf(layerOf(this.network, parameter)),
-      }));
-    const last = Math.max(...places.map(({ layer }) => layer));
-    const first = places.find(({ layer }) => layer === last);
+    const first = this.parameters.firstNotFinite();
     if (first !== undefined) return first;
     const { length } = this.network.layers;
     return Number.isFinite(loss) ? null : { rank: this.exchange.ranks[0]!, layer: length };
@@ -341,59 +278,20 @@ export class Tower {
 
   /** Copies this worker's shares into the shared canonical tensors. */
   store(buffers: SharedBuffers): void {
-    this.meeting('store', () =>
-      this.eachShare(buffers, (layer, _shape, tensor, values) => {
-        this.exchange.activity.moveTo('store', layer.name);
-        values.set(toCanonicalLayout(layer, tensor));
-      }),
-    );
+    this.meeting('store', () => this.parameters.store(buffers));
   }
 
   /** Copies this worker's shares from the shared canonical tensors. */
   load(buffers: SharedBuffers): void {
-    this.meeting('load', () =>
-      this.eachShare(buffers, (layer, shape, tensor, values) => {
-        this.exchange.activity.moveTo('load', layer.name);
-        const loaded = toComputingLayout(layer, shape, values.slice());
-        tensor.assign(loaded);
-        loaded.dispose();
-      }),
-    );
-  }
-
-  private eachShare(
-    { parameters, velocities }: SharedBuffers,
-    visit: (
-      layer: Network['layers'][number],
-      shape: number[],
-      tensor: tf.Variable,
-      values: Float32Array,
-    ) => void,
-  ): void {
-    for (const { parameter, rank, weight, velocity } of this.held) {
-      const layer = layerOf(this.network, parameter);
-      const { shape, start, length } = shareOf(parameter, rank, this.network.towers);
-      const shareIn = (whole: SharedArrayBuffer): Float32Array =>
-        new Float32Array(whole, start * Float32Array.BYTES_PER_ELEMENT, length);
-      visit(layer, shape, weight, shareIn(parameters![parameter.name]!));
-      visit(layer, shape, velocity, shareIn(velocities![parameter.name]!));
-    }
+    this.meeting('load', () => this.parameters.load(buffers));
   }
 
   gradientSquares(): Record<string, number> {
-    const squares: Record<string, number> = {};
-    for (const { parameter, gradient } of this.held) {
-      const square = tf.tidy<number>(() => tf.sum(tf.square(gradient!)).dataSync<'float32'>()[0]!);
-      squares[parameter.name] = (squares[parameter.name] ?? 0) + square;
-    }
-    return squares;
+    return this.parameters.gradientSquares();
   }
 
   perturb(name: string, scale: number): void {
-    for (const { parameter, weight, gradient } of this.held) {
-      if (parameter.name !== name) continue;
-      tf.tidy(() => weight.assign(tf.add(weight, tf.mul(gradient!, scale))));
-    }
+    this.parameters.perturb(name, scale);
   }
 
   memory(): Replies['memory'] {

@@ -1,0 +1,175 @@
+/**
+ * What a worker's ranks own of the model: the weights, velocities and, between a step's `compute` and its
+ * `commit`, gradients of their shares. Held by the worker's `Tower`, which computes the gradients.
+ *
+ * On the worker shares are in the layout that the kernels compute in; `store` and `load` pass them in the
+ * canonical one, PyTorch's (DESIGN's determinism), through whole tensors that all workers share.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { valuesOf } from '../backend/values.js';
+import type { RankParameters } from '../model/forward.js';
+import type { Network, Parameter } from '../model/network.js';
+import {
+  initialValues,
+  layerOf,
+  shareOf,
+  toCanonicalLayout,
+  toComputingLayout,
+} from '../model/parameters.js';
+import type { CommitCommand, NotFinitePlace, SharedBuffers } from '../parallel/messages.js';
+import type { Exchange } from '../parallel/slots.js';
+import { updateParameter } from './sgd.js';
+
+/** One parameter of one rank. */
+interface HeldParameter {
+  parameter: Parameter;
+  rank: number;
+  weight: tf.Variable;
+  velocity: tf.Variable;
+  /** Of the step computed last, until it is committed or discarded. */
+  gradient: tf.Tensor | null;
+}
+
+export class HeldParameters {
+  private readonly held: HeldParameter[] = [];
+  /** The weights of each of the worker's ranks, by parameter. */
+  readonly ofRanks: RankParameters[];
+
+  /**
+   * Initializes the ranks' shares, which depend on the seed, the rank and the layer alone.
+   *
+   * @param exchange names the ranks and is told what the worker is doing
+   */
+  constructor(
+    private readonly network: Network,
+    private readonly exchange: Exchange,
+    seed: number,
+  ) {
+    this.ofRanks = exchange.ranks.map((rank) => this.initialize(rank, seed));
+  }
+
+  private initialize(rank: number, seed: number): RankParameters {
+    const parameters: RankParameters = new Map();
+    for (const parameter of this.network.parameters) {
+      const { shape } = shareOf(parameter, rank, this.network.towers);
+      const values = initialValues(parameter, rank, this.network.towers, seed);
+      const initial = toComputingLayout(layerOf(this.network, parameter), shape, values);
+      const name = `${parameter.name} of rank ${rank}`;
+      const weight = tf.variable(initial, true, name);
+      const velocity = tf.variable(tf.zerosLike(initial), false, `velocity of ${name}`);
+      initial.dispose();
+      parameters.set(parameter.name, weight);
+      this.held.push({ parameter, rank, weight, velocity, gradient: null });
+    }
+    return parameters;
+  }
+
+  /** Numbers in the worker's shares. */
+  get count(): number {
+    return this.held.reduce((sum, { weight }) => sum + weight.size, 0);
+  }
+
+  get weights(): tf.Variable[] {
+    return this.held.map(({ weight }) => weight);
+  }
+
+  /** Takes the gradients of a step, by the weights' names; those of the step before were let go. */
+  take(gradients: tf.NamedTensorMap): void {
+    for (const held of this.held) held.gradient = gradients[held.weight.name]!;
+  }
+
+  /** Lets the gradients go; harmless without any. */
+  discard(): void {
+    for (const held of this.held) {
+      held.gradient?.dispose();
+      held.gradient = null;
+    }
+  }
+
+  /** Changes each weight by its gradient, as `updateParameter` does, and lets the gradients go. */
+  update({ learningRate, multipliers, momentum, weightDecay }: CommitCommand): void {
+    for (const { parameter, rank, weight, velocity, gradient } of this.held) {
+      if (gradient === null) throw new Error('commit without a computed step');
+      this.exchange.activity.moveTo('update', parameter.layer);
+      this.exchange.timeline?.moveTo(`update ${parameter.layer}`, 'update', rank);
+      updateParameter(weight, velocity, gradient, {
+        learningRate:
+          learningRate * (multipliers?.[parameter.name] ?? parameter.learningRateMultiplier),
+        momentum,
+        weightDecay: weightDecay * parameter.weightDecayMultiplier,
+      });
+    }
+    this.discard();
+  }
+
+  /**
+   * Of the gradients that are not finite the one that was computed first, so of the last layer. A sum is
+   * finite only if every term is, and takes one pass of the device over each gradient.
+   */
+  firstNotFinite(): NotFinitePlace | undefined {
+    const sums = valuesOf(() => tf.stack(this.held.map(({ gradient }) => tf.sum(gradient!))));
+    const places = this.held
+      .filter((_, index) => !Number.isFinite(sums[index]))
+      .map(({ parameter, rank }) => ({
+        rank,
+        layer: this.network.layers.indexOf(layerOf(this.network, parameter)),
+      }));
+    const last = Math.max(...places.map(({ layer }) => layer));
+    return places.find(({ layer }) => layer === last);
+  }
+
+  /** Copies this worker's shares into the shared canonical tensors. */
+  store(buffers: SharedBuffers): void {
+    this.eachShare(buffers, (layer, _shape, tensor, values) => {
+      this.exchange.activity.moveTo('store', layer.name);
+      values.set(toCanonicalLayout(layer, tensor));
+    });
+  }
+
+  /** Copies this worker's shares from the shared canonical tensors. */
+  load(buffers: SharedBuffers): void {
+    this.eachShare(buffers, (layer, shape, tensor, values) => {
+      this.exchange.activity.moveTo('load', layer.name);
+      const loaded = toComputingLayout(layer, shape, values.slice());
+      tensor.assign(loaded);
+      loaded.dispose();
+    });
+  }
+
+  private eachShare(
+    { parameters, velocities }: SharedBuffers,
+    visit: (
+      layer: Network['layers'][number],
+      shape: number[],
+      tensor: tf.Variable,
+      values: Float32Array,
+    ) => void,
+  ): void {
+    for (const { parameter, rank, weight, velocity } of this.held) {
+      const layer = layerOf(this.network, parameter);
+      const { shape, start, length } = shareOf(parameter, rank, this.network.towers);
+      const shareIn = (whole: SharedArrayBuffer): Float32Array =>
+        new Float32Array(whole, start * Float32Array.BYTES_PER_ELEMENT, length);
+      visit(layer, shape, weight, shareIn(parameters![parameter.name]!));
+      visit(layer, shape, velocity, shareIn(velocities![parameter.name]!));
+    }
+  }
+
+  /** The sum of the squares of each parameter's gradient, over the worker's ranks. */
+  gradientSquares(): Record<string, number> {
+    const squares: Record<string, number> = {};
+    for (const { parameter, gradient } of this.held) {
+      const square = tf.tidy<number>(() => tf.sum(tf.square(gradient!)).dataSync<'float32'>()[0]!);
+      squares[parameter.name] = (squares[parameter.name] ?? 0) + square;
+    }
+    return squares;
+  }
+
+  /** Adds `scale` times its gradient to the parameter of this name. */
+  perturb(name: string, scale: number): void {
+    for (const { parameter, weight, gradient } of this.held) {
+      if (parameter.name !== name) continue;
+      tf.tidy(() => weight.assign(tf.add(weight, tf.mul(gradient!, scale))));
+    }
+  }
+}
