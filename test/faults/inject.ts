@@ -146,7 +146,9 @@ function injectIntoTowers(
   });
   around(TowerClass.prototype, 'firstNotFinite', (self, _parameters, original) => {
     if (isAt('gradient', ranksOf(self))) {
-      const held = self['held'] as { parameter: { name: string }; gradient: tf.Tensor }[];
+      const { held } = self['parameters'] as unknown as {
+        held: { parameter: { name: string }; gradient: tf.Tensor }[];
+      };
       const one = held.find(({ parameter }) => parameter.name === 'conv2.weight')!;
       one.gradient = multiply(one.gradient, Infinity);
     }
