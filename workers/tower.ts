@@ -34,7 +34,7 @@ async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[
     case 'commit':
       return opened.commit(command);
     case 'discard':
-      opened.discard();
+      opened.parameters.discard();
       return null;
     case 'evaluate':
       return opened.evaluate(command.sequence, command.count, command.step, buffers);
@@ -49,9 +49,9 @@ async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[
       opened.load(buffers);
       return null;
     case 'gradientSquares':
-      return opened.gradientSquares();
+      return opened.parameters.gradientSquares();
     case 'perturb':
-      opened.perturb(command.parameter, command.scale);
+      opened.parameters.perturb(command.parameter, command.scale);
       return null;
     case 'spans':
       return opened.timeline?.take() ?? [];

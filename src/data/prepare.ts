@@ -148,7 +148,10 @@ function takeUp(destination: string, dataset: string, imagesPerShard: number): U
   return begun;
 }
 
-/** The SHA-256 of the rest, then msgpack, the sums as the bytes of their numbers. */
+/**
+ * The SHA-256 of the rest, then msgpack, the sums as the bytes of their numbers. In one file, as it is
+ * replaced after every shard: a kill between it and a checksum beside it would make it look damaged.
+ */
 function writeUnfinished(file: string, begun: Unfinished): void {
   const { buffer } = begun.sums.pixels;
   const packed = pack({ ...begun, sums: { ...begun.sums, pixels: new Uint8Array(buffer) } });

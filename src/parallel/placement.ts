@@ -1,5 +1,5 @@
 /**
- * Which ranks live on which worker, and where each worker computes (DESIGN: `[[0],[1]]` is split,
+ * Which ranks live on which worker, and where each worker computes (`[[0],[1]]` is split,
  * `[[0,1]]` grouped, `[[0]]` dense). Called by the commands; pure.
  */
 import type { Device } from '../backend/backend.js';

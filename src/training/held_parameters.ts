@@ -3,7 +3,7 @@
  * `commit`, gradients of their shares. Held by the worker's `Tower`, which computes the gradients.
  *
  * On the worker shares are in the layout that the kernels compute in; `store` and `load` pass them in the
- * canonical one, PyTorch's (DESIGN's determinism), through whole tensors that all workers share.
+ * canonical one, PyTorch's, through whole tensors that all workers share.
  */
 import * as tf from '@tensorflow/tfjs';
 import { valuesOf } from '../backend/values.js';

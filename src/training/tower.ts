@@ -42,7 +42,7 @@ import { HeldParameters } from './held_parameters.js';
 
 export class Tower {
   private readonly collectives: Collectives;
-  private readonly parameters: HeldParameters;
+  readonly parameters: HeldParameters;
   /** What was done before, and at which batch size. */
   private readonly met = new Set<string>();
 
@@ -101,7 +101,7 @@ export class Tower {
   }
 
   private computeStep(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
-    this.discard();
+    this.parameters.discard();
     this.exchange.begin(command.sequence);
     const start = performance.now();
     let forwardEnd = start;
@@ -162,11 +162,6 @@ export class Tower {
     const start = performance.now();
     this.parameters.update(rule);
     return { updateMs: performance.now() - start };
-  }
-
-  /** Lets the held gradients go; harmless without any. */
-  discard(): void {
-    this.parameters.discard();
   }
 
   /** Forward only. @param step null: dropout off; else the masks of that training step */
@@ -284,14 +279,6 @@ export class Tower {
   /** Copies this worker's shares from the shared canonical tensors. */
   load(buffers: SharedBuffers): void {
     this.meeting('load', () => this.parameters.load(buffers));
-  }
-
-  gradientSquares(): Record<string, number> {
-    return this.parameters.gradientSquares();
-  }
-
-  perturb(name: string, scale: number): void {
-    this.parameters.perturb(name, scale);
   }
 
   memory(): Replies['memory'] {

@@ -13,7 +13,7 @@ function withGpus(...ordinals: number[]): Machine {
   return { gpus: ordinals.map((ordinal) => ({ ordinal, name: `card ${ordinal}` })), cores: 8 };
 }
 
-/** A placement as DESIGN's table writes it: each worker's ranks, and its device. */
+/** A placement as the cases below write it: each worker's ranks, and its device. */
 function placed(request: PlacementRequest, machine: Machine, presetTowers = 2) {
   const { placement, towers, warnings } = resolvePlacement(request, presetTowers, machine);
   return {
