@@ -8,6 +8,7 @@ import type { DataConfiguration } from '../configuration.js';
 import { drawColour } from './colour.js';
 import { readRecord } from './cifar10.js';
 import type { Dataset, Split } from './dataset.js';
+import { pathAt } from './file_list.js';
 import { drawGeneratedImage } from './generated.js';
 import { type Image, UndecodableImage } from './image.js';
 import { ShardReader } from './prepared.js';
@@ -196,7 +197,8 @@ export class Decoder {
       }
       case 'folder': {
         const { decodeImageFile } = await import('./image_file.js');
-        return { image: await decodeImageFile(set.files[index]!), label: set.labels[index]! };
+        const image = await decodeImageFile(pathAt(set.files, index));
+        return { image, label: set.labels[index]! };
       }
       case 'prepared': {
         const { decodeImage } = await import('./image_file.js');

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { UserError, messageOf } from '../errors.js';
+import { type FileList, fileList, packNames } from './file_list.js';
 import { LABELS_FILES, classNames, validationLabels } from './imagenet.js';
 
 const IMAGE_FILE = /\.(jpe?g|png|webp|gif|bmp|tiff?)$/i;
@@ -13,10 +14,15 @@ const IMAGE_FILE = /\.(jpe?g|png|webp|gif|bmp|tiff?)$/i;
 export interface FolderSet {
   kind: 'folder';
   count: number;
-  /** Paths, class after class. */
-  files: string[];
+  /** Class after class. */
+  files: FileList;
   /** int32 [count] */
   labels: Int32Array;
+}
+
+/** @param labels int32 [number of files] */
+export function folderSet(files: FileList, labels: Int32Array): FolderSet {
+  return { kind: 'folder', count: files.ends.length, files, labels };
 }
 
 /** A split's folder, and its images beside one another where it has no class folders. */
@@ -105,8 +111,7 @@ function labelFlat(
       `${folder} has images but no class folders: sort them into ${folder}/CLASS/, or put ${LABELS_FILES} into ${directory}`,
     );
   }
-  const files = images.map((image) => path.join(folder, image));
-  return { kind: 'folder', count: files.length, files, labels };
+  return folderSet(fileList(path.join(folder, path.sep), [packNames(images)]), labels);
 }
 
 async function listClasses(folder: string): Promise<string[]> {
@@ -137,10 +142,11 @@ async function imagesIn(folder: string): Promise<string[]> {
 }
 
 async function listImages(folder: string, classes: string[]): Promise<FolderSet> {
-  const files: string[] = [];
-  const labels: number[] = [];
+  const parts: Uint8Array[] = [];
+  const counts: number[] = [];
   for (const [label, name] of classes.entries()) {
     const classFolder = path.join(folder, name);
+    counts[label] = 0;
     if (!existsSync(classFolder)) continue;
     const images = await imagesIn(classFolder);
     if (images.length === 0) {
@@ -148,10 +154,12 @@ async function listImages(folder: string, classes: string[]): Promise<FolderSet>
         `${classFolder} has no images (jpg, png, webp, gif, bmp, tiff): add some or remove the folder`,
       );
     }
-    for (const file of images) {
-      files.push(path.join(classFolder, file));
-      labels.push(label);
-    }
+    parts.push(packNames(images.map((image) => path.join(name, image))));
+    counts[label] = images.length;
   }
-  return { kind: 'folder', count: files.length, files, labels: Int32Array.from(labels) };
+  const files = fileList(path.join(folder, path.sep), parts);
+  const labels = new Int32Array(new SharedArrayBuffer(4 * files.ends.length));
+  let first = 0;
+  for (const [label, count] of counts.entries()) labels.fill(label, first, (first += count));
+  return folderSet(files, labels);
 }

@@ -6,6 +6,8 @@ import sharp from 'sharp';
 import { UndecodableImage } from './image.js';
 import type { SkippedFile } from './prepared.js';
 import { Decoder } from './decoder.js';
+import { pathAt } from './file_list.js';
+import type { FolderSet } from './folder.js';
 import { type ShardExample, writeShard } from './shards.js';
 import { type PixelSums, addImage, emptySums } from './statistics.js';
 
@@ -17,9 +19,9 @@ const QUALITY = 95;
 export interface PackTask {
   /** Path of the shard to write. */
   shard: string;
-  files: string[];
-  /** int32 [files.length] */
-  labels: Int32Array;
+  set: FolderSet;
+  /** Which of the set's files, in the shard's order. */
+  indices: Uint32Array;
   /** Whether `sums` are wanted. */
   withSums: boolean;
 }
@@ -38,8 +40,7 @@ export interface PackedShard {
  * @throws UserError where the shard cannot be written
  */
 export async function packShard(task: PackTask, afterImage: () => void): Promise<PackedShard> {
-  const { shard, files, labels, withSums } = task;
-  const set = { kind: 'folder', count: files.length, files, labels } as const;
+  const { shard, set, indices, withSums } = task;
   const pixels = new SharedArrayBuffer(SIDE * SIDE * 3);
   const decoder = new Decoder({
     dataset: { classes: [], train: set, test: set },
@@ -51,15 +52,15 @@ export async function packShard(task: PackTask, afterImage: () => void): Promise
   const examples: ShardExample[] = [];
   const skipped: SkippedFile[] = [];
   const sums = withSums ? emptySums(SIDE, SIDE) : null;
-  for (const [index, file] of files.entries()) {
+  for (const index of indices) {
     try {
       await decoder.decodeExample({ ...place, index });
       const raw = new Uint8Array(pixels).slice();
       if (sums !== null) addImage(sums, raw);
-      examples.push({ jpeg: await compress(raw), label: labels[index]! });
+      examples.push({ jpeg: await compress(raw), label: set.labels[index]! });
     } catch (error) {
       if (!(error instanceof UndecodableImage)) throw error;
-      skipped.push({ file, reason: error.reason });
+      skipped.push({ file: pathAt(set.files, index), reason: error.reason });
     }
     afterImage();
   }

@@ -5,7 +5,7 @@
  * The work is divided into shards, each made by one thread. After each, `unfinished.msgpack` says which
  * shards are whole and holds the sums of their pixels, so that an interrupted run goes on with the next;
  * what is finished is left as it is. Memory: a shard's compressed images and a sum of pixels a thread,
- * beside the list of the files' names.
+ * beside the list of the files' names (file_list.ts).
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -18,6 +18,7 @@ import { jsonBytes, makeFolder, writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 import { deriveKey, permutation } from '../random.js';
 import type { Split } from './dataset.js';
+import { pathAt } from './file_list.js';
 import { type FolderSet, openFolder } from './folder.js';
 import { type PackTask, type PackedShard, SIDE } from './packing.js';
 import {
@@ -109,12 +110,13 @@ function fingerprint(
   splits: { train: FolderSet; test: FolderSet },
 ): string {
   const hash = createHash('sha256').update(JSON.stringify([SIDE, classes]));
-  for (const { files, labels } of [splits.train, splits.test]) {
-    hash.update(`${files.length}\n`);
-    files.forEach((file, index) => {
+  for (const { count, files, labels } of [splits.train, splits.test]) {
+    hash.update(`${count}\n`);
+    for (let index = 0; index < count; index++) {
+      const file = pathAt(files, index);
       const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
       hash.update(JSON.stringify([path.relative(source, file), bytes, labels[index]]));
-    });
+    }
   }
   return hash.digest('hex');
 }
@@ -175,22 +177,17 @@ function sha256(bytes: Uint8Array): Buffer {
 }
 
 /** Training images are packed in random order, so that each shard has some of every class. */
-function jobsOf(
-  split: Split,
-  { count, files, labels }: FolderSet,
-  destination: string,
-  imagesPerShard: number,
-): Job[] {
+function jobsOf(split: Split, set: FolderSet, destination: string, imagesPerShard: number): Job[] {
   const order =
     split === 'train'
-      ? permutation(deriveKey(0, 'pack'), count)
-      : Uint32Array.from({ length: count }, (_, index) => index);
-  return Array.from({ length: Math.ceil(count / imagesPerShard) }, (_, number) => {
-    const chosen = order.subarray(number * imagesPerShard, (number + 1) * imagesPerShard);
+      ? permutation(deriveKey(0, 'pack'), set.count)
+      : Uint32Array.from({ length: set.count }, (_, index) => index);
+  return Array.from({ length: Math.ceil(set.count / imagesPerShard) }, (_, number) => {
     const task: PackTask = {
       shard: shardFile(destination, split, number),
-      files: Array.from(chosen, (index) => files[index]!),
-      labels: Int32Array.from(chosen, (index) => labels[index]!),
+      set,
+      // A copy, as a view would take all of `order` with it to the thread.
+      indices: order.slice(number * imagesPerShard, (number + 1) * imagesPerShard),
       withSums: split === 'train',
     };
     return { split, number, task };
@@ -209,7 +206,7 @@ async function packAll(
   const images = counts.train + counts.test;
   const missing = jobs.filter(({ split, number }) => begun[split][number] === undefined);
   const counter = new Int32Array(new SharedArrayBuffer(4));
-  counter[0] = images - missing.reduce((sum, { task }) => sum + task.files.length, 0);
+  counter[0] = images - missing.reduce((sum, { task }) => sum + task.indices.length, 0);
   const report = () => onProgress?.(Atomics.load(counter, 0), images);
   const clock = setInterval(report, 100);
   const pool = new Piscina<PackTask, PackedShard | string>({

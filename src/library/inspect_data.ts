@@ -6,6 +6,8 @@ import type { Configuration, DataConfiguration } from '../configuration.js';
 import { colourAxes } from '../data/colour.js';
 import { type Dataset, type ExampleSet, openDataset } from '../data/dataset.js';
 import { Decoder } from '../data/decoder.js';
+import { fileList, packNames, pathAt } from '../data/file_list.js';
+import { folderSet } from '../data/folder.js';
 import { type DatasetStatistics, computeStatistics } from '../data/statistics.js';
 import { UndecodableImage } from '../data/image.js';
 import { writeDurably } from '../durable_file.js';
@@ -97,10 +99,10 @@ async function sizesOf(
   }
   const { sizeOfImageFile } = await import('../data/image_file.js');
   const [widths, heights]: [number[], number[]] = [[], []];
-  for (const [done, file] of train.files.entries()) {
+  for (let done = 0; done < train.count; done++) {
     events?.emit('progress', { doing: 'measuring', unit: 'images', done, of: train.count });
     try {
-      const { width, height } = await sizeOfImageFile(file);
+      const { width, height } = await sizeOfImageFile(pathAt(train.files, done));
       widths.push(width);
       heights.push(height);
     } catch (error) {
@@ -129,9 +131,9 @@ function some(dataset: Dataset): Dataset {
   const { train } = dataset;
   if (train.kind !== 'folder' || train.count <= STATISTICS_IMAGES) return dataset;
   const chosen = permutation(deriveKey(0, 'inspect'), train.count).subarray(0, STATISTICS_IMAGES);
-  const files = Array.from(chosen, (index) => train.files[index]!);
+  const files = Array.from(chosen, (index) => pathAt(train.files, index));
   const labels = Int32Array.from(chosen, (index) => train.labels[index]!);
-  return { ...dataset, train: { kind: 'folder', count: files.length, files, labels } };
+  return { ...dataset, train: folderSet(fileList('', [packNames(files)]), labels) };
 }
 
 /** Images drawn at random: each whole, and as training sees it in its first epochs. */

@@ -3,6 +3,8 @@ import type { Configuration } from '../configuration.js';
 import type { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import type { Dataset } from '../data/dataset.js';
+import { fileList, packNames } from '../data/file_list.js';
+import { folderSet } from '../data/folder.js';
 import { type Crops, refuseImpossibleCrops } from '../data/views.js';
 import { rowOf, softmax } from '../model/probabilities.js';
 import type { Coordinator } from '../parallel/coordinator.js';
@@ -70,8 +72,7 @@ export async function predict(
 }
 
 function datasetOf(files: string[], classes: string[]): Dataset {
-  const labels = new Int32Array(files.length);
-  const set = { kind: 'folder', count: files.length, files, labels } as const;
+  const set = folderSet(fileList('', [packNames(files)]), new Int32Array(files.length));
   return { classes, train: set, test: set };
 }
 
