@@ -127,7 +127,7 @@ async function runTraining(given: ArgumentsCamelCase<TrainArguments>): Promise<v
 
 async function runShowing(
   progress: ProgressDisplay,
-  given: TrainArguments,
+  given: ArgumentsCamelCase<TrainArguments>,
   events: RunEvents,
 ): Promise<void> {
   const recipe: TrainOptions = {
@@ -182,31 +182,21 @@ function dashboardPort(given: TrainArguments['dashboard']): number | undefined {
   return port;
 }
 
+/** What a run folder does not keep, so that going on as before takes it again. */
+const notKept = [
+  ...Object.keys(placementOptions),
+  ...['log-every', 'test-limit', 'checkpoint-every', 'dashboard'],
+  ...['restarts', 'exchange-timeout', 'skip-nonfinite'],
+  ...Object.keys(outputOptions),
+];
+
 /** The command that goes on with the run as this one would have. */
-function resumeCommand(path: string, given: TrainArguments): string {
+function resumeCommand(path: string, given: ArgumentsCamelCase<TrainArguments>): string {
   const words = ['twotower', 'train', '--resume', path];
-  const kept = {
-    gpus: given.gpus,
-    cpu: given.cpu,
-    backend: given.backend,
-    'log-every': given.logEvery,
-    'test-limit': given.testLimit,
-    'checkpoint-every': given.checkpointEvery,
-    dashboard: typeof given.dashboard === 'string' ? given.dashboard : undefined,
-    restarts: given.restarts,
-    'exchange-timeout': given.exchangeTimeout,
-    'skip-nonfinite': given.skipNonfinite,
-  };
-  for (const [name, value] of Object.entries(kept)) {
-    if (value !== undefined) words.push(`--${name}`, value);
-  }
-  if (given.dashboard === true) words.push('--dashboard');
-  for (const [name, isGiven] of [
-    ['require-gpu', given.requireGpu],
-    ['quiet', given.quiet],
-    ['verbose', given.verbose],
-  ] as const) {
-    if (isGiven === true) words.push(`--${name}`);
+  for (const name of notKept) {
+    const value = given[name];
+    if (value === true || value === '') words.push(`--${name}`);
+    else if (typeof value === 'string') words.push(`--${name}`, value);
   }
   return words.map((word) => (/[^\w@%+=:,./-]/.test(word) ? `'${word}'` : word)).join(' ');
 }

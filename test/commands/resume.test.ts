@@ -15,7 +15,8 @@ const data = writeTinyImages(join(folder, 'data'));
 const run = (name: string): string => join(folder, name);
 
 function trainArguments(name: string): string[] {
-  const options = ['--data', data, '--cpu', '2', '--checkpoint-every', '5', '--log-every', '1'];
+  const devices = ['--cpu', '2', '--precision', 'float32'];
+  const options = ['--data', data, ...devices, '--checkpoint-every', '5', '--log-every', '1'];
   return ['train', '--config', TINY, '--out', run(name), ...options];
 }
 
@@ -88,7 +89,7 @@ suite('a run that goes on', () => {
       interrupted.stdout,
       new RegExp(
         `\ninterrupted after step ${steps}; go on with: twotower train --resume ${run('interrupted')} ` +
-          '--cpu 2 --log-every 1 --checkpoint-every 5\n$',
+          '--cpu 2 --precision float32 --log-every 1 --checkpoint-every 5\n$',
       ),
     );
     assert.ok(checkpointsOfInterrupted.includes(`step-${steps}`), checkpointsOfInterrupted.join());
