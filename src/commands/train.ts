@@ -106,8 +106,8 @@ interface TrainArguments extends ConfigurationArguments, PlacementArguments, Out
   checkGradients?: boolean | undefined;
 }
 
-/** A finite difference along the gradient misses a wrong sum or a factor by tens of percent; ReLU and pooling kinks cost about one. */
-const GRADIENT_TOLERANCE = 0.03;
+/** A finite difference along the gradient misses a wrong sum or a factor by tens of percent; rounding, ReLU and pooling cost at most half of one. */
+const GRADIENT_TOLERANCE = 0.01;
 
 export const command: CommandModule<object, TrainArguments> = {
   command: 'train',

@@ -76,8 +76,8 @@ export class NotFiniteError extends UserError {
   }
 }
 
-/** Least change of the loss, as a share of it, by a finite difference: some hundred times float32's rounding. */
-const LOSS_CHANGE = 1e-5;
+/** Change of the loss by a finite difference, as a share of the logits' size: some hundred times their rounding in the mean over a batch. */
+const LOSS_CHANGE = 1e-4;
 
 export interface CoordinatorOptions {
   configuration: Configuration;
@@ -323,19 +323,21 @@ export class Coordinator {
 
   /**
    * The gradient of one batch against finite differences, a parameter tensor at a time: along the
-   * gradient's own direction the loss must change by the gradient's norm.
+   * gradient's own direction the loss must change by the gradient's norm. Each is moved as far as the logits'
+   * float32 rounding demands and no farther, as ReLU and pooling bend the loss soon where weights are small.
    *
-   * @param epsilon length of the move; longer where the loss would not change enough to be seen
    * @param onChecked called before each tensor with how many are done
    */
   async checkGradients(
     batch: SharedBatch,
-    epsilon: number,
     onChecked?: (done: number, of: number) => void,
   ): Promise<GradientCheck[]> {
     const step = 1;
-    const loss = (await this.compute(step, batch, false))[0]!.loss;
+    await this.compute(step, batch, false);
     const squares = await this.threads.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
+    const logits = await this.evaluate(batch, step);
+    const squareOfLogits = logits.reduce((sum, logit) => sum + logit ** 2, 0);
+    const change = LOSS_CHANGE * Math.sqrt(squareOfLogits / logits.length);
     const checks: GradientCheck[] = [];
     const { parameters } = this.network;
     for (const { name } of parameters) {
@@ -345,7 +347,7 @@ export class Coordinator {
         checks.push({ parameter: name, analytic, numeric: 0, relativeError: Number.NaN });
         continue;
       }
-      const length = Math.max(epsilon, (LOSS_CHANGE * loss) / analytic);
+      const length = change / analytic;
       const scale = length / analytic;
       const move = (by: number): Promise<unknown> =>
         this.threads.all('perturb', () => ({ kind: 'perturb', parameter: name, scale: by }));

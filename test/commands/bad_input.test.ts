@@ -143,6 +143,11 @@ const REFUSED: BadInput[] = [
     message: /--log-every must be a whole number, at least 1; it is "often"/,
   },
   {
+    name: 'a check of gradients in bf16',
+    command: train('--cpu', '2', '--precision', 'bf16', '--check-gradients'),
+    message: /gradients are not checked in bf16, .*: leave --precision out/,
+  },
+  {
     name: 'a parameter file that is not there',
     command: train('--cpu', '1', '--init', join(folder, 'absent.safetensors')),
     message: /absent\.safetensors/,
