@@ -29,24 +29,8 @@ const DASHBOARD_PORT = 8227;
 
 const run = { group: 'Run:' } as const;
 
-const options = {
-  ...configurationOptions,
-  ...placementOptions,
-  out: {
-    ...run,
-    requiresArg: true,
-    describe: 'New run folder; without it runs/PRESET, numbered if taken',
-  },
-  resume: {
-    ...run,
-    requiresArg: true,
-    describe: 'Run folder to go on with, on any devices',
-  },
-  init: {
-    ...run,
-    requiresArg: true,
-    describe: 'Safetensors file with the initial parameters, as export writes it',
-  },
+/** What a run folder does not keep: given again, a run goes on as before. */
+const courseOptions = {
   'log-every': {
     ...run,
     requiresArg: true,
@@ -81,6 +65,27 @@ const options = {
     requiresArg: true,
     describe: 'How many batches to leave out whose loss or gradient is not finite; without it none',
   },
+} as const;
+
+const options = {
+  ...configurationOptions,
+  ...placementOptions,
+  out: {
+    ...run,
+    requiresArg: true,
+    describe: 'New run folder; without it runs/PRESET, numbered if taken',
+  },
+  resume: {
+    ...run,
+    requiresArg: true,
+    describe: 'Run folder to go on with, on any devices',
+  },
+  init: {
+    ...run,
+    requiresArg: true,
+    describe: 'Safetensors file with the initial parameters, as export writes it',
+  },
+  ...courseOptions,
   'check-gradients': {
     ...run,
     type: 'boolean',
@@ -182,18 +187,10 @@ function dashboardPort(given: TrainArguments['dashboard']): number | undefined {
   return port;
 }
 
-/** What a run folder does not keep, so that going on as before takes it again. */
-const notKept = [
-  ...Object.keys(placementOptions),
-  ...['log-every', 'test-limit', 'checkpoint-every', 'dashboard'],
-  ...['restarts', 'exchange-timeout', 'skip-nonfinite'],
-  ...Object.keys(outputOptions),
-];
-
 /** The command that goes on with the run as this one would have. */
 function resumeCommand(path: string, given: ArgumentsCamelCase<TrainArguments>): string {
   const words = ['twotower', 'train', '--resume', path];
-  for (const name of notKept) {
+  for (const name of Object.keys({ ...placementOptions, ...courseOptions, ...outputOptions })) {
     const value = given[name];
     if (value === true || value === '') words.push(`--${name}`);
     else if (typeof value === 'string') words.push(`--${name}`, value);

@@ -20,8 +20,12 @@ export interface FolderSet {
   labels: Int32Array;
 }
 
-/** @param labels int32 [number of files] */
-export function folderSet(files: FileList, labels: Int32Array): FolderSet {
+/** Of images wherever they lie. @param labels int32 [files.length] */
+export function setOfFiles(files: string[], labels: Int32Array): FolderSet {
+  return folderSet(fileList('', [packNames(files)]), labels);
+}
+
+function folderSet(files: FileList, labels: Int32Array): FolderSet {
   return { kind: 'folder', count: files.ends.length, files, labels };
 }
 
@@ -143,10 +147,9 @@ async function imagesIn(folder: string): Promise<string[]> {
 
 async function listImages(folder: string, classes: string[]): Promise<FolderSet> {
   const parts: Uint8Array[] = [];
-  const counts: number[] = [];
+  const counts = new Uint32Array(classes.length);
   for (const [label, name] of classes.entries()) {
     const classFolder = path.join(folder, name);
-    counts[label] = 0;
     if (!existsSync(classFolder)) continue;
     const images = await imagesIn(classFolder);
     if (images.length === 0) {
@@ -158,6 +161,7 @@ async function listImages(folder: string, classes: string[]): Promise<FolderSet>
     counts[label] = images.length;
   }
   const files = fileList(path.join(folder, path.sep), parts);
+  // Shared, as every shard's task of `data prepare` goes to its thread with the set.
   const labels = new Int32Array(new SharedArrayBuffer(4 * files.ends.length));
   let first = 0;
   for (const [label, count] of counts.entries()) labels.fill(label, first, (first += count));

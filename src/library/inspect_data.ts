@@ -6,8 +6,8 @@ import type { Configuration, DataConfiguration } from '../configuration.js';
 import { colourAxes } from '../data/colour.js';
 import { type Dataset, type ExampleSet, openDataset } from '../data/dataset.js';
 import { Decoder } from '../data/decoder.js';
-import { fileList, packNames, pathAt } from '../data/file_list.js';
-import { folderSet } from '../data/folder.js';
+import { pathAt } from '../data/file_list.js';
+import { setOfFiles } from '../data/folder.js';
 import { type DatasetStatistics, computeStatistics } from '../data/statistics.js';
 import { UndecodableImage } from '../data/image.js';
 import { writeDurably } from '../durable_file.js';
@@ -133,7 +133,7 @@ function some(dataset: Dataset): Dataset {
   const chosen = permutation(deriveKey(0, 'inspect'), train.count).subarray(0, STATISTICS_IMAGES);
   const files = Array.from(chosen, (index) => pathAt(train.files, index));
   const labels = Int32Array.from(chosen, (index) => train.labels[index]!);
-  return { ...dataset, train: folderSet(fileList('', [packNames(files)]), labels) };
+  return { ...dataset, train: setOfFiles(files, labels) };
 }
 
 /** Images drawn at random: each whole, and as training sees it in its first epochs. */

@@ -3,8 +3,7 @@ import type { Configuration } from '../configuration.js';
 import type { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import type { Dataset } from '../data/dataset.js';
-import { fileList, packNames } from '../data/file_list.js';
-import { folderSet } from '../data/folder.js';
+import { setOfFiles } from '../data/folder.js';
 import { type Crops, refuseImpossibleCrops } from '../data/views.js';
 import { rowOf, softmax } from '../model/probabilities.js';
 import type { Coordinator } from '../parallel/coordinator.js';
@@ -72,7 +71,7 @@ export async function predict(
 }
 
 function datasetOf(files: string[], classes: string[]): Dataset {
-  const set = folderSet(fileList('', [packNames(files)]), new Int32Array(files.length));
+  const set = setOfFiles(files, new Int32Array(files.length));
   return { classes, train: set, test: set };
 }
 
