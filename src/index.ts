@@ -61,12 +61,13 @@ export type {
 } from './configuration.js';
 export type { Crops } from './data/views.js';
 export type * from './model/layers.js';
-export type { GradientCheck, StepTimingWithUpdate } from './parallel/coordinator.js';
+export type { StepTimingWithUpdate } from './parallel/coordinator.js';
 export type { Placement, WorkerPlacement } from './parallel/placement.js';
 export type { Checkpoint, TrainerState } from './training/checkpoint.js';
 export type { Spread } from './report/quantiles.js';
 export type { ComparisonRow, Parts, PlacementName } from './training/comparison.js';
 export type { TestResult } from './training/evaluation.js';
+export type { GradientCheck } from './training/gradient_check.js';
 export { RunEvents } from './training/events.js';
 export type {
   CheckpointSaved,

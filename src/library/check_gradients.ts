@@ -1,7 +1,8 @@
 /** Gradients against finite differences: `checkGradients` of the package, and `train --check-gradients`. */
 import { UserError } from '../errors.js';
-import type { GradientCheck } from '../parallel/coordinator.js';
 import { loadParameters } from '../training/canonical.js';
+import { compareWithFiniteDifferences } from '../training/gradient_check.js';
+import type { GradientCheck } from '../training/gradient_check.js';
 import { statisticsFor } from '../training/normalization.js';
 import { withTowers } from '../training/session.js';
 import type { Devices } from './devices.js';
@@ -32,7 +33,7 @@ export async function checkGradients(
     async (coordinator, ring) => {
       if (init !== undefined) await loadParameters(coordinator, init);
       for await (const batch of ring.train(0, 0)) {
-        const checks = await coordinator.checkGradients(batch, (done, of) =>
+        const checks = await compareWithFiniteDifferences(coordinator, batch, (done, of) =>
           events?.emit('progress', { doing: 'checking gradients', unit: 'parameters', done, of }),
         );
         batch.release();

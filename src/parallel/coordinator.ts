@@ -14,7 +14,6 @@ import type { Configuration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
-import { crossEntropyOf, rowOf } from '../model/probabilities.js';
 import { CoordinatorTrace } from './coordinator_trace.js';
 import type {
   ComputeReply,
@@ -75,9 +74,6 @@ export class NotFiniteError extends UserError {
     super(message);
   }
 }
-
-/** Change of the loss by a finite difference, as a share of the logits' size: some hundred times their rounding in the mean over a batch. */
-const LOSS_CHANGE = 1e-4;
 
 export interface CoordinatorOptions {
   configuration: Configuration;
@@ -227,7 +223,7 @@ export class Coordinator {
     );
     const places = replies.flatMap(({ notFinite }) => notFinite ?? []);
     if (places.length === 0) return replies;
-    await this.threads.all('discard', () => ({ kind: 'discard' }));
+    await this.discard();
     throw await this.explainNotFinite(step, batch, places);
   }
 
@@ -322,56 +318,30 @@ export class Coordinator {
   }
 
   /**
-   * The gradient of one batch against finite differences, a parameter tensor at a time: along the
-   * gradient's own direction the loss must change by the gradient's norm. Each is moved as far as the logits'
-   * float32 rounding demands and no farther, as ReLU and pooling bend the loss soon where weights are small.
+   * Forward and backward without an update: the norm of each parameter's gradient. The gradients stay on the workers,
+   * for `perturb`, until `discard`.
    *
-   * @param onChecked called before each tensor with how many are done
+   * @throws NotFiniteError where loss or gradients are not finite
    */
-  async checkGradients(
-    batch: SharedBatch,
-    onChecked?: (done: number, of: number) => void,
-  ): Promise<GradientCheck[]> {
-    const step = 1;
+  async computeGradientNorms(step: number, batch: SharedBatch): Promise<Record<string, number>> {
     await this.compute(step, batch, false);
     const squares = await this.threads.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
-    const logits = await this.evaluate(batch, step);
-    const squareOfLogits = logits.reduce((sum, logit) => sum + logit ** 2, 0);
-    const change = LOSS_CHANGE * Math.sqrt(squareOfLogits / logits.length);
-    const checks: GradientCheck[] = [];
-    const { parameters } = this.network;
-    for (const { name } of parameters) {
-      onChecked?.(checks.length, parameters.length);
-      const analytic = Math.sqrt(squares.reduce((sum, worker) => sum + worker[name]!, 0));
-      if (analytic === 0) {
-        checks.push({ parameter: name, analytic, numeric: 0, relativeError: Number.NaN });
-        continue;
-      }
-      const length = change / analytic;
-      const scale = length / analytic;
-      const move = (by: number): Promise<unknown> =>
-        this.threads.all('perturb', () => ({ kind: 'perturb', parameter: name, scale: by }));
-      await move(scale);
-      const above = await this.lossOf(batch, step);
-      await move(-2 * scale);
-      const below = await this.lossOf(batch, step);
-      await move(scale);
-      const numeric = (above - below) / (2 * length);
-      const relativeError = Math.abs(numeric - analytic) / Math.max(Math.abs(numeric), analytic);
-      checks.push({ parameter: name, analytic, numeric, relativeError });
-    }
-    await this.threads.all('discard', () => ({ kind: 'discard' }));
-    return checks;
+    return Object.fromEntries(
+      this.network.parameters.map(({ name }) => [
+        name,
+        Math.sqrt(squares.reduce((sum, worker) => sum + worker[name]!, 0)),
+      ]),
+    );
   }
 
-  /** Mean over the batch, in float64: the tower's own float32 would leave a finite difference no digits. */
-  private async lossOf(batch: SharedBatch, step: number): Promise<number> {
-    const logits = await this.evaluate(batch, step);
-    const labels = new Int32Array(batch.labels, 0, batch.count);
-    const losses = Array.from(labels, (label, image) =>
-      crossEntropyOf(rowOf(logits, image, batch.count), label),
-    );
-    return losses.reduce((sum, loss) => sum + loss, 0) / batch.count;
+  /** Adds `scale` times its gradient to the parameter of this name. */
+  async perturb(parameter: string, scale: number): Promise<void> {
+    await this.threads.all('perturb', () => ({ kind: 'perturb', parameter, scale }));
+  }
+
+  /** Frees the gradients of the batch computed last. */
+  async discard(): Promise<void> {
+    await this.threads.all('discard', () => ({ kind: 'discard' }));
   }
 
   /** For the message of a failure; empty before the first step. */
@@ -408,15 +378,4 @@ export interface UpdateRuleOfRun {
   learningRate: number;
   momentum: number;
   weightDecay: number;
-}
-
-/** A gradient along its own direction, by backpropagation and by a finite difference of the loss. */
-export interface GradientCheck {
-  parameter: string;
-  /** Norm of the gradient. */
-  analytic: number;
-  /** Change of the loss along it, by central difference. */
-  numeric: number;
-  /** |numeric − analytic| / the larger. */
-  relativeError: number;
 }
