@@ -4,11 +4,11 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import sharp, { type Sharp } from 'sharp';
-import { pathAt } from '../../src/data/file_list.js';
 import { openFolder } from '../../src/data/folder.js';
 import { decodeImageFile } from '../../src/data/image_file.js';
 import { readShardIndex, writeShard } from '../../src/data/shards.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
+import { pathsOf } from '../data/image_folders.js';
 import { temporaryFolder } from '../training/temporary.js';
 import { MUTATIONS, messageOfRefusal, mutationsOf, refusalOf, rejectionOf } from './mutations.js';
 
@@ -128,8 +128,8 @@ suite('symbolic links in a data folder', () => {
     symlinkSync(join(elsewhere, 'train/cat/1.png'), join(folder, 'train/cat/2.png'));
     const { train, classes } = await openFolder(folder);
     assert.deepEqual([classes, train.count], [['cat', 'dog'], 3]);
-    for (let index = 0; index < train.count; index++) {
-      assert.equal((await decodeImageFile(pathAt(train.files, index))).width, SIDE);
+    for (const file of pathsOf(train.files)) {
+      assert.equal((await decodeImageFile(file)).width, SIDE);
     }
   });
 

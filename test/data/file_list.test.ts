@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
-import { type FileList, fileList, packNames, pathAt } from '../../src/data/file_list.js';
-
-function pathsOf(list: FileList): string[] {
-  return Array.from(list.ends, (_, index) => pathAt(list, index));
-}
+import { type FileList, fileList, packNames } from '../../src/data/file_list.js';
+import { pathsOf } from './image_folders.js';
 
 test('a list of files gives back every path, of several parts and of any letters', () => {
   const parts = [['cat/ä b.jpg', 'cat/x'], [], ['猫/🐈.png']];

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { pathAt } from '../../src/data/file_list.js';
-import { type FolderSet, openFolder } from '../../src/data/folder.js';
+import { openFolder } from '../../src/data/folder.js';
+import { pathsOf } from './image_folders.js';
 import { temporaryFolder } from './temporary.js';
 import { userError } from './user_error.js';
 
@@ -14,10 +14,6 @@ function writeFiles(folder: string, names: string[]): string {
     writeFileSync(path.join(folder, name), '');
   }
   return folder;
-}
-
-function pathsOf({ count, files }: FolderSet): string[] {
-  return Array.from({ length: count }, (_, index) => pathAt(files, index));
 }
 
 test('classes and files are sorted by name, whatever is no image is passed over', async () => {
@@ -35,16 +31,18 @@ test('classes and files are sorted by name, whatever is no image is passed over'
   const inFolder = (names: string[]) => names.map((name) => path.join(folder, name));
   assert.deepEqual(classes, ['cat', 'dog']);
   assert.deepEqual(
-    pathsOf(train),
+    pathsOf(train.files),
     inFolder(['train/cat/z.tif', 'train/dog/a.jpeg', 'train/dog/b.PNG']),
   );
   assert.deepEqual([...train.labels], [0, 1, 1]);
-  assert.deepEqual(pathsOf(test), inFolder(['test/cat/1.webp', 'test/dog/2.gif']));
+  assert.deepEqual(pathsOf(test.files), inFolder(['test/cat/1.webp', 'test/dog/2.gif']));
 });
 
 test('val/ stands in for test/', async () => {
   const folder = writeFiles(temporaryFolder(), ['train/a/1.jpg', 'val/a/2.jpg']);
-  assert.deepEqual(pathsOf((await openFolder(folder)).test), [path.join(folder, 'val/a/2.jpg')]);
+  assert.deepEqual(pathsOf((await openFolder(folder)).test.files), [
+    path.join(folder, 'val/a/2.jpg'),
+  ]);
 });
 
 test('a test split that lacks a class keeps the labels of train', async () => {

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
+import { type FileList, pathAt } from '../../src/data/file_list.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 
 /** Writes a PNG of one colour, 12×10 unless said. */
@@ -19,6 +20,10 @@ export async function writeFlatImage(
 export function writeBroken(file: string): void {
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, 'no image');
+}
+
+export function pathsOf(list: FileList): string[] {
+  return Array.from(list.ends, (_, index) => pathAt(list, index));
 }
 
 /** `train/a`, `train/b` and `test/a`, `test/b` with so many images each, of random colours. */
