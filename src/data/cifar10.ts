@@ -69,7 +69,7 @@ function bytesOfWholeRecords(file: string): number {
   const bytes = found.size;
   if (!found.isFile() || bytes === 0 || bytes % RECORD !== 0) {
     throw new UserError(
-      `${file} is truncated: ${bytes} bytes are not a whole number of ${RECORD}-byte records; fetch it again`,
+      `${file} is truncated: ${bytes} bytes are not a whole number of ${RECORD}-byte records; remove its folder and fetch it again`,
     );
   }
   return bytes;

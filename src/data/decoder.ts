@@ -10,7 +10,7 @@ import { readRecord } from './cifar10.js';
 import type { Dataset, Split } from './dataset.js';
 import { pathAt } from './file_list.js';
 import { drawGeneratedImage } from './generated.js';
-import { type Image, UndecodableImage } from './image.js';
+import { type Image, MOST_PIXELS, UndecodableImage } from './image.js';
 import { ShardReader } from './prepared.js';
 import { drawRandomImage } from './random_images.js';
 import { BilinearResizer } from './resize.js';
@@ -197,7 +197,9 @@ export class Decoder {
       }
       case 'folder': {
         const { decodeImageFile } = await import('./image_file.js');
-        const image = await decodeImageFile(pathAt(set.files, index));
+        const file = pathAt(set.files, index);
+        const image = await decodeImageFile(file);
+        this.refuseTooNarrow(image, file);
         return { image, label: set.labels[index]! };
       }
       case 'prepared': {
@@ -207,6 +209,18 @@ export class Decoder {
         return { image, label: set.labels[index]! };
       }
     }
+  }
+
+  /** An image of few pixels can become one of more than fit into memory where its shorter side is made longer. */
+  private refuseTooNarrow(image: Image, file: string): void {
+    const { view } = this.settings.data;
+    if (view.type !== 'crop') return;
+    const { height, width } = sizeWithShorterSide(image, view.from);
+    if (height * width <= MOST_PIXELS) return;
+    throw new UndecodableImage(
+      file,
+      `of ${image.width}×${image.height} pixels, it would be ${width}×${height} with a shorter side of ${view.from}`,
+    );
   }
 
   /** The window of the image's own size. */

@@ -44,13 +44,14 @@ export async function download(options: DownloadOptions): Promise<void> {
   const { url, file, expected, pauseSeconds = 2 } = options;
   const partial = `${file}.partial`;
   const has = () => statSync(partial, { throwIfNoEntry: false })?.size ?? 0;
-  for (let attempt = 1; has() < expected.bytes;) {
-    const before = has();
+  const isOfEarlier = has() > 0;
+  for (let attempt = 1, most = has(); has() < expected.bytes;) {
     try {
-      await receive(options, partial, before);
+      await receive(options, partial, has());
     } catch (error) {
       if (!(error instanceof Interruption)) throw error;
-      attempt = has() > before ? 1 : attempt + 1;
+      attempt = has() > most ? 1 : attempt + 1;
+      most = Math.max(most, has());
       if (attempt > ATTEMPTS) {
         throw new UserError(
           `${url}: ${error.message}, with ${has()} of ${expected.bytes} bytes here: run the command again to go on, or name another address with --from`,
@@ -59,12 +60,13 @@ export async function download(options: DownloadOptions): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, pauseSeconds * 1000));
     }
   }
-  const md5 = await md5Of(partial);
-  if (has() !== expected.bytes || md5 !== expected.md5) {
-    const got = `${has()} bytes with md5 ${md5}`;
+  const difference = await differenceFrom(expected, partial);
+  if (difference !== null) {
     rmSync(partial);
+    // What an earlier command had from elsewhere may be at fault, not this address.
+    if (isOfEarlier) return download(options);
     throw new UserError(
-      `${url} is not the file that was expected: ${got}, not ${expected.bytes} bytes with md5 ${expected.md5}; name another address with --from`,
+      `${url} is not the file that was expected: ${difference}; name another address with --from`,
     );
   }
   syncFile(partial);
@@ -93,7 +95,7 @@ async function receive(
       },
     });
     const goesOn = response.status === 206;
-    refuseAnswer(url, response, goesOn ? has : 0);
+    refuseAnswer(url, response, goesOn ? has : 0, expected.bytes);
     let received = goesOn ? has : 0;
     onProgress?.(received, expected.bytes);
     const descriptor = openSync(partial, goesOn ? 'a' : 'w');
@@ -125,11 +127,13 @@ async function receive(
     throw new Interruption(`the connection broke (${causeOf(error)})`);
   } finally {
     clearTimeout(timer);
+    // What is still to come of an answer that was refused would keep the connection, and the process with it.
+    abort.abort();
   }
 }
 
-/** @param begin byte at which the answer must begin */
-function refuseAnswer(url: string, response: Response, begin: number): void {
+/** @param begin byte at which the answer must begin @param bytes of the whole file */
+function refuseAnswer(url: string, response: Response, begin: number, bytes: number): void {
   const { status, statusText, headers } = response;
   if (status >= 500) throw new Interruption(`the server answered ${status} ${statusText}`.trim());
   if (status !== 200 && status !== 206) {
@@ -137,9 +141,17 @@ function refuseAnswer(url: string, response: Response, begin: number): void {
       `${url}: the server answered ${status} ${statusText}: check the address, or name another with --from`,
     );
   }
-  if (status === 206 && !headers.get('content-range')?.startsWith(`bytes ${begin}-`)) {
+  const range = headers.get('content-range');
+  if (status === 206 && !range?.startsWith(`bytes ${begin}-`)) {
     throw new UserError(
       `${url}: the server sent another part than it was asked for: name another address with --from`,
+    );
+  }
+  // Of the whole file, where the server says it: a page that asks for a password is not kept as a beginning.
+  const length = status === 206 ? range?.split('/')[1] : headers.get('content-length');
+  if (/^\d+$/.test(length ?? '') && Number(length) !== bytes) {
+    throw new UserError(
+      `${url} is not the file that was expected: ${length} bytes, not ${bytes}; name another address with --from`,
     );
   }
 }
@@ -155,8 +167,12 @@ function causeOf(error: unknown): string {
   return cause === undefined ? messageOf(error) : messageOf(cause);
 }
 
-async function md5Of(file: string): Promise<string> {
+/** What is other in a file than in the one that is expected, for a message; null: nothing. */
+export async function differenceFrom(expected: Expected, file: string): Promise<string | null> {
+  const { size } = statSync(file);
   const hash = createHash('md5');
   await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
+  const md5 = hash.digest('hex');
+  if (size === expected.bytes && md5 === expected.md5) return null;
+  return `${size} bytes with md5 ${md5}, not ${expected.bytes} bytes with md5 ${expected.md5}`;
 }

@@ -5,9 +5,9 @@
 import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { extract } from 'tar';
-import { makeFolder, syncFolder } from '../durable_file.js';
+import { makeFolder, syncFile, syncFolder } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
-import { type DownloadOptions, type Expected, download } from './download.js';
+import { type DownloadOptions, type Expected, differenceFrom, download } from './download.js';
 
 const CIFAR10_URL = 'https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz';
 const ARCHIVE: Expected = { bytes: 170_052_171, md5: 'c32a1d4ab5d03f1284b67883e8d87530' };
@@ -47,6 +47,8 @@ export async function fetchCifar10(
   makeFolder(directory);
   const archive = path.join(directory, 'cifar-10-binary.tar.gz');
   if (!existsSync(archive)) await download({ ...rest, url: from, file: archive, expected });
+  // One that was there may have come by another way.
+  else await refuseOtherArchive(archive, expected);
   await unpack(archive, directory, folder);
   rmSync(archive);
   return { folder, wasThere: false };
@@ -57,6 +59,12 @@ function refuseOtherSchemes(url: string): void {
   throw new UserError(
     `--from takes an address that begins with http:// or https://; it is "${url}"`,
   );
+}
+
+async function refuseOtherArchive(archive: string, expected: Expected): Promise<void> {
+  const difference = await differenceFrom(expected, archive);
+  if (difference === null) return;
+  throw new UserError(`${archive} is not CIFAR-10's: ${difference}; remove it and fetch it again`);
 }
 
 /** Beside its final name, then renamed. Of the archive only the files that belong to it are written. */
@@ -80,6 +88,8 @@ async function unpack(archive: string, directory: string, folder: string): Promi
     if (missing.length > 0) throw new Error(`it lacks ${missing.join(', ')}`);
     const empty = REQUIRED.filter((name) => statSync(path.join(partial, name)).size === 0);
     if (empty.length > 0) throw new Error(`${empty.join(', ')} is empty`);
+    REQUIRED.forEach((name) => syncFile(path.join(partial, name)));
+    syncFolder(partial);
     renameSync(partial, folder);
     syncFolder(directory);
   } catch (error) {

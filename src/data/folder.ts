@@ -9,7 +9,7 @@ import { UserError, messageOf } from '../errors.js';
 import { type FileList, fileList, packNames } from './file_list.js';
 import { LABELS_FILES, classNames, validationLabels } from './imagenet.js';
 
-const IMAGE_FILE = /\.(jpe?g|png|webp|gif|bmp|tiff?)$/i;
+const IMAGE_FILE = /\.(jpe?g|png|webp|gif|tiff?)$/i;
 
 export interface FolderSet {
   kind: 'folder';
@@ -120,10 +120,21 @@ function labelFlat(
 
 async function listClasses(folder: string): Promise<string[]> {
   const names: string[] = [];
-  for (const name of (await readdir(folder)).sort()) {
-    if (!name.startsWith('.') && (await isFolder(path.join(folder, name)))) names.push(name);
+  for (const name of await namesIn(folder)) {
+    if (await isFolder(path.join(folder, name))) names.push(name);
   }
   return names;
+}
+
+/** Sorted, without those that begin with a dot. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
+  } catch (error) {
+    throw new UserError(
+      `${folder} cannot be read (${messageOf(error)}): it must be a folder of images or of class folders`,
+    );
+  }
 }
 
 /**
@@ -140,9 +151,7 @@ async function isFolder(place: string): Promise<boolean> {
 
 /** Names of the image files, sorted. */
 async function imagesIn(folder: string): Promise<string[]> {
-  return (await readdir(folder))
-    .filter((file) => !file.startsWith('.') && IMAGE_FILE.test(file))
-    .sort();
+  return (await namesIn(folder)).filter((file) => IMAGE_FILE.test(file));
 }
 
 async function listImages(folder: string, classes: string[]): Promise<FolderSet> {
@@ -154,7 +163,7 @@ async function listImages(folder: string, classes: string[]): Promise<FolderSet>
     const images = await imagesIn(classFolder);
     if (images.length === 0) {
       throw new UserError(
-        `${classFolder} has no images (jpg, png, webp, gif, bmp, tiff): add some or remove the folder`,
+        `${classFolder} has no images (jpg, png, webp, gif, tiff): add some or remove the folder`,
       );
     }
     parts.push(packNames(images.map((image) => path.join(name, image))));

@@ -23,14 +23,7 @@ const LONGEST_FILE = 1 << 28;
  * How the formats begin that photographs come in. libvips would read others too by their content, such as
  * SVG, which can name other files, under any name.
  */
-const SIGNATURES = [
-  /^\xff\xd8\xff/,
-  /^\x89PNG/,
-  /^RIFF[^]{4}WEBP/,
-  /^GIF8/,
-  /^BM/,
-  /^(II\*\0|MM\0\*)/,
-];
+const SIGNATURES = [/^\xff\xd8\xff/, /^\x89PNG/, /^RIFF[^]{4}WEBP/, /^GIF8/, /^(II\*\0|MM\0\*)/];
 
 /**
  * The upright image (EXIF orientation applied) in 8-bit sRGB, to which sharp converts grey, CMYK and
@@ -91,5 +84,5 @@ async function decodeWithSharp(bytes: Uint8Array, name: string): Promise<Image> 
 function refuseOtherFormats(bytes: Uint8Array, name: string): void {
   const start = Buffer.from(bytes.subarray(0, 12)).toString('latin1');
   if (SIGNATURES.some((signature) => signature.test(start))) return;
-  throw new UndecodableImage(name, 'it does not begin as a JPEG, PNG, WebP, GIF, BMP or TIFF does');
+  throw new UndecodableImage(name, 'it does not begin as a JPEG, PNG, WebP, GIF or TIFF does');
 }

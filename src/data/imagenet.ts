@@ -29,8 +29,8 @@ interface Synset {
  * @param images the names of the validation images, sorted
  * @param classes the names of train's class folders, sorted
  * @returns int32 [images.length], indices into `classes`; null where no labels file is there
- * @throws UserError naming the file and the line, for a label of no class, an image without a label, and
- *   a file of the wrong length
+ * @throws UserError naming the file and the line, for a label of no class, an image without a label or with
+ *   two, and a file that cannot be read or has the wrong length
  */
 export function validationLabels(
   directory: string,
@@ -104,6 +104,11 @@ function listedLabels(file: string, images: string[], classes: string[]): Int32A
         `${file}: "${line}" is not an image's name and a class folder's name or number (0 to ${classes.length - 1}); mend the line`,
       );
     }
+    if (listed.has(stem(name))) {
+      throw new UserError(
+        `${file} has more than one line for ${stem(name)}: leave one, or give these images different names`,
+      );
+    }
     listed.set(stem(name), known);
   });
   return Int32Array.from(images, (image) => {
@@ -125,7 +130,13 @@ function checkLength(file: string, labels: number, images: number): void {
 }
 
 function linesOf(file: string): string[] {
-  const lines = readFileSync(file, 'utf8').split('\n');
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UserError(`${file} cannot be read (${messageOf(error)}): mend it, or take it away`);
+  }
+  const lines = text.split('\n');
   return lines.map((line) => line.trim()).filter((line) => line !== '');
 }
 

@@ -2,7 +2,7 @@
  * `data prepare`: from an image folder (src/data/folder.ts) to a prepared one (src/data/prepared.ts).
  * Called by the command.
  *
- * The work is divided into shards, each made by one thread. After each, `unfinished.msgpack` says which
+ * The work is divided into shards, each made by one thread. From the start, `unfinished.msgpack` says which
  * shards are whole and holds the sums of their pixels, so that an interrupted run goes on with the next;
  * what is finished is left as it is. Memory: a shard's compressed images and a sum of pixels a thread,
  * beside the list of the files' names (file_list.ts).
@@ -26,6 +26,7 @@ import {
   type Manifest,
   type SkippedFile,
   isPrepared,
+  openPrepared,
   readManifest,
   shardFile,
 } from './prepared.js';
@@ -76,8 +77,9 @@ interface Job {
 
 /**
  * @returns what the folder holds, and whether all of it was there already
- * @throws UserError for a source that `openFolder` refuses, a destination that holds something else, too
- *   many undecodable files, and a file that cannot be written; what is finished stays for the next run
+ * @throws UserError for a source that `openFolder` refuses, a destination that holds something else or is
+ *   damaged, too many undecodable files, and a file that cannot be written; what is finished stays for the
+ *   next run
  */
 export async function prepareDataset(
   options: PrepareOptions,
@@ -88,13 +90,18 @@ export async function prepareDataset(
   const dataset = fingerprint(source, classes, { train, test });
   if (isPrepared(destination) && !existsSync(path.join(destination, UNFINISHED))) {
     const manifest = readManifest(destination);
-    if (manifest.dataset === dataset) return { manifest, wasThere: true };
-    throw new UserError(
-      `${destination} was prepared from other images than ${options.source} has now: name a new folder`,
-    );
+    if (manifest.dataset !== dataset) {
+      throw new UserError(
+        `${destination} was prepared from other images than ${options.source} has now: name a new folder`,
+      );
+    }
+    await openPrepared(destination);
+    return { manifest, wasThere: true };
   }
   makeFolder(destination);
   const begun = takeUp(destination, dataset, imagesPerShard);
+  refuseTooManySkipped('train', begun, train.count, options.undecodableLimit);
+  refuseTooManySkipped('test', begun, test.count, options.undecodableLimit);
   const jobs = [
     ...jobsOf('train', train, destination, imagesPerShard),
     ...jobsOf('test', test, destination, imagesPerShard),
@@ -128,7 +135,11 @@ function takeUp(destination: string, dataset: string, imagesPerShard: number): U
     if (readdirSync(destination).length > 0) {
       throw new UserError(`${destination} is not empty: name a new folder`);
     }
-    return { dataset, imagesPerShard, train: {}, test: {}, sums: emptySums(SIDE, SIDE) };
+    const sums = emptySums(SIDE, SIDE);
+    const beginning = { dataset, imagesPerShard, train: {}, test: {}, sums };
+    // Before the first shard: without it that shard would not be known as ours.
+    writeUnfinished(file, beginning);
+    return beginning;
   }
   let begun: Unfinished;
   try {
@@ -260,7 +271,7 @@ function refuseTooManySkipped(split: Split, begun: Unfinished, count: number, li
   const skipped = Object.values(begun[split]).flatMap((shard) => shard.skipped);
   if (skipped.length <= limit * count) return;
   throw new UserError(
-    `${skipped.length} of ${count} ${split} images cannot be decoded, more than ${100 * limit} %: ${listed(skipped)}; replace or remove them, or raise --undecodable-limit`,
+    `${skipped.length} of ${count} ${split} images cannot be decoded, more than ${100 * limit} %: ${listed(skipped)}; raise --undecodable-limit to go on, or replace or remove them and begin again in a new folder`,
   );
 }
 

@@ -9,14 +9,14 @@
  * Opened by the main thread, which reads the shards' indices into memory that all decoders share; a
  * decoder reads the JPEGs through a `ShardReader` of its own.
  */
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { readSmallFile } from '../bounded_file.js';
 import { verifySummedFiles } from '../checksums.js';
 import { UserError, messageOf } from '../errors.js';
 import { RandomSequence, deriveKey, permutation } from '../random.js';
 import type { Split } from './dataset.js';
-import { readFully, readShardIndex } from './shards.js';
+import { openShard, readFully, readShardIndex } from './shards.js';
 import { type DatasetStatistics, STATISTICS, readStatistics } from './statistics.js';
 
 export const MANIFEST = 'prepared.json';
@@ -204,7 +204,7 @@ export class ShardReader {
 
   private descriptorOf(shard: number): number {
     const known = this.descriptors.get(shard);
-    const descriptor = known ?? openSync(this.set.shards[shard]!, 'r');
+    const descriptor = known ?? openShard(this.set.shards[shard]!);
     this.descriptors.delete(shard);
     this.descriptors.set(shard, descriptor);
     if (this.descriptors.size > 2 * SIDE_BY_SIDE) {

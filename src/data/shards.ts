@@ -49,18 +49,23 @@ export function writeShard(file: string, examples: ShardExample[]): number {
   return end;
 }
 
+const remedy = 'run twotower data prepare again into a new folder';
+
+/** @throws UserError where it is missing or may not be read */
+export function openShard(file: string): number {
+  try {
+    return openSync(file, 'r');
+  } catch (error) {
+    throw new UserError(`the shard ${file} cannot be read (${messageOf(error)}): ${remedy}`);
+  }
+}
+
 /**
  * @param count examples that the shard must have @param classes labels must be below it
  * @throws UserError for a shard that is missing, cut short or not what `count` and `classes` say
  */
 export function readShardIndex(file: string, count: number, classes: number): ShardIndex {
-  const remedy = 'run twotower data prepare again into a new folder';
-  let descriptor: number;
-  try {
-    descriptor = openSync(file, 'r');
-  } catch (error) {
-    throw new UserError(`the shard ${file} cannot be read (${messageOf(error)}): ${remedy}`);
-  }
+  const descriptor = openShard(file);
   try {
     const { size } = fstatSync(descriptor);
     // Before memory is taken for it.

@@ -208,7 +208,7 @@ export function readStatistics(file: string, dataset?: string): DatasetStatistic
     read = unpack(readSmallFile(file, LONGEST)) as typeof read;
   } catch (error) {
     throw new UserError(
-      `${file} cannot be read (${messageOf(error)}): run twotower data prepare again`,
+      `${file} cannot be read (${messageOf(error)}): run twotower data prepare again into a new folder`,
     );
   }
   const { height, width, meanImage } = read ?? {};

@@ -80,7 +80,10 @@ export function dataAt(
       `--data ${directory}: neither data_batch_1.bin (CIFAR-10, binary version) nor train/CLASS/ nor prepared.json (twotower data prepare) is there`,
     );
   }
-  const classes = readdirSync(train).filter((name) => isDirectory(join(train, name))).length;
+  // Counted as openFolder lists them.
+  const classes = readdirSync(train).filter(
+    (name) => !name.startsWith('.') && isDirectory(join(train, name)),
+  ).length;
   if (classes < 2) {
     throw new UserError(
       `--data ${directory}: train/ has ${classes} class folders; at least 2 are needed`,

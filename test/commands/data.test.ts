@@ -6,7 +6,12 @@ import { after, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { openRunFolder, readSummary } from '../../src/training/run_folder.js';
-import { writeBroken, writeFlatImage, writeImageFolder } from '../data/image_folders.js';
+import {
+  writeBroken,
+  writeFlatImage,
+  writeImageFolder,
+  writeNoise,
+} from '../data/image_folders.js';
 import { newFolder, succeeds, TINY, twotower } from './command_line.js';
 
 const folder = newFolder();
@@ -51,20 +56,44 @@ suite('data prepare', () => {
     rmSync(join(source, 'train/b/large.png'));
   });
 
-  test('on a disk that is full says so and leaves nothing half-written', () => {
+  /** A limit on the size of files, in KiB, stands in for a full disk: the next write fails in the same way. */
+  function prepareWithFilesUpTo(size: number, from: string, to: string): void {
     const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
-    // A limit of the size of files stands in for a full disk: the next write fails in the same way.
+    const limited = ['-c', `ulimit -f ${size}; exec "$@"`, 'bash', process.execPath, cli];
     const { status, stderr } = spawnSync(
       'bash',
-      [
-        ...['-c', 'ulimit -f 1; exec "$@"', 'bash', process.execPath, cli],
-        ...['data', 'prepare', source, at('full'), '--undecodable-limit', '0.1', '--quiet'],
-      ],
+      [...limited, 'data', 'prepare', from, to, '--undecodable-limit', '0.1', '--quiet'],
       { encoding: 'utf8' },
     );
     assert.equal(status, 1, stderr);
-    assert.match(stderr, /^twotower: cannot write .*shard: [^\n]+\n$/);
+    assert.match(stderr, /^twotower: cannot write [^\n]+\n$/);
+  }
+
+  test('on a disk that is full says so and leaves nothing half-written', () => {
+    prepareWithFilesUpTo(1, source, at('full'));
     assert.deepEqual(readdirSync(at('full')), []);
+  });
+
+  test('whose disk was full at its first shard goes on once there is room', async () => {
+    const large = at('large');
+    // 40 JPEGs of noise are larger than the sums of pixels that are written before them, 1,537 KiB.
+    for (const split of ['train', 'test']) {
+      for (let index = 0; index < 40; index++) {
+        await writeNoise(join(large, split, index % 2 === 0 ? 'a' : 'b', `${index}.png`), 256);
+      }
+    }
+    prepareWithFilesUpTo(1800, large, at('goes on'));
+    assert.deepEqual(readdirSync(at('goes on')), ['unfinished.msgpack']);
+    const { stdout } = await succeeds(['data', 'prepare', large, at('goes on')]);
+    assert.match(stdout, /^40 training and 40 test images of 2 classes in 2 shards$/m);
+  });
+
+  test('finds a shard that was lost since', async () => {
+    await succeeds(['data', 'prepare', source, at('lost'), '--undecodable-limit', '0.1']);
+    rmSync(at('lost', 'test-00000.shard'));
+    const { code, stderr } = await twotower(['data', 'prepare', source, at('lost')]);
+    assert.equal(code, 1);
+    assert.match(stderr, /test-00000\.shard cannot be read .*: run .* again into a new folder/);
   });
 
   test('refuses a share of undecodable images that is none', async () => {

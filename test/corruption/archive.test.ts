@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
@@ -52,8 +53,11 @@ function fetched(context: TestContext, entries: (outside: string) => Entry[]) {
   const outside = join(root, 'outside.txt');
   mkdirSync(directory);
   writeFileSync(outside, 'untouched');
-  writeFileSync(join(directory, 'cifar-10-binary.tar.gz'), tarOf(entries(outside)));
-  return { root, directory, outside };
+  const archive = tarOf(entries(outside));
+  writeFileSync(join(directory, 'cifar-10-binary.tar.gz'), archive);
+  const md5 = createHash('md5').update(archive).digest('hex');
+  const fetch = () => fetchCifar10({ directory, expected: { bytes: archive.length, md5 } });
+  return { root, directory, outside, fetch };
 }
 
 suite('a hostile archive', () => {
@@ -88,8 +92,8 @@ suite('a hostile archive', () => {
   ];
   for (const [name, entries] of hostile) {
     test(`with ${name} gives its own files and touches nothing else`, async (context) => {
-      const { root, directory, outside } = fetched(context, (path) => [...entries(path), ...whole]);
-      const { folder } = await fetchCifar10({ directory });
+      const { root, outside, fetch } = fetched(context, (path) => [...entries(path), ...whole]);
+      const { folder } = await fetch();
       assert.deepEqual(readdirSync(folder).sort(), [...FILES].sort());
       for (const file of FILES) {
         assert.equal(readFileSync(join(folder, file), 'utf8'), `${file}, four images`);
@@ -109,8 +113,8 @@ suite('a hostile archive', () => {
   for (const [name, content, reason] of bombs) {
     test(`with a file that unpacks ${name} is refused, and nothing of it is written`, async (context) => {
       const bomb = { name: `${FOLDER}/data_batch_1.bin`, content };
-      const { directory } = fetched(context, () => [bomb, ...whole.slice(1)]);
-      await assert.rejects(fetchCifar10({ directory }), (error) => {
+      const { directory, fetch } = fetched(context, () => [bomb, ...whole.slice(1)]);
+      await assert.rejects(fetch(), (error) => {
         const refusal = messageOfRefusal(error, name);
         assert.match(refusal, /cifar-10-binary\.tar\.gz cannot be unpacked/);
         return reason.test(refusal);

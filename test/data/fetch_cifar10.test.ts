@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -199,10 +200,48 @@ suite('a server', () => {
   });
 
   test('that sends too little and calls it whole is asked for the rest', async () => {
-    const short: Answer = (_, response) => response.end(archive.subarray(0, 3000));
+    const short: Answer = (_, response) => {
+      // Of a length that it does not name before.
+      response.write(archive.subarray(0, 3000));
+      response.end();
+    };
     await serving([short, honest()], async ({ fetch, ranges }) => {
       await fetch();
       assert.equal(ranges[1], 'bytes=3000-');
+    });
+  });
+
+  const page = Buffer.from('<html>Please sign in.</html>');
+
+  test('that names another length before is refused, and nothing stays', async () => {
+    await serving([honest(page)], async ({ fetch, directory }) => {
+      await assert.rejects(fetch(), userError(`${page.length} bytes, not ${archive.length}`));
+      assert.deepEqual(readdirSync(directory), []);
+    });
+  });
+
+  test('that goes on with a file of another length is refused, and what is here stays', async () => {
+    await serving([breaksOff(5000), honest(archive.subarray(0, 9000))], async (served) => {
+      await assert.rejects(served.fetch(), userError(`9000 bytes, not ${archive.length}`));
+      assert.deepEqual(readdirSync(served.directory), ['cifar-10-binary.tar.gz.partial']);
+    });
+  });
+
+  test('that goes on well after what an earlier command had from elsewhere is asked for all', async () => {
+    await serving([honest()], async ({ fetch, ranges, directory }) => {
+      mkdirSync(directory);
+      writeFileSync(path.join(directory, 'cifar-10-binary.tar.gz.partial'), page);
+      await fetch();
+      assert.deepEqual(ranges, [`bytes=${page.length}-`, undefined]);
+      assert.deepEqual(readdirSync(directory), [FOLDER]);
+    });
+  });
+
+  test('that breaks off here and there, always from the beginning, is given up', async () => {
+    const counts = [9000, 2000, 3000, 4000, 5000];
+    await serving([...counts.map(breaksOff), honest()], async ({ fetch, ranges }) => {
+      await assert.rejects(fetch(), userError('the connection broke', '--from'));
+      assert.equal(ranges.length, counts.length);
     });
   });
 
@@ -251,6 +290,16 @@ suite('an archive', () => {
       await assert.rejects(served.fetch(), userError('cannot be unpacked'));
       assert.deepEqual(readdirSync(served.directory), ['cifar-10-binary.tar.gz']);
     });
+  });
+});
+
+test('an archive of other bytes that lies there already is refused by its name', async () => {
+  await serving([honest()], async ({ fetch, directory, ranges }) => {
+    mkdirSync(directory);
+    const file = path.join(directory, 'cifar-10-binary.tar.gz');
+    writeFileSync(file, await archiveOf((folder) => rmSync(path.join(folder, NAMES[0]!))));
+    await assert.rejects(fetch(), userError(file, 'remove it'));
+    assert.deepEqual([ranges, readdirSync(directory)], [[], ['cifar-10-binary.tar.gz']]);
   });
 });
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { openFolder } from '../../src/data/folder.js';
+import { dataAt } from '../../src/library/recipe.js';
 import { pathsOf } from './image_folders.js';
 import { temporaryFolder } from './temporary.js';
 import { userError } from './user_error.js';
@@ -78,6 +79,26 @@ test('a split without class folders is named', async () => {
 test('an empty class folder is named', async () => {
   const folder = writeFiles(temporaryFolder(), ['train/a/1.jpg', 'train/b/x.txt', 'test/a/1.jpg']);
   await assert.rejects(openFolder(folder), userError(path.join(folder, 'train/b'), 'no images'));
+});
+
+test('folders that begin with a dot are no classes', async () => {
+  const folder = writeFiles(temporaryFolder(), [
+    ...['train/a/1.jpg', 'train/b/1.jpg', 'train/.ipynb_checkpoints/1.jpg', 'test/a/1.jpg'],
+  ]);
+  assert.deepEqual((await openFolder(folder)).classes, ['a', 'b']);
+  assert.equal(dataAt(folder).classes, 2);
+});
+
+test('a file in place of train/ or val/ is named', async () => {
+  for (const name of ['train', 'val']) {
+    const folder = writeFiles(temporaryFolder(), ['train/a/1.jpg', 'val/a/1.jpg']);
+    rmSync(path.join(folder, name), { recursive: true });
+    writeFiles(folder, [name]);
+    await assert.rejects(
+      openFolder(folder),
+      userError(path.join(folder, name), 'must be a folder'),
+    );
+  }
 });
 
 test('a test class that train lacks is named', async () => {

@@ -17,6 +17,16 @@ export async function writeFlatImage(
   await sharp({ create: image }).png().toFile(file);
 }
 
+/** Writes a PNG of noise, which no format compresses well. */
+export async function writeNoise(file: string, side: number): Promise<void> {
+  mkdirSync(path.dirname(file), { recursive: true });
+  const random = new RandomSequence(deriveKey(5, path.basename(file)));
+  const pixels = Uint8Array.from({ length: side * side * 3 }, () => random.below(256));
+  await sharp(pixels, { raw: { width: side, height: side, channels: 3 } })
+    .png()
+    .toFile(file);
+}
+
 export function writeBroken(file: string): void {
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, 'no image');

@@ -130,3 +130,13 @@ test('a flat val/ without any labels file is refused with what to add', async ()
 test('no validation set is named with where to put it', async () => {
   await refuses(imagenet({}, 0), /has no validation set: put images into .*test\/CLASS\//);
 });
+
+test('an image that is listed twice is named', async () => {
+  const twice = lines([0, 1, 2, 0]).replace('val_2.JPEG', 'val_1.png');
+  await refuses(imagenet({ 'val.txt': twice }), /val\.txt has more than one line for \S*val_1: /);
+});
+
+test('a list that cannot be read is named', async () => {
+  const folder = imagenet({ 'val.txt/not a file': '' });
+  await refuses(folder, /val\.txt cannot be read \(EISDIR/);
+});

@@ -169,6 +169,16 @@ suite('a run that ended early', () => {
     );
   });
 
+  test('over its limit is refused again, however often it is begun', async () => {
+    const folder = temporaryFolder();
+    cpSync(source, folder, { recursive: true });
+    writeBroken(path.join(folder, 'train/b/broken.png'));
+    const destination = path.join(temporaryFolder(), 'prepared');
+    for (let time = 0; time < 3; time++) {
+      await assert.rejects(prepare(folder, destination), userError('train/b/broken.png', '--und'));
+    }
+  });
+
   test('lists what it skipped', async () => {
     const folder = temporaryFolder();
     cpSync(source, folder, { recursive: true });
@@ -181,6 +191,21 @@ suite('a run that ended early', () => {
       ['train/a/broken.png'],
     );
     assert.deepEqual(manifest.train, [24]);
+  });
+
+  test('skips an image so narrow that with a shorter side of 256 it would not fit into memory', async () => {
+    const folder = temporaryFolder();
+    cpSync(source, folder, { recursive: true });
+    await writeFlatImage(path.join(folder, 'test/a/line.png'), [1, 2, 3], 2000, 1);
+    const { manifest } = await prepareDataset({
+      ...{ source: folder, destination: path.join(temporaryFolder(), 'to'), undecodableLimit: 0.2 },
+    });
+    assert.deepEqual(manifest.skipped, [
+      {
+        file: 'test/a/line.png',
+        reason: 'of 2000×1 pixels, it would be 512000×256 with a shorter side of 256',
+      },
+    ]);
   });
 });
 
