@@ -88,6 +88,61 @@ describe('presets', () => {
     assert.equal(training.weightDecay, 0.0005);
   });
 
+  test('alexnet-2012 states the recipe of the source’s layers-145', () => {
+    const { network, training, data, test } = loadConfiguration({ preset: 'alexnet-2012' });
+    const untilConv3 = network.layers.slice(0, 9).map(({ type }) => type);
+    const [conv1, conv2] = [
+      ['conv', 'lrn', 'maxPool', 'relu'],
+      ['conv', 'relu', 'lrn', 'rnorm', 'maxPool'],
+    ] as const;
+    assert.deepEqual(untilConv3, [...conv1, ...conv2]);
+    assert.deepEqual(
+      network.layers.flatMap((layer) => ('weight' in layer ? [layer.weight.initialization] : [])),
+      [0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01].map((normal) => ({ normal })),
+    );
+    assert.deepEqual(
+      network.layers.flatMap((layer) => ('bias' in layer ? [layer.bias] : [])),
+      [0, 1, 0, 1, 1, 1, 1, 0].map((initialization) => ({
+        ...{ initialization, learningRate: 2, followsSchedule: false, weightDecay: 0 },
+      })),
+    );
+    assert.deepEqual(network.layers[7], {
+      ...{ type: 'rnorm', size: 5, k: 1, alpha: 0.001 / 25, beta: 0.75 },
+    });
+    assert.deepEqual(training.schedule, { type: 'steps', at: [25, 51, 79], factor: 0.1 });
+    assert.deepEqual(training.events, [
+      { epoch: 67, layer: 'conv1', weight: 0.1 },
+      { epoch: 72, layer: 'conv1', weight: 0, bias: 0 },
+    ]);
+    assert.deepEqual([training.epochs, data.colour?.until, test.crops], [91, 67, 10]);
+  });
+
+  test('alexnet-no-communication has the source’s layers-150: all but fc3 read their own tower', () => {
+    const { network } = loadConfiguration({ preset: 'alexnet-no-communication' });
+    const divided = network.layers.flatMap((layer) => {
+      if (!('weight' in layer)) return [];
+      return [[layer.name, layer.reads, layer.type === 'fc' ? layer.units : layer.kernels]];
+    });
+    assert.deepEqual(divided, [
+      ['conv1', 'all', 96],
+      ['conv2', 'own', 320],
+      ['conv3', 'own', 384],
+      ['conv4', 'own', 384],
+      ['conv5', 'own', 256],
+      ['fc1', 'own', 8192],
+      ['fc2', 'own', 4096],
+      ['fc3', 'all', 'classes'],
+    ]);
+  });
+
+  test('alexnet-half has half of the kernels up to conv4, in one tower', () => {
+    const { network, towers } = loadConfiguration({ preset: 'alexnet-half' });
+    const kernels = network.layers.flatMap((layer) =>
+      layer.type === 'conv' ? [layer.kernels] : layer.type === 'fc' ? [layer.units] : [],
+    );
+    assert.deepEqual([towers, ...kernels], [1, 48, 128, 192, 192, 256, 4096, 4096, 'classes']);
+  });
+
   test('cifar10-seed states the seed’s order of layers', () => {
     const { network, towers } = loadConfiguration({ preset: 'cifar10-seed' });
     assert.equal(towers, 1);
@@ -150,6 +205,12 @@ describe('a file', () => {
       ['network.layers.1.type', 'lrn'],
     ],
     ['a layer without type', '{"type":"relu"}', '{}', ['network.layers.1.type', 'missing']],
+    [
+      'an event that changes nothing',
+      '"seed":1',
+      '"seed":1,"events":[{"epoch":3,"layer":"conv1"}]',
+      ['training.events.0 must be an event with the rate of a weight'],
+    ],
     ['an unknown schedule', '"type":"constant"', '"type":"cosine"', ['training.schedule.type']],
     [
       'a field of another layer',

@@ -156,15 +156,18 @@ async function drawnSamples(
   const seen = pictures(dataset, data, height, width, training.seed, axes);
   const order = permutation(deriveKey(training.seed, 'samples'), dataset.train.count);
   const samples: Sample[] = [];
-  for (const index of order.subarray(0, count)) {
-    const after: Picture[] = [];
+  for (const index of order) {
+    if (samples.length === count) break;
+    const before = await whole(index, null);
+    const after: (Picture | null)[] = [];
     for (let epoch = 0; epoch < EPOCHS; epoch++) after.push(await seen(index, epoch));
-    const name = dataset.classes[labels[index]!]!;
-    samples.push({ name, before: await whole(index, null), after });
+    if (before === null || !after.every((picture) => picture !== null)) continue;
+    samples.push({ name: dataset.classes[labels[index]!]!, before, after });
   }
   return samples;
 }
 
+/** @returns what draws an image, in an epoch or whole; null for one that cannot be decoded */
 function pictures(
   dataset: Dataset,
   data: Pick<DataConfiguration, 'view' | 'flip'>,
@@ -172,7 +175,7 @@ function pictures(
   width: number,
   seed: number,
   axes: number[][] | null,
-): (index: number, epoch: number | null) => Promise<Picture> {
+): (index: number, epoch: number | null) => Promise<Picture | null> {
   const pixels = new SharedArrayBuffer(height * width * 3);
   const colours = new SharedArrayBuffer(12);
   const slots = [{ pixels, labels: new SharedArrayBuffer(4), colours }];
@@ -182,7 +185,9 @@ function pictures(
   });
   return async (index, epoch) => {
     const views = Uint32Array.of(index);
-    await decoder.decode({ slot: 0, first: 0, split: 'train', views, crops: 1, epoch });
+    const task = { slot: 0, first: 0, split: 'train', views, crops: 1, epoch } as const;
+    const undecodable = await decoder.decode(task);
+    if (undecodable.length > 0) return null;
     // Added as the towers do, to pixels from 0 to 1; what a picture cannot show is cut off.
     const noise = new Float32Array(colours);
     const shown = Uint8ClampedArray.from(

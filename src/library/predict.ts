@@ -4,6 +4,7 @@ import type { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import type { Dataset } from '../data/dataset.js';
 import { setOfFiles } from '../data/folder.js';
+import { decodeImageFile } from '../data/image_file.js';
 import { type Crops, refuseImpossibleCrops } from '../data/views.js';
 import { rowOf, softmax } from '../model/probabilities.js';
 import type { Coordinator } from '../parallel/coordinator.js';
@@ -52,6 +53,7 @@ export async function predict(
   refuseImpossibleCrops(crops, recipe.data.view);
   const resolved = await resolveDevices(options, recipe.towers, recipe.towers);
   resolved.warnings.forEach((warning) => options.events?.emit('warning', warning));
+  await refuseUndecodable(files);
 
   // A run that was tested knows all that is needed; its data set may be elsewhere by now.
   const lastTest = readLastTest(folder);
@@ -68,6 +70,11 @@ export async function predict(
       top: mostProbable(probabilities[image]!, classes),
     }));
   });
+}
+
+/** By what is wrong with the file alone: the batch ring speaks of shares of a data set. */
+async function refuseUndecodable(files: string[]): Promise<void> {
+  for (const file of files) await decodeImageFile(file);
 }
 
 function datasetOf(files: string[], classes: string[]): Dataset {

@@ -3,12 +3,12 @@
  * Called by the library's `train`.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Configuration, TrainingConfiguration } from '../configuration.js';
+import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { UserError } from '../errors.js';
 import { checkpointFiles, lastWholeCheckpoint } from '../training/checkpoint.js';
 import type { DamagedCheckpoint, TrainerState } from '../training/checkpoint.js';
-import { openRunFolder } from '../training/run_folder.js';
+import { openRunFolder, readLastTest } from '../training/run_folder.js';
 import type { RunFolder } from '../training/run_folder.js';
 import { configurationOf } from './recipe.js';
 import type { TrainOptions } from './train.js';
@@ -73,7 +73,7 @@ function refuseAnotherCourse(own: Configuration, asked: Configuration, path: str
 
 /** `section.field: before → after` of each field of the configuration's sections that is another now. */
 function changesOf(own: Configuration, asked: Configuration): string[] {
-  return (['data', 'training'] as const).flatMap((section) => {
+  return (['data', 'training', 'test'] as const).flatMap((section) => {
     const [before, after] = [own, asked].map((of) => of[section] as object as Fields) as [
       Fields,
       Fields,
@@ -98,17 +98,19 @@ function shown(value: unknown): string {
  * @throws UserError where the checkpoint is of other data, or there is nothing left to do
  */
 export function positionAgain(
-  { state }: ResumedRun,
-  { epochs, steps, batch }: TrainingConfiguration,
+  { state, run, configuration: { training, test } }: ResumedRun,
   trainingImages: number,
 ): TrainerState {
+  const { epochs, steps, batch } = training;
   const { step, epoch, batchInEpoch, batch: before } = state;
   if (state.trainingImages !== undefined && state.trainingImages !== trainingImages) {
     throw new UserError(
       `the checkpoint is of a data set with ${state.trainingImages} training images, this one has ${trainingImages}: give the --data it was trained on`,
     );
   }
-  if (epoch >= epochs || (steps !== null && step >= steps)) {
+  // The last test, of several views, may have been interrupted, or not been asked for until now.
+  const isTested = readLastTest(run)?.crops === test.crops;
+  if (isTested && (epoch >= epochs || (steps !== null && step >= steps))) {
     throw new UserError(
       `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? step} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to go on`,
     );

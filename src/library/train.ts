@@ -95,9 +95,7 @@ async function trainAlone(
   const { configuration, dataset, resolved } = await prepare(options, resumed?.configuration);
   // A batch that is too large is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, configuration.training.batch);
-  const state = resumed
-    ? positionAgain(resumed, configuration.training, dataset.train.count)
-    : initialState(configuration);
+  const state = resumed ? positionAgain(resumed, dataset.train.count) : initialState(configuration);
   const path = resumed?.run.path ?? options.out ?? freeRunPath(configuration);
   if (resumed === undefined) refuseTakenRunFolder(path);
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);

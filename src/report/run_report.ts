@@ -48,6 +48,9 @@ export interface ReportedTest {
 export interface ClassResults {
   step: number;
   images: number;
+  /** Views of each image. */
+  crops: number;
+  loss: number;
   top1: number;
   top5: number;
   /** Names by label. */
@@ -108,29 +111,42 @@ export async function runReport(runs: readonly ReportedRun[]): Promise<PageConte
 }
 
 /** One line: how far the run is, and how good. */
-function standing({ summary, metrics }: ReportedRun): string {
+function standing(run: ReportedRun): string {
+  const { summary, metrics } = run;
   const last = metrics.at(-1);
-  const test = metrics.findLast((event) => event.event === 'test');
+  const test = lastTestOf(run);
   return [
     summary?.status ?? 'under way',
     last === undefined ? 'no step yet' : `step ${formatCount(last.step)}, epoch ${last.epoch}`,
-    ...(test === undefined ? [] : [`test top-1 ${formatPercent(test.top1)}`]),
+    ...(test === undefined ? [] : [`test top-1 ${accuracy(test.top1, test)}`]),
   ].join(' · ');
+}
+
+/** The metrics have tests of one view; a last one of more is in `test.json` alone. */
+function lastTestOf({
+  metrics,
+  classResults,
+}: ReportedRun): Pick<ClassResults, 'loss' | 'top1' | 'top5' | 'crops'> | undefined {
+  const test = metrics.findLast((event) => event.event === 'test');
+  if (classResults !== null && classResults.step >= (test?.step ?? 0)) return classResults;
+  return test && { ...test, crops: 1 };
+}
+
+function accuracy(share: number, { crops }: Pick<ClassResults, 'crops'>): string {
+  return crops === 1 ? formatPercent(share) : `${formatPercent(share)}, ${crops} crops`;
 }
 
 /** A row a figure, a column a run. */
 function overview(runs: readonly ReportedRun[]): Markup {
-  const lastTest = ({ metrics }: ReportedRun): ReportedTest | undefined =>
-    metrics.findLast((event) => event.event === 'test');
   const optional = <Value>(value: Value | undefined | null, shown: (value: Value) => string) =>
     value === undefined || value === null ? '–' : shown(value);
   const rows: [string, (run: ReportedRun) => string][] = [
     ['status', ({ summary }) => summary?.status ?? 'under way, or killed'],
     ['steps', ({ metrics }) => optional(metrics.at(-1), ({ step }) => formatCount(step))],
     ['epochs completed', ({ summary }) => optional(summary, ({ epochs }) => formatCount(epochs))],
-    ['test top-1', (run) => optional(lastTest(run), ({ top1 }) => formatPercent(top1))],
-    ['test top-5', (run) => optional(lastTest(run), ({ top5 }) => formatPercent(top5))],
-    ['test loss', (run) => optional(lastTest(run), ({ loss }) => loss.toFixed(4))],
+    ['test top-1', (run) => optional(lastTestOf(run), (test) => accuracy(test.top1, test))],
+    ['test top-5', (run) => optional(lastTestOf(run), (test) => accuracy(test.top5, test))],
+    ['test loss', (run) => optional(lastTestOf(run), ({ loss }) => loss.toFixed(4))],
     ['parameters', ({ summary }) => optional(summary, (of) => formatCount(of.parameters))],
     [
       'images/s in training',

@@ -26,7 +26,10 @@ export function testText(result: ClassifiedImages, width: number): string {
     ...(crops === 1 ? [] : [`${crops} crops`]),
   ];
   const lines = inRows(totals, width);
-  if (classes.length > MOST_CLASSES) return lines.join('\n');
+  if (classes.length > MOST_CLASSES) {
+    const more = `--json has each class's accuracy and the confusion of all ${formatCount(classes.length)}`;
+    return [...lines, more].join('\n');
+  }
   const rows = confusion.map((counts, label) => {
     const right = perClass[label]!;
     return [

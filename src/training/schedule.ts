@@ -54,7 +54,7 @@ export function learningRateAt(
 }
 
 /**
- * By what a parameter's rate is the run's: its own multiplier, or the last event's that names its layer; kept
+ * By what a parameter's rate is the run's: its own multiplier, or that of the latest event by then that names its layer; kept
  * from following the run's where it says so.
  *
  * @param rate the run's in that epoch
@@ -66,9 +66,11 @@ export function multiplierAt(
   rate: number,
 ): number {
   const role = parameter.name.endsWith('.bias') ? 'bias' : 'weight';
-  const last = events.findLast(
-    (event) => event.epoch <= epoch && event.layer === parameter.layer && event[role] !== undefined,
-  );
+  const last = events
+    .filter((event) => event.layer === parameter.layer && event[role] !== undefined)
+    .filter((event) => event.epoch <= epoch)
+    .toSorted((a, b) => a.epoch - b.epoch)
+    .at(-1);
   const multiplier = last?.[role] ?? parameter.learningRateMultiplier;
   return parameter.followsSchedule ? multiplier : (multiplier * learningRate) / rate;
 }

@@ -120,8 +120,8 @@ class Trainer {
     // An end inside an epoch, by `steps`, is tested as well; a stop there only saves.
     if (this.state.step >= this.lastStep && this.state.testTop1 === null) await this.test();
     if (!this.saved) await this.save();
-    if (this.state.step >= this.lastStep) await this.finalTest();
-    return stop.aborted && this.state.step < this.lastStep ? 'interrupted' : 'completed';
+    const isComplete = this.state.step >= this.lastStep && (await this.finalTest());
+    return isComplete ? 'completed' : 'interrupted';
   }
 
   private announce(): void {
@@ -252,11 +252,15 @@ class Trainer {
     });
   }
 
-  private async testWith(crops: Crops): Promise<TestResult> {
+  /** @param stop ends the test, which throws its reason then */
+  private async testWith(crops: Crops, stop?: AbortSignal): Promise<TestResult> {
     const { coordinator, ring, testLimit, run, events, configuration, dataset } = this.session;
     const { classes } = dataset;
     const { dropout } = configuration.test;
-    const afterBatch = (images: number, of: number) => events.emit('testing', { images, of });
+    const afterBatch = (images: number, of: number) => {
+      events.emit('testing', { images, of });
+      stop?.throwIfAborted();
+    };
     const options = { classes, crops, dropout, limit: testLimit, afterBatch };
     const result = await evaluate(coordinator, ring, options);
     this.warnOfUndecodable();
@@ -266,13 +270,24 @@ class Trainer {
     return result;
   }
 
-  /** Where the configuration asks for more views of an image than the tests between epochs take. */
-  private async finalTest(): Promise<void> {
-    const { events, configuration } = this.session;
+  /**
+   * Where the configuration asks for more views of an image than the tests between epochs take.
+   * @returns false where it was stopped, to be made when the run is resumed
+   */
+  private async finalTest(): Promise<boolean> {
+    const { events, configuration, stop } = this.session;
     const { crops } = configuration.test;
-    if (crops === 1) return;
-    const { loss, top1, top5, images } = await this.testWith(crops);
+    if (crops === 1) return true;
+    let result: TestResult;
+    try {
+      result = await this.testWith(crops, stop);
+    } catch (error) {
+      if (stop.aborted && error === stop.reason) return false;
+      throw error;
+    }
+    const { loss, top1, top5, images } = result;
     events.emit('finalTest', { step: this.state.step, crops, loss, top1, top5, images });
+    return true;
   }
 
   /** @returns top-1 accuracy, a fraction */

@@ -64,3 +64,33 @@ test('rate, schedule and batch of a run can change on resuming, and it says how'
     [0.02, 0.01],
   );
 });
+
+test('a last test of ten crops that was stopped is made on resuming', async () => {
+  const out = join(folder, 'stopped');
+  const controller = new AbortController();
+  const events = new RunEvents();
+  let epochs = 0;
+  events.on('test', () => epochs++);
+  // After the epoch's own test there are only those of the last one.
+  events.on('testing', () => epochs > 0 && controller.abort('SIGINT'));
+  const settings = ['data.view={"type":"crop","from":40}', 'test.crops=10'];
+  const options = { ...tiny, settings, epochs: 1 };
+  const stopped = await train({ ...options, out, events, signal: controller.signal });
+  assert.equal(stopped.status, 'interrupted');
+  const resumed = await train({ resume: out, cpu: 1, testLimit: 16 });
+  assert.equal(resumed.status, 'completed');
+  assert.equal(resumed.steps, stopped.steps);
+  await assert.rejects(train({ resume: out, cpu: 1 }), /the run is complete/);
+  const straight = await train({ ...options, out: join(folder, 'not stopped') });
+  assert.deepEqual(resumed.test, straight.test);
+});
+
+test('a change of the test is said', async () => {
+  const out = join(folder, 'tested again');
+  await train({ ...tiny, out, epochs: 1, settings: ['data.view={"type":"crop","from":40}'] });
+  const events = new RunEvents();
+  let changes: string[] = [];
+  events.on('start', (start) => (changes = start.changes));
+  await train({ resume: out, cpu: 1, testLimit: 16, events, settings: ['test.crops=10'] });
+  assert.deepEqual(changes, ['test.crops: 1 → 10']);
+});

@@ -79,6 +79,12 @@ describe('the multiplier of a parameter', () => {
     assert.deepEqual(multipliers(weight, [0, 2, 3, 4, 5, 6]), [1, 1, 0.1, 0.1, 0, 0]);
   });
 
+  test('follows the events by their epochs, in whatever order they stand', () => {
+    const turned = { ...training, events: events.toReversed() };
+    const at = (epoch: number) => multiplierAt(turned, weight, epoch, training.learningRate);
+    assert.deepEqual([2, 3, 5, 6].map(at), [1, 0.1, 0, 0]);
+  });
+
   test('stays where an event names only the layer’s other parameter', () => {
     assert.deepEqual(multipliers(bias, [0, 3, 5]), [2, 2, 0]);
   });
