@@ -2,6 +2,7 @@
  * The towers and the batch ring that feeds them, open together and closed together. Called by `train`
  * and `evaluate`.
  */
+import { availableParallelism } from 'node:os';
 import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
@@ -12,8 +13,6 @@ import type { Placement } from '../parallel/placement.js';
 import { normalizationOf } from './normalization.js';
 import type { TraceGroup } from '../report/trace.js';
 
-/** Threads that decode: one keeps up with towers on CPUs; a core is then not taken from them for long. */
-const DECODERS = 1;
 /** A batch in use, one ready and one being decoded. */
 const SLOTS = 3;
 
@@ -31,6 +30,20 @@ export interface SessionOptions {
   trace?: TraceGroup | undefined;
 }
 
+/** More would not be kept busy by the fastest GPUs. */
+const DECODERS_A_GPU = 4;
+
+/**
+ * Threads that decode. One keeps up with towers on CPUs, from which it takes a core for as short a time as can be;
+ * GPUs leave the cores to it. A batch's bytes do not depend on it.
+ */
+export function decodersFor(placement: Placement, cores: number): number {
+  if (placement.some(({ device }) => device === 'cpu')) return 1;
+  const gpus = placement.length;
+  // Each GPU's own thread needs a core.
+  return Math.max(1, Math.min(DECODERS_A_GPU * gpus, cores - gpus));
+}
+
 /** Opens both, awaits `work`, and closes both however it ends. */
 export async function withTowers<Result>(
   { configuration, dataset, statistics, ...placed }: SessionOptions,
@@ -41,7 +54,7 @@ export async function withTowers<Result>(
   const { data } = configuration;
   const ring = new BatchRing({
     ...{ dataset, data, statistics, height, width, batch, seed },
-    decoders: DECODERS,
+    decoders: decodersFor(placed.placement, availableParallelism()),
     slots: SLOTS,
     trace: placed.trace,
   });
