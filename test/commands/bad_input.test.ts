@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { prepareDataset } from '../../src/data/prepare.js';
+import { writeImageFolder } from '../data/image_folders.js';
 import { newFolder, succeeds, TINY, twotower, writeTinyImages } from './command_line.js';
 
 const folder = newFolder();
@@ -16,9 +28,9 @@ function brokenConfiguration(name: string, change: (text: string) => string): st
   return path;
 }
 
-function brokenData(name: string, change: (folder: string) => void): string {
+function brokenData(name: string, from: string, change: (folder: string) => void): string {
   const path = join(folder, name);
-  cpSync(data, path, { recursive: true });
+  cpSync(from, path, { recursive: true });
   change(path);
   return path;
 }
@@ -30,9 +42,20 @@ interface BadInput {
 }
 
 const train = (...more: string[]): string[] => ['train', '--config', TINY, '--data', data, ...more];
-const withData = (name: string, change: (folder: string) => void): string[] => {
-  return ['train', '--config', TINY, '--data', brokenData(name, change)];
+const withData = (name: string, from: string, change: (folder: string) => void): string[] => {
+  return ['train', '--config', TINY, '--data', brokenData(name, from, change)];
 };
+const ALL = { recursive: true } as const;
+
+const images = join(folder, 'images');
+const prepared = join(folder, 'prepared');
+const otherPrepared = join(folder, 'other prepared');
+await writeImageFolder(images, 3, 3);
+await prepareDataset({ source: images, destination: prepared, undecodableLimit: 0 });
+await writeImageFolder(join(folder, 'other images'), 2, 2);
+await prepareDataset({
+  ...{ source: join(folder, 'other images'), destination: otherPrepared, undecodableLimit: 0 },
+});
 
 const REFUSED: BadInput[] = [
   {
@@ -91,26 +114,59 @@ const REFUSED: BadInput[] = [
   },
   {
     name: 'a missing data file',
-    command: withData('missing', (path) => rmSync(join(path, 'data_batch_3.bin'))),
+    command: withData('missing', data, (path) => rmSync(join(path, 'data_batch_3.bin'))),
     message: /missing\/data_batch_3\.bin is missing: /,
   },
   {
     name: 'a truncated data file',
-    command: withData('truncated', (path) => {
+    command: withData('truncated', data, (path) => {
       const file = join(path, 'test_batch.bin');
       writeFileSync(file, readFileSync(file).subarray(0, -1));
     }),
-    message: /truncated\/test_batch\.bin is truncated: .*; fetch it again/,
+    message: /truncated\/test_batch\.bin is truncated: .*; remove its folder and fetch it again/,
   },
   {
     name: 'a label out of range',
-    command: withData('label', (path) => {
+    command: withData('label', data, (path) => {
       const file = join(path, 'data_batch_2.bin');
       const bytes = readFileSync(file);
       bytes[3 * 3073] = 10;
       writeFileSync(file, bytes);
     }),
     message: /label\/data_batch_2\.bin: record 3 has label 10, but there are 10 classes/,
+  },
+  {
+    name: 'an empty class folder',
+    command: withData('empty class', images, (path) => {
+      for (const name of ['c', 'd']) mkdirSync(join(path, 'train', name));
+    }),
+    message: /empty class\/train\/c has no images \(jpg, .*\): add some or remove the folder/,
+  },
+  {
+    name: 'no validation set',
+    command: withData('no validation', images, (path) => rmSync(join(path, 'test'), ALL)),
+    message: /no validation has no validation set: put images into .*test\/CLASS\//,
+  },
+  {
+    name: 'a labels file of the wrong length',
+    command: withData('labels', images, (path) => {
+      renameSync(join(path, 'test/a'), join(path, 'val'));
+      rmSync(join(path, 'test'), ALL);
+      writeFileSync(join(path, 'val.txt'), '000.png a\n');
+    }),
+    message: /labels\/val\.txt has 1 labels, but there are 3 validation images: use the file/,
+  },
+  {
+    name: 'a shard that is cut short',
+    command: withData('cut', prepared, (path) => truncateSync(join(path, 'test-00000.shard'), 99)),
+    message: /cut\/test-00000\.shard is cut short: 99 bytes; run twotower data prepare again/,
+  },
+  {
+    name: 'statistics of another data set',
+    command: withData('statistics', prepared, (path) => {
+      cpSync(join(otherPrepared, 'statistics.msgpack'), join(path, 'statistics.msgpack'));
+    }),
+    message: /statistics\.msgpack holds the statistics of another data set .*: run twotower data/,
   },
   {
     name: 'data that need a folder, without one',
@@ -198,7 +254,7 @@ suite('a run folder', () => {
   });
 
   test('does not go on with another number of training images', async () => {
-    const fewer = brokenData('fewer', (path) => {
+    const fewer = brokenData('fewer', data, (path) => {
       const file = join(path, 'data_batch_1.bin');
       writeFileSync(file, readFileSync(file).subarray(0, 3073 * 4));
     });
