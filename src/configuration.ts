@@ -53,7 +53,6 @@ export type ImageView =
   /** A window of the network's size in the image made `from` × `from`: training a random one, test the centre. */
   | { type: 'crop'; from: number };
 
-/** Which images, and how they become input. */
 /** Noise on the colour of each training image, along the principal components of all their colours. */
 export interface ColourConfiguration {
   /** Standard deviation of the numbers drawn, one a component; the paper's is 0.1. */
@@ -67,12 +66,16 @@ export interface ColourConfiguration {
   until: number | null;
 }
 
+/** Which images, and how they become input. */
 export interface DataConfiguration {
   source: DataSource;
   /** Where `cifar10`, `folder` and `prepared` lie; null for the others. */
   directory: string | null;
   classes: number;
-  /** Pixels are (value / 255 − mean) / std, per channel. */
+  /**
+   * Pixels are (value / 255 − mean) / std, per channel; `channel` and `image`: the mean of the training images'
+   * channels, or of each of their pixels.
+   */
   mean: [number, number, number] | 'image' | 'channel';
   std: [number, number, number];
   view: ImageView;

@@ -29,7 +29,11 @@ export const configurationOptions = {
   seed: { ...recipe, describe: 'Decides initial weights, order, augmentation and dropout' },
   epochs: { ...recipe, describe: 'Passes over the training images' },
   steps: { ...recipe, describe: 'Stop after so many steps, even inside an epoch' },
-  towers: { ...recipe, describe: 'Equal shares of every layer; without it one a device' },
+  towers: {
+    ...recipe,
+    describe:
+      "Equal shares of every layer; without it one for each device that is named, else the preset's",
+  },
   set: {
     ...recipe,
     describe: 'Any field of the configuration: training.momentum=0.8; may be repeated',

@@ -116,8 +116,8 @@ export const command: CommandModule<object, PlanArguments> = {
       })
       .example('$0 plan --preset alexnet-paper', "The paper's network, layer by layer")
       .example(
-        '$0 plan --preset cifar10-seed --towers 4',
-        'Another divided among four towers',
+        '$0 plan --preset alexnet-paper --towers 4',
+        'The same divided among four towers',
       ) as never,
   handler: (given) => {
     const planned = plan(recipeFrom(given));
