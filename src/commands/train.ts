@@ -114,6 +114,12 @@ interface TrainArguments extends ConfigurationArguments, PlacementArguments, Out
 /** A finite difference along the gradient misses a wrong sum or a factor by tens of percent; rounding, ReLU and pooling cost at most half of one. */
 const GRADIENT_TOLERANCE = 0.01;
 
+/** Options that mean nothing where gradients are checked. */
+const TRAINING_ALONE = [
+  ...['resume', 'out', 'trace', 'dashboard', 'log-every', 'test-limit', 'checkpoint-every'],
+  ...['restarts', 'exchange-timeout', 'skip-nonfinite'],
+];
+
 export const command: CommandModule<object, TrainArguments> = {
   command: 'train',
   describe: 'Train a network, its towers divided among workers',
@@ -155,8 +161,9 @@ async function runShowing(
     skipNonfinite: wholeNumber('skip-nonfinite', given.skipNonfinite, 0),
   };
   if (given.checkGradients === true) {
-    if (given.resume !== undefined) {
-      throw new UserError('--check-gradients does not go with --resume: give --config and --init');
+    for (const name of TRAINING_ALONE) {
+      if (given[name] === undefined) continue;
+      throw new UserError(`--check-gradients does not go with --${name}: nothing is trained`);
     }
     printChecks(await checkGradients(recipe));
     return;
@@ -230,9 +237,16 @@ function printChecks(checks: GradientCheck[]): void {
   print(
     formatTable(['parameter', 'gradient', 'finite difference', 'error'], rows, terminalWidth()),
   );
+  const names = (wrong: GradientCheck[]) => wrong.map(({ parameter }) => parameter).join(', ');
+  const dead = checks.filter(({ analytic }) => analytic === 0);
+  if (dead.length > 0) {
+    throw new UserError(
+      `the gradient of ${names(dead)} is 0, along which nothing can be checked: give other initial values or data`,
+    );
+  }
   const wrong = checks.filter(({ relativeError }) => !(relativeError <= GRADIENT_TOLERANCE));
   if (wrong.length === 0) return;
   throw new UserError(
-    `gradients differ from finite differences by more than ${GRADIENT_TOLERANCE * 100} %: ${wrong.map(({ parameter }) => parameter).join(', ')}`,
+    `gradients differ from finite differences by more than ${GRADIENT_TOLERANCE * 100} %: ${names(wrong)}`,
   );
 }

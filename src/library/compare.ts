@@ -6,7 +6,7 @@ import type { Candidate, ComparisonRow, PlacementName } from '../training/compar
 import type { RunEvents } from '../training/events.js';
 import { resolveDevices } from './devices.js';
 import type { Devices, ResolvedPlacement } from './devices.js';
-import { configurationOf } from './recipe.js';
+import { asksForTowers, configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
 /** Where neither a preset nor a file is named. */
@@ -38,7 +38,7 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
   const { events, signal, trace: tracePath, steps = 10, ...recipe } = options;
   const preset = recipe.preset ?? (recipe.config === undefined ? DEFAULT_PRESET : undefined);
   const asked = configurationOf({ ...recipe, preset });
-  const towers = recipe.towers === undefined ? undefined : asked.towers;
+  const towers = asksForTowers(recipe) ? asked.towers : undefined;
   const resolved = await resolveDevices(recipe, towers, asked.towers);
   const { backend, precision } = resolved;
   resolved.warnings.forEach((warning) => events?.emit('warning', warning));

@@ -55,6 +55,7 @@ export async function resolveDevices(
   const machine = {
     gpus: mayUseGpus ? await listGpus() : [],
     cores: availableParallelism(),
+    cpuBackend: mayUseGpus ? undefined : given.backend,
   };
   const resolved = resolvePlacement(
     {

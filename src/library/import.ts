@@ -11,11 +11,11 @@ import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import { differencesFrom, initialState, saveCheckpoint } from '../training/checkpoint.js';
-import { createRunFolder, freeRunPath, refuseTakenRunFolder } from '../training/run_folder.js';
+import { claimRunFolder, refuseTakenRunFolder } from '../training/run_folder.js';
 import { verifyIfSummed } from '../checksums.js';
 import { describeSafetensors, readSafetensors } from '../training/safetensors.js';
 import type { DescribedTensor, TensorMap } from '../training/safetensors.js';
-import { configurationOf } from './recipe.js';
+import { asksForTowers, configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
 export interface ImportOptions extends Recipe {
@@ -68,16 +68,17 @@ export function importModel(file: string, options: ImportOptions): ImportedRun {
   verifyIfSummed(file);
   const described = unwrapped(describeSafetensors(file));
   const asked = configurationOf(options);
-  const towers = options.towers ?? towersOf(described, asked) ?? asked.towers;
+  const towers =
+    (asksForTowers(options) ? asked.towers : undefined) ??
+    towersOf(described, asked) ??
+    asked.towers;
   const configuration = { ...asked, towers };
   const network = buildNetwork(configuration.network, towers, configuration.data.classes);
   refuseDifferences(file, configuration, network, described);
   const stored = unwrapped(readSafetensors(file));
-  const path = options.out ?? freeRunPath(configuration);
-  refuseTakenRunFolder(path);
-  writeRun(path, configuration, network, stored);
+  if (options.out !== undefined) refuseTakenRunFolder(options.out);
   return {
-    path,
+    path: writeRun(options.out, configuration, network, stored),
     towers,
     tensors: network.parameters.length,
     parameters: network.parameterCount,
@@ -137,13 +138,16 @@ function refuseDifferences(
   );
 }
 
-/** All of the folder or nothing: it was absent or empty. */
+/**
+ * All of the folder or nothing: it was absent or empty.
+ * @returns its path
+ */
 function writeRun(
-  path: string,
+  out: string | undefined,
   configuration: Configuration,
   network: Network,
   stored: TensorMap,
-): void {
+): string {
   const model: TensorMap = new Map();
   const optimizer: TensorMap = new Map();
   for (const { name, shape } of network.parameters) {
@@ -151,11 +155,14 @@ function writeRun(
     model.set(name, { shape, data });
     optimizer.set(name, { shape, data: new Float32Array(data.length) });
   }
+  const { run, lock } = claimRunFolder(out, configuration);
   try {
-    const run = createRunFolder(path, configuration);
     saveCheckpoint(run, { state: initialState(configuration), model, optimizer });
   } catch (error) {
-    rmSync(path, { recursive: true, force: true });
+    rmSync(run.path, { recursive: true, force: true });
     throw error;
+  } finally {
+    lock.release();
   }
+  return run.path;
 }

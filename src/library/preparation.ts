@@ -7,7 +7,7 @@ import { buildNetwork } from '../model/network.js';
 import { checkEvents } from '../training/schedule.js';
 import { resolveDevices } from './devices.js';
 import type { Devices, ResolvedPlacement } from './devices.js';
-import { configurationOf } from './recipe.js';
+import { asksForTowers, configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
 /**
@@ -20,7 +20,7 @@ export async function prepare(
   resumed?: Configuration,
 ): Promise<{ configuration: Configuration; dataset: Dataset; resolved: ResolvedPlacement }> {
   const asked = resumed ?? configurationOf(options);
-  const isFixed = resumed !== undefined || options.towers !== undefined;
+  const isFixed = resumed !== undefined || asksForTowers(options);
   const resolved = await resolveDevices(options, isFixed ? asked.towers : undefined, asked.towers);
   const configuration = { ...asked, towers: resolved.towers };
   const { network, towers, data, training } = configuration;

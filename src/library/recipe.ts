@@ -34,6 +34,12 @@ export interface Recipe {
   settings?: string[] | undefined;
 }
 
+/** Whether the towers are asked for, beside what a preset or a file has. */
+export function asksForTowers({ towers, overrides, settings = [] }: Recipe): boolean {
+  const isSet = settings.some((setting) => setting.startsWith('towers='));
+  return towers !== undefined || overrides?.towers !== undefined || isSet;
+}
+
 /**
  * The preset or file with the recipe's other fields over it. `data` also decides the source and the
  * number of classes, and its folder becomes absolute.

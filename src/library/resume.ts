@@ -10,6 +10,7 @@ import { checkpointFiles, lastWholeCheckpoint } from '../training/checkpoint.js'
 import type { DamagedCheckpoint, TrainerState } from '../training/checkpoint.js';
 import { openRunFolder, readLastTest } from '../training/run_folder.js';
 import type { RunFolder } from '../training/run_folder.js';
+import type { ResolvedPlacement } from './devices.js';
 import { configurationOf } from './recipe.js';
 import type { TrainOptions } from './train.js';
 
@@ -46,6 +47,15 @@ export function runToResume(path: string, given: TrainOptions): ResumedRun {
     state,
     damaged,
   };
+}
+
+/** What goes on otherwise: of the configuration, and the numbers that it is computed in. */
+export function changesOnResuming(
+  { changes, state }: ResumedRun,
+  { precision }: Pick<ResolvedPlacement, 'precision'>,
+): string[] {
+  const isOther = state.precision !== undefined && state.precision !== precision;
+  return isOther ? [...changes, `precision: ${state.precision} → ${precision}`] : changes;
 }
 
 export function damageWarnings(resumed: ResumedRun | undefined): string[] {
@@ -108,8 +118,9 @@ export function positionAgain(
       `the checkpoint is of a data set with ${state.trainingImages} training images, this one has ${trainingImages}: give the --data it was trained on`,
     );
   }
-  // The last test, of several views, may have been interrupted, or not been asked for until now.
-  const isTested = readLastTest(run)?.crops === test.crops;
+  // The last test may have been interrupted or failed, or one of more views not been asked for until now.
+  const last = readLastTest(run);
+  const isTested = state.testTop1 !== null && last?.step === step && last.crops === test.crops;
   if (isTested && (epoch >= epochs || (steps !== null && step >= steps))) {
     throw new UserError(
       `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? step} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to go on`,

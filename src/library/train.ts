@@ -5,7 +5,7 @@
 import { basename } from 'node:path';
 import { batchesPerEpoch } from '../data/batches.js';
 import { aThreadLasts } from '../backend/process_end.js';
-import { makeFolder } from '../durable_file.js';
+import { UserError } from '../errors.js';
 import { refuseImpossibleCrops } from '../data/views.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { TraceFile } from '../report/trace.js';
@@ -20,7 +20,7 @@ import {
 import type { TrainerState } from '../training/checkpoint.js';
 import { RunEvents } from '../training/events.js';
 import {
-  createRunFolder,
+  claimRunFolder,
   freeRunPath,
   openRunFolder,
   refuseTakenRunFolder,
@@ -36,7 +36,7 @@ import { train as trainTowers } from '../training/trainer.js';
 import type { Devices } from './devices.js';
 import { prepare } from './preparation.js';
 import type { Recipe } from './recipe.js';
-import { damageWarnings, positionAgain, runToResume } from './resume.js';
+import { changesOnResuming, damageWarnings, positionAgain, runToResume } from './resume.js';
 
 export interface TrainOptions extends Recipe, Devices {
   /** New run folder; without it `runs/PRESET`, numbered if taken. */
@@ -91,13 +91,22 @@ async function trainAlone(
   takenOver: string | undefined,
 ): Promise<TrainedRun> {
   const { events = new RunEvents(), signal = new AbortController().signal } = options;
+  for (const name of ['testLimit', 'checkpointEvery'] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
+      throw new UserError(`${name} must be a whole number, at least 1; it is ${value}`);
+    }
+  }
   const resumed = options.resume === undefined ? undefined : runToResume(options.resume, options);
-  const { configuration, dataset, resolved } = await prepare(options, resumed?.configuration);
+  const precision = options.precision ?? resumed?.state.precision;
+  const { configuration, dataset, resolved } = await prepare(
+    { ...options, precision },
+    resumed?.configuration,
+  );
   // A batch that is too large is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, configuration.training.batch);
   const state = resumed ? positionAgain(resumed, dataset.train.count) : initialState(configuration);
-  const path = resumed?.run.path ?? options.out ?? freeRunPath(configuration);
-  if (resumed === undefined) refuseTakenRunFolder(path);
+  if (options.out !== undefined) refuseTakenRunFolder(options.out);
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
   const warnings = [
     ...(takenOver === undefined ? [] : [takenOver]),
@@ -109,7 +118,8 @@ async function trainAlone(
   const { exchangeTimeoutMs } = options;
   const statistics = await statisticsFor(configuration, dataset, resumed?.run.path, events);
   const traceFile = options.trace === undefined ? undefined : new TraceFile(options.trace);
-  const trace = traceFile?.group(basename(path));
+  const name = resumed?.run.path ?? options.out ?? freeRunPath(configuration);
+  const trace = traceFile?.group(basename(name));
   const session = { configuration, dataset, statistics, exchangeTimeoutMs, trace, ...resolved };
   let run = resumed?.run;
   let lock: RunLock | undefined;
@@ -117,12 +127,10 @@ async function trainAlone(
     withTowers(session, async (towers, ring) => {
       if (from.model !== undefined) await loadParameters(towers, from.model, from.optimizer);
       if (run === undefined) {
-        makeFolder(path);
-        lock = lockRun(path);
-        run = createRunFolder(path, configuration);
+        ({ run, lock } = claimRunFolder(options.out, configuration));
       } else {
         if (resumed !== undefined && restarts === 0) setAside(run, resumed.damaged);
-        reopenRunFolder(run, configuration, from.state.step);
+        reopenRunFolder(run, configuration, from.state);
       }
       const folder = run;
       keepStatistics(folder.path, statistics);
@@ -135,7 +143,8 @@ async function trainAlone(
             ring,
             run: folder,
             state: from.state,
-            changes: resumed?.changes ?? [],
+            precision: resolved.precision,
+            changes: resumed === undefined ? [] : changesOnResuming(resumed, resolved),
             warnings,
           },
           checkpointEvery: options.checkpointEvery ?? null,
@@ -156,10 +165,10 @@ async function trainAlone(
         events.emit('warning', warning);
       },
     });
-    return { ...summary, path };
+    return { ...summary, path: run!.path };
   } finally {
-    traceFile?.close();
     lock?.release();
+    traceFile?.close();
   }
 }
 
@@ -179,10 +188,17 @@ async function restarting(
     try {
       return await attempt(from, restarts, restarts < allowed);
     } catch (error) {
-      if (!(error instanceof WorkerFailure) || restarts >= allowed || aThreadLasts()) throw error;
+      if (!(error instanceof WorkerFailure) || restarts >= allowed) throw error;
+      if (aThreadLasts()) {
+        throw new UserError(
+          `${error.message}; its thread cannot be ended, so that no others start in this process: go on with --resume`,
+          { cause: error },
+        );
+      }
       const last = run.positionNow();
       // What it began from may count in batches of another size.
-      if (last !== null && last.state.step !== from.state.step) from = last;
+      const isLater = last?.state.step !== from.state.step || last.state.epoch !== from.state.epoch;
+      if (last !== null && isLater) from = last;
       run.announce(
         `${error.message}; the workers start again from step ${from.state.step}, restart ${restarts + 1} of at most ${allowed}`,
       );

@@ -157,8 +157,9 @@ function padded(
 function maxPool(input: tf.Tensor4D, { size, stride }: PoolLayer, layer: Layer): tf.Tensor {
   const [below, right] = beyondFarEdges(layer);
   if (below + right === 0) return tf.maxPool(input, size, stride, 'valid');
-  // A single row and column past the far edges is what 'same' pads with nothing.
-  if (below === 1 && right === 1) return tf.maxPool(input, size, stride, 'same');
+  // A single row and column past the far edges is what 'same' pads with nothing, where windows overlap by no more.
+  if (below === 1 && right === 1 && size <= stride + 1)
+    return tf.maxPool(input, size, stride, 'same');
   const widths: [number, number][] = [
     [0, 0],
     [0, below],

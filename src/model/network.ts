@@ -260,11 +260,13 @@ function windowed(
       `layer ${name}: window ${size}×${size} is larger than its input ${input.height}×${input.width}${padded}; make it smaller or the network's input larger`,
     );
   }
-  const round = ceil ? Math.ceil : Math.floor;
-  return {
-    height: round((height - size) / stride) + 1,
-    width: round((width - size) / stride) + 1,
+  const places = (extent: number): number => {
+    if (!ceil) return Math.floor((extent - size) / stride) + 1;
+    const count = Math.ceil((extent - size) / stride) + 1;
+    // A last window that began past the input and its near padding would see nothing.
+    return (count - 1) * stride >= extent - pad ? count - 1 : count;
   };
+  return { height: places(height), width: places(width) };
 }
 
 /**

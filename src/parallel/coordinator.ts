@@ -121,14 +121,14 @@ export class Coordinator {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
     const ranks = placement.map((worker) => worker.ranks);
     const exchange = allocateExchangeMemory(network, ranks, batch);
+    // Only the native backend's tensors lie where other threads can read them.
+    const connections = backend === 'native' ? connectPeers(exchange, ranks.length) : undefined;
+    const copies = backend === 'native' ? undefined : allocateSlotCopies(exchange);
     prepareWorkers(backend);
     trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
     const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
     const coordinatorTrace = new CoordinatorTrace(trace, threads);
     const coordinator = new Coordinator(network, placement, [], threads, coordinatorTrace);
-    // Only the native backend's tensors lie where other threads can read them.
-    const connections = backend === 'native' ? connectPeers(exchange, ranks.length) : undefined;
-    const copies = backend === 'native' ? undefined : allocateSlotCopies(exchange);
     try {
       const replies = await coordinator.threads.all(
         'open',

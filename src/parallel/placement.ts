@@ -2,7 +2,7 @@
  * Which ranks live on which worker, and where each worker computes (`[[0],[1]]` is split,
  * `[[0,1]]` grouped, `[[0]]` dense). Called by the commands; pure.
  */
-import type { Device } from '../backend/backend.js';
+import type { BackendName, Device } from '../backend/backend.js';
 import { UserError } from '../errors.js';
 
 /** One worker thread: the ranks it computes, and where. */
@@ -35,7 +35,12 @@ export interface PlacementRequest {
 export interface Machine {
   gpus: { ordinal: number; name: string }[];
   cores: number;
+  /** The backend that was asked for, where it does not compute on GPUs: none were looked for then. */
+  cpuBackend?: BackendName | undefined;
 }
+
+/** Far above what any layer can be divided by. */
+const MOST_WORKERS = 1024;
 
 /**
  * @param presetTowers the towers where neither devices nor `--towers` say otherwise
@@ -54,20 +59,22 @@ export function resolvePlacement(
   const warnings: string[] = [];
   let requested: Device[];
   if (request.gpus !== undefined) {
+    bounded(request.gpus.length, 'workers');
     requested = request.gpus.map((ordinal): Device => `gpu:${ordinal}`);
   } else if (request.cpu !== undefined) {
-    requested = Array.from({ length: request.cpu }, (): Device => 'cpu');
+    requested = Array.from({ length: bounded(request.cpu, 'workers') }, (): Device => 'cpu');
   } else {
-    const towers = request.towers ?? presetTowers;
+    const towers = bounded(request.towers ?? presetTowers, 'towers');
     requested = Array.from({ length: towers }, (_, rank): Device => {
       const gpu = machine.gpus[rank % Math.max(1, machine.gpus.length)];
       return gpu === undefined ? 'cpu' : `gpu:${gpu.ordinal}`;
     });
   }
+  const { reason, remedy } = whyNoGpu(machine);
   if (request.requireGpu === true && requested.includes('cpu')) {
     throw new UserError(
       machine.gpus.length === 0
-        ? '--require-gpu: no usable GPU on this host; run `twotower doctor` to see what is missing'
+        ? `--require-gpu: ${reason}; ${remedy}`
         : '--require-gpu: the placement has CPU workers; name the GPUs with --gpus',
     );
   }
@@ -75,8 +82,8 @@ export function resolvePlacement(
   const devices = requested.map((device) => usableDevice(device, machine, request.requireGpu));
   if (devices.some((device, worker) => device !== requested[worker])) {
     warnings.push(
-      `no usable GPU on this host: ${requested.join(' and ')} ${requested.length === 1 ? 'is' : 'are'} ` +
-        'carried out by CPU workers (run `twotower doctor` to see why)',
+      `${reason}: ${requested.join(' and ')} ${requested.length === 1 ? 'is' : 'are'} ` +
+        `carried out by CPU workers (${remedy})`,
     );
   }
 
@@ -99,6 +106,21 @@ export function resolvePlacement(
   return { placement, towers, warnings };
 }
 
+/** Of towers or workers: an array as long as any number that is typed would not fit into memory. */
+function bounded(count: number, of: 'towers' | 'workers'): number {
+  if (count >= 1 && count <= MOST_WORKERS) return count;
+  throw new UserError(`${count} ${of}: give a number from 1 to ${MOST_WORKERS}`);
+}
+
+function whyNoGpu({ cpuBackend }: Machine): { reason: string; remedy: string } {
+  return cpuBackend === undefined
+    ? { reason: 'no usable GPU on this host', remedy: 'run `twotower doctor` to see why' }
+    : {
+        reason: `backend ${cpuBackend} computes on the CPU alone`,
+        remedy: 'leave --backend out for GPUs',
+      };
+}
+
 function usableDevice(
   requested: Device,
   machine: Machine,
@@ -107,9 +129,8 @@ function usableDevice(
   if (requested === 'cpu') return 'cpu';
   if (machine.gpus.length === 0) {
     if (requireGpu === true) {
-      throw new UserError(
-        `${requested} is required (--require-gpu) but no GPU is usable on this host; run \`twotower doctor\` to see what is missing`,
-      );
+      const { reason, remedy } = whyNoGpu(machine);
+      throw new UserError(`${requested} is required (--require-gpu): ${reason}; ${remedy}`);
     }
     return 'cpu';
   }

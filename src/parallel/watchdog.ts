@@ -17,20 +17,22 @@ export async function unlessStalled<Result>(
 ): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const stalled = new Promise<never>((_, reject) => {
+    const interval = Math.min(LONGEST_INTERVAL_MS, timeoutMs / 4);
     let moves = activity.moves();
-    let since = performance.now();
-    timer = setInterval(
-      () => {
-        const now = performance.now();
-        if (activity.moves() !== moves) {
-          moves = activity.moves();
-          since = now;
-        } else if (now - since >= timeoutMs) {
-          reject(stall());
-        }
-      },
-      Math.min(LONGEST_INTERVAL_MS, timeoutMs / 4),
-    );
+    let idleMs = 0;
+    let last = performance.now();
+    timer = setInterval(() => {
+      const now = performance.now();
+      // Of the time in which the whole process was stopped, as by Ctrl-Z, no worker is guilty.
+      idleMs += Math.min(now - last, 2 * interval);
+      last = now;
+      if (activity.moves() !== moves) {
+        moves = activity.moves();
+        idleMs = 0;
+      } else if (idleMs >= timeoutMs) {
+        reject(stall());
+      }
+    }, interval);
   });
   try {
     return await Promise.race([work, stalled]);

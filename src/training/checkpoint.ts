@@ -15,6 +15,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path';
 import { pack, unpack } from 'msgpackr';
 import { UserError, messageOf } from '../errors.js';
+import type { Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import type { Network } from '../model/network.js';
 import { syncFile, syncFolder } from '../durable_file.js';
@@ -56,7 +57,9 @@ export interface TrainerState {
   batch: number;
   /** Of the data set; not before the first step. */
   trainingImages?: number;
-  /** What wrote it (`twotower`, `node` …), for the reader of a bug report. */
+  /** Of the operands of its convolutions and matrix products; not before the first step. */
+  precision?: Precision;
+  /** Node's, where the run was begun: for the reader of a bug report. */
   versions: Record<string, string>;
 }
 
@@ -347,6 +350,7 @@ const STATE_FIELDS: Record<keyof TrainerState, (value: unknown) => boolean> = {
   plateau: orMissing(isPlateau),
   batch: (value) => isCount(value) && value !== 0,
   trainingImages: orMissing(isCount),
+  precision: orMissing((value) => value === 'float32' || value === 'bf16'),
   versions: (value) => typeof value === 'object' && value !== null,
 };
 

@@ -56,8 +56,9 @@ export class HeldParameters {
       const initial = toComputingLayout(layerOf(this.network, parameter), shape, values);
       const name = `${parameter.name} of rank ${rank}`;
       const weight = tf.variable(initial, true, name);
-      const velocity = tf.variable(tf.zerosLike(initial), false, `velocity of ${name}`);
-      initial.dispose();
+      const still = tf.zerosLike(initial);
+      const velocity = tf.variable(still, false, `velocity of ${name}`);
+      tf.dispose([initial, still]);
       parameters.set(parameter.name, weight);
       this.held.push({ parameter, rank, weight, velocity, gradient: null });
     }

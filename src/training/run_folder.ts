@@ -6,13 +6,22 @@
  * Called by `train` (writes) and by every command that takes a RUN (reads). Checkpoints have their own
  * module. Accuracies are fractions, times are in the unit that their name ends with.
  */
-import { appendFileSync, existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';
 import type { TestResult } from './evaluation.js';
 import { makeFolder, writeDurably, writeJsonDurably } from '../durable_file.js';
-import { refuseLocked } from './run_lock.js';
+import type { TrainerState } from './checkpoint.js';
+import { type RunLock, lockRun, refuseLocked } from './run_lock.js';
 
 export interface RunFolder {
   path: string;
@@ -138,6 +147,42 @@ export function freeRunPath({ name }: Configuration): string {
   }
 }
 
+/**
+ * A new run folder that no other process has.
+ *
+ * @param out where; without it the first of `freeRunPath` that is still free
+ * @throws UserError where the path is taken or cannot be created
+ */
+export function claimRunFolder(
+  out: string | undefined,
+  configuration: Configuration,
+): { run: RunFolder; lock: RunLock } {
+  const path = out ?? makeFreeRunPath(configuration);
+  makeFolder(path);
+  const lock = lockRun(path);
+  try {
+    return { run: createRunFolder(path, configuration), lock };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** Of two processes that find the same path free only one makes its folder. */
+function makeFreeRunPath(configuration: Configuration): string {
+  for (;;) {
+    const path = freeRunPath(configuration);
+    makeFolder(dirname(path));
+    try {
+      mkdirSync(path);
+      return path;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
+      throw new UserError(`cannot create the folder ${path}: ${messageOf(error)}`);
+    }
+  }
+}
+
 /** @throws UserError where `path` is no run folder */
 export function openRunFolder(path: string): RunFolder {
   const run = runFolderAt(path);
@@ -216,19 +261,30 @@ const NUMBERS: Record<MetricsEvent['event'], readonly string[]> = {
 };
 
 /**
- * Makes the folder that of a run that goes on from `step`: its configuration is what the run goes on
- * with, the metrics after `step` are dropped.
+ * Makes the folder that of a run that goes on from a checkpoint: its configuration is what the run goes on
+ * with, the metrics of later steps are dropped, and how it ended before.
  */
-export function reopenRunFolder(run: RunFolder, configuration: Configuration, step: number): void {
+export function reopenRunFolder(
+  run: RunFolder,
+  configuration: Configuration,
+  from: Pick<TrainerState, 'step' | 'testTop1'>,
+): void {
   writeJsonDurably(run.configurationFile, configuration);
-  dropMetricsAfter(run, step);
-  if ((readLastTest(run)?.step ?? 0) > step) rmSync(run.testFile);
+  dropMetricsAfter(run, from);
+  if ((readLastTest(run)?.step ?? 0) > from.step) rmSync(run.testFile);
+  rmSync(run.summaryFile, { force: true });
 }
 
-/** Drops the events after `step`, so that a resumed run's metrics are those of an uninterrupted one. */
-export function dropMetricsAfter(run: RunFolder, step: number): void {
+/** Drops what a run from the checkpoint writes again, so that its metrics are those of an uninterrupted one. */
+export function dropMetricsAfter(
+  run: RunFolder,
+  { step, testTop1 }: Pick<TrainerState, 'step' | 'testTop1'>,
+): void {
   if (!existsSync(run.metricsFile)) return;
-  const kept = readMetrics(run).filter((event) => event.step <= step);
+  const kept = readMetrics(run).filter((event) => {
+    const isAgain = event.step === step && event.event === 'test' && testTop1 === null;
+    return event.step <= step && !isAgain;
+  });
   const text = kept.map((event) => `${JSON.stringify(event)}\n`).join('');
   writeDurably(run.metricsFile, [new TextEncoder().encode(text)]);
 }
@@ -248,7 +304,7 @@ export function readLastTest(run: RunFolder): LastTest | null {
     if (isSquare && confusion.every((row) => row.length === classes.length)) return test;
     throw new Error('confusion is not classes × classes');
   } catch (error) {
-    throw new UserError(`cannot read ${run.testFile}: ${messageOf(error)}; test the run again`, {
+    throw new UserError(`cannot read ${run.testFile}: ${messageOf(error)}; remove it`, {
       cause: error,
     });
   }

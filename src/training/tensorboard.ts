@@ -10,6 +10,7 @@
  *
  * A run that goes on writes a new file, which tells readers to drop what earlier ones have beyond its start.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventFile } from '../report/event_file.js';
 import { histogramOf, updateRatios } from '../report/histogram.js';
@@ -47,7 +48,8 @@ export class TensorboardLog {
   private readonly start = (start: RunStart): void => {
     this.run = start;
     const folder = join(start.path, 'tensorboard');
-    this.file = EventFile.create(folder, start.step === 0 ? undefined : start.step + 1);
+    // Where the workers were started again from step 0, the points of the first time are in the way too.
+    this.file = EventFile.create(folder, existsSync(folder) ? start.step + 1 : undefined);
   };
 
   private readonly step = (step: StepDone): void => {

@@ -6,6 +6,7 @@
  * checkpoint takes the same steps as one that was never interrupted.
  */
 import { existsSync } from 'node:fs';
+import type { Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch, undecodableWarning } from '../data/batches.js';
 import type { BatchRing } from '../data/batches.js';
@@ -33,6 +34,7 @@ export interface TrainingSession {
   run: RunFolder;
   /** Where to begin: `initialState`, or a checkpoint's. */
   state: TrainerState;
+  precision: Precision;
   /** What a resumed run's configuration has otherwise than before. */
   changes: string[];
   warnings: string[];
@@ -62,11 +64,14 @@ export async function train(session: TrainingSession): Promise<Summary> {
   const trainer = new Trainer(session);
   try {
     const status = await trainer.run();
-    return trainer.summarize(status);
+    const summary = trainer.summarize(status);
+    session.events.emit('end', summary);
+    return summary;
   } catch (error) {
-    if (error instanceof WorkerFailure && session.mayRestart) throw error;
     const failure = await trainer.afterFailure(error);
-    trainer.summarizeFailure(messageOf(failure));
+    const summary = trainer.summarizeFailure(messageOf(failure));
+    if (error instanceof WorkerFailure && session.mayRestart) throw error;
+    if (summary !== null) session.events.emit('end', summary);
     throw failure;
   }
 }
@@ -79,7 +84,7 @@ class Trainer {
   private lastTest: Summary['test'];
   private skipped: number;
   /** Whether the latest checkpoint is of the current state. */
-  private saved = true;
+  private saved: boolean;
   private lastStepEnd = 0;
   /** `ring.waitedMs` at the last step's end. */
   private lastWaitedMs = 0;
@@ -87,12 +92,16 @@ class Trainer {
   private warnedOf = 0;
   /** Spent on steps and waiting for data, not on tests and checkpoints. */
   private trainingMs = 0;
+  /** In that time. */
+  private trainedImages = 0;
 
   constructor(private readonly session: TrainingSession) {
     const { batch } = session.configuration.training;
     const trainingImages = session.dataset.train.count;
-    this.state = { ...session.state, batch, trainingImages };
+    this.state = { ...session.state, batch, trainingImages, precision: session.precision };
     this.firstStep = session.state.step;
+    // A new run that ends before its first step can go on from its initial values.
+    this.saved = this.firstStep > 0;
     const metrics = readMetrics(session.run);
     this.lastTest = lastTestOf(metrics);
     this.skipped = metrics.filter(({ event }) => event === 'skip').length;
@@ -117,11 +126,12 @@ class Trainer {
       await this.epoch();
       await this.endEpoch();
     }
+    const isTrained = this.state.step >= this.lastStep;
     // An end inside an epoch, by `steps`, is tested as well; a stop there only saves.
-    if (this.state.step >= this.lastStep && this.state.testTop1 === null) await this.test();
+    if (isTrained && this.state.testTop1 === null) await this.test();
     if (!this.saved) await this.save();
-    const isComplete = this.state.step >= this.lastStep && (await this.finalTest());
-    return isComplete ? 'completed' : 'interrupted';
+    const isTested = this.state.testTop1 !== null;
+    return isTrained && isTested && (await this.finalTest()) ? 'completed' : 'interrupted';
   }
 
   private announce(): void {
@@ -188,7 +198,7 @@ class Trainer {
   }
 
   private recordSkip({ message, rank, layer }: NotFiniteError): void {
-    const { run, events, skipNonfinite } = this.session;
+    const { run, events, ring, skipNonfinite } = this.session;
     this.skipped++;
     const { step, epoch } = this.state;
     const event: SkipEvent = { event: 'skip', step, epoch: epoch + 1, rank, layer };
@@ -198,12 +208,14 @@ class Trainer {
       `${message}; this batch is left out, ${this.skipped} of at most ${skipNonfinite}`,
     );
     this.lastStepEnd = performance.now();
+    this.lastWaitedMs = ring.waitedMs;
   }
 
-  /** Tests and saves where the epoch's last batch is done. */
+  /** Tests and saves where the epoch's last batch is done; the test of one that is stopped is made on resuming. */
   private async endEpoch(): Promise<void> {
     if (this.state.batchInEpoch < this.batches) return;
     const top1 = await this.test();
+    if (top1 === null) return;
     const plateau = afterTest(this.session.configuration.training, this.state.plateau, top1);
     this.state = { ...this.state, plateau, epoch: this.state.epoch + 1, batchInEpoch: 0 };
     await this.save();
@@ -216,6 +228,7 @@ class Trainer {
     // The step and the wait for its data.
     const elapsedMs = now - this.lastStepEnd;
     this.trainingMs += elapsedMs;
+    this.trainedImages += images;
     this.lastStepEnd = now;
     const dataWaitMs = ring.waitedMs - this.lastWaitedMs;
     this.lastWaitedMs = ring.waitedMs;
@@ -252,19 +265,37 @@ class Trainer {
     });
   }
 
-  /** @param stop ends the test, which throws its reason then */
-  private async testWith(crops: Crops, stop?: AbortSignal): Promise<TestResult> {
-    const { coordinator, ring, testLimit, run, events, configuration, dataset } = this.session;
+  /**
+   * @returns null where the run is stopped before its end
+   * @throws UserError where the loss is not finite; nothing is written then
+   */
+  private async testWith(crops: Crops): Promise<TestResult | null> {
+    const { coordinator, ring, testLimit, run, events, configuration, dataset, stop } =
+      this.session;
+    if (stop.aborted) return null;
     const { classes } = dataset;
     const { dropout } = configuration.test;
     const afterBatch = (images: number, of: number) => {
       events.emit('testing', { images, of });
-      stop?.throwIfAborted();
+      stop.throwIfAborted();
     };
     const options = { classes, crops, dropout, limit: testLimit, afterBatch };
-    const result = await evaluate(coordinator, ring, options);
+    let result: TestResult;
+    try {
+      result = await evaluate(coordinator, ring, options);
+    } catch (error) {
+      if (stop.aborted && error === stop.reason) return null;
+      throw error;
+    }
     this.warnOfUndecodable();
     const { loss, top1, top5 } = result;
+    if (!Number.isFinite(loss)) {
+      // The parameters are beyond use; going on from them would end here again.
+      this.saved = true;
+      throw new UserError(
+        `the test after step ${this.state.step}: its loss is not finite: lower --lr, and check the data`,
+      );
+    }
     this.lastTest = { loss, top1, top5 };
     writeLastTest(run, { step: this.state.step, ...result });
     return result;
@@ -275,25 +306,22 @@ class Trainer {
    * @returns false where it was stopped, to be made when the run is resumed
    */
   private async finalTest(): Promise<boolean> {
-    const { events, configuration, stop } = this.session;
+    const { events, configuration } = this.session;
     const { crops } = configuration.test;
     if (crops === 1) return true;
-    let result: TestResult;
-    try {
-      result = await this.testWith(crops, stop);
-    } catch (error) {
-      if (stop.aborted && error === stop.reason) return false;
-      throw error;
-    }
+    const result = await this.testWith(crops);
+    if (result === null) return false;
     const { loss, top1, top5, images } = result;
     events.emit('finalTest', { step: this.state.step, crops, loss, top1, top5, images });
     return true;
   }
 
-  /** @returns top-1 accuracy, a fraction */
-  private async test(): Promise<number> {
+  /** @returns top-1 accuracy, a fraction; null where the run is stopped before its end */
+  private async test(): Promise<number | null> {
     const { run, events } = this.session;
-    const { loss, top1, top5, images } = await this.testWith(1);
+    const result = await this.testWith(1);
+    if (result === null) return null;
+    const { loss, top1, top5, images } = result;
     this.state = withTestResult(this.state, top1);
     this.saved = false;
     const epoch = this.state.epoch + 1;
@@ -354,18 +382,18 @@ class Trainer {
   }
 
   /** Where even that cannot be written, the failure itself is still what is reported. */
-  summarizeFailure(error: string): void {
+  summarizeFailure(error: string): Summary | null {
     try {
-      this.summarize('failed', error);
+      return this.summarize('failed', error);
     } catch (second) {
       if (!(second instanceof UserError)) throw second;
+      return null;
     }
   }
 
   summarize(status: Summary['status'], error?: string): Summary {
-    const { coordinator, run, warnings, configuration, events, ring } = this.session;
+    const { coordinator, run, warnings, ring } = this.session;
     const wallSeconds = (performance.now() - this.started) / 1000;
-    const images = (this.state.step - this.firstStep) * configuration.training.batch;
     const summary: Summary = {
       status,
       ...(error === undefined ? {} : { error }),
@@ -374,7 +402,7 @@ class Trainer {
       skipped: this.skipped,
       restarts: this.session.restarts,
       wallSeconds,
-      imagesPerSecond: images === 0 ? 0 : (images / this.trainingMs) * 1000,
+      imagesPerSecond: this.trainedImages === 0 ? 0 : (this.trainedImages / this.trainingMs) * 1000,
       parameters: coordinator.network.parameterCount,
       test: this.lastTest,
       placement: coordinator.placement.flatMap(({ ranks, device, requested }) =>
@@ -385,7 +413,6 @@ class Trainer {
       undecodable: ring.undecodable.map(({ file }) => file),
     };
     writeSummary(run, summary);
-    events.emit('end', summary);
     return summary;
   }
 }

@@ -300,7 +300,7 @@ test('an image that cannot be decoded is named, and the run failed', async () =>
     /^twotower: .*images\/train\/[ab]\/\d\.png cannot be decoded \(.*\), nor can 15 other train images, more than 1 % of 16: replace .*\n$/,
   );
   assert.equal(readSummary(openRunFolder(at('undecodable'))).status, 'failed');
-  assert.ok(!existsSync(at('undecodable', 'checkpoints')));
+  assert.deepEqual(readdirSync(at('undecodable', 'checkpoints')), ['step-0']);
 });
 
 /** Of stderr, without the warnings and what TensorFlow's library logs while it starts. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { loadRun, RunEvents, train } from 'twotower';
+import { loadRun, RunEvents, train, type TrainOptions } from 'twotower';
 import { newFolder, TINY, writeTinyImages } from '../commands/command_line.js';
 
 const folder = newFolder();
@@ -93,4 +93,73 @@ test('a change of the test is said', async () => {
   events.on('start', (start) => (changes = start.changes));
   await train({ resume: out, cpu: 1, testLimit: 16, events, settings: ['test.crops=10'] });
   assert.deepEqual(changes, ['test.crops: 1 → 10']);
+});
+
+test('a run that is stopped in the test of its last epoch is tested on resuming', async () => {
+  const out = join(folder, 'untested');
+  const controller = new AbortController();
+  const events = new RunEvents();
+  events.on('testing', () => controller.abort('SIGTERM'));
+  const stopped = await train({ ...tiny, out, epochs: 1, events, signal: controller.signal });
+  assert.deepEqual([stopped.status, stopped.test], ['interrupted', null]);
+  const resumed = await train({ resume: out, cpu: 1, testLimit: 16 });
+  const straight = await train({ ...tiny, out: join(folder, 'tested'), epochs: 1 });
+  assert.deepEqual([resumed.status, resumed.test], ['completed', straight.test]);
+  assert.deepEqual(
+    loadRun(out).metrics.map(({ event, step }) => [event, step]),
+    loadRun(straight.path).metrics.map(({ event, step }) => [event, step]),
+  );
+});
+
+test('a run that is stopped before its first step goes on from its initial values', async () => {
+  const out = join(folder, 'at once');
+  const stopped = await train({ ...tiny, out, steps: 2, signal: AbortSignal.abort('SIGINT') });
+  assert.deepEqual([stopped.status, stopped.steps], ['interrupted', 0]);
+  const resumed = await train({ resume: out, cpu: 1, testLimit: 16 });
+  const straight = await train({ ...tiny, out: join(folder, 'from the start'), steps: 2 });
+  assert.deepEqual(resumed.test, straight.test);
+});
+
+test('a run goes on in the precision that it has, and says where it is given another', async () => {
+  const out = join(folder, 'precise');
+  await train({ ...tiny, out, steps: 1 });
+  const changesOf = async (options: Partial<TrainOptions>): Promise<string[]> => {
+    const events = new RunEvents();
+    let changes: string[] = [];
+    events.on('start', (start) => (changes = start.changes));
+    await train({ resume: out, cpu: 1, testLimit: 16, events, ...options });
+    return changes;
+  };
+  assert.deepEqual(await changesOf({ steps: 2 }), ['training.steps: 1 → 2']);
+  await assert.rejects(changesOf({ steps: 3, precision: 'bf16', backend: 'wasm' }), /bf16/);
+});
+
+test('towers that are set are not those of the devices', async () => {
+  const { placement } = await train({
+    ...tiny,
+    ...{ out: join(folder, 'towers'), steps: 1, settings: ['towers=2'] },
+  });
+  assert.deepEqual(
+    placement.map(({ rank }) => rank),
+    [0, 1],
+  );
+});
+
+test('a loss of a test that is not finite ends the run, which goes on from the checkpoint before', async () => {
+  const out = join(folder, 'not finite');
+  await train({ ...tiny, out, epochs: 1 });
+  // With a rate beyond all measure the last step of an epoch leaves parameters that no test survives.
+  const settings = ['training.learningRate=1e36'];
+  await assert.rejects(
+    train({ resume: out, cpu: 1, testLimit: 16, settings, epochs: 2, steps: 17 }),
+    /(step 17|the test after step 17): .* not finite.*the last checkpoint is .*step-16: go on with --resume/,
+  );
+  const resumed = await train({
+    resume: out,
+    cpu: 1,
+    testLimit: 16,
+    steps: 17,
+    learningRate: 0.01,
+  });
+  assert.equal(resumed.status, 'completed');
 });

@@ -376,6 +376,13 @@ describe('a window that reaches past the far edges', () => {
   }
 });
 
+test('a last window that would begin past the far edge is left out, as in PyTorch', () => {
+  const pool = { type: 'maxPool', size: 2, stride: 3, ceil: true } as const;
+  const { layers } = buildNetwork(specification(conv(), pool, fc()), 1, 10);
+  // On 9 × 7 they begin at 0, 3, 6; in the first direction a fourth would at 9.
+  assert.deepEqual(layers[1]!.output, { height: 3, width: 3, channels: 8 });
+});
+
 test('a local layer holds kernels and biases of its own for each place', () => {
   const local = {
     type: 'local',

@@ -139,6 +139,29 @@ suite('without devices', () => {
   });
 });
 
+suite('a backend that computes on the CPU alone', () => {
+  const cpuBackend = { ...NO_GPUS, cpuBackend: 'native' } as const;
+
+  test('carries out GPUs by CPU workers, and says that it is the reason', () => {
+    assert.deepEqual(placed({ gpus: [0, 1] }, cpuBackend).warnings, [
+      'backend native computes on the CPU alone: gpu:0 and gpu:1 are carried out by CPU workers (leave --backend out for GPUs)',
+    ]);
+  });
+
+  test('is refused with --require-gpu', () => {
+    const required = { gpus: [0], requireGpu: true };
+    refuses(required, cpuBackend, /^gpu:0 is required .*: backend native .*; leave --backend out/);
+  });
+});
+
+suite('a number of workers or towers that no network has', () => {
+  for (const request of [{ cpu: 0 }, { cpu: 1e9 }, { gpus: [] }, { towers: 1e9 }]) {
+    test(`is refused: ${JSON.stringify(request)}`, () => {
+      refuses(request, NO_GPUS, /^\d+ (workers|towers): give a number from 1 to 1024$/);
+    });
+  }
+});
+
 suite('what a machine has not', () => {
   test('a GPU ordinal is refused with those that there are', () => {
     refuses(

@@ -52,8 +52,8 @@ function hiddenLayer(number: number): fc.Arbitrary<LayerSpecification> {
       weight: 2,
       arbitrary: fc.record({
         type: fc.constant('maxPool' as const),
-        size: fc.integer({ min: 1, max: 3 }),
-        stride: fc.integer({ min: 1, max: 2 }),
+        size: fc.integer({ min: 1, max: 5 }),
+        stride: fc.integer({ min: 1, max: 3 }),
         ceil: fc.boolean(),
       }),
     },

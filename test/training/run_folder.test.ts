@@ -134,17 +134,24 @@ suite('metrics', () => {
     const events = [trainEvent(1), trainEvent(2), TEST_EVENT, trainEvent(3), trainEvent(4)];
     for (const event of events) appendMetrics(whole, event);
     for (const event of events.slice(0, 4)) appendMetrics(resumed, event);
-    dropMetricsAfter(resumed, 2);
+    dropMetricsAfter(resumed, { step: 2, testTop1: 0.5 });
     assert.deepEqual(readMetrics(resumed), events.slice(0, 3));
     for (const event of events.slice(3)) appendMetrics(resumed, event);
     assert.deepEqual(readFileSync(resumed.metricsFile), readFileSync(whole.metricsFile));
+  });
+
+  test('a test that the checkpoint is without is dropped, as it is made again', (context) => {
+    const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
+    for (const event of [trainEvent(1), trainEvent(2), TEST_EVENT]) appendMetrics(run, event);
+    dropMetricsAfter(run, { step: 2, testTop1: null });
+    assert.deepEqual(readMetrics(run), [trainEvent(1), trainEvent(2)]);
   });
 
   test('a last line that a kill cut off is dropped', (context) => {
     const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
     appendMetrics(run, trainEvent(1));
     appendFileSync(run.metricsFile, '{"event":"train","st');
-    dropMetricsAfter(run, 9);
+    dropMetricsAfter(run, { step: 9, testTop1: null });
     appendMetrics(run, trainEvent(2));
     assert.deepEqual(readMetrics(run), [trainEvent(1), trainEvent(2)]);
   });
