@@ -78,7 +78,11 @@ export class Unavailable extends Error {}
 
 /** @returns {'cpu' | 'cuda'} what this host's hardware can use */
 export function wantedVariant() {
-  return existsSync('/proc/driver/nvidia/version') || works('nvidia-smi', ['-L']) ? 'cuda' : 'cpu';
+  // A container without GPUs shows the driver of its host too, but none of its devices.
+  const hasDriver =
+    existsSync('/proc/driver/nvidia/version') &&
+    ['/dev/nvidiactl', '/dev/dxg'].some((device) => existsSync(device));
+  return hasDriver || works('nvidia-smi', ['-L']) ? 'cuda' : 'cpu';
 }
 
 /** Whether python3 has pip. */
