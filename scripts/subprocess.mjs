@@ -63,7 +63,7 @@ export function endChildrenOnSignals() {
     const ended = [...running].map((child) => once(child, 'close'));
     for (const child of running) child.kill(signal);
     await Promise.allSettled(ended);
-    process.stderr.write('\nset-up interrupted; the next run goes on from here\n');
+    process.stderr.write('\nset-up interrupted; the next run begins the unfinished step again\n');
     process.exit(signal === 'SIGINT' ? 130 : 143);
   };
   process.once('SIGINT', end);
