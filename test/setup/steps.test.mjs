@@ -119,3 +119,11 @@ test('a folder whose making fails is not there, and the one before stays', async
   await assert.rejects(failing, /no room/);
   assert.equal(existsSync(join(root, 'made/file')), true);
 });
+
+test('what another process with our number left beside a folder is removed', async () => {
+  const leftover = `made.partial-${process.pid}`;
+  write({ [`${leftover}/file`]: 'before' });
+  await makeWhole(join(root, 'made'), () => undefined);
+  assert.equal(existsSync(join(root, 'made')), true);
+  assert.equal(existsSync(join(root, leftover)), false);
+});
