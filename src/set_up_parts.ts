@@ -26,5 +26,5 @@ export function addonPlaces(name: 'twotower' | 'jpeg_decoder'): AddonPlaces {
 export function recordedReason(record: string): string {
   if (!existsSync(record)) return 'it is not set up; run npm run setup';
   const { reason } = JSON.parse(readFileSync(record, 'utf8')) as { reason: string };
-  return `${reason}; then run npm run setup`;
+  return `${reason}; once that is put right, run npm run setup`;
 }
