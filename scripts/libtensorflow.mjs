@@ -25,8 +25,8 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import { cacheFolder } from './cache.mjs';
 import { makeWhole } from './files.mjs';
 import { run, say, timed, works } from './subprocess.mjs';
 
@@ -98,15 +98,6 @@ export function isLibtensorflow(folder) {
 }
 
 /**
- * @param {string} kept name of one preparation
- * @param {NodeJS.ProcessEnv} environment
- */
-function cacheFolder(kept, environment) {
-  const caches = environment['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return join(caches, 'twotower', `libtensorflow-${kept}`);
-}
-
-/**
  * Where the library for `environment` and `variant` is to be.
  * @param {NodeJS.ProcessEnv} environment
  * @param {'cpu' | 'cuda'} variant
@@ -114,7 +105,7 @@ function cacheFolder(kept, environment) {
  */
 function preparedFolder(environment, variant) {
   const given = environment['LIBTENSORFLOW'];
-  if (!given) return cacheFolder(`${VERSION}-${variant}`, environment);
+  if (!given) return cacheFolder(`libtensorflow-${VERSION}-${variant}`, environment);
   if (!existsSync(given)) {
     throw new Unavailable(
       `LIBTENSORFLOW names ${given}, which does not exist; correct or unset it`,
@@ -122,7 +113,7 @@ function preparedFolder(environment, variant) {
   }
   const { size, mtimeMs } = statSync(given);
   const identity = createHash('sha256').update(`${realpathSync(given)} ${size} ${mtimeMs}`);
-  return cacheFolder(`given-${identity.digest('hex').slice(0, 12)}`, environment);
+  return cacheFolder(`libtensorflow-given-${identity.digest('hex').slice(0, 12)}`, environment);
 }
 
 /**

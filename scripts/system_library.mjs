@@ -5,8 +5,8 @@
  * 3. Debian's or Ubuntu's packages, unpacked there; that needs no root.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cacheFolder } from './cache.mjs';
 import { makeWhole } from './files.mjs';
 import { Unavailable } from './libtensorflow.mjs';
 import { run, timed, works } from './subprocess.mjs';
@@ -76,7 +76,7 @@ export const LIBJPEG_TURBO = {
  * @returns {LibraryFolders | undefined}
  */
 export function findLibrary(library, environment) {
-  return ['/usr/local', '/usr', cacheFolder(library, environment)]
+  return ['/usr/local', '/usr', cacheFolder(library.folder, environment)]
     .map((prefix) => libraryUnder(prefix, library))
     .find((found) => found !== undefined);
 }
@@ -95,7 +95,7 @@ export async function prepareLibrary(library, environment) {
     throw new Unavailable(`${name} is missing: install its development package`);
   }
   const [shortName] = name.split(' ');
-  await makeWhole(cacheFolder(library, environment), async (partial) => {
+  await makeWhole(cacheFolder(library.folder, environment), async (partial) => {
     await timed(`fetching ${shortName} (${size})`, () => fetchPackages(partial, library));
     await layOut(partial);
     if (libraryUnder(partial, library) === undefined) {
@@ -105,15 +105,6 @@ export async function prepareLibrary(library, environment) {
     }
   });
   return /** @type {LibraryFolders} */ (findLibrary(library, environment));
-}
-
-/**
- * @param {SystemLibrary} library
- * @param {NodeJS.ProcessEnv} environment
- */
-function cacheFolder({ folder }, environment) {
-  const caches = environment['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return join(caches, 'twotower', folder);
 }
 
 /**
