@@ -18,19 +18,47 @@ export function dependenciesInstalled(root) {
   if (!existsSync(lockFile)) return true;
   const installedFile = join(root, 'node_modules', '.package-lock.json');
   if (!existsSync(installedFile)) return false;
-  const locked = packagesOf(lockFile);
   const installed = packagesOf(installedFile);
-  return Object.entries(locked).every(([path, { version, optional }]) => {
+  return Object.entries(packagesOf(lockFile)).every(([path, locked]) => {
     if (path === '') return true;
     const there = installed[path];
-    // Optional ones are those of other platforms.
-    return there === undefined ? optional === true : there.version === version;
+    return there === undefined ? !isForHere(locked) : there.version === locked.version;
   });
 }
 
 /**
+ * @typedef {object} LockedPackage
+ * @property {string} [version]
+ * @property {boolean} [optional]
+ * @property {string[]} [os]
+ * @property {string[]} [cpu]
+ * @property {string[]} [libc]
+ */
+
+/**
+ * Whether npm installs the package on this host. Of the optional ones it does so with those that name this
+ * platform; those that name none come with a package of some platform.
+ * @param {LockedPackage} locked
+ */
+function isForHere({ optional, os, cpu, libc }) {
+  if (optional !== true) return true;
+  if (os === undefined && cpu === undefined) return false;
+  return (
+    (os?.includes(process.platform) ?? true) &&
+    (cpu?.includes(process.arch) ?? true) &&
+    (libc?.includes(libcHere()) ?? true)
+  );
+}
+
+/** As npm tells them apart. */
+function libcHere() {
+  const report = /** @type {{ header: object }} */ (process.report.getReport());
+  return 'glibcVersionRuntime' in report.header ? 'glibc' : 'musl';
+}
+
+/**
  * @param {string} file
- * @returns {Record<string, { version: string, optional?: boolean }>}
+ * @returns {Record<string, LockedPackage>}
  */
 function packagesOf(file) {
   try {
@@ -44,6 +72,19 @@ function packagesOf(file) {
 export async function installDependencies(root) {
   if (dependenciesInstalled(root)) return;
   say('installing npm packages (about a minute)');
+  const [program, programArguments] = npm(process.env);
+  // All kinds, whatever NODE_ENV or npm's settings leave out: the build needs those for development.
   // Errors show also where `npm start` was told to be silent.
-  await run('npm', ['ci', '--loglevel=error'], { cwd: root });
+  const ci = ['ci', '--include=dev', '--include=optional', '--loglevel=error'];
+  await run(program, [...programArguments, ...ci], { cwd: root });
+}
+
+/**
+ * The npm that started this program where one did: on Windows `npm` is no program but a script.
+ * @param {NodeJS.ProcessEnv} environment
+ * @returns {[program: string, programArguments: string[]]}
+ */
+export function npm({ npm_execpath: script }) {
+  // Other package managers set it to themselves.
+  return script?.endsWith('npm-cli.js') ? [process.execPath, [script]] : ['npm', []];
 }

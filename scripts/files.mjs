@@ -39,7 +39,9 @@ export async function makeWhole(folder, fill) {
 function removeLeftovers(parent, name) {
   for (const entry of readdirSync(parent)) {
     if (!entry.startsWith(`${name}.partial-`)) continue;
-    if (!isRunning(Number(entry.slice(entry.lastIndexOf('-') + 1)))) {
+    const owner = Number(entry.slice(entry.lastIndexOf('-') + 1));
+    // Containers that share a cache number their processes alike: our own number is another's leftover.
+    if (owner === process.pid || !isRunning(owner)) {
       rmSync(join(parent, entry), { recursive: true, force: true });
     }
   }

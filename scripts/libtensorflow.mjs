@@ -25,8 +25,8 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import { cacheFolder } from './cache.mjs';
 import { makeWhole } from './files.mjs';
 import { run, say, timed, works } from './subprocess.mjs';
 
@@ -78,7 +78,11 @@ export class Unavailable extends Error {}
 
 /** @returns {'cpu' | 'cuda'} what this host's hardware can use */
 export function wantedVariant() {
-  return existsSync('/proc/driver/nvidia/version') || works('nvidia-smi', ['-L']) ? 'cuda' : 'cpu';
+  // A container without GPUs shows the driver of its host too, but none of its devices.
+  const hasDriver =
+    existsSync('/proc/driver/nvidia/version') &&
+    ['/dev/nvidiactl', '/dev/dxg'].some((device) => existsSync(device));
+  return hasDriver || works('nvidia-smi', ['-L']) ? 'cuda' : 'cpu';
 }
 
 /** Whether python3 has pip. */
@@ -94,15 +98,6 @@ export function isLibtensorflow(folder) {
 }
 
 /**
- * @param {string} kept name of one preparation
- * @param {NodeJS.ProcessEnv} environment
- */
-function cacheFolder(kept, environment) {
-  const caches = environment['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return join(caches, 'twotower', `libtensorflow-${kept}`);
-}
-
-/**
  * Where the library for `environment` and `variant` is to be.
  * @param {NodeJS.ProcessEnv} environment
  * @param {'cpu' | 'cuda'} variant
@@ -110,7 +105,7 @@ function cacheFolder(kept, environment) {
  */
 function preparedFolder(environment, variant) {
   const given = environment['LIBTENSORFLOW'];
-  if (!given) return cacheFolder(`${VERSION}-${variant}`, environment);
+  if (!given) return cacheFolder(`libtensorflow-${VERSION}-${variant}`, environment);
   if (!existsSync(given)) {
     throw new Unavailable(
       `LIBTENSORFLOW names ${given}, which does not exist; correct or unset it`,
@@ -118,7 +113,7 @@ function preparedFolder(environment, variant) {
   }
   const { size, mtimeMs } = statSync(given);
   const identity = createHash('sha256').update(`${realpathSync(given)} ${size} ${mtimeMs}`);
-  return cacheFolder(`given-${identity.digest('hex').slice(0, 12)}`, environment);
+  return cacheFolder(`libtensorflow-given-${identity.digest('hex').slice(0, 12)}`, environment);
 }
 
 /**

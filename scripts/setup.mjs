@@ -5,20 +5,19 @@
  * As a program (`npm run setup`, `npm test`) it tries everything afresh. `npm start` calls `setUp` first,
  * which does not try again what failed for a reason that still holds: the command line falls back to another
  * backend with one warning that repeats the reason, and sharp decodes all images. The reason is kept in a
- * file `.unavailable`: in `lib/` of the tfjs-node-gpu package, in `native/build/` for the project's own addons.
+ * file `.unavailable`: in `lib/` of the tfjs-node-gpu package, in `native/build/` for the project's own addons;
+ * an addon of before is removed.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { addonsBuilt, buildAddons, findCompiler } from './addons.mjs';
+import { addonsBuilt, buildAddons, findCompiler, placesIn } from './addons.mjs';
+import { attempt } from './attempt.mjs';
 import { installDependencies } from './dependencies.mjs';
-import { writeWhole } from './files.mjs';
 import {
   hasPip,
   libtensorflowReady,
   prepareLibtensorflow,
-  Unavailable,
   wantedVariant,
 } from './libtensorflow.mjs';
 import {
@@ -29,6 +28,7 @@ import {
   nativePlaces,
 } from './native_addon.mjs';
 import { endChildrenOnSignals, say } from './subprocess.mjs';
+import { findLibrary } from './system_library.mjs';
 import { buildTypescript } from './typescript.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -68,16 +68,17 @@ async function prepareTensorflow(retry) {
     createRequire(import.meta.url).resolve('@tensorflow/tfjs-node-gpu/package.json'),
   );
   const variant = wantedVariant();
-  const record = join(packageFolder, 'lib', '.unavailable');
   if (libtensorflowReady(packageFolder, process.env, variant) && addonsBuilt(ROOT, packageFolder)) {
     return;
   }
-  // What can change so that another attempt makes sense.
   const { LIBTENSORFLOW, CXX } = process.env;
-  const tools = [findCompiler(CXX), hasPip()];
-  const circumstances = JSON.stringify([LIBTENSORFLOW, CXX, variant, tools]);
-  await attempt('no TensorFlow backend', { record, circumstances, retry }, async () => {
-    if (process.platform !== 'linux') throw new Unavailable('TensorFlow is prepared on Linux only');
+  const part = {
+    without: 'no TensorFlow backend',
+    addon: placesIn(packageFolder).devicePin,
+    record: join(packageFolder, 'lib', '.unavailable'),
+    circumstances: () => [LIBTENSORFLOW, CXX, variant, findCompiler(CXX), hasPip()],
+  };
+  await attempt(part, retry, async () => {
     await prepareLibtensorflow(packageFolder, process.env, variant);
     await buildAddons(ROOT, packageFolder);
   });
@@ -90,33 +91,12 @@ async function prepareTensorflow(retry) {
  */
 async function prepareNative(addon, without, retry) {
   if (nativeBuilt(ROOT, addon)) return;
-  const { unavailable } = nativePlaces(ROOT, addon);
-  const circumstances = JSON.stringify([process.env['CXX'], findCompiler(process.env['CXX'])]);
-  await attempt(without, { record: unavailable, circumstances, retry }, async () => {
-    if (process.platform !== 'linux') throw new Unavailable('it is built on Linux only');
-    await buildNative(ROOT, addon);
-  });
-}
-
-/**
- * Prepares a part, or records why that cannot be.
- * @param {string} without what follows then
- * @param {{ record: string, circumstances: string, retry: boolean }} options
- * @param {() => Promise<void>} prepare
- */
-async function attempt(without, { record, circumstances, retry }, prepare) {
-  if (!retry && existsSync(record)) {
-    if (JSON.parse(readFileSync(record, 'utf8')).circumstances === circumstances) return;
-  }
-  rmSync(record, { force: true });
-  try {
-    await prepare();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    say(`${without}: ${reason}`);
-    mkdirSync(dirname(record), { recursive: true });
-    writeWhole(record, JSON.stringify({ circumstances, reason: reason.split('\n')[0] }));
-  }
+  const { addon: file, unavailable: record } = nativePlaces(ROOT, addon);
+  const { CXX } = process.env;
+  const libraryFolder = () => findLibrary(addon.library, process.env)?.folder;
+  const circumstances = () => [CXX, findCompiler(CXX), libraryFolder()];
+  const part = { without, addon: file, record, circumstances };
+  await attempt(part, retry, () => buildNative(ROOT, addon));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

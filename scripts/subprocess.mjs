@@ -15,20 +15,21 @@ const running = new Set();
  * @param {string[]} programArguments
  * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options] quiet: show output only on failure
  * @returns {Promise<void>}
- * @throws {Error} naming the program, with the last lines of its output where that was kept quiet
+ * @throws {Error} naming the program and the cause, below that the end of its output where that was kept quiet
  */
 export function run(program, programArguments, { cwd, env, quiet = false } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, programArguments, {
       ...(cwd === undefined ? {} : { cwd }),
       ...(env === undefined ? {} : { env }),
-      stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 2, 2],
+      stdio: ['ignore', quiet ? 'pipe' : 2, 'pipe'],
     });
     running.add(child);
     let output = '';
     const keep = (/** @type {string} */ text) => (output = (output + text).slice(-4000));
     child.stdout?.setEncoding('utf8').on('data', keep);
     child.stderr?.setEncoding('utf8').on('data', keep);
+    if (!quiet) child.stderr?.pipe(process.stderr, { end: false });
     child.on('error', (error) => {
       running.delete(child);
       reject(error);
@@ -37,11 +38,22 @@ export function run(program, programArguments, { cwd, env, quiet = false } = {})
       running.delete(child);
       if (code === 0) resolve();
       else {
-        const tail = output.trim() === '' ? '' : `\n${output.trim()}`;
-        reject(new Error(`${program} ended with ${signal ?? `code ${code}`}${tail}`));
+        const cause = causeIn(output);
+        const message = `${program} ended with ${signal ?? `code ${code}`}${cause && `: ${cause}`}`;
+        reject(new Error(quiet && cause ? `${message}\n${output.trim()}` : message));
       }
     });
   });
+}
+
+/**
+ * The line that says why a program failed: the first of an error, as compilers, pip and Python write it,
+ * since what follows is often a consequence; else the last.
+ * @param {string} output
+ */
+function causeIn(output) {
+  const lines = output.trim().split('\n');
+  return (lines.find((line) => /error[: ]/i.test(line)) ?? lines.at(-1) ?? '').trim();
 }
 
 /**
@@ -63,7 +75,7 @@ export function endChildrenOnSignals() {
     const ended = [...running].map((child) => once(child, 'close'));
     for (const child of running) child.kill(signal);
     await Promise.allSettled(ended);
-    process.stderr.write('\nset-up interrupted; the next run goes on from here\n');
+    process.stderr.write('\nset-up interrupted; the next run begins the unfinished step again\n');
     process.exit(signal === 'SIGINT' ? 130 : 143);
   };
   process.once('SIGINT', end);

@@ -5,8 +5,8 @@
  * 3. Debian's or Ubuntu's packages, unpacked there; that needs no root.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cacheFolder } from './cache.mjs';
 import { makeWhole } from './files.mjs';
 import { Unavailable } from './libtensorflow.mjs';
 import { run, timed, works } from './subprocess.mjs';
@@ -17,8 +17,8 @@ import { run, timed, works } from './subprocess.mjs';
  * @property {string} folder in the cache
  * @property {string} size of the download
  * @property {string} file of the library
- * @property {string} header that says the version, below a folder of headers
- * @property {(header: string) => boolean} isRight whether the header's text is of a version that does
+ * @property {string[]} headers that say the version, below a folder of headers; one at least is there
+ * @property {(headers: string) => boolean} isRight whether the headers' text is of a version that does
  * @property {string[][]} packages all that is needed beside what g++ needs: of each list the first that the
  *   distribution has
  * @property {string} developmentPackage that installs it for everyone
@@ -28,7 +28,7 @@ import { run, timed, works } from './subprocess.mjs';
  * @typedef {object} LibraryFolders
  * @property {string[]} include folders of headers
  * @property {string} folder of the library's file
- * @property {string} version text of the header that says it
+ * @property {string} version text of the headers that say it
  */
 
 /** @type {SystemLibrary} */
@@ -37,10 +37,10 @@ export const ONEDNN = {
   folder: 'onednn',
   size: '8 MB',
   file: 'libdnnl.so',
-  header: 'oneapi/dnnl/dnnl_version.h',
-  isRight: (header) => {
+  headers: ['oneapi/dnnl/dnnl_version.h'],
+  isRight: (headers) => {
     const [major, minor] = ['MAJOR', 'MINOR'].map((part) =>
-      Number(new RegExp(`#define DNNL_VERSION_${part} (\\d+)`).exec(header)?.[1]),
+      Number(new RegExp(`#define DNNL_VERSION_${part} (\\d+)`).exec(headers)?.[1]),
     );
     return (major === 2 && Number(minor) >= 6) || major === 3;
   },
@@ -57,9 +57,10 @@ export const LIBJPEG_TURBO = {
   folder: 'libjpeg-turbo',
   size: '0.5 MB',
   file: 'libjpeg.so',
-  header: 'jconfig.h',
-  isRight: (header) => {
-    const [, major, minor] = /#define LIBJPEG_TURBO_VERSION +(\d+)\.(\d+)/.exec(header) ?? [];
+  // Fedora's first one only includes the second.
+  headers: ['jconfig.h', 'jconfig-64.h'],
+  isRight: (headers) => {
+    const [, major, minor] = /#define LIBJPEG_TURBO_VERSION +(\d+)\.(\d+)/.exec(headers) ?? [];
     return (Number(major) === 2 && Number(minor) >= 1) || Number(major) === 3;
   },
   packages: [
@@ -76,7 +77,7 @@ export const LIBJPEG_TURBO = {
  * @returns {LibraryFolders | undefined}
  */
 export function findLibrary(library, environment) {
-  return ['/usr/local', '/usr', cacheFolder(library, environment)]
+  return ['/usr/local', '/usr', cacheFolder(library.folder, environment)]
     .map((prefix) => libraryUnder(prefix, library))
     .find((found) => found !== undefined);
 }
@@ -95,7 +96,7 @@ export async function prepareLibrary(library, environment) {
     throw new Unavailable(`${name} is missing: install its development package`);
   }
   const [shortName] = name.split(' ');
-  await makeWhole(cacheFolder(library, environment), async (partial) => {
+  await makeWhole(cacheFolder(library.folder, environment), async (partial) => {
     await timed(`fetching ${shortName} (${size})`, () => fetchPackages(partial, library));
     await layOut(partial);
     if (libraryUnder(partial, library) === undefined) {
@@ -108,27 +109,20 @@ export async function prepareLibrary(library, environment) {
 }
 
 /**
- * @param {SystemLibrary} library
- * @param {NodeJS.ProcessEnv} environment
- */
-function cacheFolder({ folder }, environment) {
-  const caches = environment['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return join(caches, 'twotower', folder);
-}
-
-/**
  * Library and headers under a prefix, where both are there and of a version that does.
  * @param {string} prefix
  * @param {SystemLibrary} library
  * @returns {LibraryFolders | undefined}
  */
-export function libraryUnder(prefix, { file, header, isRight }) {
+export function libraryUnder(prefix, { file, headers, isRight }) {
   const include = withArchitectures(join(prefix, 'include'));
-  const headerFolder = include.find((one) => existsSync(join(one, header)));
+  const headersIn = (/** @type {string} */ one) =>
+    headers.map((header) => join(one, header)).filter((header) => existsSync(header));
+  const there = include.map(headersIn).find((found) => found.length > 0);
   const folders = [...withArchitectures(join(prefix, 'lib')), join(prefix, 'lib64')];
   const folder = folders.find((one) => existsSync(join(one, file)));
-  if (folder === undefined || headerFolder === undefined) return undefined;
-  const version = readFileSync(join(headerFolder, header), 'utf8');
+  if (folder === undefined || there === undefined) return undefined;
+  const version = there.map((header) => readFileSync(header, 'utf8')).join('');
   return isRight(version) ? { include, folder, version } : undefined;
 }
 

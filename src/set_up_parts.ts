@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { messageOf } from './errors.js';
 
 /** Where an addon of the project lies, and the reason where set-up could not build it. */
 export interface AddonPlaces {
@@ -26,5 +27,10 @@ export function addonPlaces(name: 'twotower' | 'jpeg_decoder'): AddonPlaces {
 export function recordedReason(record: string): string {
   if (!existsSync(record)) return 'it is not set up; run npm run setup';
   const { reason } = JSON.parse(readFileSync(record, 'utf8')) as { reason: string };
-  return `${reason}; then run npm run setup`;
+  return `${reason}; once that is put right, run npm run setup`;
+}
+
+/** The same of a part that is there: set-up could not remove it from a folder that it may not write to. */
+export function notLoaded(error: unknown): string {
+  return `it does not load (${messageOf(error)}); run npm run setup`;
 }

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../errors.js';
-import { addonPlaces, recordedReason } from '../set_up_parts.js';
+import { addonPlaces, notLoaded, recordedReason } from '../set_up_parts.js';
 import { addonFolder, loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { loadNativeAddon, nativeIsPrepared } from './native/addon.js';
 
@@ -92,11 +92,17 @@ export function availableBackend(wanted?: BackendName): { backend: BackendName; 
   return { backend, warning: `no native backend, using the slower ${backend}: ${reason}` };
 }
 
-/** What set-up recorded when it failed, and what to do then, one line; null where nothing is missing. */
+/** Why set-up failed, or what it built does not load, and the remedy, one line; null: nothing is missing. */
 export function whyMissing(backend: BackendName): string | null {
   switch (backend) {
     case 'native':
-      return nativeIsPrepared() ? null : recordedReason(addonPlaces('twotower').unavailable);
+      if (!nativeIsPrepared()) return recordedReason(addonPlaces('twotower').unavailable);
+      try {
+        loadNativeAddon();
+        return null;
+      } catch (error) {
+        return notLoaded(error);
+      }
     case 'tensorflow':
       return tensorFlowIsPrepared() ? null : recordedReason(join(addonFolder, '.unavailable'));
     case 'wasm':
@@ -183,10 +189,16 @@ export function probe(backend: BackendName): Promise<Probe> {
 const NVIDIA_TRACES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'];
 
 /**
- * The GPUs that TensorFlow can use; none, at once, where there is no NVIDIA driver. TensorFlow is not
- * loaded into the calling thread.
+ * The GPUs that TensorFlow can use; none, at once, where there is no NVIDIA driver, and none with a warning
+ * of one line where TensorFlow does not load. It is not loaded into the calling thread.
  */
-export async function listGpus(): Promise<Gpu[]> {
-  if (!NVIDIA_TRACES.some((path) => existsSync(path)) || !tensorFlowIsPrepared()) return [];
-  return (await probe('tensorflow')).gpus;
+export async function listGpus(): Promise<{ gpus: Gpu[]; warning?: string }> {
+  if (!NVIDIA_TRACES.some((path) => existsSync(path)) || !tensorFlowIsPrepared()) {
+    return { gpus: [] };
+  }
+  try {
+    return { gpus: (await probe('tensorflow')).gpus };
+  } catch (error) {
+    return { gpus: [], warning: `no GPU without the tensorflow backend: ${notLoaded(error)}` };
+  }
 }

@@ -42,9 +42,14 @@ export const addonFolder = join(
 
 const addonFile = join(addonFolder, 'device_pin.node');
 
-/** Whether set-up has prepared TensorFlow: this addon is put into place last. */
+const library = join(addonFolder, '..', 'deps', 'lib', 'libtensorflow.so');
+
+/**
+ * Whether set-up has prepared TensorFlow: this addon is put into place last. The library lies in the cache of
+ * the user that set it up, which may be gone, or closed to this one.
+ */
 export function tensorFlowIsPrepared(): boolean {
-  return existsSync(addonFile);
+  return existsSync(addonFile) && existsSync(library);
 }
 
 let loaded: DevicePin | undefined;

@@ -6,7 +6,7 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { addonPlaces, recordedReason } from '../set_up_parts.js';
+import { addonPlaces, notLoaded, recordedReason } from '../set_up_parts.js';
 import { type Image, MOST_PIXELS } from './image.js';
 
 interface JpegAddon {
@@ -22,12 +22,19 @@ interface JpegAddon {
 
 const { file: addonFile, unavailable } = addonPlaces('jpeg_decoder');
 
-/** Of this thread; null: set-up could not build it. */
+/** Of this thread; null: set-up could not build it, or it does not load. */
 let addon: JpegAddon | null | undefined;
+let loadingFailure: unknown;
 
 function loadAddon(): JpegAddon | null {
-  if (addon === undefined) {
-    addon = existsSync(addonFile) ? (createRequire(import.meta.url)(addonFile) as JpegAddon) : null;
+  if (addon !== undefined) return addon;
+  addon = null;
+  if (existsSync(addonFile)) {
+    try {
+      addon = createRequire(import.meta.url)(addonFile) as JpegAddon;
+    } catch (error) {
+      loadingFailure = error;
+    }
   }
   return addon;
 }
@@ -39,7 +46,7 @@ export function libjpegTurboVersion(): string | null {
 
 /** Why sharp decodes JPEGs, and the remedy, one line. */
 export function whyNoLibjpegTurbo(): string {
-  return recordedReason(unavailable);
+  return loadingFailure === undefined ? recordedReason(unavailable) : notLoaded(loadingFailure);
 }
 
 // Grown to the largest image met; reused so that decoding does not allocate.

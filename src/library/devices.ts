@@ -52,8 +52,9 @@ export async function resolveDevices(
   await prepareEngine();
   prepareProcess();
   const mayUseGpus = given.backend === undefined || given.backend === 'tensorflow';
+  const { gpus, warning: gpuWarning } = mayUseGpus ? await listGpus() : { gpus: [] };
   const machine = {
-    gpus: mayUseGpus ? await listGpus() : [],
+    gpus,
     cores: availableParallelism(),
     cpuBackend: mayUseGpus ? undefined : given.backend,
   };
@@ -71,7 +72,7 @@ export async function resolveDevices(
   const { backend, warning } = availableBackend(onGpus ? 'tensorflow' : given.backend);
   const precision = given.precision ?? 'float32';
   requirePrecision(precision, backend);
-  const warnings = warning === undefined ? resolved.warnings : [warning, ...resolved.warnings];
+  const warnings = [gpuWarning, warning, ...resolved.warnings].filter((one) => one !== undefined);
   return { ...resolved, backend, precision, machine, warnings };
 }
 

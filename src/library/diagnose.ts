@@ -9,7 +9,9 @@ import {
   whyMissing,
   type BackendName,
   type Gpu,
+  type Probe,
 } from '../backend/backend.js';
+import { notLoaded } from '../set_up_parts.js';
 
 /** What this host can compute with, and what is missing. */
 export interface Diagnosis {
@@ -36,12 +38,19 @@ export interface Diagnosis {
 export async function diagnose(): Promise<Diagnosis> {
   prepareProcess();
   const { backend, warning } = availableBackend();
-  const { information } = await probe(backend);
-  const reason = whyMissing('tensorflow');
-  const tensorflow = reason === null ? await probe('tensorflow') : null;
-  const gpus = tensorflow?.gpus ?? [];
   const missing = warning === undefined ? [] : [warning];
-  if (reason !== null) missing.push(`no tensorflow backend: ${reason}`);
+  const probes = new Map<BackendName, Probe>();
+  for (const name of new Set<BackendName>([backend, 'tensorflow'])) {
+    const reason = whyMissing(name);
+    try {
+      if (reason === null) probes.set(name, await probe(name));
+      else missing.push(`no ${name} backend: ${reason}`);
+    } catch (error) {
+      missing.push(`no ${name} backend: ${notLoaded(error)}`);
+    }
+  }
+  const tensorflow = probes.get('tensorflow');
+  const gpus = tensorflow?.gpus ?? [];
   if (gpus.length === 0) {
     missing.push(
       'no GPU that TensorFlow can use, so CPU workers carry out `--gpus`: install an NVIDIA driver (nvidia-smi then lists the GPUs) and run npm run setup',
@@ -53,6 +62,8 @@ export async function diagnose(): Promise<Diagnosis> {
       `no libjpeg-turbo, so sharp decodes JPEGs, to the same pixels in four times the time: ${whyNoLibjpegTurbo()}`,
     );
   }
+  // That backend needs nothing of set-up.
+  const { information } = probes.get(backend) ?? (await probe('wasm'));
   const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
   return {
     versions: {

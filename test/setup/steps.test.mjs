@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { addonsBuilt, placesIn } from '../../scripts/addons.mjs';
-import { dependenciesInstalled } from '../../scripts/dependencies.mjs';
+import { dependenciesInstalled, npm } from '../../scripts/dependencies.mjs';
 import { makeWhole } from '../../scripts/files.mjs';
 import { buildTypescript, typescriptBuilt } from '../../scripts/typescript.mjs';
 
@@ -35,15 +35,23 @@ function write(files) {
 }
 
 const LOCKED = { '': {}, 'node_modules/a': { version: '1.0.0' } };
-const OTHER_PLATFORM = { 'node_modules/b': { version: '1.0.0', optional: true } };
 
-test('packages are as locked, except for another platform’s', () => {
-  write({
-    'package-lock.json': JSON.stringify({ packages: { ...LOCKED, ...OTHER_PLATFORM } }),
-    'node_modules/.package-lock.json': JSON.stringify({ packages: LOCKED }),
+for (const [name, platform, good] of /** @type {[string, object, boolean][]} */ ([
+  ['of another system', { os: ['beos'] }, true],
+  ['of another processor', { os: [process.platform], cpu: ['z80'] }, true],
+  ['of another C library', { os: [process.platform], libc: ['newlib'] }, true],
+  ['that comes with one of another platform', {}, true],
+  ['of this platform', { os: [process.platform], cpu: [process.arch] }, false],
+])) {
+  test(`an optional package ${name} ${good ? 'need not be there' : 'is missing where it is not there'}`, () => {
+    const optional = { version: '1.0.0', optional: true, ...platform };
+    write({
+      'package-lock.json': JSON.stringify({ packages: { ...LOCKED, 'node_modules/b': optional } }),
+      'node_modules/.package-lock.json': JSON.stringify({ packages: LOCKED }),
+    });
+    assert.equal(dependenciesInstalled(root), good);
   });
-  assert.equal(dependenciesInstalled(root), true);
-});
+}
 
 test('a package of another version than locked is stale', () => {
   write({
@@ -58,6 +66,13 @@ test('a package of another version than locked is stale', () => {
 test('an installation that was cut off is stale', () => {
   write({ 'package-lock.json': JSON.stringify({ packages: LOCKED }), 'node_modules/a/x.js': '' });
   assert.equal(dependenciesInstalled(root), false);
+});
+
+test('npm is the one that started set-up, where that was npm', () => {
+  const script = '/usr/lib/node_modules/npm/bin/npm-cli.js';
+  assert.deepEqual(npm({ npm_execpath: script }), [process.execPath, [script]]);
+  assert.deepEqual(npm({ npm_execpath: '/usr/share/yarn/bin/yarn.js' }), ['npm', []]);
+  assert.deepEqual(npm({}), ['npm', []]);
 });
 
 /** A project of two sources, with this project's compiler. */
@@ -118,4 +133,12 @@ test('a folder whose making fails is not there, and the one before stays', async
   });
   await assert.rejects(failing, /no room/);
   assert.equal(existsSync(join(root, 'made/file')), true);
+});
+
+test('what another process with our number left beside a folder is removed', async () => {
+  const leftover = `made.partial-${process.pid}`;
+  write({ [`${leftover}/file`]: 'before' });
+  await makeWhole(join(root, 'made'), () => undefined);
+  assert.equal(existsSync(join(root, 'made')), true);
+  assert.equal(existsSync(join(root, leftover)), false);
 });

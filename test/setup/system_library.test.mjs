@@ -60,6 +60,15 @@ for (const [name, version, good] of /** @type {[string, string, boolean][]} */ (
   });
 }
 
+test('libjpeg-turbo whose version stands in a header of its own, as in Fedora, is taken', () => {
+  layOut(root, {
+    'include/jconfig.h': '#include "jconfig-64.h"\n',
+    'include/jconfig-64.h': '#define LIBJPEG_TURBO_VERSION 3.1.0\n',
+    'lib64/libjpeg.so': '',
+  });
+  assert.notEqual(libraryUnder(root, LIBJPEG_TURBO), undefined);
+});
+
 test('headers without the library are not oneDNN', () => {
   layOut(root, oneDnn(3, 0));
   rmSync(join(root, 'lib/libdnnl.so'));

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { run } from '../../scripts/subprocess.mjs';
+
+/** @param {string} output */
+const failing = (output) => [
+  '-e',
+  `process.stderr.write(${JSON.stringify(output)}); process.exit(3)`,
+];
+
+for (const [which, output, cause] of /** @type {[string, string, string]} */ ([
+  [
+    'first error',
+    'a.cc: note\nx.h: fatal error: none\ncompilation terminated.\n',
+    'x.h: fatal error: none',
+  ],
+  ['last line where none is of an error', 'looking\nno room\n', 'no room'],
+])) {
+  for (const quiet of [true, false]) {
+    test(`a program's failing names the ${which}, ${quiet ? 'kept quiet' : 'shown'}`, async () => {
+      await assert.rejects(run(process.execPath, failing(output), { quiet }), ({ message }) => {
+        assert.equal(message.split('\n')[0], `${process.execPath} ended with code 3: ${cause}`);
+        return true;
+      });
+    });
+  }
+}
+
+test('a program that fails without a word is named with its code', async () => {
+  const failure = run(process.execPath, failing(''), { quiet: true });
+  await assert.rejects(failure, { message: `${process.execPath} ended with code 3` });
+});
