@@ -92,7 +92,11 @@ export async function runCommandLine(commandArguments: string[]): Promise<void> 
     .version(version())
     .help()
     .strict()
-    .parserConfiguration({ 'parse-numbers': false })
+    .parserConfiguration({
+      // Else --set.training.batch=8 would be an object and --no-batch a boolean, not unknown options.
+      ...{ 'dot-notation': false, 'boolean-negation': false },
+      'parse-numbers': false,
+    })
     .check(refuseRepeated)
     .demandCommand(1, 1, 'no command given', 'more than one command given')
     .recommendCommands()
