@@ -147,10 +147,12 @@ async function measure(
 
   console.error('single layers …');
   await useBackend({ backend, device: 'cpu', precision, threads });
-  const layers = dense.layers
-    .filter(({ parameters }) => parameters.length > 0)
-    .map((layer) => ({ name: layer.name, ms: layerMilliseconds(layer, batch) }));
-  const peerLayers = await peer?.layers();
+  const layers: NamedMilliseconds[] = [];
+  const peerLayers: NamedMilliseconds[] = [];
+  for (const layer of dense.layers.filter(({ parameters }) => parameters.length > 0)) {
+    layers.push({ name: layer.name, ms: layerMilliseconds(layer, batch) });
+    if (peer !== undefined) peerLayers.push(await peer.layer(layer.name));
+  }
 
   const noise = await noiseBatch(configuration);
   const timed: TimedPlacement[] = [];
@@ -186,7 +188,7 @@ async function measure(
     precision,
     rows,
     layers,
-    peer: peer === undefined ? null : { msPerStep: peer.msPerStep(), layers: peerLayers! },
+    peer: peer === undefined ? null : { msPerStep: peer.msPerStep(), layers: peerLayers },
     bare: bare === undefined ? null : { msPerStep: bare.msPerStep(), layers: bare.layers() },
   };
 }

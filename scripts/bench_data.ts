@@ -4,10 +4,11 @@
  * How many images a second a core decodes and augments: 256×256 JPEGs, generated, from an image folder to
  * batches of random 224×224 windows, mirrored at random; beside PyTorch's DataLoader with torchvision on the
  * same files and cores. Passes take turns, so that both meet the same load of the machine; the first of each
- * is not counted.
+ * is not counted. A DataLoader's worker makes whole batches, our decoders share each: a pass has as many
+ * batches for every worker, and enough of them that filling and emptying the pipeline hardly counts.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -20,8 +21,10 @@ import { openFolder } from '../src/data/folder.js';
 import { libjpegTurboVersion } from '../src/data/jpeg_decoder.js';
 import { RandomSequence, deriveKey } from '../src/random.js';
 
+/** Distinct images; the others of a pass are links to them. */
 const IMAGES = 1024;
 const BATCH = 128;
+const BATCHES_PER_THREAD = 16;
 const SIDE = 256;
 const INPUT = 224;
 
@@ -29,7 +32,9 @@ const INPUT = 224;
 type Pass = () => Promise<number>;
 
 /** Colours that change smoothly with some grain, as in photographs: about 25 kB each at quality 95. */
-async function writeImages(folder: string): Promise<void> {
+async function writeImages(folder: string, count: number): Promise<void> {
+  const fileOf = (index: number): string =>
+    join(folder, 'train', index % 2 ? 'a' : 'b', `${index}.jpg`);
   const random = new RandomSequence(deriveKey(1, 'bench data'));
   for (let index = 0; index < IMAGES; index++) {
     const coarse = Uint8Array.from({ length: 16 * 16 * 3 }, () => random.below(256));
@@ -44,16 +49,15 @@ async function writeImages(folder: string): Promise<void> {
         smooth[at + byte] = Math.min(255, Math.max(0, smooth[at + byte]! + grain));
       }
     }
-    const file = join(
-      folder,
-      index === 0 ? 'test' : 'train',
-      index % 2 ? 'a' : 'b',
-      `${index}.jpg`,
-    );
     await sharp(smooth, { raw: { width: SIDE, height: SIDE, channels: 3 } })
       .jpeg({ quality: 95 })
-      .toFile(file);
+      .toFile(fileOf(index));
   }
+  for (let index = IMAGES; index < count; index++) {
+    linkSync(fileOf(index % IMAGES), fileOf(index));
+  }
+  // A data set must have one; no pass reads it.
+  linkSync(fileOf(0), join(folder, 'test', 'b', '0.jpg'));
 }
 
 async function openOurs(folder: string, threads: number): Promise<{ pass: Pass; close: Pass }> {
@@ -107,12 +111,13 @@ const given = await yargs(hideBin(process.argv))
   .strict()
   .parseAsync();
 const { threads, passes } = given;
+const images = BATCH * BATCHES_PER_THREAD * threads;
 const folder = mkdtempSync(join(tmpdir(), 'twotower-bench-'));
 try {
   for (const name of ['train/a', 'train/b', 'test/b']) {
     mkdirSync(join(folder, name), { recursive: true });
   }
-  await writeImages(folder);
+  await writeImages(folder, images);
   const ours = await openOurs(folder, threads);
   const peer =
     given.peerPython === undefined ? null : await openPeer(given.peerPython, folder, threads);
@@ -123,7 +128,6 @@ try {
     seconds.ours.push(our);
     seconds.peer.push(their);
   }
-  const images = Math.floor((IMAGES - 1) / BATCH) * BATCH;
   const speed = (of: number[]) => images / median(of) / threads;
   console.log(`${threads} decoders, medians of ${passes} passes over ${images} images`);
   const version = libjpegTurboVersion();

@@ -87,11 +87,9 @@ export class Peer {
     return spreadOf(this.seconds.map((one) => one * 1000));
   }
 
-  async layers(): Promise<NamedMilliseconds[]> {
-    const { layers } = await this.ask<{ layers: { name: string; seconds: number }[] }>({
-      layers: true,
-    });
-    return layers.map(({ name, seconds }) => ({ name, ms: seconds * 1000 }));
+  async layer(name: string): Promise<NamedMilliseconds> {
+    const { seconds } = await this.ask<{ seconds: number }>({ layer: name });
+    return { name, ms: seconds * 1000 };
   }
 
   close(): void {

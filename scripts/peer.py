@@ -9,8 +9,8 @@ same load of the machine. One JSON request a line on stdin, one JSON answer a li
       builds the network (src/model/layers.ts; T towers as T groups) in float32, with SGD and momentum 0.9, and
       a fixed random batch   ->  {"torch", "threads", "parameters", "groups"}
   {"step": n}       n training steps            ->  {"seconds": [n numbers], "loss": of the last}
-  {"layers": true}  each conv and fc layer alone, forward and backward, median of several
-                                                ->  {"layers": [{"name", "seconds"}]}
+  {"layer": name}   that conv or fc layer alone, forward and backward, median of several
+                                                ->  {"seconds"}
   {"quit": true}    ends it, as does the end of stdin; no answer
 
 What cannot be done is answered by {"error": message}.
@@ -134,15 +134,14 @@ class Peer:
             seconds.append(time.perf_counter() - start)
         return {"seconds": seconds, "loss": None if loss is None else loss.item()}
 
-    def layers(self):
-        rows = []
+    def layer(self, wanted):
         x = self.images
         for index, (name, module) in enumerate(self.model.named_children()):
-            if isinstance(module, (nn.Conv2d, nn.Linear, GroupedLinear)):
-                rows.append({"name": name, "seconds": self.layer_seconds(module, x, needs_gradient=index > 0)})
+            if name == wanted:
+                return {"seconds": self.layer_seconds(module, x, needs_gradient=index > 0)}
             with torch.no_grad(), self.context():
                 x = module(x)
-        return {"layers": rows}
+        raise ValueError(f"no layer {wanted}")
 
     def layer_seconds(self, module, x, needs_gradient):
         x = x.detach().clone(memory_format=torch.preserve_format).requires_grad_(needs_gradient)
@@ -175,8 +174,8 @@ def main():
                 raise ValueError("prepare comes first")
             elif "step" in request:
                 answer = peer.step(request["step"])
-            elif "layers" in request:
-                answer = peer.layers()
+            elif "layer" in request:
+                answer = peer.layer(request["layer"])
             else:
                 raise ValueError(f"unknown request {sorted(request)}")
         except Exception as error:  # The peer goes on; the benchmark reads the answer and decides.

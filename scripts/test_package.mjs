@@ -60,7 +60,9 @@ function output(cwd, program, programArguments) {
 /** @param {string} project an empty folder */
 function check(project) {
   const [{ filename, files }] = JSON.parse(
-    output(ROOT, 'npm', ['pack', '--json', '--pack-destination', project]),
+    output(ROOT, 'npm', [
+      ...['run', '--silent', 'release', '--', '--json', '--pack-destination', project],
+    ]),
   );
   console.log(`${filename}: ${files.length} files`);
   const strays = files.filter(({ path }) => /(^|\/)(test|build|golden\w*)(\/|\.)/.test(path));

@@ -92,7 +92,11 @@ export async function runCommandLine(commandArguments: string[]): Promise<void> 
     .version(version())
     .help()
     .strict()
-    .parserConfiguration({ 'parse-numbers': false })
+    .parserConfiguration({
+      // Else --set.training.batch=8 would be an object and --no-batch a boolean, not unknown options.
+      ...{ 'dot-notation': false, 'boolean-negation': false },
+      'parse-numbers': false,
+    })
     .check(refuseRepeated)
     .demandCommand(1, 1, 'no command given', 'more than one command given')
     .recommendCommands()
@@ -148,13 +152,19 @@ function report(thrown: unknown): void {
   if (thrown instanceof WorkerFailure && thrown.defect !== undefined) note(thrown.defect);
 }
 
-/** The output's reader has gone, as `head` does: ends as a signal would, on which `train` saves first. */
-let readerHasGone = false;
+/** The reader has gone, as `head` does; so has the terminal; the disk of the file is full. */
+const OUTPUT_LOST = ['EPIPE', 'EIO', 'ENOSPC'];
+
+/** Where nothing more can be printed: ends as a signal would, on which `train` saves first. */
+let isOutputLost = false;
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    if (readerHasGone) return;
-    readerHasGone = true;
+    if (!OUTPUT_LOST.includes(error.code ?? '')) throw error;
+    if (isOutputLost) return;
+    isOutputLost = true;
+    // On stderr, where that is another file.
+    if (error.code === 'ENOSPC')
+      note(`twotower: the output cannot be written: ${messageOf(error)}`);
     if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(141);
   });
 }

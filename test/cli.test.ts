@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { BACKEND_NAMES } from '../src/backend/backend.js';
@@ -25,6 +25,24 @@ test('a command whose reader goes, as head does, saves and ends without a stack 
   assert.doesNotMatch(stderr, /EPIPE|\n {4}at /);
   assert.equal(readSummary(openRunFolder(out)).status, 'interrupted');
 });
+
+const NO_FULL_DISK = existsSync('/dev/full') ? false : '/dev/full is Linux’s';
+
+test(
+  'a command whose output is a file on a full disk says so, saves and ends',
+  { skip: NO_FULL_DISK },
+  async () => {
+    const out = join(folder, 'full');
+    const data = writeTinyImages(join(folder, 'data'));
+    const options = ['--data', data, '--cpu', '1', '--out', out];
+    const { outcome } = start(['train', '--config', TINY, ...options], { stdoutFile: '/dev/full' });
+    const { code, stderr } = await outcome;
+    assert.equal(code, 143, stderr);
+    assert.match(stderr, /^twotower: the output cannot be written: ENOSPC: no space left/m);
+    assert.doesNotMatch(stderr, /\n {4}at /);
+    assert.equal(readSummary(openRunFolder(out)).status, 'interrupted');
+  },
+);
 
 test('the help of every command shows two ways to call it', async () => {
   const { stdout } = await succeeds(['--help'], { environment: { COLUMNS: '100' } });

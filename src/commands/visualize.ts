@@ -3,7 +3,9 @@
  *     twotower visualize runs/cifar10-quick --neighbours --out neighbours.png
  */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import { UserError } from '../errors.js';
 import { visualize } from '../library/visualize.js';
+import type { VisualizeOptions } from '../library/visualize.js';
 import { print } from '../report/printing.js';
 import { RunEvents } from '../training/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
@@ -27,8 +29,7 @@ const options = {
   images: { requiresArg: true, describe: 'Test images; without it 8 predictions, 5 neighbours' },
   search: {
     requiresArg: true,
-    default: '5000',
-    describe: 'Training images that --neighbours searches',
+    describe: 'Training images that --neighbours searches; without it 5000',
   },
   data: configurationOptions.data,
   ...placementOptions,
@@ -57,10 +58,29 @@ export const command: CommandModule<object, VisualizeArguments> = {
   handler: run,
 };
 
+/** An option that would change nothing is a mistake. */
+function refuseUnused(
+  given: ArgumentsCamelCase<VisualizeArguments>,
+  figure: NonNullable<VisualizeOptions['figure']>,
+): void {
+  if (figure !== 'neighbours' && given.search !== undefined) {
+    throw new UserError('--search goes with --neighbours alone');
+  }
+  if (figure !== 'kernels') return;
+  // The kernels are read from the checkpoint: nothing is computed and no image looked at.
+  const unused = ['images', 'data', ...Object.keys(placementOptions)].find(
+    (name) => given[name] !== undefined,
+  );
+  if (unused !== undefined) {
+    throw new UserError(`--${unused} goes with --predictions or --neighbours; kernels need none`);
+  }
+}
+
 async function run(given: ArgumentsCamelCase<VisualizeArguments>): Promise<void> {
   const events = new RunEvents();
   const { data } = recipeFrom({ data: given.data });
   const figure = given.predictions ? 'predictions' : given.neighbours ? 'neighbours' : 'kernels';
+  refuseUnused(given, figure);
   const images = wholeNumber('images', given.images, 1);
   const search = wholeNumber('search', given.search, 1);
   const shown = { figure, images, search, out: given.out } as const;

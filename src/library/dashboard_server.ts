@@ -6,8 +6,9 @@
  *     GET /state   its body; 304 where If-None-Match has the version shown
  *
  * Nothing in a request names a file. A request whose Host is another name is refused, since a page from
- * elsewhere may have its name resolved to 127.0.0.1 (DNS rebinding) and would read the run. The body is
- * made anew only when asked for, and seldom enough that it takes a twentieth of one core at most.
+ * elsewhere may have its name resolved to 127.0.0.1 (DNS rebinding) and would read the run; its port may be
+ * another, as a tunnel's is. The body is made anew only when asked for, and seldom enough that it takes a
+ * twentieth of one core at most.
  */
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -35,6 +36,9 @@ export type DashboardNews = { port: number } | { refused: string };
 const LEAST_SECONDS = 1;
 const LEAST_MULTIPLE = 20;
 
+/** This machine's own names, with any port or none. */
+const OWN_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/;
+
 interface State {
   body: Markup;
   title: string;
@@ -53,6 +57,8 @@ export class DashboardServer {
   private readonly server: Server;
   private run: string | undefined;
   private state = stateOf('twotower', WAITING);
+  /** Why the last body could not be made; the answer until another is due. */
+  private failure: string | undefined;
   private making: Promise<void> | undefined;
   private notBefore = 0;
   private askedAt = -Infinity;
@@ -60,7 +66,6 @@ export class DashboardServer {
   constructor() {
     this.server = createServer((request, response) => {
       this.answer(request, response).catch((error: unknown) => {
-        // Such as a line of the metrics that is half written: the page asks again.
         send(response, 503, 'text/plain', messageOf(error));
       });
     });
@@ -92,8 +97,8 @@ export class DashboardServer {
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { port } = this.server.address() as AddressInfo;
-    if (![`127.0.0.1:${port}`, `localhost:${port}`].includes(request.headers.host ?? '')) {
+    if (!OWN_HOST.test(request.headers.host ?? '')) {
+      const { port } = this.server.address() as AddressInfo;
       return send(response, 403, 'text/plain', `open http://127.0.0.1:${port}/`);
     }
     if (request.method !== 'GET') return send(response, 405, 'text/plain', 'GET alone');
@@ -102,6 +107,7 @@ export class DashboardServer {
     }
     this.askedAt = performance.now();
     await this.refresh();
+    if (this.failure !== undefined) return send(response, 503, 'text/plain', this.failure);
     const { body, title, version } = this.state;
     response.setHeader('ETag', version);
     if (request.url === '/')
@@ -119,8 +125,14 @@ export class DashboardServer {
 
   private async make(run: string): Promise<void> {
     const begin = performance.now();
-    const content = await runReport([reportedRun(run)]);
-    this.state = stateOf(content.title, pageBody(content));
+    try {
+      const content = await runReport([reportedRun(run)]);
+      this.state = stateOf(content.title, pageBody(content));
+      this.failure = undefined;
+    } catch (error) {
+      // Such as a line of the metrics that is malformed.
+      this.failure = messageOf(error);
+    }
     const end = performance.now();
     this.notBefore = end + Math.max(LEAST_SECONDS * 1000, LEAST_MULTIPLE * (end - begin));
   }

@@ -133,9 +133,9 @@ export class ProgressDisplay {
     return ((now - this.task.began) / (done - this.task.done) / 1000) * (of - done);
   }
 
-  /** A row that fills the last column wraps on some terminals. */
+  /** A row that fills the last column wraps on some terminals; one of no known width has 0 columns. */
   private width(): number {
-    return (this.stream.columns ?? 80) - 1;
+    return (this.stream.columns || 80) - 1;
   }
 
   /** Writes over the rows that stand there. */

@@ -333,12 +333,10 @@ function confusion({ name, classResults }: ReportedRun, isOneOfMany: boolean): M
   const title = `Confusion${isOneOfMany ? ` of ${name}` : ''}`;
   const caption = `${formatCount(images)} test images after step ${formatCount(step)}, top-1 ${formatPercent(top1)}; a row is a class, a column what it was taken for`;
   const listed = counts
-    .flatMap((row, label) =>
-      row.map((count, predicted) => ({
-        ...{ label, predicted, count },
-        of: row.reduce((sum, own) => sum + own, 0),
-      })),
-    )
+    .flatMap((row, label) => {
+      const of = row.reduce((sum, own) => sum + own, 0);
+      return row.map((count, predicted) => ({ label, predicted, count, of }));
+    })
     .filter(({ label, predicted, count }) => label !== predicted && count > 0)
     .sort((one, other) => other.count - one.count)
     .slice(0, LISTED_CONFUSIONS);

@@ -132,8 +132,11 @@ export function inRows(parts: string[], width: number): string[] {
   return rows;
 }
 
-/** Columns of the terminal: `$COLUMNS` where that is set, and 80 where the output is no terminal. */
+/**
+ * Columns of the terminal: `$COLUMNS` where that is set, and 80 where the output is no terminal or one of no
+ * known width, which has 0.
+ */
 export function terminalWidth(): number {
   const columns = Number(process.env['COLUMNS']);
-  return columns > 0 ? columns : (process.stdout.columns ?? 80);
+  return columns > 0 ? columns : process.stdout.columns || 80;
 }

@@ -315,11 +315,52 @@ export function writeSummary(run: RunFolder, summary: Summary): void {
   writeJsonDurably(run.summaryFile, summary);
 }
 
-/** @throws UserError where there is none yet, or it is not JSON */
+/** @throws UserError where there is none yet, naming the field where it is not such a summary */
 export function readSummary(run: RunFolder): Summary {
   try {
-    return JSON.parse(readFileSync(run.summaryFile, 'utf8')) as Summary;
+    return summaryOf(JSON.parse(readFileSync(run.summaryFile, 'utf8')));
   } catch (error) {
     throw new UserError(`cannot read ${run.summaryFile}: ${messageOf(error)}`, { cause: error });
   }
 }
+
+function summaryOf(value: unknown): Summary {
+  const wrong = Object.entries(SUMMARY_FIELDS).find(
+    ([field, fits]) => !fits(fieldsOf(value)[field]),
+  );
+  if (wrong === undefined) return value as Summary;
+  throw new Error(
+    `${wrong[0]} is malformed or missing; remove the file to read the run without it`,
+  );
+}
+
+const fieldsOf = (value: unknown): Record<string, unknown> =>
+  (value ?? {}) as Record<string, unknown>;
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isNumber = (value: unknown): boolean => typeof value === 'number';
+const isListOf =
+  (fits: (element: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) && value.every(fits);
+
+/** Whether a value may stand in the field. */
+const SUMMARY_FIELDS: Record<keyof Summary, (value: unknown) => boolean> = {
+  status: isText,
+  error: (value) => value === undefined || isText(value),
+  epochs: isNumber,
+  steps: isNumber,
+  skipped: isNumber,
+  restarts: isNumber,
+  wallSeconds: isNumber,
+  imagesPerSecond: isNumber,
+  parameters: isNumber,
+  test: (value) =>
+    value === null || ['loss', 'top1', 'top5'].every((field) => isNumber(fieldsOf(value)[field])),
+  placement: isListOf((value) => {
+    const { rank, device, requested } = fieldsOf(value);
+    return isNumber(rank) && isText(device) && isText(requested);
+  }),
+  backend: isText,
+  warnings: isListOf(isText),
+  undecodable: isListOf(isText),
+};

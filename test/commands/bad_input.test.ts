@@ -74,6 +74,16 @@ const REFUSED: BadInput[] = [
     message: /Unknown argument.*learning-rate.*; see twotower train --help/,
   },
   {
+    name: 'a field behind a dot of an option',
+    command: train('--set.training.momentum=0.8'),
+    message: /Unknown argument: set\.training\.momentum; see twotower train --help/,
+  },
+  {
+    name: 'an option with --no-',
+    command: train('--no-batch'),
+    message: /Unknown arguments: no-batch, noBatch; see twotower train --help/,
+  },
+  {
     name: 'an option given twice',
     command: train('--gpus', '0', '--gpus', '1'),
     message: /--gpus is given more than once; give it once/,

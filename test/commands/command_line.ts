@@ -3,7 +3,7 @@
  * that are small enough for a step of a few milliseconds.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,34 +28,41 @@ export interface RunningCommand {
   outcome: Promise<Outcome>;
 }
 
-/** @param whenPrinted called with each whole line of stdout as it comes */
+/**
+ * @param whenPrinted called with each whole line of stdout as it comes
+ * @param stdoutFile where stdout goes instead
+ */
 export function start(
   commandArguments: string[],
   {
     cwd,
     environment = {},
     whenPrinted = () => {},
+    stdoutFile,
   }: {
     cwd?: string;
     environment?: Record<string, string>;
     whenPrinted?: (line: string, process: ChildProcess) => void;
+    stdoutFile?: string;
   } = {},
 ): RunningCommand {
+  const stdoutTo = stdoutFile === undefined ? 'pipe' : openSync(stdoutFile, 'w');
   const child = spawn(process.execPath, [CLI, ...commandArguments], {
     cwd,
     env: { ...process.env, COLUMNS: '', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', stdoutTo, 'pipe'],
   });
+  if (typeof stdoutTo === 'number') closeSync(stdoutTo);
   let stdout = '';
   let stderr = '';
   let unfinished = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
     const lines = (unfinished + text).split('\n');
     unfinished = lines.pop()!;
     lines.forEach((line) => whenPrinted(line, child));
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   const outcome = new Promise<Outcome>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));

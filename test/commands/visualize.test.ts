@@ -41,6 +41,21 @@ suite('visualize', () => {
     assert.deepEqual(await draw('1'), await draw('2'));
   });
 
+  for (const [picture, option, message] of [
+    [[], '--images', '--images goes with --predictions or --neighbours; kernels need none'],
+    [[], '--cpu', '--cpu goes with --predictions or --neighbours; kernels need none'],
+    [[], '--data', '--data goes with --predictions or --neighbours; kernels need none'],
+    [[], '--search', '--search goes with --neighbours alone'],
+    [['--predictions'], '--search', '--search goes with --neighbours alone'],
+  ] as const) {
+    test(`refuses ${[option, ...picture].join(' with ')}, which it would not heed`, async () => {
+      const { code, stderr } = await twotower(['visualize', 'run', ...picture, option, '1'], {
+        cwd: folder,
+      });
+      assert.deepEqual([code, stderr], [1, `twotower: ${message}\n`]);
+    });
+  }
+
   test('refuses two pictures at once', async () => {
     const { code, stderr } = await twotower(['visualize', 'run', '--predictions', '--neighbours'], {
       cwd: folder,

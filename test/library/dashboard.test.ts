@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { openDashboard, RunEvents, train } from 'twotower';
 import type { Dashboard } from 'twotower';
-import { existsSync } from 'node:fs';
+import { loadConfiguration } from '../../src/configuration.js';
+import { DashboardServer } from '../../src/library/dashboard_server.js';
+import { createRunFolder } from '../../src/training/run_folder.js';
 import { newFolder, TINY, twotower, writeTinyImages } from '../commands/command_line.js';
 
 const folder = newFolder();
@@ -56,7 +58,13 @@ suite('a dashboard', () => {
     assert.deepEqual([status, text], [304, '']);
   });
 
-  for (const host of ['evil.example', `evil.example:80`, '127.0.0.1', `127.0.0.1.evil.example`]) {
+  for (const host of ['127.0.0.1', 'localhost', '[::1]:9000', 'localhost:9000']) {
+    test(`answers a request to the host ${host}, as through a tunnel`, async () => {
+      assert.equal((await get('/state', { host })).status, 200);
+    });
+  }
+
+  for (const host of ['evil.example', 'evil.example:80', '127.0.0.1.evil.example', 'localhost:x']) {
     test(`refuses a request to the host ${host}`, async () => {
       assert.equal((await get('/state', { host })).status, 403);
     });
@@ -107,4 +115,26 @@ test('a page that is open sees the end of its run before the dashboard closes', 
   assert.match(await state(), /completed · step 1/);
   await closed;
   await assert.rejects(state());
+});
+
+test('a malformed file is named, and not read again until another page is due', async () => {
+  const run = createRunFolder(join(folder, 'malformed'), loadConfiguration({ preset: 'demo' }));
+  writeFileSync(run.metricsFile, 'nonsense\n');
+  const server = new DashboardServer();
+  const state = `http://127.0.0.1:${await server.listen(0)}/state`;
+  server.show(run.path);
+  const refused = async (): Promise<void> => {
+    const answer = await fetch(state);
+    assert.equal(answer.status, 503);
+    assert.match(await answer.text(), /metrics\.jsonl, line 1: /);
+  };
+  try {
+    await refused();
+    writeFileSync(run.metricsFile, '');
+    await refused();
+    server.show(run.path);
+    assert.equal((await fetch(state)).status, 200);
+  } finally {
+    await server.close();
+  }
 });

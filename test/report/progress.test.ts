@@ -70,6 +70,15 @@ suite('the display on a terminal', () => {
     assert.ok(written[1]!.startsWith('\x1b[1A\r'));
   });
 
+  test('takes a terminal of 0 columns for one of 80', () => {
+    const written: string[] = [];
+    const stream = { isTTY: true, columns: 0, write: (text: string) => written.push(text) };
+    new ProgressDisplay({ stream, environment: {}, clock: () => 0 }).show(report);
+    const { written: usual, display } = terminal();
+    display.show(report);
+    assert.deepEqual(written, usual);
+  });
+
   test('reckons the time left from what is done since the task began', () => {
     const { written, clock, display } = terminal();
     display.show(report);

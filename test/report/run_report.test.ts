@@ -36,3 +36,9 @@ test('a last test of one crop is named alone', async () => {
   const { subtitle } = await runReport([run(1)]);
   assert.match(subtitle, /· test top-1 86\.50 %$/);
 });
+
+test('a confusion is listed with its share of the images of its class', async () => {
+  const { sections } = await runReport([run(1)]);
+  const words = sections.map(({ text }) => text.replace(/(\s|<[^>]*>)+/g, ' ')).join(' ');
+  assert.match(words, / b a 1 of 2 50\.00 % /);
+});

@@ -6,6 +6,7 @@ import {
   formatDuration,
   formatPercent,
   formatTable,
+  terminalWidth,
 } from '../../src/report/text.js';
 
 function table<Value>(format: (value: Value) => string, expected: [Value, string][]): void {
@@ -110,4 +111,25 @@ suite('table', () => {
   test('leaves no blanks at line ends where a cell is missing', () => {
     assert.equal(formatTable(['a', 'b'], [['x']], 80), 'a  b\nx');
   });
+});
+
+suite('the width of the terminal', () => {
+  for (const [columns, width] of [
+    [120, 120],
+    [0, 80],
+    [undefined, 80],
+  ] as const) {
+    test(`is ${width} where stdout has ${columns} columns`, (context) => {
+      const { COLUMNS } = process.env;
+      delete process.env['COLUMNS'];
+      const own = Object.getOwnPropertyDescriptor(process.stdout, 'columns');
+      Object.defineProperty(process.stdout, 'columns', { value: columns, configurable: true });
+      context.after(() => {
+        if (COLUMNS !== undefined) process.env['COLUMNS'] = COLUMNS;
+        if (own === undefined) Reflect.deleteProperty(process.stdout, 'columns');
+        else Object.defineProperty(process.stdout, 'columns', own);
+      });
+      assert.equal(terminalWidth(), width);
+    });
+  }
 });

@@ -206,6 +206,31 @@ suite('summary', () => {
     assert.deepEqual(readdirSync(run.path).sort(), ['config.json', 'summary.json']);
   });
 
+  for (const [what, value, field] of [
+    ['without fields', {}, 'status'],
+    ['that is null', null, 'status'],
+    ['with a field of another type', { ...SUMMARY, wallSeconds: '12' }, 'wallSeconds'],
+    ['with a test that lacks a field', { ...SUMMARY, test: { loss: 2.1, top1: 0.25 } }, 'test'],
+    ['with a malformed place', { ...SUMMARY, placement: [null] }, 'placement'],
+    ['with a warning that is no text', { ...SUMMARY, warnings: [1] }, 'warnings'],
+  ] as const) {
+    test(`one ${what} is refused by its file and field`, (context) => {
+      const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
+      writeFileSync(run.summaryFile, JSON.stringify(value));
+      assert.throws(() => readSummary(run), {
+        name: 'UserError',
+        message: `cannot read ${run.summaryFile}: ${field} is malformed or missing; remove the file to read the run without it`,
+      });
+    });
+  }
+
+  test('one of a run that failed without a test comes back', (context) => {
+    const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
+    const failed: Summary = { ...SUMMARY, status: 'failed', error: 'a worker died', test: null };
+    writeSummary(run, failed);
+    assert.deepEqual(readSummary(run), failed);
+  });
+
   test('a run without one says so', (context) => {
     const run = createRunFolder(temporaryFolder(context), CONFIGURATION);
     assert.throws(() => readSummary(run), { name: 'UserError', message: /summary\.json/ });
