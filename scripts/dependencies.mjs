@@ -52,6 +52,8 @@ function isForHere({ optional, os, cpu, libc }) {
 
 /** As npm tells them apart. */
 function libcHere() {
+  // Else it asks the network for the names of this host's addresses.
+  Object.assign(process.report, { excludeNetwork: true });
   const report = /** @type {{ header: object }} */ (process.report.getReport());
   return 'glibcVersionRuntime' in report.header ? 'glibc' : 'musl';
 }
