@@ -196,13 +196,18 @@ function dashboardPort(given: TrainArguments['dashboard']): number | undefined {
 
 /** The command that goes on with the run as this one would have. */
 function resumeCommand(path: string, given: ArgumentsCamelCase<TrainArguments>): string {
-  const words = ['twotower', 'train', '--resume', path];
+  // In a clone no `twotower` is on the PATH: there it is called by `npm start`.
+  const program = process.env['npm_lifecycle_event'] === 'start' ? 'npm start --' : 'twotower';
+  const words = ['train', '--resume', path];
   for (const name of Object.keys({ ...placementOptions, ...courseOptions, ...outputOptions })) {
     const value = given[name];
     if (value === true || value === '') words.push(`--${name}`);
     else if (typeof value === 'string') words.push(`--${name}`, value);
   }
-  return words.map((word) => (/[^\w@%+=:,./-]/.test(word) ? `'${word}'` : word)).join(' ');
+  const quoted = words.map((word) =>
+    /[^\w@%+=:,./-]/.test(word) ? `'${word.replaceAll("'", "'\\''")}'` : word,
+  );
+  return [program, ...quoted].join(' ');
 }
 
 /** As shells give them for the signals that ask a run to stop. */

@@ -14,7 +14,7 @@ import type { Dataset } from '../data/dataset.js';
 import type { Crops } from '../data/views.js';
 import { UserError, messageOf } from '../errors.js';
 import { NotFiniteError } from '../parallel/coordinator.js';
-import type { Coordinator, StepResult, StepTimingWithUpdate } from '../parallel/coordinator.js';
+import type { Coordinator, StepResult } from '../parallel/coordinator.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { tensorsIn } from './canonical.js';
 import { latestCheckpoint, saveCheckpoint, withTestResult } from './checkpoint.js';
@@ -23,8 +23,9 @@ import { evaluate } from './evaluation.js';
 import type { TestResult } from './evaluation.js';
 import type { RunEvents } from './events.js';
 import { appendMetrics, readMetrics, writeLastTest, writeSummary } from './run_folder.js';
-import type { MetricsEvent, RunFolder, SkipEvent, Summary, TrainEvent } from './run_folder.js';
+import type { MetricsEvent, RunFolder, SkipEvent, Summary } from './run_folder.js';
 import { afterTest, learningRateAt, multiplierAt } from './schedule.js';
+import { trainEventOf } from './train_event.js';
 
 export interface TrainingSession {
   configuration: Configuration;
@@ -222,35 +223,18 @@ class Trainer {
   }
 
   private record(result: StepResult, learningRate: number, images: number): void {
-    const { timings, loss, accuracy, stepMs } = result;
     const { run, configuration, events, ring } = this.session;
     const now = performance.now();
-    // The step and the wait for its data.
     const elapsedMs = now - this.lastStepEnd;
     this.trainingMs += elapsedMs;
     this.trainedImages += images;
     this.lastStepEnd = now;
     const dataWaitMs = ring.waitedMs - this.lastWaitedMs;
     this.lastWaitedMs = ring.waitedMs;
-    const mean = (part: (worker: StepTimingWithUpdate) => number): number =>
-      timings.reduce((sum, worker) => sum + part(worker), 0) / timings.length;
-    const event: TrainEvent = {
-      event: 'train',
-      step: this.state.step,
-      epoch: this.state.epoch + 1,
-      loss,
-      accuracy,
-      learningRate,
-      imagesPerSecond: (configuration.training.batch / elapsedMs) * 1000,
-      dataWaitMs,
-      stepMs,
-      forwardMs: mean(({ forwardMs }) => forwardMs),
-      backwardMs: mean(({ backwardMs }) => backwardMs),
-      exchangeMs: mean((worker) => worker.exchangeCopyMs + worker.exchangeWaitMs),
-      exchangeWaitMs: mean(({ exchangeWaitMs }) => exchangeWaitMs),
-      updateMs: mean(({ updateMs }) => updateMs),
-      exchangeBytes: timings.reduce((sum, worker) => sum + worker.exchangeBytes, 0),
-    };
+    const event = trainEventOf(result, {
+      ...{ step: this.state.step, epoch: this.state.epoch + 1, learningRate },
+      ...{ batch: configuration.training.batch, elapsedMs, dataWaitMs },
+    });
     appendMetrics(run, event);
     this.warnOfUndecodable();
     events.emit('step', {
@@ -261,7 +245,7 @@ class Trainer {
       images,
       seconds: elapsedMs / 1000,
       stepsLeft: this.lastStep - this.state.step,
-      timings,
+      timings: result.timings,
     });
   }
 

@@ -1,0 +1,37 @@
+/** A step's line of `metrics.jsonl`, from what the workers measured. Called by the trainer. */
+import type { StepResult, StepTimingWithUpdate } from '../parallel/coordinator.js';
+import type { TrainEvent } from './run_folder.js';
+
+/** What the workers do not know of a step; times in milliseconds. */
+export interface StepCircumstances {
+  step: number;
+  /** From 1. */
+  epoch: number;
+  learningRate: number;
+  /** Images. */
+  batch: number;
+  /** The step and the wait for its data. */
+  elapsedMs: number;
+  dataWaitMs: number;
+}
+
+/** Times of the workers become their mean, bytes their sum. */
+export function trainEventOf(
+  { timings, loss, accuracy, stepMs }: StepResult,
+  { step, epoch, learningRate, batch, elapsedMs, dataWaitMs }: StepCircumstances,
+): TrainEvent {
+  const mean = (part: (worker: StepTimingWithUpdate) => number): number =>
+    timings.reduce((sum, worker) => sum + part(worker), 0) / timings.length;
+  return {
+    event: 'train',
+    ...{ step, epoch, loss, accuracy, learningRate },
+    imagesPerSecond: (batch / elapsedMs) * 1000,
+    ...{ dataWaitMs, stepMs },
+    forwardMs: mean(({ forwardMs }) => forwardMs),
+    backwardMs: mean(({ backwardMs }) => backwardMs),
+    exchangeMs: mean((worker) => worker.exchangeCopyMs + worker.exchangeWaitMs),
+    exchangeWaitMs: mean(({ exchangeWaitMs }) => exchangeWaitMs),
+    updateMs: mean(({ updateMs }) => updateMs),
+    exchangeBytes: timings.reduce((sum, worker) => sum + worker.exchangeBytes, 0),
+  };
+}
