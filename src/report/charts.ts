@@ -49,13 +49,14 @@ export function drawCurves(
       `step ${step}: ${axis.percent ? `${(100 * value).toFixed(2)} %` : value.toPrecision(4)}`;
     return [
       Plot.line(points, { ...place, stroke, strokeWidth: 2 }),
-      Plot.dot(points, { ...place, fill: stroke, r: 3.5, title }),
+      Plot.dot(points, { ...place, fill: stroke, r: dotRadius(points.length), title }),
     ];
   });
   return drawn(caption, {
     width: WIDTH,
     height: HEIGHT,
-    marginLeft: 52,
+    // A ten-thousandth is a longer label than any other axis has.
+    marginLeft: axis.logarithmic ? 62 : 52,
     marginRight: 16,
     marginBottom: 38,
     x: { label: 'step', ticks: 5 },
@@ -70,6 +71,11 @@ export function drawCurves(
     },
     marks,
   });
+}
+
+/** Pixels: so small that many do not grow together into a band thicker than the line. */
+function dotRadius(dots: number): number {
+  return Math.max(1, Math.min(3.5, WIDTH / 4 / dots));
 }
 
 /** Those between which all values lie. */

@@ -214,6 +214,11 @@ const REFUSED: BadInput[] = [
     message: /gradients are not checked in bf16, .*: leave --precision out/,
   },
   {
+    name: 'a check of gradients that is to be written somewhere',
+    command: train('--cpu', '2', '--check-gradients', '--out', out),
+    message: /--check-gradients does not go with --out: nothing is trained/,
+  },
+  {
     name: 'a parameter file that is not there',
     command: train('--cpu', '1', '--init', join(folder, 'absent.safetensors')),
     message: /absent\.safetensors/,
@@ -225,7 +230,7 @@ suite('refused in one line, and nothing is written:', { concurrency: 2 }, () => 
   for (const { name, command, message } of REFUSED) {
     test(name, async () => {
       const before = readdirSync(folder);
-      const isTraining = command[0] === 'train';
+      const isTraining = command[0] === 'train' && !command.includes('--check-gradients');
       await refuses(isTraining ? [...command, '--out', out] : command, message);
       assert.deepEqual(readdirSync(folder), before);
     });
