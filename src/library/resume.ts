@@ -2,13 +2,14 @@
  * Going on with a run: what of its configuration may change, and where in the data its checkpoint is.
  * Called by the library's `train`.
  */
+import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { UserError } from '../errors.js';
 import { checkpointFiles, lastWholeCheckpoint } from '../training/checkpoint.js';
 import type { DamagedCheckpoint, TrainerState } from '../training/checkpoint.js';
-import { openRunFolder, readLastTest } from '../training/run_folder.js';
+import { openRunFolder, readLastTest, readSummary } from '../training/run_folder.js';
 import type { RunFolder } from '../training/run_folder.js';
 import type { ResolvedPlacement } from './devices.js';
 import { configurationOf } from './recipe.js';
@@ -121,7 +122,9 @@ export function positionAgain(
   // The last test may have been interrupted or failed, or one of more views not been asked for until now.
   const last = readLastTest(run);
   const isTested = state.testTop1 !== null && last?.step === step && last.crops === test.crops;
-  if (isTested && (epoch >= epochs || (steps !== null && step >= steps))) {
+  // A kill may have come between the last checkpoint and the end.
+  const hasEnded = existsSync(run.summaryFile) && readSummary(run).status === 'completed';
+  if (isTested && hasEnded && (epoch >= epochs || (steps !== null && step >= steps))) {
     throw new UserError(
       `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? step} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to go on`,
     );

@@ -163,3 +163,12 @@ test('a loss of a test that is not finite ends the run, which goes on from the c
   });
   assert.equal(resumed.status, 'completed');
 });
+
+test('a run that was killed between its last checkpoint and its end is ended on resuming', async () => {
+  const out = join(folder, 'killed at the end');
+  const whole = await train({ ...tiny, out, epochs: 1 });
+  rmSync(join(out, 'summary.json'));
+  const { status, test: tested, steps } = await train({ resume: out, cpu: 1, testLimit: 16 });
+  assert.deepEqual([status, tested, steps], ['completed', whole.test, whole.steps]);
+  await assert.rejects(train({ resume: out, cpu: 1 }), /the run is complete/);
+});
