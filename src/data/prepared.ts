@@ -16,7 +16,7 @@ import { verifySummedFiles } from '../checksums.js';
 import { UserError, messageOf } from '../errors.js';
 import { RandomSequence, deriveKey, permutation } from '../random.js';
 import type { Split } from './dataset.js';
-import { openShard, readFully, readShardIndex } from './shards.js';
+import { PREPARE_AGAIN, openShard, readFully, readShardIndex } from './shards.js';
 import { type DatasetStatistics, STATISTICS, readStatistics } from './statistics.js';
 
 export const MANIFEST = 'prepared.json';
@@ -197,9 +197,7 @@ export class ShardReader {
     const shard = this.shardOf(index);
     const jpeg = new Uint8Array(this.set.lengths[index]!);
     if (readFully(this.descriptorOf(shard), jpeg, this.set.starts[index]!)) return jpeg;
-    throw new UserError(
-      `the shard ${this.set.shards[shard]} is cut short: run twotower data prepare again into a new folder`,
-    );
+    throw new UserError(`the shard ${this.set.shards[shard]} is cut short: ${PREPARE_AGAIN}`);
   }
 
   private descriptorOf(shard: number): number {

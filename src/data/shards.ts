@@ -49,14 +49,15 @@ export function writeShard(file: string, examples: ShardExample[]): number {
   return end;
 }
 
-const remedy = 'run twotower data prepare again into a new folder';
+/** The remedy of every shard that cannot be read. */
+export const PREPARE_AGAIN = 'run twotower data prepare again into a new folder';
 
 /** @throws UserError where it is missing or may not be read */
 export function openShard(file: string): number {
   try {
     return openSync(file, 'r');
   } catch (error) {
-    throw new UserError(`the shard ${file} cannot be read (${messageOf(error)}): ${remedy}`);
+    throw new UserError(`the shard ${file} cannot be read (${messageOf(error)}): ${PREPARE_AGAIN}`);
   }
 }
 
@@ -70,13 +71,13 @@ export function readShardIndex(file: string, count: number, classes: number): Sh
     const { size } = fstatSync(descriptor);
     // Before memory is taken for it.
     if (size < HEADER + ENTRY * count) {
-      throw new UserError(`the shard ${file} is damaged or cut short: ${remedy}`);
+      throw new UserError(`the shard ${file} is damaged or cut short: ${PREPARE_AGAIN}`);
     }
     const bytes = new Uint8Array(HEADER + ENTRY * count);
     const view = new DataView(bytes.buffer);
     const isWhole = readFully(descriptor, bytes, 0);
     if (!isWhole || view.getUint32(0, true) !== MAGIC || view.getUint32(4, true) !== count) {
-      throw new UserError(`the shard ${file} is damaged or cut short: ${remedy}`);
+      throw new UserError(`the shard ${file} is damaged or cut short: ${PREPARE_AGAIN}`);
     }
     const index: ShardIndex = {
       starts: new Uint32Array(count),
@@ -88,21 +89,23 @@ export function readShardIndex(file: string, count: number, classes: number): Sh
       const entry = HEADER + ENTRY * at;
       const start = (index.starts[at] = view.getUint32(entry, true));
       if (start !== end) {
-        throw new UserError(`the shard ${file} is damaged: a hole or an overlap; ${remedy}`);
+        throw new UserError(`the shard ${file} is damaged: a hole or an overlap; ${PREPARE_AGAIN}`);
       }
       end = start + (index.lengths[at] = view.getUint32(entry + 4, true));
       const label = (index.labels[at] = view.getInt32(entry + 8, true));
       if (end > size) {
-        throw new UserError(`the shard ${file} is cut short: ${size} bytes; ${remedy}`);
+        throw new UserError(`the shard ${file} is cut short: ${size} bytes; ${PREPARE_AGAIN}`);
       }
       if (label < 0 || label >= classes) {
         throw new UserError(
-          `the shard ${file} is damaged: label ${label} of ${classes} classes; ${remedy}`,
+          `the shard ${file} is damaged: label ${label} of ${classes} classes; ${PREPARE_AGAIN}`,
         );
       }
     }
     if (end !== size) {
-      throw new UserError(`the shard ${file} is damaged: ${size - end} bytes too many; ${remedy}`);
+      throw new UserError(
+        `the shard ${file} is damaged: ${size - end} bytes too many; ${PREPARE_AGAIN}`,
+      );
     }
     return index;
   } finally {

@@ -230,7 +230,7 @@ export function readMetrics(run: RunFolder): MetricsEvent[] {
 }
 
 function eventOf(value: unknown): MetricsEvent {
-  const fields = (value ?? {}) as Record<string, unknown>;
+  const fields = fieldsOf(value);
   const kind = fields['event'] as MetricsEvent['event'];
   if (!Object.hasOwn(NUMBERS, kind)) throw new Error('it is no train, test or skip event');
   const wrong = NUMBERS[kind].find((field) => typeof fields[field] !== 'number');
