@@ -24,8 +24,8 @@ import { configurationOf } from '../src/library/recipe.js';
 import type { Coordinator } from '../src/parallel/coordinator.js';
 import type { Placement } from '../src/parallel/placement.js';
 import { quantile } from '../src/report/quantiles.js';
-import { tensorsIn } from '../src/training/canonical.js';
-import { writeSafetensors } from '../src/training/safetensors.js';
+import { tensorsIn } from '../src/runs/tensors.js';
+import { writeSafetensors } from '../src/runs/safetensors.js';
 import { withTowers } from '../src/training/session.js';
 
 /** What the losses without dropout may differ by, relative. */

@@ -34,7 +34,8 @@ export type { PredictOptions, Prediction } from './library/predict.js';
 export type { Recipe } from './library/recipe.js';
 export { checkGradients } from './library/check_gradients.js';
 export { train } from './library/train.js';
-export type { TrainedRun, TrainOptions } from './library/train.js';
+export type { TrainedRun } from './library/train.js';
+export type { TrainOptions } from './library/train_options.js';
 export { visualize } from './library/visualize.js';
 export type { VisualizeOptions } from './library/visualize.js';
 export { BACKEND_NAMES, PRECISIONS } from './backend/backend.js';
@@ -63,12 +64,14 @@ export type { Crops } from './data/views.js';
 export type * from './model/layers.js';
 export type { StepTimingWithUpdate } from './parallel/coordinator.js';
 export type { Placement, WorkerPlacement } from './parallel/placement.js';
-export type { Checkpoint, TrainerState } from './training/checkpoint.js';
+export type { Checkpoint, TrainerState } from './runs/checkpoint.js';
+export type { PlateauState } from './runs/progress.js';
 export type { Spread } from './report/quantiles.js';
-export type { ComparisonRow, Parts, PlacementName } from './training/comparison.js';
-export type { TestResult } from './training/evaluation.js';
+export type { ComparisonRow, Parts } from './training/comparison.js';
+export type { PlacementName } from './runs/events.js';
+export type { TestResult } from './runs/summary.js';
 export type { GradientCheck } from './training/gradient_check.js';
-export { RunEvents } from './training/events.js';
+export { RunEvents } from './runs/events.js';
 export type {
   CheckpointSaved,
   FinalTest,
@@ -79,14 +82,8 @@ export type {
   Testing,
   TurnTaken,
   WorkProgress,
-} from './training/events.js';
-export type {
-  MetricsEvent,
-  SkipEvent,
-  Summary,
-  TestEvent,
-  TrainEvent,
-} from './training/run_folder.js';
-export type { StoredTensor, TensorMap } from './training/safetensors.js';
+} from './runs/events.js';
+export type { MetricsEvent, SkipEvent, TestEvent, TrainEvent } from './runs/metrics.js';
+export type { Summary } from './runs/summary.js';
+export type { StoredTensor, TensorMap } from './runs/safetensors.js';
 export type { DatasetStatistics } from './data/statistics.js';
-export type { PlateauState } from './training/schedule.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { readSmallFile } from '../src/bounded_file.js';
 import { loadConfiguration } from '../src/configuration.js';
-import { temporaryFolder } from './training/temporary.js';
+import { temporaryFolder } from './runs/temporary.js';
 
 suite('a small file', () => {
   test('is read whole up to the limit, and refused by its name one byte beyond', (context) => {

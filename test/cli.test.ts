@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { BACKEND_NAMES } from '../src/backend/backend.js';
 import { presetNames } from '../src/configuration.js';
-import { openRunFolder, readSummary } from '../src/training/run_folder.js';
+import { openRunFolder } from '../src/runs/layout.js';
+import { readSummary } from '../src/runs/summary.js';
 import { newFolder, start, succeeds, TINY, writeTinyImages } from './commands/command_line.js';
 
 const folder = newFolder();

@@ -5,7 +5,7 @@
  */
 import { decodeCommand, encodeReply } from '../src/parallel/messages.js';
 import type { Command, Replies, SharedBuffers, WireMessage } from '../src/parallel/messages.js';
-import { Tower } from '../src/training/tower.js';
+import { Tower } from '../src/parallel/tower.js';
 
 let opened: Tower | undefined;
 

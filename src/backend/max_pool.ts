@@ -7,7 +7,7 @@
  * of its graph rewriter, where it was built with oneDNN (x86-64); they can be called directly.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { OperationAttribute, TensorFlowBackend } from './tensorflow.js';
+import type { OperationAttribute, TensorFlowBackend } from './tensorflow_backend.js';
 
 interface PoolAttributes {
   filterSize: number | [number, number];

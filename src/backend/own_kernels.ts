@@ -35,7 +35,7 @@ export interface DropoutMaskAttributes {
 }
 
 /**
- * Inputs `weight`, `velocity` and `gradient` of one shape; attributes `UpdateRule` of training/sgd.ts;
+ * Inputs `weight`, `velocity` and `gradient` of one shape; attributes `UpdateRule` of parallel/sgd.ts;
  * outputs the next weight and the next velocity, which may take the memory of the inputs.
  */
 export const MOMENTUM_UPDATE = 'MomentumUpdate';

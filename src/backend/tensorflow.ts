@@ -8,38 +8,9 @@ import { encodeContextConfig, type ContextConfig } from './context_config.js';
 import { loadDevicePin } from './device_pin.js';
 import { registerWorkspaceMaxPool } from './max_pool.js';
 import { RELU_GRADIENT } from './own_kernels.js';
+import type { TensorFlowBackend } from './tensorflow_backend.js';
 
 const require = createRequire(import.meta.url);
-
-/** An attribute of a TensorFlow operation; `type` is one of the binding's `TF_ATTR_` numbers. */
-export interface OperationAttribute {
-  name: string;
-  type: number;
-  value: unknown;
-}
-
-/** Of tfjs-node-gpu's backend, what we call. */
-export interface TensorFlowBackend {
-  binding: {
-    TF_Version: string;
-    TF_ATTR_BOOL: number;
-    TF_ATTR_INT: number;
-    TF_ATTR_STRING: number;
-    TF_ATTR_TYPE: number;
-    TF_FLOAT: number;
-  };
-  executeSingleOutput(
-    operation: string,
-    attributes: OperationAttribute[],
-    inputs: tf.TensorInfo[],
-  ): tf.Tensor;
-  executeMultipleOutputs(
-    operation: string,
-    attributes: OperationAttribute[],
-    inputs: tf.TensorInfo[],
-    outputs: number,
-  ): tf.Tensor[];
-}
 
 /**
  * Loads the backend into this thread and makes it tfjs's current one.

@@ -8,7 +8,7 @@ import type { Comparison } from '../library/compare.js';
 import { refuseReportFile, writeComparison } from '../library/report.js';
 import { print, printJson } from '../report/printing.js';
 import { formatBytes, formatCount, formatTable, terminalWidth } from '../report/text.js';
-import { RunEvents } from '../training/events.js';
+import { RunEvents } from '../runs/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
 import { outputOptions, traceOption, withProgress } from './output_options.js';

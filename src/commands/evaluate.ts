@@ -8,7 +8,7 @@ import { evaluate } from '../library/evaluate.js';
 import { print, printJson } from '../report/printing.js';
 import { testText } from '../report/test_result.js';
 import { terminalWidth } from '../report/text.js';
-import { RunEvents } from '../training/events.js';
+import { RunEvents } from '../runs/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
 import { outputOptions, withProgress } from './output_options.js';

@@ -2,7 +2,7 @@
 import type { Options } from 'yargs';
 import { ProgressDisplay } from '../report/progress.js';
 import type { Verbosity } from '../report/progress.js';
-import type { RunEvents } from '../training/events.js';
+import type { RunEvents } from '../runs/events.js';
 
 const output = { group: 'Output:' } as const;
 

@@ -7,7 +7,7 @@ import type { Crops } from '../data/views.js';
 import { predict } from '../library/predict.js';
 import { print, printJson } from '../report/printing.js';
 import { formatPercent, formatTable, terminalWidth } from '../report/text.js';
-import { RunEvents } from '../training/events.js';
+import { RunEvents } from '../runs/events.js';
 import { outputOptions, withProgress } from './output_options.js';
 import type { OutputArguments } from './output_options.js';
 import { devicesFrom, placementOptions } from './placement_options.js';

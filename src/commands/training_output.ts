@@ -8,7 +8,7 @@ import {
 } from '../report/training_progress.js';
 import type { StepMeasurement } from '../report/training_progress.js';
 import { formatCount, formatPercent, inRows, terminalWidth } from '../report/text.js';
-import type { RunEvents, RunStart, StepDone, TestDone } from '../training/events.js';
+import type { RunEvents, RunStart, StepDone, TestDone } from '../runs/events.js';
 
 /** Without `--log-every`; a bar makes do with the epoch's last. */
 const LINES_EVERY = 100;

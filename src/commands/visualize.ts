@@ -7,7 +7,7 @@ import { UserError } from '../errors.js';
 import { visualize } from '../library/visualize.js';
 import type { VisualizeOptions } from '../library/visualize.js';
 import { print } from '../report/printing.js';
-import { RunEvents } from '../training/events.js';
+import { RunEvents } from '../runs/events.js';
 import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
 import type { ConfigurationArguments } from './options.js';
 import { outputOptions, withProgress } from './output_options.js';

@@ -11,8 +11,6 @@ import { type PreparedSet, openPrepared } from './prepared.js';
 import type { RandomSet } from './random_images.js';
 import type { DatasetStatistics } from './statistics.js';
 
-export type Split = 'train' | 'test';
-
 /** The examples of one split: how many (`count`), and where the decoders find them. */
 export type ExampleSet = GeneratedSet | Cifar10Set | FolderSet | PreparedSet | RandomSet;
 

@@ -7,7 +7,8 @@
 import type { DataConfiguration } from '../configuration.js';
 import { drawColour } from './colour.js';
 import { readRecord } from './cifar10.js';
-import type { Dataset, Split } from './dataset.js';
+import type { Dataset } from './dataset.js';
+import type { Split } from './split.js';
 import { pathAt } from './file_list.js';
 import { drawGeneratedImage } from './generated.js';
 import { type Image, MOST_PIXELS, UndecodableImage } from './image.js';

@@ -7,7 +7,7 @@
  * about the class: the shape has to be seen, at any position, size and rotation, through noise.
  */
 import { RandomSequence, deriveKey } from '../random.js';
-import type { Split } from './dataset.js';
+import type { Split } from './split.js';
 import type { Image } from './image.js';
 
 const SIDE = 32;

@@ -17,7 +17,7 @@ import { writeSummedFiles } from '../checksums.js';
 import { jsonBytes, makeFolder, writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 import { deriveKey, permutation } from '../random.js';
-import type { Split } from './dataset.js';
+import type { Split } from './split.js';
 import { pathAt } from './file_list.js';
 import { type FolderSet, openFolder } from './folder.js';
 import { type PackTask, type PackedShard, SIDE } from './packing.js';

@@ -15,7 +15,7 @@ import { readSmallFile } from '../bounded_file.js';
 import { verifySummedFiles } from '../checksums.js';
 import { UserError, messageOf } from '../errors.js';
 import { RandomSequence, deriveKey, permutation } from '../random.js';
-import type { Split } from './dataset.js';
+import type { Split } from './split.js';
 import { PREPARE_AGAIN, openShard, readFully, readShardIndex } from './shards.js';
 import { type DatasetStatistics, STATISTICS, readStatistics } from './statistics.js';
 

@@ -3,7 +3,7 @@
  * windows into one stretch of noise, so they overlap, which timing does not mind.
  */
 import { RandomSequence, deriveKey, threefry } from '../random.js';
-import type { Split } from './dataset.js';
+import type { Split } from './split.js';
 import type { Image } from './image.js';
 
 const NOISE_BYTES = 1 << 20;

@@ -7,11 +7,8 @@
  * 2^53 / (255² · 256²) = 2.1 million images of 256², so neither order nor division among threads shows.
  */
 import { pack, unpack } from 'msgpackr';
-import type { ImageView } from '../configuration.js';
 import { readSmallFile } from '../bounded_file.js';
 import { UserError, messageOf } from '../errors.js';
-import type { Dataset } from './dataset.js';
-import { Decoder } from './decoder.js';
 
 /** Its file, in a prepared folder and in a run's; `checksums.json` is beside it. */
 export const STATISTICS = 'statistics.msgpack';
@@ -157,38 +154,6 @@ function eigenOf(symmetric: number[][]): { eigenvalues: number[]; eigenvectors: 
 function withPositivePeak(vector: number[]): number[] {
   const peak = vector.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a));
   return peak < 0 ? vector.map((value) => -value) : vector;
-}
-
-/**
- * Reads every training image once, in this thread, brought to [height, width] as `data.view` would: to a
- * square by its shorter side and its centre, else by resizing.
- * CIFAR-10 takes seconds, a photograph about 10 ms. Images that cannot be decoded are left out: the batch
- * ring counts and limits them.
- * @param onProgress called with how many have been read, before each
- * @throws UserError where none can be decoded
- */
-export async function computeStatistics(
-  dataset: Dataset,
-  height: number,
-  width: number,
-  onProgress?: (done: number, of: number) => void,
-): Promise<DatasetStatistics> {
-  const pixels = new SharedArrayBuffer(height * width * 3);
-  const slots = [{ pixels, labels: new SharedArrayBuffer(4) }];
-  const view: ImageView = height === width ? { type: 'crop', from: height } : { type: 'resize' };
-  const data = { view, flip: false };
-  const decoder = new Decoder({ dataset, data, height, width, seed: 0, colourAxes: null, slots });
-  const sums = emptySums(height, width);
-  const { count } = dataset.train;
-  for (let index = 0; index < count; index++) {
-    onProgress?.(index, count);
-    const views = Uint32Array.of(index);
-    const task = { slot: 0, first: 0, split: 'train', views, crops: 1, epoch: null } as const;
-    const undecodable = await decoder.decode(task);
-    if (undecodable.length === 0) addImage(sums, new Uint8Array(pixels));
-  }
-  if (sums.images === 0) throw new UserError(`none of ${count} training images can be decoded`);
-  return statisticsOf(dataset.train.kind, sums);
 }
 
 /** What `STATISTICS` holds: msgpack, an object of `DatasetStatistics` with the mean image as float32 bytes. */

@@ -1,14 +1,14 @@
 /** Gradients against finite differences: `checkGradients` of the package, and `train --check-gradients`. */
 import { UserError } from '../errors.js';
-import { loadParameters } from '../training/canonical.js';
+import { loadParameters } from '../runs/tensors.js';
 import { compareWithFiniteDifferences } from '../training/gradient_check.js';
 import type { GradientCheck } from '../training/gradient_check.js';
-import { statisticsFor } from '../training/normalization.js';
+import { statisticsFor } from '../runs/statistics.js';
 import { withTowers } from '../training/session.js';
 import type { Devices } from './devices.js';
 import { prepare } from './preparation.js';
 import type { Recipe } from './recipe.js';
-import type { TrainOptions } from './train.js';
+import type { TrainOptions } from './train_options.js';
 
 /**
  * Compares the gradients of the first batch with finite differences of the loss.

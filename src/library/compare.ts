@@ -2,8 +2,9 @@
 import { buildNetwork } from '../model/network.js';
 import { TimedPlacement, noiseBatch, takeTurns } from '../training/comparison.js';
 import { TraceFile } from '../report/trace.js';
-import type { Candidate, ComparisonRow, PlacementName } from '../training/comparison.js';
-import type { RunEvents } from '../training/events.js';
+import type { Candidate, ComparisonRow } from '../training/comparison.js';
+import type { PlacementName } from '../runs/events.js';
+import type { RunEvents } from '../runs/events.js';
 import { resolveDevices } from './devices.js';
 import type { Devices, ResolvedPlacement } from './devices.js';
 import { asksForTowers, configurationOf } from './recipe.js';

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../errors.js';
-import type { RunEvents } from '../training/events.js';
+import type { RunEvents } from '../runs/events.js';
 import type { DashboardNews, DashboardRequest, DashboardSettings } from './dashboard_server.js';
 
 /** A page that is being served. */

@@ -5,11 +5,11 @@ import { writeDurably } from '../durable_file.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import { onnxModel } from '../model/onnx.js';
-import { checkpointFiles, requireCheckpoint } from '../training/checkpoint.js';
-import { openRunFolder } from '../training/run_folder.js';
-import type { RunFolder } from '../training/run_folder.js';
-import { readSafetensors, writeSafetensors } from '../training/safetensors.js';
-import type { TensorMap } from '../training/safetensors.js';
+import { checkpointFiles, requireCheckpoint } from '../runs/checkpoint.js';
+import { openRunFolder } from '../runs/layout.js';
+import type { RunFolder } from '../runs/layout.js';
+import { readSafetensors, writeSafetensors } from '../runs/safetensors.js';
+import type { TensorMap } from '../runs/safetensors.js';
 
 /** How `exportModel` writes. */
 export interface ExportOptions {

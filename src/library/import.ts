@@ -10,11 +10,11 @@ import type { Configuration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
-import { differencesFrom, initialState, saveCheckpoint } from '../training/checkpoint.js';
-import { claimRunFolder, refuseTakenRunFolder } from '../training/run_folder.js';
+import { differencesFrom, initialState, saveCheckpoint } from '../runs/checkpoint.js';
+import { claimRunFolder, refuseTakenRunFolder } from '../runs/run_folder.js';
 import { verifyIfSummed } from '../checksums.js';
-import { describeSafetensors, readSafetensors } from '../training/safetensors.js';
-import type { DescribedTensor, TensorMap } from '../training/safetensors.js';
+import { describeSafetensors, readSafetensors } from '../runs/safetensors.js';
+import type { DescribedTensor, TensorMap } from '../runs/safetensors.js';
 import { asksForTowers, configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 

@@ -8,14 +8,15 @@ import { type Dataset, type ExampleSet, openDataset } from '../data/dataset.js';
 import { Decoder } from '../data/decoder.js';
 import { pathAt } from '../data/file_list.js';
 import { setOfFiles } from '../data/folder.js';
-import { type DatasetStatistics, computeStatistics } from '../data/statistics.js';
+import { type DatasetStatistics } from '../data/statistics.js';
+import { computeStatistics } from '../data/compute_statistics.js';
 import { UndecodableImage } from '../data/image.js';
 import { writeDurably } from '../durable_file.js';
 import { UserError } from '../errors.js';
 import { deriveKey, permutation } from '../random.js';
 import { type Sample, drawSamples } from '../report/sample_figure.js';
 import type { Picture } from '../report/markup.js';
-import type { RunEvents } from '../training/events.js';
+import type { RunEvents } from '../runs/events.js';
 import { configurationOf, dataAt } from './recipe.js';
 
 /** What to look at, and what to draw. */

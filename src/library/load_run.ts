@@ -2,10 +2,13 @@
 import { loadConfiguration } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { existsSync } from 'node:fs';
-import { loadCheckpoint, requireCheckpoint } from '../training/checkpoint.js';
-import type { Checkpoint } from '../training/checkpoint.js';
-import { openRunFolder, readMetrics, readSummary } from '../training/run_folder.js';
-import type { MetricsEvent, Summary } from '../training/run_folder.js';
+import { loadCheckpoint, requireCheckpoint } from '../runs/checkpoint.js';
+import type { Checkpoint } from '../runs/checkpoint.js';
+import { openRunFolder } from '../runs/layout.js';
+import { readMetrics } from '../runs/metrics.js';
+import { readSummary } from '../runs/summary.js';
+import type { MetricsEvent } from '../runs/metrics.js';
+import type { Summary } from '../runs/summary.js';
 
 /** What a run folder holds. */
 export interface LoadedRun {

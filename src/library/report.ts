@@ -12,10 +12,11 @@ import { pageBody, pageDocument } from '../report/page.js';
 import type { PageContent } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
 import type { ReportedRun } from '../report/run_report.js';
-import { checkpointFiles, latestCheckpoint, loadState } from '../training/checkpoint.js';
-import { firstKernelsIn } from '../training/first_kernels.js';
-import { openRunFolder, readLastTest } from '../training/run_folder.js';
-import { readSafetensors } from '../training/safetensors.js';
+import { checkpointFiles, latestCheckpoint, loadState } from '../runs/checkpoint.js';
+import { firstKernelsIn } from '../runs/first_kernels.js';
+import { openRunFolder } from '../runs/layout.js';
+import { readLastTest } from '../runs/summary.js';
+import { readSafetensors } from '../runs/safetensors.js';
 import type { Comparison } from './compare.js';
 import { loadRun } from './load_run.js';
 

@@ -7,13 +7,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { UserError } from '../errors.js';
-import { checkpointFiles, lastWholeCheckpoint } from '../training/checkpoint.js';
-import type { DamagedCheckpoint, TrainerState } from '../training/checkpoint.js';
-import { openRunFolder, readLastTest, readSummary } from '../training/run_folder.js';
-import type { RunFolder } from '../training/run_folder.js';
+import { checkpointFiles, lastWholeCheckpoint } from '../runs/checkpoint.js';
+import type { DamagedCheckpoint, TrainerState } from '../runs/checkpoint.js';
+import { openRunFolder } from '../runs/layout.js';
+import { readLastTest, readSummary } from '../runs/summary.js';
+import type { RunFolder } from '../runs/layout.js';
 import type { ResolvedPlacement } from './devices.js';
 import { configurationOf } from './recipe.js';
-import type { TrainOptions } from './train.js';
+import type { TrainOptions } from './train_options.js';
 
 export interface ResumedRun {
   run: RunFolder;

@@ -9,59 +9,34 @@ import { UserError } from '../errors.js';
 import { refuseImpossibleCrops } from '../data/views.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { TraceFile } from '../report/trace.js';
-import { loadParameters } from '../training/canonical.js';
+import { loadParameters } from '../runs/tensors.js';
 import {
   checkpointFiles,
   initialState,
   lastWholeCheckpoint,
   latestCheckpoint,
   setAside,
-} from '../training/checkpoint.js';
-import type { TrainerState } from '../training/checkpoint.js';
-import { RunEvents } from '../training/events.js';
+} from '../runs/checkpoint.js';
+import type { TrainerState } from '../runs/checkpoint.js';
+import { RunEvents } from '../runs/events.js';
 import {
   claimRunFolder,
   freeRunPath,
-  openRunFolder,
   refuseTakenRunFolder,
   reopenRunFolder,
-} from '../training/run_folder.js';
-import type { RunFolder, Summary } from '../training/run_folder.js';
-import { lockRun } from '../training/run_lock.js';
-import type { RunLock } from '../training/run_lock.js';
-import { keepStatistics, statisticsFor } from '../training/normalization.js';
+} from '../runs/run_folder.js';
+import { openRunFolder } from '../runs/layout.js';
+import type { RunFolder } from '../runs/layout.js';
+import type { Summary } from '../runs/summary.js';
+import { lockRun } from '../folder_lock.js';
+import type { RunLock } from '../folder_lock.js';
+import { keepStatistics, statisticsFor } from '../runs/statistics.js';
 import { withTowers } from '../training/session.js';
-import { TensorboardLog } from '../training/tensorboard.js';
+import { TensorboardLog } from '../runs/tensorboard.js';
 import { train as trainTowers } from '../training/trainer.js';
-import type { Devices } from './devices.js';
 import { prepare } from './preparation.js';
-import type { Recipe } from './recipe.js';
 import { changesOnResuming, damageWarnings, positionAgain, runToResume } from './resume.js';
-
-export interface TrainOptions extends Recipe, Devices {
-  /** New run folder; without it `runs/PRESET`, numbered if taken. */
-  out?: string | undefined;
-  /** Run folder to go on with, on any devices; excludes `out`, `init`, `preset` and `config`. */
-  resume?: string | undefined;
-  /** Safetensors file with the initial parameters, as `export` writes it. */
-  init?: string | undefined;
-  /** Steps between checkpoints, besides the one at each epoch's end. */
-  checkpointEvery?: number | undefined;
-  /** Test only the first so many images. */
-  testLimit?: number | undefined;
-  /** New file for a trace of every step, in Chrome's format. */
-  trace?: string | undefined;
-  /** How often workers of which one failed are started again, from the last checkpoint; 0 unless given. */
-  restarts?: number | undefined;
-  /** Milliseconds after which workers that do not move on are taken to hang; 5 minutes unless given. */
-  exchangeTimeoutMs?: number | undefined;
-  /** How many batches of the run may be left out because loss or a gradient was not finite; 0 unless given. */
-  skipNonfinite?: number | undefined;
-  /** Hears of every step, test and checkpoint. */
-  events?: RunEvents | undefined;
-  /** Aborted: the step is finished, a checkpoint saved, and the run ends as `interrupted`. */
-  signal?: AbortSignal | undefined;
-}
+import type { TrainOptions } from './train_options.js';
 
 /** `summary.json`, and the run folder that it lies in. */
 export interface TrainedRun extends Summary {

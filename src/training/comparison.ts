@@ -3,6 +3,7 @@
  * and take their steps in turn, so that what else the machine does meets them alike. Called by
  * `compare` and by the benchmark, which lets other programs take turns too.
  */
+import type { PlacementName } from '../runs/events.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
@@ -11,9 +12,6 @@ import type { CoordinatorOptions, SharedBatch, StepResult } from '../parallel/co
 import type { Placement } from '../parallel/placement.js';
 import { quantile, spreadOf } from '../report/quantiles.js';
 import type { Spread } from '../report/quantiles.js';
-
-/** Towers apart, towers together, or one tower. */
-export type PlacementName = 'split' | 'grouped' | 'dense';
 
 export interface Candidate {
   name: PlacementName;

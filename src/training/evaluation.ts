@@ -6,24 +6,7 @@ import type { BatchRing } from '../data/batches.js';
 import type { Crops } from '../data/views.js';
 import { crossEntropyOf, rowOf, softmax } from '../model/probabilities.js';
 import type { Coordinator } from '../parallel/coordinator.js';
-
-/** Means over the images of a test. */
-export interface TestResult {
-  /** Mean over the images of minus the logarithm of the label's probability, nats. */
-  loss: number;
-  /** Share of the images whose label is the most probable class, and among the five most probable. */
-  top1: number;
-  top5: number;
-  images: number;
-  /** Views of each image. */
-  crops: Crops;
-  /** Names, by label. */
-  classes: string[];
-  /** Share of each class's images that were predicted right; null for a class without any. */
-  perClass: (number | null)[];
-  /** Images by their class (rows) and the predicted one (columns). */
-  confusion: number[][];
-}
+import type { TestResult } from '../runs/summary.js';
 
 export interface TestOptions {
   classes: string[];

@@ -6,16 +6,7 @@
 import type { TrainingConfiguration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import type { Network, Parameter } from '../model/network.js';
-
-/** What a `plateau` schedule remembers of the tests at the epochs' ends. */
-export interface PlateauState {
-  /** Times that the rate was multiplied by the factor. */
-  drops: number;
-  /** Top-1 accuracy of the best test, a fraction; null before the first. */
-  best: number | null;
-  /** Tests since the best one, or since the last drop. */
-  waited: number;
-}
+import type { PlateauState } from '../runs/progress.js';
 
 const NO_TESTS: PlateauState = { drops: 0, best: null, waited: 0 };
 

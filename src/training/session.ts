@@ -10,7 +10,7 @@ import type { Dataset } from '../data/dataset.js';
 import type { DatasetStatistics } from '../data/statistics.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
-import { normalizationOf } from './normalization.js';
+import { normalizationOf } from '../runs/statistics.js';
 import type { TraceGroup } from '../report/trace.js';
 
 /** A batch in use, one ready and one being decoded. */

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { openRunFolder, readMetrics, readSummary } from '../../src/training/run_folder.js';
+import { openRunFolder } from '../../src/runs/layout.js';
+import { readMetrics } from '../../src/runs/metrics.js';
+import { readSummary } from '../../src/runs/summary.js';
 import {
   newFolder,
   succeeds,

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { openRunFolder, readSummary } from '../../src/training/run_folder.js';
+import { openRunFolder } from '../../src/runs/layout.js';
+import { readSummary } from '../../src/runs/summary.js';
 import {
   writeBroken,
   writeFlatImage,

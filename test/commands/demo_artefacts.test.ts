@@ -4,7 +4,7 @@ import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import sharp from 'sharp';
-import { readSafetensors } from '../../src/training/safetensors.js';
+import { readSafetensors } from '../../src/runs/safetensors.js';
 import { readEventFile } from '../report/event_reader.js';
 import { readTrace } from '../report/trace_reader.js';
 import { newFolder, succeeds } from './command_line.js';

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { cpSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { checkpointFiles } from '../../src/training/checkpoint.js';
-import { openRunFolder, readMetrics, readSummary } from '../../src/training/run_folder.js';
-import { readSafetensors } from '../../src/training/safetensors.js';
+import { checkpointFiles } from '../../src/runs/checkpoint.js';
+import { openRunFolder } from '../../src/runs/layout.js';
+import { readMetrics } from '../../src/runs/metrics.js';
+import { readSummary } from '../../src/runs/summary.js';
+import { readSafetensors } from '../../src/runs/safetensors.js';
 import { newFolder, start, succeeds, TINY, writeTinyImages, type Outcome } from './command_line.js';
 
 const LAST_STEP = 32;

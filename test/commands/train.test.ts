@@ -3,16 +3,12 @@ import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } f
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { Configuration } from '../../src/configuration.js';
-import {
-  openRunFolder,
-  readMetrics,
-  readSummary,
-  type LastTest,
-  type TestEvent,
-} from '../../src/training/run_folder.js';
+import { openRunFolder } from '../../src/runs/layout.js';
+import { readMetrics, type TestEvent } from '../../src/runs/metrics.js';
+import { readSummary, type LastTest } from '../../src/runs/summary.js';
 import { readStatistics } from '../../src/data/statistics.js';
-import { checkpointFiles, loadState } from '../../src/training/checkpoint.js';
-import { readSafetensors } from '../../src/training/safetensors.js';
+import { checkpointFiles, loadState } from '../../src/runs/checkpoint.js';
+import { readSafetensors } from '../../src/runs/safetensors.js';
 import {
   newFolder,
   succeeds,

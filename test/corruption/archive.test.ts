@@ -6,7 +6,7 @@ import { suite, test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { fetchCifar10 } from '../../src/data/fetch_cifar10.js';
 import { messageOfRefusal } from './mutations.js';
-import { temporaryFolder } from '../training/temporary.js';
+import { temporaryFolder } from '../runs/temporary.js';
 
 const FOLDER = 'cifar-10-batches-bin';
 const NAMES = [...[1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`), 'test_batch.bin'];

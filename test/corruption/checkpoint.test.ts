@@ -8,12 +8,12 @@ import {
   lastWholeCheckpoint,
   requireCheckpoint,
   saveCheckpoint,
-} from '../../src/training/checkpoint.js';
+} from '../../src/runs/checkpoint.js';
 import { verifyIfSummed } from '../../src/checksums.js';
-import { openRunFolder, type RunFolder } from '../../src/training/run_folder.js';
-import type { TensorMap } from '../../src/training/safetensors.js';
+import { openRunFolder, type RunFolder } from '../../src/runs/layout.js';
+import type { TensorMap } from '../../src/runs/safetensors.js';
 import { smallConfiguration } from '../parallel/two_placements.js';
-import { temporaryFolder } from '../training/temporary.js';
+import { temporaryFolder } from '../runs/temporary.js';
 import { MUTATIONS, mutationsOf, refusalOf } from './mutations.js';
 
 const FILES = ['model.safetensors', 'optimizer.safetensors', 'state.msgpack', 'checksums.json'];

@@ -5,7 +5,7 @@ import { suite, test } from 'node:test';
 import { openCifar10 } from '../../src/data/cifar10.js';
 import { writeTinyImages } from '../commands/command_line.js';
 import { RECORD } from '../data/records.js';
-import { temporaryFolder } from '../training/temporary.js';
+import { temporaryFolder } from '../runs/temporary.js';
 import { MUTATIONS, messageOfRefusal, mutationsOf } from './mutations.js';
 
 suite('a damaged CIFAR-10 file', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { loadConfiguration } from '../../src/configuration.js';
 import { TINY } from '../commands/command_line.js';
-import { temporaryFolder } from '../training/temporary.js';
+import { temporaryFolder } from '../runs/temporary.js';
 import { MUTATIONS, mutationsOf, refusalOf } from './mutations.js';
 
 suite('a damaged configuration', () => {

@@ -9,7 +9,7 @@ import { decodeImageFile } from '../../src/data/image_file.js';
 import { readShardIndex, writeShard } from '../../src/data/shards.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 import { pathsOf } from '../data/image_folders.js';
-import { temporaryFolder } from '../training/temporary.js';
+import { temporaryFolder } from '../runs/temporary.js';
 import { MUTATIONS, messageOfRefusal, mutationsOf, refusalOf, rejectionOf } from './mutations.js';
 
 const SIDE = 24;

@@ -3,9 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { pack } from 'msgpackr';
-import { initialState, loadState } from '../../src/training/checkpoint.js';
+import { initialState, loadState } from '../../src/runs/checkpoint.js';
 import { smallConfiguration } from '../parallel/two_placements.js';
-import { temporaryFolder } from '../training/temporary.js';
+import { temporaryFolder } from '../runs/temporary.js';
 import { refusalOf } from './mutations.js';
 
 /** The state's fields as a msgpack map of 16-bit length, after those of `first`. */

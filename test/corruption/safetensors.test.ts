@@ -8,8 +8,8 @@ import {
   readSafetensors,
   writeSafetensors,
   type TensorMap,
-} from '../../src/training/safetensors.js';
-import { temporaryFolder } from '../training/temporary.js';
+} from '../../src/runs/safetensors.js';
+import { temporaryFolder } from '../runs/temporary.js';
 import { MUTATIONS, mutationsOf, refusalOf } from './mutations.js';
 
 function someTensors(): TensorMap {

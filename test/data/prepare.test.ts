@@ -7,7 +7,7 @@ import { BatchRing } from '../../src/data/batches.js';
 import { decodeImage } from '../../src/data/image_file.js';
 import { prepareDataset } from '../../src/data/prepare.js';
 import { ShardReader, openPrepared, sequentialOrder } from '../../src/data/prepared.js';
-import { computeStatistics } from '../../src/data/statistics.js';
+import { computeStatistics } from '../../src/data/compute_statistics.js';
 import { writeBroken, writeFlatImage, writeImageFolder } from './image_folders.js';
 import { temporaryFolder } from './temporary.js';
 import { userError } from './user_error.js';

@@ -8,12 +8,12 @@ import {
   type PixelSums,
   addImage,
   addSums,
-  computeStatistics,
   emptySums,
   readStatistics,
   statisticsOf,
   statisticsBytes,
 } from '../../src/data/statistics.js';
+import { computeStatistics } from '../../src/data/compute_statistics.js';
 import { openFolder } from '../../src/data/folder.js';
 import { UserError } from '../../src/errors.js';
 import { writeBroken, writeImageFolder } from './image_folders.js';

@@ -7,7 +7,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { openRunFolder, readMetrics, readSummary } from '../../src/training/run_folder.js';
+import { openRunFolder } from '../../src/runs/layout.js';
+import { readMetrics } from '../../src/runs/metrics.js';
+import { readSummary } from '../../src/runs/summary.js';
 import { LAST_STEP, Workbench, errorLine } from './faulty_run.js';
 
 const bench = new Workbench();

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { newFolder, start, TINY, writeTinyImages } from '../commands/command_line.js';
 import type { Outcome, RunningCommand } from '../commands/command_line.js';
-import { checkpointFiles, loadCheckpoint } from '../../src/training/checkpoint.js';
+import { checkpointFiles, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import type { Fault } from './inject.js';
 
 const INJECT = new URL('./inject.js', import.meta.url).href;

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import type * as tf from '@tensorflow/tfjs';
 import type { Exchange } from '../../src/parallel/slots.js';
-import type { Tower } from '../../src/training/tower.js';
+import type { Tower } from '../../src/parallel/tower.js';
 
 /** Where in a tower's work; a step's are those of the step `Fault.step`. */
 export type FaultPoint =
@@ -190,7 +190,7 @@ if (isMainThread) {
   if (fault.fullAt !== undefined) fillDisk(fault.fullAt);
 } else if (fault.point !== undefined) {
   const { Exchange } = await import('../../src/parallel/slots.js');
-  const { Tower } = await import('../../src/training/tower.js');
+  const { Tower } = await import('../../src/parallel/tower.js');
   const { mul } = await import('@tensorflow/tfjs');
   injectIntoTowers(Tower, Exchange, mul);
 }

@@ -12,7 +12,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { train } from '../../src/index.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
-import { openRunFolder, readMetrics } from '../../src/training/run_folder.js';
+import { openRunFolder } from '../../src/runs/layout.js';
+import { readMetrics } from '../../src/runs/metrics.js';
 import type { FaultKind, FaultPoint } from './inject.js';
 import { Workbench, errorLine } from './faulty_run.js';
 

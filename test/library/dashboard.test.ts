@@ -7,7 +7,7 @@ import { openDashboard, RunEvents, train } from 'twotower';
 import type { Dashboard } from 'twotower';
 import { loadConfiguration } from '../../src/configuration.js';
 import { DashboardServer } from '../../src/library/dashboard_server.js';
-import { createRunFolder } from '../../src/training/run_folder.js';
+import { createRunFolder } from '../../src/runs/run_folder.js';
 import { newFolder, TINY, twotower, writeTinyImages } from '../commands/command_line.js';
 
 const folder = newFolder();

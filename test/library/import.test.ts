@@ -6,8 +6,8 @@ import { evaluate, exportModel, importModel, loadRun, ModelDoesNotFit, train } f
 import { loadConfiguration } from '../../src/configuration.js';
 import { buildNetwork, elements } from '../../src/model/network.js';
 import { fillUniform } from '../../src/random.js';
-import { readSafetensors, writeSafetensors } from '../../src/training/safetensors.js';
-import type { TensorMap } from '../../src/training/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../src/runs/safetensors.js';
+import type { TensorMap } from '../../src/runs/safetensors.js';
 import { newFolder, TINY, twotower, writeTinyImages } from '../commands/command_line.js';
 
 const folder = newFolder();

@@ -22,7 +22,7 @@ import {
 import { collectivesOver } from '../../src/parallel/collectives.js';
 import { SlotCopyTransport } from '../../src/parallel/slot_copies.js';
 import { Exchange, allocateExchangeMemory } from '../../src/parallel/slots.js';
-import { readSafetensors } from '../../src/training/safetensors.js';
+import { readSafetensors } from '../../src/runs/safetensors.js';
 
 /** Compiled tests run from dist/test; the golden files stay with the sources. */
 const goldenFile = (name: string): string =>

@@ -5,7 +5,7 @@ import type { NetworkSpecification } from '../../src/model/layers.js';
 import { buildNetwork } from '../../src/model/network.js';
 import type { Network } from '../../src/model/network.js';
 import { onnxModel } from '../../src/model/onnx.js';
-import { readSafetensors } from '../../src/training/safetensors.js';
+import { readSafetensors } from '../../src/runs/safetensors.js';
 
 export const goldenFile = (name: string): string =>
   fileURLToPath(new URL(`../../../test/golden/${name}`, import.meta.url));

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { loadConfiguration } from '../../src/configuration.js';
 import { TINY } from '../commands/command_line.js';
 import { refusalOf } from '../corruption/mutations.js';
-import { temporaryFolder } from '../training/temporary.js';
+import { temporaryFolder } from '../runs/temporary.js';
 
 const SEED = 2012;
 const RUNS = 1000;

@@ -9,9 +9,9 @@ import { UserError } from '../../src/errors.js';
 import type { NetworkSpecification } from '../../src/model/layers.js';
 import { buildNetwork, type Network } from '../../src/model/network.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
-import { loadParameters, tensorsIn } from '../../src/training/canonical.js';
-import { checkpointFiles, initialState, saveCheckpoint } from '../../src/training/checkpoint.js';
-import { openRunFolder } from '../../src/training/run_folder.js';
+import { loadParameters, tensorsIn } from '../../src/runs/tensors.js';
+import { checkpointFiles, initialState, saveCheckpoint } from '../../src/runs/checkpoint.js';
+import { openRunFolder } from '../../src/runs/layout.js';
 import {
   BATCH,
   CLASSES,
@@ -20,7 +20,7 @@ import {
   RULE,
   smallConfiguration,
 } from '../parallel/two_placements.js';
-import { temporaryFolder } from '../training/temporary.js';
+import { temporaryFolder } from '../runs/temporary.js';
 import { networks } from './arbitrary_network.js';
 
 prepareProcess();

@@ -3,8 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfiguration } from '../../src/configuration.js';
 import type { Comparison } from '../../src/library/compare.js';
-import { initialState, saveCheckpoint } from '../../src/training/checkpoint.js';
-import { createRunFolder, writeSummary } from '../../src/training/run_folder.js';
+import { initialState, saveCheckpoint } from '../../src/runs/checkpoint.js';
+import { createRunFolder } from '../../src/runs/run_folder.js';
+import { writeSummary } from '../../src/runs/summary.js';
 
 /** What would run, call out or break the page if it were not escaped. */
 export const HOSTILE = `"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>&amp;'</svg>`;

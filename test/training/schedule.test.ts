@@ -7,8 +7,8 @@ import {
   checkEvents,
   learningRateAt,
   multiplierAt,
-  type PlateauState,
 } from '../../src/training/schedule.js';
+import type { PlateauState } from '../../src/runs/progress.js';
 import { smallConfiguration } from '../parallel/two_placements.js';
 
 const { training, network: specification } = smallConfiguration(1, 1);

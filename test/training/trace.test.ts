@@ -6,7 +6,7 @@ import { compare } from '../../src/library/compare.js';
 import { loadRun } from '../../src/library/load_run.js';
 import { train } from '../../src/library/train.js';
 import { quantile } from '../../src/report/quantiles.js';
-import type { TrainEvent } from '../../src/training/run_folder.js';
+import type { TrainEvent } from '../../src/runs/metrics.js';
 import { newFolder, TINY, writeTinyImages } from '../commands/command_line.js';
 import { readTrace, timeWithin } from '../report/trace_reader.js';
 import type { TracedSpan } from '../report/trace_reader.js';

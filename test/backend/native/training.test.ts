@@ -6,7 +6,7 @@ import { convolve, crossEntropy, dropoutMask, fullyConnect } from '../../../src/
 import { imagesFromBytes, normalizationTable } from '../../../src/backend/images.js';
 import { localResponseNormalization } from '../../../src/backend/lrn.js';
 import { deriveKey, fillDropoutMask } from '../../../src/random.js';
-import { updateParameter } from '../../../src/training/sgd.js';
+import { updateParameter } from '../../../src/parallel/sgd.js';
 import { assertClose, assertRan, Draw, skip, useNative } from './native_kernels.js';
 
 test('the cross-entropy and its gradient are those of float64', { skip }, async () => {

@@ -3,8 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
-import { lockRun, refuseLocked } from '../../src/training/run_lock.js';
-import { temporaryFolder } from './temporary.js';
+import { lockRun, refuseLocked } from '../src/folder_lock.js';
+import { temporaryFolder } from './runs/temporary.js';
 
 /** A folder with a lock of that text, or as this process would write it, with changes. */
 function lockedFolder(context: TestContext, changes: object | string): string {

@@ -15,9 +15,9 @@ import {
   withTestResult,
   type Checkpoint,
   type TrainerState,
-} from '../../src/training/checkpoint.js';
-import { openRunFolder, type RunFolder } from '../../src/training/run_folder.js';
-import type { TensorMap } from '../../src/training/safetensors.js';
+} from '../../src/runs/checkpoint.js';
+import { openRunFolder, type RunFolder } from '../../src/runs/layout.js';
+import type { TensorMap } from '../../src/runs/safetensors.js';
 import { temporaryFolder } from './temporary.js';
 
 function someRun(context: TestContext): RunFolder {
@@ -194,8 +194,8 @@ suite('a save that is cut off', () => {
  * the error that stops it. It kills itself in the third, between the model and the optimizer's data.
  */
 function childSaving(run: RunFolder, values: number): string[] {
-  const checkpointModule = import.meta.resolve('../../src/training/checkpoint.js');
-  const runModule = import.meta.resolve('../../src/training/run_folder.js');
+  const checkpointModule = import.meta.resolve('../../src/runs/checkpoint.js');
+  const runModule = import.meta.resolve('../../src/runs/layout.js');
   const code = `
     import { saveCheckpoint } from ${JSON.stringify(checkpointModule)};
     import { openRunFolder } from ${JSON.stringify(runModule)};

@@ -16,8 +16,8 @@ import {
   toCanonicalLayout,
   toComputingLayout,
 } from '../model/parameters.js';
-import type { CommitCommand, NotFinitePlace, SharedBuffers } from '../parallel/messages.js';
-import type { Exchange } from '../parallel/slots.js';
+import type { CommitCommand, NotFinitePlace, SharedBuffers } from './messages.js';
+import type { Exchange } from './slots.js';
 import { updateParameter } from './sgd.js';
 
 /** One parameter of one rank. */

@@ -21,9 +21,9 @@ import type { Network } from '../model/network.js';
 import { syncFile, syncFolder } from '../durable_file.js';
 import { readSmallFile } from '../bounded_file.js';
 import { verifySummedFiles, writeSummedFiles } from '../checksums.js';
-import type { RunFolder } from './run_folder.js';
+import type { RunFolder } from './layout.js';
+import type { PlateauState } from './progress.js';
 import { readSafetensors, safetensorsChunks, type TensorMap } from './safetensors.js';
-import type { PlateauState } from './schedule.js';
 
 export const STATE_VERSION = 1;
 

@@ -21,7 +21,7 @@ import { forward } from '../model/forward.js';
 import type { AroundLayer, Collectives, TrainingPosition } from '../model/forward.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
-import { collectivesOver } from '../parallel/collectives.js';
+import { collectivesOver } from './collectives.js';
 import type {
   CommitCommand,
   ComputeCommand,
@@ -33,11 +33,11 @@ import type {
   OpenReply,
   Replies,
   SharedBuffers,
-} from '../parallel/messages.js';
-import { PeerMemoryTransport } from '../parallel/peer_memory.js';
-import { SlotCopyTransport } from '../parallel/slot_copies.js';
-import { Exchange } from '../parallel/slots.js';
-import { Timeline } from '../parallel/timeline.js';
+} from './messages.js';
+import { PeerMemoryTransport } from './peer_memory.js';
+import { SlotCopyTransport } from './slot_copies.js';
+import { Exchange } from './slots.js';
+import { Timeline } from './timeline.js';
 import { HeldParameters } from './held_parameters.js';
 
 export class Tower {

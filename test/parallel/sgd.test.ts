@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
-import { updateParameter } from '../../src/training/sgd.js';
+import { updateParameter } from '../../src/parallel/sgd.js';
 
 before(async () => {
   await tf.setBackend('cpu');

@@ -3,17 +3,10 @@ import { appendFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } f
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Configuration } from '../../src/configuration.js';
-import {
-  appendMetrics,
-  createRunFolder,
-  dropMetricsAfter,
-  openRunFolder,
-  readMetrics,
-  readSummary,
-  writeSummary,
-  type MetricsEvent,
-  type Summary,
-} from '../../src/training/run_folder.js';
+import { appendMetrics, dropMetricsAfter, readMetrics, type MetricsEvent } from '../../src/runs/metrics.js';
+import { createRunFolder } from '../../src/runs/run_folder.js';
+import { openRunFolder } from '../../src/runs/layout.js';
+import { readSummary, writeSummary, type Summary } from '../../src/runs/summary.js';
 import { temporaryFolder } from './temporary.js';
 
 const CONFIGURATION: Configuration = {

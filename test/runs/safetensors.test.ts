@@ -8,7 +8,7 @@ import {
   readSafetensors,
   writeSafetensors,
   type TensorMap,
-} from '../../src/training/safetensors.js';
+} from '../../src/runs/safetensors.js';
 import { temporaryFolder } from './temporary.js';
 
 const GOLDEN = join(import.meta.dirname, '../../../test/golden/python.safetensors');

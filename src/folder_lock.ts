@@ -8,7 +8,7 @@
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { UserError, messageOf } from '../errors.js';
+import { UserError, messageOf } from './errors.js';
 
 /** A process, told apart from a later one with the same number. */
 interface Holder {

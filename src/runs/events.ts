@@ -14,8 +14,8 @@ import type { Configuration } from '../configuration.js';
 import type { Crops } from '../data/views.js';
 import type { StepTimingWithUpdate } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
-import type { PlacementName } from './comparison.js';
-import type { Summary, TestEvent, TrainEvent } from './run_folder.js';
+import type { Summary } from './summary.js';
+import type { TestEvent, TrainEvent } from './metrics.js';
 import type { TensorMap } from './safetensors.js';
 
 /** The towers are open and the run folder is there; nothing is trained yet. */
@@ -85,6 +85,9 @@ export interface CheckpointSaved {
   /** The momentum of each, which is its last update. */
   velocities: TensorMap;
 }
+
+/** Towers apart, towers together, or one tower. */
+export type PlacementName = 'split' | 'grouped' | 'dense';
 
 /** `compare` has timed so many of its steps, all placements together. */
 export interface TurnTaken {
