@@ -7,7 +7,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Configuration, DataConfiguration } from '../configuration.js';
 import type { Dataset } from '../data/dataset.js';
-import { type DatasetStatistics, STATISTICS, readStatistics, statisticsBytes } from '../data/statistics.js';
+import {
+  type DatasetStatistics,
+  STATISTICS,
+  readStatistics,
+  statisticsBytes,
+} from '../data/statistics.js';
 import { computeStatistics } from '../data/compute_statistics.js';
 import { centreWindow } from '../data/views.js';
 import { verifySummedFiles, writeSummedFiles } from '../checksums.js';
