@@ -13,8 +13,8 @@ import type { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
 import type { Crops } from '../data/views.js';
 import { UserError, messageOf } from '../errors.js';
-import { NotFiniteError } from '../parallel/coordinator.js';
-import type { Coordinator, StepResult } from '../parallel/coordinator.js';
+import type { Coordinator } from '../parallel/coordinator.js';
+import type { NotFiniteError, StepResult } from '../parallel/step_outcome.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { tensorsIn } from '../runs/tensors.js';
 import { latestCheckpoint, saveCheckpoint, withTestResult } from '../runs/checkpoint.js';
@@ -173,8 +173,9 @@ class Trainer {
 
     for await (const batch of ring.train(epoch, batchInEpoch)) {
       const step = this.state.step + 1;
-      const result = await this.unlessSkipped(coordinator.step(step, batch, rule));
+      const outcome = await coordinator.step(step, batch, rule);
       batch.release();
+      if (!outcome.finite && this.skipped >= this.session.skipNonfinite) throw outcome.error;
       this.saved = false;
       this.state = {
         ...this.state,
@@ -182,22 +183,10 @@ class Trainer {
         batchInEpoch: this.state.batchInEpoch + 1,
         testTop1: null,
       };
-      if (result instanceof NotFiniteError) this.recordSkip(result);
-      else this.record(result, learningRate, batch.count);
+      if (outcome.finite) this.record(outcome, learningRate, batch.count);
+      else this.recordSkip(outcome.error);
       if (stop.aborted || step >= this.lastStep || this.state.batchInEpoch === this.batches) break;
       if (checkpointEvery !== null && step % checkpointEvery === 0) await this.save();
-    }
-  }
-
-  /** The result, or why the step was not taken, if so many may be left out. */
-  private async unlessSkipped(step: Promise<StepResult>): Promise<StepResult | NotFiniteError> {
-    try {
-      return await step;
-    } catch (error) {
-      if (!(error instanceof NotFiniteError) || this.skipped >= this.session.skipNonfinite) {
-        throw error;
-      }
-      return error;
     }
   }
 
