@@ -12,7 +12,7 @@
 import { EventEmitter } from 'node:events';
 import type { Configuration } from '../configuration.js';
 import type { Crops } from '../data/views.js';
-import type { StepTimingWithUpdate } from '../parallel/coordinator.js';
+import type { StepTimingWithUpdate } from '../parallel/step_outcome.js';
 import type { Placement } from '../parallel/placement.js';
 import type { Summary } from './summary.js';
 import type { TestEvent, TrainEvent } from './metrics.js';

@@ -8,8 +8,10 @@ import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import { Coordinator } from '../parallel/coordinator.js';
-import type { CoordinatorOptions, SharedBatch, StepResult } from '../parallel/coordinator.js';
+import type { CoordinatorOptions, SharedBatch } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
+import { requireFinite } from '../parallel/step_outcome.js';
+import type { StepResult } from '../parallel/step_outcome.js';
 import { quantile, spreadOf } from '../report/quantiles.js';
 import type { Spread } from '../report/quantiles.js';
 
@@ -109,7 +111,7 @@ export class TimedPlacement {
   private async take(measurePeak: boolean): Promise<StepResult> {
     const { learningRate, momentum, weightDecay } = this.configuration.training;
     const rule = { learningRate, momentum, weightDecay };
-    return this.coordinator.step(++this.step, this.batch, rule, measurePeak);
+    return requireFinite(await this.coordinator.step(++this.step, this.batch, rule, measurePeak));
   }
 
   /** @param denseMs the dense network's median step, milliseconds */
