@@ -12,7 +12,7 @@ export interface TrainOptions extends Recipe, Devices {
   init?: string | undefined;
   /** Steps between checkpoints, besides the one at each epoch's end. */
   checkpointEvery?: number | undefined;
-  /** Test only the first so many images. */
+  /** Test a sample of this many images, drawn from the seed (default: all). */
   testLimit?: number | undefined;
   /** New file for a trace of every step, in Chrome's format. */
   trace?: string | undefined;

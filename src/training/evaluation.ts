@@ -13,8 +13,10 @@ export interface TestOptions {
   crops: Crops;
   /** Leaves units out as in training, each batch by masks of its own. */
   dropout: boolean;
-  /** Tests only the first so many images. */
+  /** Tests a sample of this many images, drawn from the seed. */
   limit: number | undefined;
+  /** Ends a wait for images at once, with its reason as the error. */
+  patience?: AbortSignal | undefined;
   /** Called after each batch with the images tested so far and all that will be. */
   afterBatch: (images: number, of: number) => void;
 }
@@ -22,10 +24,10 @@ export interface TestOptions {
 export async function evaluate(
   coordinator: Coordinator,
   ring: BatchRing,
-  { classes, crops, dropout, limit, afterBatch }: TestOptions,
+  { classes, crops, dropout, limit, patience, afterBatch }: TestOptions,
 ): Promise<TestResult> {
   const scores = new Scores(classes, crops);
-  for await (const batch of ring.test(limit, crops)) {
+  for await (const batch of ring.test(limit, crops, patience)) {
     // The masks are those of a training step; which one, does not matter, but it must be the same again.
     const logits = await coordinator.evaluate(batch, dropout ? batch.index + 1 : null);
     const labels = new Int32Array(batch.labels, 0, batch.count);

@@ -4,7 +4,7 @@
  * It follows the loop and decides nothing. Its clocks leave out the time of tests and checkpoints.
  */
 import type { Configuration } from '../configuration.js';
-import { undecodableWarning } from '../data/batches.js';
+import { undecodableWarning } from '../data/undecodable.js';
 import type { BatchRing } from '../data/batches.js';
 import type { Coordinator, StepOutcome, StepResult } from '../parallel/coordinator.js';
 import type { CheckpointTensors } from '../runs/checkpoint.js';
