@@ -75,9 +75,19 @@ export class Workbench {
   wholeCheckpoints(name: string): number[] {
     const folder = join(this.run(name), 'checkpoints');
     if (!existsSync(folder)) return [];
-    const names = readdirSync(folder).filter((entry) => entry.startsWith('step-'));
+    const names = readdirSync(folder).filter((entry) => /^step-\d+$/.test(entry));
     for (const entry of names) loadCheckpoint(join(folder, entry));
     return names.map((entry) => Number(entry.slice('step-'.length))).sort((a, b) => a - b);
+  }
+
+  /** The steps whose checkpoint was set aside because the run diverged after it. */
+  suspects(name: string): number[] {
+    const names = readdirSync(join(this.run(name), 'checkpoints'));
+    const steps = names.map((entry) => /^step-(\d+)\.suspect$/.exec(entry)?.[1]);
+    return steps
+      .filter((step) => step !== undefined)
+      .map(Number)
+      .sort((a, b) => a - b);
   }
 
   /** That both runs ended with the same parameters and velocities, to the bit. */
