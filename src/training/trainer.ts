@@ -55,8 +55,7 @@ export async function train(
 ): Promise<{ status: Status; state: LoopState }> {
   const { configuration, coordinator, ring, run, identity, requests, recorder } = session;
   const { training } = configuration;
-  let state = session.from;
-  recorder.started(state, session.changes);
+  let state = announced(session);
   for (;;) {
     const action = next(state);
     const { progress } = state;
@@ -94,6 +93,16 @@ export async function train(
       else if (error instanceof SaveError) state = afterFailedWrite(state, error);
       else state = afterTrouble(state, error, leftBy(error, coordinator));
     }
+  }
+}
+
+/** The first state, once the listeners know of the run. */
+function announced({ from, changes, recorder }: TrainingSession): LoopState {
+  try {
+    recorder.started(from, changes);
+    return from;
+  } catch (error) {
+    return afterTrouble(from, error, 'whole');
   }
 }
 
