@@ -178,7 +178,7 @@ suite('a process that is told to stop', { concurrency: 2 }, () => {
     }
     const { code, stderr } = await bench.start('killed', [], null, { resume: true }).outcome;
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /warning: process \d+, which trained in .* has ended/);
+    assert.match(stderr, /warning: process \d+ held the lock of .* and has ended/);
     bench.assertSameEnd('killed', 'straight');
   });
 });
