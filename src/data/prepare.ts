@@ -16,7 +16,7 @@ import { Piscina } from 'piscina';
 import { writeSummedFiles } from '../checksums.js';
 import { jsonBytes, makeFolder, writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
-import { lockRun } from '../folder_lock.js';
+import { type FolderLock, isLockFile, lockFolder } from '../folder_lock.js';
 import { deriveKey, permutation } from '../random.js';
 import type { Split } from './split.js';
 import { pathAt } from './file_list.js';
@@ -103,7 +103,7 @@ export async function prepareDataset(
     return { manifest, wasThere: true };
   }
   makeFolder(destination);
-  const lock = lockRun(destination);
+  const lock = lockFolder(destination, 'prepares');
   try {
     const begun = takeUp(destination, dataset, imagesPerShard);
     refuseTooManySkipped('train', begun, train.count, options.undecodableLimit);
@@ -112,7 +112,7 @@ export async function prepareDataset(
       ...jobsOf('train', train, destination, imagesPerShard),
       ...jobsOf('test', test, destination, imagesPerShard),
     ];
-    await packAll(jobs, begun, options, source, { train: train.count, test: test.count });
+    await packAll(jobs, begun, options, source, { train: train.count, test: test.count }, lock);
     return { manifest: finish(destination, begun, classes, jobs), wasThere: false };
   } finally {
     lock.release();
@@ -144,7 +144,7 @@ async function fingerprint(
 function takeUp(destination: string, dataset: string, imagesPerShard: number): Unfinished {
   const file = path.join(destination, UNFINISHED);
   if (!existsSync(file)) {
-    if (readdirSync(destination).some((name) => name !== 'lock')) {
+    if (readdirSync(destination).some((name) => !isLockFile(name))) {
       throw new UserError(`${destination} is not empty: name a new folder`);
     }
     const sums = emptySums(SIDE, SIDE);
@@ -224,6 +224,7 @@ async function packAll(
   options: PrepareOptions,
   source: string,
   counts: Record<Split, number>,
+  lock: FolderLock,
 ): Promise<void> {
   const { destination, threads = availableParallelism(), onProgress, signal } = options;
   const images = counts.train + counts.test;
@@ -246,6 +247,7 @@ async function packAll(
         const job = missing[next++]!;
         const packed = await unlessAborted(pool.run(job.task, { signal: signal ?? null }), signal);
         if (typeof packed === 'string') throw new UserError(packed);
+        lock.check();
         record(job, packed, begun, source);
         refuseTooManySkipped(job.split, begun, counts[job.split], options.undecodableLimit);
         writeUnfinished(path.join(destination, UNFINISHED), begun);

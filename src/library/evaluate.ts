@@ -48,13 +48,19 @@ export async function evaluate(path: string, options: EvaluateOptions = {}): Pro
   return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
     await loadParameters(towers, files.model);
     const { classes } = dataset;
-    const afterBatch = (images: number, of: number) => {
-      events?.emit('testing', { images, of });
-      signal?.throwIfAborted();
-    };
-    const options = { classes, crops, dropout, limit: testLimit, afterBatch, patience: signal };
-    const result = await evaluateTowers(towers, ring, options);
+    const result = await evaluateTowers(towers, ring, {
+      classes,
+      crops,
+      dropout,
+      limit: testLimit,
+      patience: signal,
+      goesOn: (images, of) => {
+        events?.emit('testing', { images, of });
+        signal?.throwIfAborted();
+        return true;
+      },
+    });
     ring.undecodable.forEach((image) => events?.emit('warning', undecodableWarning(image)));
-    return result;
+    return result!;
   });
 }

@@ -50,10 +50,7 @@ export function resume(run: Run, given: TrainOptions): ResumedRun {
 }
 
 /** What differs from before: of the configuration, and the precision of the arithmetic. */
-export function changesOnResuming(
-  { changes, point }: ResumedRun,
-  precision: Precision,
-): string[] {
+export function changesOnResuming({ changes, point }: ResumedRun, precision: Precision): string[] {
   const before = point.state.precision;
   const isOther = before !== null && before !== precision;
   return isOther ? [...changes, `precision: ${before} → ${precision}`] : changes;

@@ -104,10 +104,7 @@ function refuseImpossibleOptions(options: TrainOptions): void {
 }
 
 /** @param run the run to resume; undefined for a new one */
-async function prepareTraining(
-  options: TrainOptions,
-  run: Run | undefined,
-): Promise<Preparation> {
+async function prepareTraining(options: TrainOptions, run: Run | undefined): Promise<Preparation> {
   const { events = new RunEvents(), signal = new AbortController().signal } = options;
   const resumed = run === undefined ? undefined : resume(run, options);
   const precision = options.precision ?? resumed?.point.state.precision ?? undefined;
@@ -170,7 +167,7 @@ async function trainOnce(
   claim: () => Run,
   restarts: number,
 ): Promise<EndedRun> {
-  const { configuration, dataset, statistics, precision } = session;
+  const { configuration, dataset, statistics } = session;
   const started = performance.now();
   return withTowers(session, async (coordinator, ring) => {
     const model = start.point?.files.model ?? options.init;

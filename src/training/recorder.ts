@@ -6,12 +6,12 @@
 import type { Configuration } from '../configuration.js';
 import { undecodableWarning } from '../data/undecodable.js';
 import type { BatchRing } from '../data/batches.js';
-import type { Coordinator, StepOutcome, StepResult } from '../parallel/coordinator.js';
-import type { CheckpointTensors } from '../runs/checkpoint.js';
+import type { Coordinator } from '../parallel/coordinator.js';
+import type { NotFiniteError, StepOutcome, StepResult } from '../parallel/step_outcome.js';
 import type { RunEvents } from '../runs/events.js';
 import type { SkipEvent, TestEvent } from '../runs/metrics.js';
 import type { Progress } from '../runs/progress.js';
-import type { Run } from '../runs/run.js';
+import type { CheckpointTensors, Run } from '../runs/run.js';
 import type { TestResult } from '../runs/summary.js';
 import type { LoopState } from './policy.js';
 import { trainEventOf } from './train_event.js';
@@ -46,7 +46,7 @@ export class Recorder {
   started({ progress, limits }: LoopState, changes: string[]): void {
     const { configuration, coordinator, run, events } = this.options;
     events.emit('start', {
-      path: run.path,
+      path: run.folder.path,
       configuration,
       changes,
       step: progress.step,
@@ -110,7 +110,7 @@ export class Recorder {
     });
   }
 
-  private skipped({ progress, limits }: LoopState, error: NotFiniteStep): void {
+  private skipped({ progress, limits }: LoopState, error: NotFiniteError): void {
     const { run, events } = this.options;
     const { rank, layer, message } = error;
     const { step, epoch, skipped } = progress;
@@ -131,17 +131,13 @@ export class Recorder {
    * @param progress before the test
    * @param result null if the test was cut short
    */
-  tested(
-    { step, epoch }: Progress,
-    kind: 'test' | 'finalTest',
-    result: TestResult | null,
-  ): void {
+  tested({ step, epoch }: Progress, kind: 'test' | 'finalTest', result: TestResult | null): void {
     this.warnOfUndecodable();
     this.resetClock();
     if (result === null || !Number.isFinite(result.loss)) return;
     const { run, events } = this.options;
     const { loss, top1, top5, images, crops } = result;
-    run.writeTest({ step, ...result });
+    run.keepTest({ step, ...result });
     if (kind === 'finalTest') {
       events.emit('finalTest', { step, crops, loss, top1, top5, images });
       return;
@@ -152,8 +148,9 @@ export class Recorder {
   }
 
   /** A checkpoint is on disk. */
-  saved(path: string, { step, epoch }: Progress, tensors: CheckpointTensors): void {
-    this.options.events.emit('checkpoint', { path, step, epoch, ...tensors });
+  saved(path: string, { step, epoch }: Progress, { model, optimizer }: CheckpointTensors): void {
+    const { events } = this.options;
+    events.emit('checkpoint', { path, step, epoch, parameters: model, velocities: optimizer });
   }
 
   private warnOfUndecodable(): void {

@@ -6,8 +6,8 @@
  */
 import type { Configuration } from '../configuration.js';
 import type { BatchRing } from '../data/batches.js';
-import { NotFiniteParameters } from '../parallel/coordinator.js';
 import type { Coordinator } from '../parallel/coordinator.js';
+import { NotFiniteParameters } from '../parallel/shared_parameters.js';
 import { LockLost } from '../folder_lock.js';
 import { SaveError } from '../runs/run.js';
 import type { Run } from '../runs/run.js';
@@ -29,6 +29,9 @@ import type { Recorder } from './recorder.js';
 import type { Requests } from './requests.js';
 import { updateRuleAt } from './schedule.js';
 
+/** What a checkpoint says of the run beside its progress. */
+export type RunIdentity = Omit<CheckpointState, 'progress'>;
+
 export interface TrainingSession {
   configuration: Configuration;
   /** Names of the classes, by label. */
@@ -36,9 +39,10 @@ export interface TrainingSession {
   coordinator: Coordinator;
   ring: BatchRing;
   run: Run;
-  /** What a checkpoint keeps beside the progress: what the run is. */
-  identity: Omit<CheckpointState, 'progress'>;
+  identity: RunIdentity;
   from: LoopState;
+  /** What a resumed run has otherwise than before. */
+  changes: string[];
   requests: Requests;
   recorder: Recorder;
   /** Tests only a sample of so many images. */
@@ -46,10 +50,12 @@ export interface TrainingSession {
 }
 
 /** Trains until the policy ends the run. Throws nothing: a failure is part of the state. */
-export async function train(session: TrainingSession): Promise<{ status: Status; state: LoopState }> {
+export async function train(
+  session: TrainingSession,
+): Promise<{ status: Status; state: LoopState }> {
   const { configuration, coordinator, ring, run, identity, requests, recorder } = session;
   const { training } = configuration;
-  let state = session.from;
+  let state = announced(session);
   for (;;) {
     const action = next(state);
     const { progress } = state;
@@ -69,10 +75,13 @@ export async function train(session: TrainingSession): Promise<{ status: Status;
         recorder.tested(progress, action, result);
       } else if (action === 'save') {
         await run.written();
-        const { parameters, momentum } = tensorsIn(coordinator.network, await coordinator.store());
+        const { parameters, velocities } = await coordinator.store();
+        const model = tensorsIn(coordinator.network, parameters);
+        const optimizer = tensorsIn(coordinator.network, velocities);
+        const tensors = { model, optimizer };
         state = afterSave(state, requests.take());
-        run.save({ ...identity, progress }, { parameters, momentum }, (path) =>
-          recorder.saved(path, progress, { parameters, momentum }),
+        run.save({ ...identity, progress }, tensors, (path) =>
+          recorder.saved(path, progress, tensors),
         );
         recorder.resetClock();
       } else {
@@ -84,6 +93,16 @@ export async function train(session: TrainingSession): Promise<{ status: Status;
       else if (error instanceof SaveError) state = afterFailedWrite(state, error);
       else state = afterTrouble(state, error, leftBy(error, coordinator));
     }
+  }
+}
+
+/** The first state, once the listeners know of the run. */
+function announced({ from, changes, recorder }: TrainingSession): LoopState {
+  try {
+    recorder.started(from, changes);
+    return from;
+  } catch (error) {
+    return afterTrouble(from, error, 'whole');
   }
 }
 

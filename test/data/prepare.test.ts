@@ -8,7 +8,7 @@ import { decodeImage } from '../../src/data/image_file.js';
 import { prepareDataset } from '../../src/data/prepare.js';
 import { ShardReader, openPrepared, sequentialOrder } from '../../src/data/prepared.js';
 import { computeStatistics } from '../../src/data/compute_statistics.js';
-import { lockRun } from '../../src/folder_lock.js';
+import { lockFolder } from '../../src/folder_lock.js';
 import { writeBroken, writeFlatImage, writeImageFolder } from './image_folders.js';
 import { temporaryFolder } from './temporary.js';
 import { userError } from './user_error.js';
@@ -127,7 +127,7 @@ test('an abort ends the work at once, and another run continues it to the same b
 
 test('a destination that is being prepared already is refused', async () => {
   const destination = temporaryFolder();
-  const lock = lockRun(destination);
+  const lock = lockFolder(destination, 'prepares');
   await assert.rejects(
     prepareDataset({ source, destination, undecodableLimit: 0 }),
     userError(destination, `process ${process.pid}`),
