@@ -106,10 +106,11 @@ function refuseImpossibleOptions(options: TrainOptions): void {
 /** @param run the run to resume; undefined for a new one */
 async function prepareTraining(options: TrainOptions, run: Run | undefined): Promise<Preparation> {
   const { events = new RunEvents(), signal = new AbortController().signal } = options;
+  signal.throwIfAborted();
   const resumed = run === undefined ? undefined : resume(run, options);
   const precision = options.precision ?? resumed?.point.state.precision ?? undefined;
   const asked = { ...options, precision };
-  const { configuration, dataset, resolved } = await prepare(asked, resumed?.configuration);
+  const { configuration, dataset, resolved } = await prepare(asked, resumed?.configuration, signal);
   // What can be refused is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, configuration.training.batch);
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
@@ -121,7 +122,7 @@ async function prepareTraining(options: TrainOptions, run: Run | undefined): Pro
     ...(resumed?.point.warnings ?? []),
   ];
   warnings.forEach((warning) => events.emit('warning', warning));
-  const statistics = await statisticsFor(configuration, dataset, run?.folder.path, events);
+  const statistics = await statisticsFor(configuration, dataset, run?.folder.path, events, signal);
   const { exchangeTimeoutMs } = options;
   return {
     options,
