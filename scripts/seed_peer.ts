@@ -124,8 +124,8 @@ async function train(
   steps: number,
 ): Promise<Step[]> {
   const taken: Step[] = [];
-  for await (const batch of ring.train(0, 0)) {
-    if (taken.length === steps) break;
+  while (taken.length < steps) {
+    const batch = await ring.batchAt({ epoch: 0, batch: taken.length });
     const outcome = await coordinator.step(taken.length + 1, batch, training);
     const { loss, accuracy, stepMs } = requireFinite(outcome);
     const peers = await peer.ask<Step['peers']>({ train: { count: batch.count } }, batch);

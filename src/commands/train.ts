@@ -5,7 +5,6 @@
  *     twotower train --preset demo --gpus 0,1 --check-gradients
  */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
-import { endProcess } from '../backend/process_end.js';
 import { UserError } from '../errors.js';
 import { checkGradients } from '../library/check_gradients.js';
 import { train } from '../library/train.js';
@@ -22,6 +21,7 @@ import { outputOptions, traceOption, withProgress } from './output_options.js';
 import type { OutputArguments } from './output_options.js';
 import { devicesFrom, placementOptions } from './placement_options.js';
 import type { PlacementArguments } from './placement_options.js';
+import { EXIT_CODES, obeySignals } from './signals.js';
 import { printTraining } from './training_output.js';
 
 /** The side of the paper's input, within the ports that anybody may open. */
@@ -172,16 +172,24 @@ async function runShowing(
   const port = dashboardPort(given.dashboard);
   const dashboard = port === undefined ? undefined : await openDashboard(port, events);
   if (dashboard !== undefined) progress.note(`dashboard: ${dashboard.url}`);
-  const signal = stopOnInterrupt(progress);
-  const { status, steps, path } = await train({ ...options, signal }).finally(() =>
-    dashboard?.close(),
-  );
-  progress.close();
-  if (status === 'interrupted') {
-    print(`interrupted after step ${steps}; go on with: ${resumeCommand(path, given)}`);
-    process.exitCode = exitCodes[signal.reason as keyof typeof exitCodes];
-  } else {
-    print(`done: ${path}`);
+  const signal = obeySignals(progress, events);
+  const exitCode = () => EXIT_CODES[signal.reason as keyof typeof EXIT_CODES];
+  try {
+    const { status, steps, path } = await train({ ...options, signal });
+    progress.close();
+    if (status === 'interrupted') {
+      print(`interrupted after step ${steps}; continue with: ${resumeCommand(path, given)}`);
+      process.exitCode = exitCode();
+    } else {
+      print(`done: ${path}`);
+    }
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    progress.close();
+    print('interrupted before training began: nothing was written');
+    process.exitCode = exitCode();
+  } finally {
+    await dashboard?.close();
   }
 }
 
@@ -208,28 +216,6 @@ function resumeCommand(path: string, given: ArgumentsCamelCase<TrainArguments>):
     /[^\w@%+=:,./-]/.test(word) ? `'${word.replaceAll("'", "'\\''")}'` : word,
   );
   return [program, ...quoted].join(' ');
-}
-
-/** As shells give them for the signals that ask a run to stop. */
-const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
-
-/**
- * Aborted by Ctrl-C or a termination signal, whose name is the reason; the second such signal ends the
- * process at once, whatever its threads do.
- */
-function stopOnInterrupt(progress: ProgressDisplay): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (controller.signal.aborted) {
-        progress.close();
-        endProcess(exitCodes[signal]);
-      }
-      progress.note('finishing this step and saving; once more to stop at once');
-      controller.abort(signal);
-    });
-  }
-  return controller.signal;
 }
 
 function printChecks(checks: GradientCheck[]): void {

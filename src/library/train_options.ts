@@ -12,7 +12,9 @@ export interface TrainOptions extends Recipe, Devices {
   init?: string | undefined;
   /** Steps between checkpoints, besides the one at each epoch's end. */
   checkpointEvery?: number | undefined;
-  /** Test only the first so many images. */
+  /** Minutes between checkpoints by time; 0 for none (default 10). */
+  checkpointMinutes?: number | undefined;
+  /** Test only a sample of so many images. */
   testLimit?: number | undefined;
   /** New file for a trace of every step, in Chrome's format. */
   trace?: string | undefined;

@@ -318,6 +318,11 @@ export class Coordinator {
     return this.threads.all('memory', () => ({ kind: 'memory' }));
   }
 
+  /** Whether a worker has failed: its parameters are lost, and the coordinator is of no more use. */
+  get hasFailed(): boolean {
+    return this.threads.haveFailed;
+  }
+
   async close(): Promise<void> {
     try {
       await this.trace.finish();
@@ -341,6 +346,8 @@ function normalizationOfNoise({
 /** The run's part of the update rule; parameters multiply it by their own multipliers. */
 export interface UpdateRuleOfRun {
   learningRate: number;
+  /** By parameter's name, in place of the network's own multipliers of the learning rate. */
+  multipliers?: Record<string, number>;
   momentum: number;
   weightDecay: number;
 }

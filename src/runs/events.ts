@@ -116,6 +116,8 @@ export interface RunEventMap {
   test: [TestDone];
   finalTest: [FinalTest];
   checkpoint: [CheckpointSaved];
+  /** Sent by the caller, not by the run: save a checkpoint after this step, and go on. */
+  saveNow: [];
   /** The run has ended, however it did: `summary.json`, just written. */
   end: [Summary];
   /** `compare` leaves out a placement, and why. */

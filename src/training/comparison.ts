@@ -61,9 +61,8 @@ export async function noiseBatch(configuration: Configuration): Promise<SharedBa
   dataset.train.count = Math.max(dataset.train.count, batch);
   const ring = new BatchRing({ dataset, data, height, width, batch, seed, decoders: 1, slots: 1 });
   try {
-    for await (const { pixels, labels, count } of ring.train(0, 0))
-      return { pixels, labels, count };
-    throw new Error('no batch of noise');
+    const { pixels, labels, count } = await ring.batchAt({ epoch: 0, batch: 0 });
+    return { pixels, labels, count };
   } finally {
     await ring.close();
   }

@@ -7,10 +7,10 @@ import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
+import { normalizationOf } from '../data/normalization.js';
 import type { DatasetStatistics } from '../data/statistics.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
-import { normalizationOf } from '../runs/statistics.js';
 import type { TraceGroup } from '../report/trace.js';
 
 /** A batch in use, one ready and one being decoded. */
