@@ -25,7 +25,9 @@ export const command = defineCommand({
     ...deviceOptions,
     ...cropsOption,
     dropout: flag({ describe: 'Keep dropout active, as the reference PyTorch code did' }),
-    testLimit: wholeNumber(1, { describe: 'Test on this many images only (default all)' }),
+    testLimit: wholeNumber(1, {
+      describe: 'Test on a random sample of this many images (default all)',
+    }),
     ...jsonOption,
     ...outputOptions,
   },

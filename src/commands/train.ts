@@ -5,11 +5,9 @@
  *     twotower train --preset cifar10-seed --data DIR --gpus 0 --towers 2
  *     twotower train --resume runs/demo
  */
-import { endProcess } from '../backend/process_end.js';
 import { openDashboard } from '../library/dashboard.js';
 import { train } from '../library/train.js';
 import { print } from '../report/printing.js';
-import type { ProgressDisplay } from '../report/progress.js';
 import { RunEvents } from '../runs/events.js';
 import { deviceOptions } from './device_options.js';
 import { parseWholeNumber, path, port, textOption, wholeNumber } from './option_kinds.js';
@@ -18,6 +16,7 @@ import type { Typed } from './option_table.js';
 import { outputOptions, traceOption, withProgress } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
 import { initOptions, newRunOption } from './run_options.js';
+import { EXIT_CODES, obeySignals } from './signals.js';
 import { printTraining } from './training_output.js';
 
 /** Side of the paper's input, as a port above those that only root may open. */
@@ -32,10 +31,18 @@ const optionsNotKept = {
     group,
     describe: 'Print a line every N batches (default 100; with a progress bar, once per epoch)',
   }),
-  testLimit: wholeNumber(1, { group, describe: 'Test on this many images only (default all)' }),
+  testLimit: wholeNumber(1, {
+    group,
+    describe: 'Test on a random sample of this many images (default all)',
+  }),
   checkpointEvery: wholeNumber(1, {
     group,
-    describe: 'Also save a checkpoint every N steps (default: only at the end of each epoch)',
+    describe:
+      'Also save a checkpoint every N steps (default: at the end of each epoch, and by time)',
+  }),
+  checkpointMinutes: wholeNumber(0, {
+    group,
+    describe: 'Also save a checkpoint every N minutes; 0 turns this off (default 10)',
   }),
   dashboard: port(DASHBOARD_PORT, {
     group,
@@ -82,42 +89,28 @@ export const command = defineCommand({
       const dashboard =
         dashboardPort === undefined ? undefined : await openDashboard(dashboardPort, events);
       if (dashboard !== undefined) progress.note(`dashboard: ${dashboard.url}`);
-      const signal = stopOnInterrupt(progress);
-      const { status, steps, path } = await train({ ...options, events, signal }).finally(() =>
-        dashboard?.close(),
-      );
-      progress.close();
-      if (status === 'interrupted') {
-        print(`interrupted after step ${steps}; resume with: ${resumeCommand(path, typed)}`);
-        process.exitCode = exitCodes[signal.reason as keyof typeof exitCodes];
-      } else {
-        print(`done: ${path}`);
+      const signal = obeySignals(progress, events);
+      const exitCode = () => EXIT_CODES[signal.reason as keyof typeof EXIT_CODES];
+      try {
+        const { status, steps, path } = await train({ ...options, events, signal });
+        progress.close();
+        if (status === 'interrupted') {
+          print(`interrupted after step ${steps}; continue with: ${resumeCommand(path, typed)}`);
+          process.exitCode = exitCode();
+        } else {
+          print(`done: ${path}`);
+        }
+      } catch (error) {
+        if (!signal.aborted || error !== signal.reason) throw error;
+        progress.close();
+        print('interrupted before training began: nothing was written');
+        process.exitCode = exitCode();
+      } finally {
+        await dashboard?.close();
       }
     });
   },
 });
-
-/** As shells give them for the signals that ask a run to stop. */
-const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
-
-/**
- * Aborted by Ctrl-C or a termination signal, whose name is the reason; the second such signal ends the
- * process at once, whatever its threads do.
- */
-function stopOnInterrupt(progress: ProgressDisplay): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (controller.signal.aborted) {
-        progress.close();
-        endProcess(exitCodes[signal]);
-      }
-      progress.note('finishing this step and saving; once more to stop at once');
-      controller.abort(signal);
-    });
-  }
-  return controller.signal;
-}
 
 /** The command that resumes the run with the options of this one. */
 function resumeCommand(path: string, typed: Typed): string {

@@ -12,7 +12,9 @@ export interface TrainOptions extends Recipe, Devices {
   init?: string | undefined;
   /** Steps between checkpoints, besides the one at the end of each epoch. */
   checkpointEvery?: number | undefined;
-  /** Test on this many images only. */
+  /** Minutes between checkpoints by time; 0 turns them off (default 10). */
+  checkpointMinutes?: number | undefined;
+  /** Test on a random sample of this many images. */
   testLimit?: number | undefined;
   /** New file for a trace of every step, in Chrome's format. */
   trace?: string | undefined;

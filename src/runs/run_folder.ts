@@ -6,13 +6,7 @@
  * Called by `train` (writes) and by every command that takes a RUN (reads). Checkpoints have their own
  * module. Accuracies are fractions, times are in the unit that their name ends with.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import { UserError, messageOf } from '../errors.js';

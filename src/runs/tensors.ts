@@ -3,7 +3,7 @@
  * Called by the trainer, `evaluate` and `export`.
  */
 import type { Network } from '../model/network.js';
-import type { Coordinator, SharedParameters } from '../parallel/coordinator.js';
+import type { Coordinator } from '../parallel/coordinator.js';
 import { checkAgainst } from './checkpoint.js';
 import { describeSafetensors, readSafetensors } from './safetensors.js';
 import type { TensorMap } from './safetensors.js';
@@ -40,12 +40,8 @@ export async function loadParameters(
     checkAgainst(coordinator.network, describeSafetensors(path), path);
     return sharedFrom(readSafetensors(path));
   };
-  const shared: SharedParameters = {
+  await coordinator.load({
     parameters: read(file),
-    velocities:
-      optimizerFile === undefined
-        ? coordinator.allocateParameters().velocities
-        : read(optimizerFile),
-  };
-  await coordinator.load(shared);
+    ...(optimizerFile !== undefined && { velocities: read(optimizerFile) }),
+  });
 }

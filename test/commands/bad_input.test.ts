@@ -256,7 +256,7 @@ suite('a run folder', () => {
   test('that is complete has nothing to go on with', async () => {
     await refuses(
       ['train', '--resume', run],
-      /the run is complete: 1 of 1 epochs and 16 of 16 steps; give more --epochs to go on/,
+      /the run is complete: 1 of 1 epochs and 16 of 16 steps; give more --epochs to continue/,
     );
   });
 
