@@ -82,7 +82,7 @@ suite('a run that goes on', () => {
     ]);
   });
 
-  test('was interrupted with exit code 130, its step saved and a command to go on with', () => {
+  test('was interrupted with exit code 130, its step saved and the command that continues it', () => {
     assert.equal(interrupted.code, 130, interrupted.stderr);
     assert.equal(interruptedSummary.status, 'interrupted');
     const { steps } = interruptedSummary;
