@@ -51,10 +51,13 @@ export const command: CommandModule<object, ImportArguments> = {
   handler: run,
 };
 
-function run(given: ArgumentsCamelCase<ImportArguments>): void {
+async function run(given: ArgumentsCamelCase<ImportArguments>): Promise<void> {
   try {
     const { file, out } = given;
-    const { path, towers, tensors, parameters } = importModel(file, { ...recipeFrom(given), out });
+    const { path, towers, tensors, parameters } = await importModel(file, {
+      ...recipeFrom(given),
+      out,
+    });
     print(`${path}: ${tensors} tensors, ${formatCount(parameters)} parameters, towers: ${towers}`);
   } catch (error) {
     if (error instanceof ModelDoesNotFit) printDifferences(error.differences);
