@@ -1,5 +1,5 @@
 /** Tests a checkpoint of a run: `evaluate` of the package. */
-import { undecodableWarning } from '../data/batches.js';
+import { undecodableWarning } from '../data/undecodable.js';
 import { openDataset } from '../data/dataset.js';
 import { type Crops, refuseImpossibleCrops } from '../data/views.js';
 import { loadParameters } from '../runs/tensors.js';
@@ -23,7 +23,7 @@ export interface EvaluateOptions extends Pick<Recipe, 'data' | 'batch'>, Devices
   crops?: Crops | undefined;
   /** Keep dropout active, as the reference PyTorch code did (default: as in the run's tests). */
   dropout?: boolean | undefined;
-  /** Test only the first so many images. */
+  /** Test a sample of this many images, drawn from the run's seed (default: all). */
   testLimit?: number | undefined;
   /** Emits `warning` and `testing`. */
   events?: RunEvents | undefined;
@@ -46,18 +46,24 @@ export async function evaluate(path: string, options: EvaluateOptions = {}): Pro
   const resolved = await resolveDevices(options, configuration.towers, configuration.towers);
   resolved.warnings.forEach((warning) => events?.emit('warning', warning));
 
-  const dataset = await openDataset(configuration.data);
-  const statistics = await statisticsFor(configuration, dataset, path, events);
+  const dataset = await openDataset(configuration.data, signal);
+  const statistics = await statisticsFor(configuration, dataset, path, events, signal);
   return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
     await loadParameters(towers, files.model);
     const { classes } = dataset;
-    const afterBatch = (images: number, of: number) => {
-      events?.emit('testing', { images, of });
-      signal?.throwIfAborted();
-    };
-    const options = { classes, crops, dropout, limit: testLimit, afterBatch };
-    const result = await evaluateTowers(towers, ring, options);
+    const result = await evaluateTowers(towers, ring, {
+      classes,
+      crops,
+      dropout,
+      limit: testLimit,
+      patience: signal,
+      goesOn: (images, of) => {
+        events?.emit('testing', { images, of });
+        signal?.throwIfAborted();
+        return true;
+      },
+    });
     ring.undecodable.forEach((image) => events?.emit('warning', undecodableWarning(image)));
-    return result;
+    return result!;
   });
 }

@@ -65,7 +65,7 @@ export async function predict(
   const trained = isComplete ? null : await openDataset(recipe.data);
   const classes = trained?.classes ?? known!;
   const dataset = datasetOf(files, classes);
-  const statistics = await statisticsFor(configuration, trained ?? dataset, path, options.events);
+  const statistics = await statisticsFor(configuration, trained, path, options.events);
   return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
     await loadParameters(towers, checkpoint.model);
     const probabilities = await averagedProbabilities(towers, ring, crops);

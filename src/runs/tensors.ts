@@ -1,7 +1,7 @@
 /** Canonical parameters between files, networks and the towers' shared memory: the same bytes, not copied. */
 import { UserError } from '../errors.js';
 import type { Network } from '../model/network.js';
-import type { Coordinator, SharedParameters } from '../parallel/coordinator.js';
+import type { Coordinator } from '../parallel/coordinator.js';
 import { describeSafetensors, readSafetensors, refuseNotFinite } from './safetensors.js';
 import type { TensorMap } from './safetensors.js';
 
@@ -39,14 +39,10 @@ export async function loadParameters(
     refuseNotFinite(tensors, path);
     return sharedFrom(tensors);
   };
-  const shared: SharedParameters = {
+  await coordinator.load({
     parameters: read(file),
-    velocities:
-      optimizerFile === undefined
-        ? coordinator.allocateParameters().velocities
-        : read(optimizerFile),
-  };
-  await coordinator.load(shared);
+    ...(optimizerFile !== undefined && { velocities: read(optimizerFile) }),
+  });
 }
 
 /**

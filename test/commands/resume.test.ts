@@ -82,7 +82,7 @@ suite('a run that goes on', () => {
     ]);
   });
 
-  test('was interrupted with exit code 130, its step saved and a command to go on with', () => {
+  test('was interrupted with exit code 130, its step saved and the command that continues it', () => {
     assert.equal(interrupted.code, 130, interrupted.stderr);
     assert.equal(interruptedSummary.status, 'interrupted');
     const { steps } = interruptedSummary;
@@ -90,7 +90,7 @@ suite('a run that goes on', () => {
     assert.match(
       interrupted.stdout,
       new RegExp(
-        `\ninterrupted after step ${steps}; go on with: twotower train --resume ${run('interrupted')} ` +
+        `\ninterrupted after step ${steps}; continue with: twotower train --resume ${run('interrupted')} ` +
           '--cpu 2 --precision float32 --log-every 1 --checkpoint-every 5\n$',
       ),
     );

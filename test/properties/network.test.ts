@@ -147,6 +147,7 @@ async function assertEqualStep(
     split.step(step, batch, RULE),
     grouped.step(step, batch, RULE),
   ]);
+  assert.ok(one.finite && other.finite, `step ${step} is not finite`);
   const difference = Math.abs(one.loss - other.loss) / Math.abs(one.loss);
   assert.ok(difference <= TOLERANCE, `step ${step}: ${one.loss} split, ${other.loss} grouped`);
 }
