@@ -238,6 +238,18 @@ suite('a run that is cut back', () => {
     assert.deepEqual(checkpointsOf(run), ['step-2', 'step-4.damaged']);
   });
 
+  for (const text of ['', '{"status":', 'null']) {
+    test(`though its summary.json is "${text}", which is said`, async (context) => {
+      const run = await trained(context);
+      writeFileSync(run.folder.summaryFile, text);
+      const point = run.load('latest');
+      assert.equal(point.warnings.length, 1);
+      assert.match(point.warnings[0]!, /^cannot read \S*summary\.json: /);
+      run.cutBack(point, CONFIGURATION);
+      assert.equal(existsSync(run.folder.summaryFile), false);
+    });
+  }
+
   test('brings back a checkpoint whose replacement was killed', async (context) => {
     const run = await trained(context);
     const { checkpoints } = run.folder;
