@@ -1,14 +1,14 @@
 /**
- * The dashboard's thread: an HTTP server on 127.0.0.1 that gives the report's page of one run, and its
- * body alone to a page that polls. Started by `workers/dashboard.ts`.
+ * The dashboard's HTTP server, on 127.0.0.1: serves the report's page of one run, and its body alone to a
+ * page that polls.
  *
  *     GET /        the page
- *     GET /state   its body; 304 where If-None-Match has the version shown
+ *     GET /state   its body; 304 if If-None-Match has the version shown
  *
- * Nothing in a request names a file. A request whose Host is another name is refused, since a page from
- * elsewhere may have its name resolved to 127.0.0.1 (DNS rebinding) and would read the run; its port may be
- * another, as a tunnel's is. The body is made anew only when asked for, and seldom enough that it takes a
- * twentieth of one core at most.
+ * Nothing in a request names a file. A request with another Host is refused, because a page from elsewhere
+ * could have its name resolved to 127.0.0.1 (DNS rebinding) and would read the run. The Host's port may
+ * differ, as a tunnel's does. The body is rebuilt only when it is asked for, and so seldom that it takes at
+ * most a twentieth of one core.
  */
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -20,7 +20,7 @@ import { html } from '../report/markup.js';
 import type { Markup } from '../report/markup.js';
 import { contentSecurityPolicy, pageBody, pageDocument, POLLING_SECONDS } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
-import { reportedRun } from './report.js';
+import { RunReader } from './report.js';
 
 export interface DashboardSettings {
   port: number;
@@ -56,6 +56,8 @@ const WAITING = pageBody({
 export class DashboardServer {
   private readonly server: Server;
   private run: string | undefined;
+  /** Of `run`, from its first body on. */
+  private reader: RunReader | undefined;
   private state = stateOf('twotower', WAITING);
   /** Why the last body could not be made; the answer until another is due. */
   private failure: string | undefined;
@@ -82,6 +84,7 @@ export class DashboardServer {
   /** @param path the run folder to show from now on */
   show(path: string): void {
     this.run = path;
+    this.reader = undefined;
     this.notBefore = 0;
   }
 
@@ -126,7 +129,8 @@ export class DashboardServer {
   private async make(run: string): Promise<void> {
     const begin = performance.now();
     try {
-      const content = await runReport([reportedRun(run)]);
+      this.reader ??= new RunReader(run);
+      const content = await runReport([this.reader.read()]);
       this.state = stateOf(content.title, pageBody(content));
       this.failure = undefined;
     } catch (error) {
