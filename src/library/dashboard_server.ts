@@ -26,17 +26,17 @@ export interface DashboardSettings {
   port: number;
 }
 
-/** What the thread is told. */
+/** A message to the thread. */
 export type DashboardRequest = { show: string } | 'close';
 
-/** What the thread says once: where it listens, or why it does not. */
+/** The thread's one message: where it listens, or why it does not. */
 export type DashboardNews = { port: number } | { refused: string };
 
-/** Between two bodies, at least: seconds, and as a multiple of what making one took. */
+/** The least time between two bodies: in seconds, and as a multiple of the time that one took. */
 const LEAST_SECONDS = 1;
 const LEAST_MULTIPLE = 20;
 
-/** This machine's own names, with any port or none. */
+/** Names of this machine, with any port or none. */
 const OWN_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/;
 
 interface State {
@@ -46,7 +46,7 @@ interface State {
   version: string;
 }
 
-/** Before the towers are open. */
+/** The body before the towers are open. */
 const WAITING = pageBody({
   title: 'twotower',
   subtitle: 'the run is being prepared',
@@ -59,7 +59,7 @@ export class DashboardServer {
   /** Of `run`, from its first body on. */
   private reader: RunReader | undefined;
   private state = stateOf('twotower', WAITING);
-  /** Why the last body could not be made; the answer until another is due. */
+  /** Why the last body could not be built; this is the answer until another one is due. */
   private failure: string | undefined;
   private making: Promise<void> | undefined;
   private notBefore = 0;
@@ -88,7 +88,7 @@ export class DashboardServer {
     this.notBefore = 0;
   }
 
-  /** Ends when pages that were looked at to the last have had the time to ask for the run's end. */
+  /** Resolves when open pages have had the time to ask for the run's end. */
   async close(): Promise<void> {
     const untilAsked = 1500 * POLLING_SECONDS;
     if (performance.now() - this.askedAt < untilAsked) {
@@ -119,7 +119,7 @@ export class DashboardServer {
     send(response, 200, 'text/html', body.text);
   }
 
-  /** Makes the body anew where that is due; callers that come meanwhile wait for the same one. */
+  /** Rebuilds the body if that is due; requests that come meanwhile wait for the same one. */
   private async refresh(): Promise<void> {
     if (this.run === undefined || performance.now() < this.notBefore) return;
     this.making ??= this.make(this.run).finally(() => (this.making = undefined));
@@ -134,7 +134,7 @@ export class DashboardServer {
       this.state = stateOf(content.title, pageBody(content));
       this.failure = undefined;
     } catch (error) {
-      // Such as a line of the metrics that is malformed.
+      // Such as a malformed line of the metrics.
       this.failure = messageOf(error);
     }
     const end = performance.now();
