@@ -186,7 +186,7 @@ napi_value Unary(Arguments& arguments) {
   // Comparisons are written so that NaN stays.
   switch (operation) {
     case 0:
-      cheap([](float v) { return v < 0 ? 0.f : v; });
+      cheap([](float v) { return Relu(v); });
       break;
     case 1:
       cheap([](float v) { return v < 0 ? 0.f : v > 6 ? 6.f : v; });
@@ -268,12 +268,12 @@ napi_value ReluGradient(Arguments& arguments) {
   const Span<float> dy = arguments.Floats(0, "dy");
   const float* y = arguments.Floats(1, "y", dy.length).data;
   float* dx = arguments.Floats(2, "dx", dy.length).data;
-  // A read that hangs on a condition keeps the compiler from vectors, and the branch is taken at random.
+  // Load dy unconditionally: a conditional load prevents vectorization, and the branch is unpredictable.
   Parallel(dy.length, kCheap, [given = dy.data, y, dx](size_t begin, size_t end) {
 #pragma omp simd
     for (size_t i = begin; i < end; i++) {
       const float gradient = given[i];
-      dx[i] = y[i] > 0 ? gradient : 0.f;
+      dx[i] = y[i] <= 0 ? 0.f : gradient;
     }
   });
   return nullptr;

@@ -5,6 +5,8 @@
 
 #include "engine.h"
 #include "kernels.h"
+#include "numbers.h"
+#include "parallel.h"
 
 namespace twotower {
 namespace {
@@ -14,7 +16,7 @@ using DataType = memory::data_type;
 
 struct Product {
   int64_t a_batch, b_batch, m, k, n;
-  bool transpose_a, transpose_b, relu;
+  bool transpose_a, transpose_b;
   int precision;
 
   int64_t Batch() const { return std::max(a_batch, b_batch); }
@@ -37,8 +39,8 @@ PreparedPrimitive MakeProduct(const Product& p, bool has_bias) {
   const auto out = MatrixOf(p.Batch(), p.m, p.n, false, DataType::f32);
   const memory::desc bias({1, 1, p.n}, DataType::f32, memory::format_tag::abc);
   const auto primitive =
-      has_bias ? Describe<dnnl::matmul>(AttributesOf(p.relu), wanted_a, wanted_b, bias, out)
-               : Describe<dnnl::matmul>(AttributesOf(p.relu), wanted_a, wanted_b, out);
+      has_bias ? Describe<dnnl::matmul>(AttributesOf(false), wanted_a, wanted_b, bias, out)
+               : Describe<dnnl::matmul>(AttributesOf(false), wanted_a, wanted_b, out);
   std::vector<Operand> operands{{DNNL_ARG_SRC, a, wanted_a, false},
                                 {DNNL_ARG_WEIGHTS, b, wanted_b, false},
                                 {DNNL_ARG_DST, out, out, true}};
@@ -59,7 +61,7 @@ PreparedPrimitive MakeInnerProduct(const Product& p, bool has_bias) {
   const memory::desc out({p.m, p.n}, DataType::f32, memory::format_tag::ab);
   const memory::desc bias({p.n}, DataType::f32, memory::format_tag::a);
   const auto primitive = Describe<dnnl::inner_product_forward>(
-      AttributesOf(p.relu), dnnl::prop_kind::forward_training, a, b,
+      AttributesOf(false), dnnl::prop_kind::forward_training, a, b,
       has_bias ? bias : memory::desc(), out);
   std::vector<Operand> operands{{DNNL_ARG_SRC, a, a, false},
                                 {DNNL_ARG_WEIGHTS, b, b, false},
@@ -72,7 +74,7 @@ PreparedPrimitive MakeInnerProduct(const Product& p, bool has_bias) {
 
 napi_value MatMul(Arguments& arguments) {
   const Integers sizes = arguments.Sizes(4, "sizes", 5);
-  Product p{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], false, false, false, 0};
+  Product p{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], false, false, 0};
   if (p.a_batch != p.b_batch && p.a_batch != 1 && p.b_batch != 1) {
     throw RangeError("batches of " + std::to_string(p.a_batch) + " and " +
                      std::to_string(p.b_batch) + " do not go together");
@@ -85,13 +87,13 @@ napi_value MatMul(Arguments& arguments) {
   const Span<float> out = arguments.Floats(3, "out", ProductOf({batch, p.m, p.n}));
   p.transpose_a = arguments.Boolean(5, "transposeA");
   p.transpose_b = arguments.Boolean(6, "transposeB");
-  p.relu = arguments.Choice(7, "activation", {"linear", "relu"}) == 1;
+  const bool relu = arguments.Choice(7, "activation", {"linear", "relu"}) == 1;
   p.precision = PrecisionOf(arguments, 8);
   if (out.length == 0) return nullptr;
   if (p.k == 0) {
     for (size_t i = 0; i < out.length; i++) {
       const float value = bias == nullptr ? 0 : bias[i % p.n];
-      out.data[i] = p.relu ? std::max(0.f, value) : value;
+      out.data[i] = relu ? Relu(value) : value;
     }
     return nullptr;
   }
@@ -102,7 +104,7 @@ napi_value MatMul(Arguments& arguments) {
   }
   const Integers key{p.a_batch, p.b_batch, p.m, p.k, p.n};
   PreparedPrimitive& primitive = Device::OfThread().Prepared(
-      KeyOf("matMul", key, bias != nullptr, p.transpose_a, p.transpose_b, p.relu, p.precision),
+      KeyOf("matMul", key, bias != nullptr, p.transpose_a, p.transpose_b, p.precision),
       [&] {
         return IsInnerProduct(p) ? MakeInnerProduct(p, bias != nullptr)
                                  : MakeProduct(p, bias != nullptr);
@@ -112,6 +114,11 @@ napi_value MatMul(Arguments& arguments) {
   } else {
     primitive.Execute({a.data, b.data, out.data, bias});
   }
+  if (!relu) return nullptr;
+  // oneDNN's own ReLU turns NaN into 0. This pass over a small result costs little.
+  Parallel(out.length, 2, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) out.data[i] = Relu(out.data[i]);
+  });
   return nullptr;
 }
 

@@ -1,11 +1,17 @@
 /**
- * Kernels of ours, beyond tfjs's set. A backend may register any of them; who needs one asks `hasKernel`
- * and otherwise composes it of tfjs's own operations.
+ * The project's own kernels, beyond tfjs's set. A backend may register any of them. Code that needs one asks
+ * `hasKernel`, and composes it of tfjs's operations if the backend lacks it.
  */
 import * as tf from '@tensorflow/tfjs';
 
-/** dy where y > 0, else 0. Inputs `dy` and `y` of one shape. */
+/** 0 where y ≤ 0, else dy. Inputs `dy` and `y` of one shape. */
 export const RELU_GRADIENT = 'ReluGradient';
+
+/**
+ * Local response normalization across channels. Input `x` `[batch, height, width, channels]`, attributes of tfjs's
+ * `LRN`; its gradient is tfjs's kernel `LRNGrad`. For backends where that is faster than the composed one.
+ */
+export const LOCAL_RESPONSE_NORMALIZATION = 'LocalResponseNormalization';
 
 /**
  * Inputs `all` `[…, channels]` and `term` `[…, fewer]`, attribute `first`: `term` plus the channels of `all`
@@ -35,8 +41,9 @@ export interface DropoutMaskAttributes {
 }
 
 /**
- * Inputs `weight`, `velocity` and `gradient` of one shape; attributes `UpdateRule` of parallel/sgd.ts;
- * outputs the next weight and the next velocity, which may take the memory of the inputs.
+ * Inputs `weight`, `velocity` and `gradient` of one shape; attributes `UpdateRule` of parallel/sgd.ts.
+ * Outputs the next weight and the next velocity, which may take the memory of the inputs, and a scalar that is
+ * 0 if both are finite, else NaN.
  */
 export const MOMENTUM_UPDATE = 'MomentumUpdate';
 
