@@ -2,8 +2,10 @@
  * The options that say where the towers compute, shared by `train`, `compare` and `evaluate`.
  */
 import type { Options } from 'yargs';
-import { BACKEND_NAMES, PRECISIONS } from '../backend/backend.js';
-import type { BackendName, Precision } from '../backend/backend.js';
+import { BACKEND_NAMES } from '../backend/backend.js';
+import { PRECISIONS } from '../backend/numerics.js';
+import type { BackendName } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import { UserError } from '../errors.js';
 import type { Devices } from '../library/devices.js';
 
@@ -17,6 +19,12 @@ export const placementOptions = {
       'One worker on each of these GPUs, such as 0,1; without it all that the towers can use',
   },
   cpu: { ...devices, requiresArg: true, describe: 'So many workers on the CPU, instead of GPUs' },
+  threads: {
+    ...devices,
+    type: 'number',
+    requiresArg: true,
+    describe: 'CPU threads per worker (default: its share of the cores)',
+  },
   'require-gpu': {
     ...devices,
     type: 'boolean',
@@ -39,6 +47,7 @@ export const placementOptions = {
 export interface PlacementArguments {
   gpus?: string | undefined;
   cpu?: string | undefined;
+  threads?: number | undefined;
   requireGpu?: boolean | undefined;
   backend?: BackendName | undefined;
   precision?: Precision | undefined;
@@ -49,6 +58,7 @@ export function devicesFrom(given: PlacementArguments): Devices {
   return {
     gpus: given.gpus === undefined ? undefined : ordinals(given.gpus),
     cpu: given.cpu === undefined ? undefined : workerCount(given.cpu),
+    threads: given.threads,
     requireGpu: given.requireGpu,
     backend: given.backend,
     precision: given.precision,
