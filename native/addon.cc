@@ -25,25 +25,23 @@ napi_value Information(Arguments& arguments) {
   napi_create_object(env, &result);
   napi_create_string_utf8(env, number.c_str(), number.size(), &one_dnn);
   napi_set_named_property(env, result, "oneDnn", one_dnn);
-  napi_set_named_property(env, result, "bfloat16",
+  napi_set_named_property(env, result, "bf16",
                           arguments.Boolean(Device::MultipliesBfloat16()));
   napi_set_named_property(env, result, "threads", arguments.Number(Device::OfThread().Threads()));
   return result;
 }
 
+// More than any machine has; OpenMP ends the process if it cannot start as many as it is told to.
+constexpr int64_t kMostThreads = 4096;
+
 napi_value SetThreads(Arguments& arguments) {
-  Device::OfThread().SetThreads(static_cast<int>(arguments.Integer(0, "threads", 1, 255)));
+  Device::OfThread().SetThreads(static_cast<int>(arguments.Integer(0, "threads", 1, kMostThreads)));
   return nullptr;
 }
 
 // Without waiting for other threads, which Node's own exit does.
 napi_value EndProcess(Arguments& arguments) {
   _exit(static_cast<int>(arguments.Integer(0, "code", 0, 255)));
-}
-
-napi_value ReleaseMemory(Arguments&) {
-  Device::OfThread().ReleaseMemory();
-  return nullptr;
 }
 
 napi_value PrepareMemory(Arguments& arguments) {
@@ -65,7 +63,6 @@ const Export kExports[] = {
     {"information", Information, 0},
     {"setThreads", SetThreads, 1},
     {"endProcess", EndProcess, 1},
-    {"releaseMemory", ReleaseMemory, 0},
     {"prepareMemory", PrepareMemory, 1},
     {"conv2d", Conv2D, 7},
     {"conv2dBackpropInput", Conv2DBackpropInput, 5},
@@ -88,7 +85,6 @@ const Export kExports[] = {
     {"argMax", ArgMax, 3},
     {"softmax", Softmax, 4},
     {"softmaxCrossEntropy", SoftmaxCrossEntropy, 4},
-    {"allFinite", AllFinite, 1},
     {"transpose", Transpose, 4},
     {"copyBox", CopyBox, 7},
     {"gather", Gather, 4},
@@ -96,7 +92,7 @@ const Export kExports[] = {
     {"tile", Tile, 4},
     {"imagesFromBytes", ImagesFromBytes, 3},
     {"resizeBilinear", ResizeBilinear, 5},
-    {"momentumUpdate", MomentumUpdate, 6},
+    {"momentumUpdate", MomentumUpdate, 7},
     {"dropoutMask", DropoutMask, 4},
 };
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <string>
 #include <utility>
 
 namespace twotower {
@@ -108,16 +109,11 @@ Device& Device::OfThread() {
 PreparedPrimitive& Device::Prepared(const std::string& key,
                                     const std::function<PreparedPrimitive()>& make) {
   // A primitive divides its work when it is made.
-  const std::string full_key = key + static_cast<char>(Threads());
+  const std::string full_key = key + ' ' + std::to_string(Threads());
   const auto found = primitives_.find(full_key);
   if (found != primitives_.end()) return found->second;
   if (primitives_.size() >= kMaxPrimitives) primitives_.clear();
   return primitives_.emplace(full_key, make()).first->second;
-}
-
-void Device::ReleaseMemory() {
-  primitives_.clear();
-  for (ScratchMemory& memory : scratch_) memory.Free();
 }
 
 bool Device::MultipliesBfloat16() {

@@ -4,7 +4,6 @@
 // the result does not depend on the number of threads. Sums are kept in double.
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -281,19 +280,6 @@ napi_value SoftmaxCrossEntropy(Arguments& arguments) {
     }
   }
   return arguments.Number(sum / batch);
-}
-
-napi_value AllFinite(Arguments& arguments) {
-  const Span<float> x = arguments.Floats(0, "x");
-  std::atomic<bool> all{true};
-  Parallel(x.length, 1, [&](size_t begin, size_t end) {
-    // 0 · x is 0 unless x is NaN or infinite, and then it is NaN, as is every sum with it.
-    float zero = 0;
-#pragma omp simd reduction(+ : zero)
-    for (size_t i = begin; i < end; i++) zero += x.data[i] * 0.f;
-    if (zero != 0) all = false;
-  });
-  return arguments.Boolean(all);
 }
 
 }  // namespace twotower

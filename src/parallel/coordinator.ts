@@ -8,8 +8,9 @@
  * A worker that fails, ends or hangs ends every other worker's waiting at once; the coordinator is of no
  * more use then, and says which worker, where and why (`WorkerFailure`).
  */
-import { prepareWorkers } from '../backend/backend.js';
-import type { BackendName, Precision } from '../backend/backend.js';
+import { prepareWorkers, sharesTensors } from '../backend/backend.js';
+import type { BackendName } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
@@ -121,9 +122,9 @@ export class Coordinator {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
     const ranks = placement.map((worker) => worker.ranks);
     const exchange = allocateExchangeMemory(network, ranks, batch);
-    // Only the native backend's tensors lie where other threads can read them.
-    const connections = backend === 'native' ? connectPeers(exchange, ranks.length) : undefined;
-    const copies = backend === 'native' ? undefined : allocateSlotCopies(exchange);
+    const shares = sharesTensors(backend);
+    const connections = shares ? connectPeers(exchange, ranks.length) : undefined;
+    const copies = shares ? undefined : allocateSlotCopies(exchange);
     prepareWorkers(backend);
     trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
     const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
@@ -227,11 +228,11 @@ export class Coordinator {
     throw await this.explainNotFinite(step, batch, places);
   }
 
-  /** Names the first output that is not finite, or else the first gradient. */
+  /** Names the first parameter that is not finite, else the first output, else the first gradient. */
   private async explainNotFinite(
     step: number,
     batch: SharedBatch,
-    gradients: NotFinitePlace[],
+    found: NotFinitePlace[],
   ): Promise<NotFiniteError> {
     const sequence = ++this.sequence;
     const outputs = await this.threads.all(
@@ -241,13 +242,13 @@ export class Coordinator {
     );
     const { layers } = this.network;
     const [output] = outputs.flatMap((place) => place ?? []).sort((a, b) => a.layer - b.layer);
-    const [gradient] = gradients.sort((a, b) => b.layer - a.layer);
-    const { rank, layer } = output ?? gradient!;
+    const [parameter] = found
+      .filter((place) => place.of === 'parameter')
+      .sort((a, b) => a.layer - b.layer);
+    const [gradient] = found.sort((a, b) => b.layer - a.layer);
+    const { rank, layer, of } = parameter ?? output ?? gradient!;
     const name = layers[layer]?.name ?? null;
-    const what =
-      name === null
-        ? 'the loss'
-        : `the ${output ? 'output' : 'gradient'} of ${name} on rank ${rank}`;
+    const what = name === null ? 'the loss' : `the ${of} of ${name} on rank ${rank}`;
     return new NotFiniteError(
       `step ${step}: ${what} is not finite; the parameters stay at step ${step - 1}: ` +
         'lower --lr, check the data, or leave such batches out with --skip-nonfinite',

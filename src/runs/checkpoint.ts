@@ -15,7 +15,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path';
 import { pack, unpack } from 'msgpackr';
 import { UserError, messageOf } from '../errors.js';
-import type { Precision } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import type { Network } from '../model/network.js';
 import { syncFile, syncFolder } from '../durable_file.js';

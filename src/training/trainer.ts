@@ -6,7 +6,7 @@
  * checkpoint takes the same steps as one that was never interrupted.
  */
 import { existsSync } from 'node:fs';
-import type { Precision } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch, undecodableWarning } from '../data/batches.js';
 import type { BatchRing } from '../data/batches.js';

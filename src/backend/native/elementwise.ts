@@ -1,7 +1,7 @@
 /** Element by element: arithmetic with broadcasting, comparisons, functions, selection, conversion. */
 import * as tf from '@tensorflow/tfjs';
 import { ADD_TO_CHANNELS, RELU_GRADIENT } from '../own_kernels.js';
-import type { BinaryOperation, UnaryOperation } from './addon.js';
+import type { BinaryOperation, UnaryOperation } from './addon_arrays.js';
 import type { Inputs, Kernel, Kernels } from './kernel.js';
 import type { ArrayOf } from './native_backend.js';
 

@@ -1,6 +1,6 @@
 /** Matrix products, float32. */
 import * as tf from '@tensorflow/tfjs';
-import type { Activation } from './addon.js';
+import type { Activation } from '../numerics.js';
 import type { Inputs, Kernels } from './kernel.js';
 import type { NativeBackend } from './native_backend.js';
 

@@ -3,7 +3,8 @@
  * kernels, for what the addon does not compute and for every kernel that it does not have.
  */
 import * as tf from '@tensorflow/tfjs';
-import { loadNativeAddon, type Precision } from './addon.js';
+import { loadNativeAddon } from './addon.js';
+import type { Precision } from '../numerics.js';
 import { arrangementKernels } from './arrangement.js';
 import { convolutionKernels } from './convolution.js';
 import { elementwiseKernels } from './elementwise.js';

@@ -14,7 +14,9 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
-import type { NativeAddon, Precision } from './addon.js';
+import type { Capabilities, SharedTensors } from '../capabilities.js';
+import type { Precision } from '../numerics.js';
+import type { NativeAddon } from './addon.js';
 import { BufferPool } from './buffer_pool.js';
 
 /** What stands for a tensor's data. */
@@ -29,7 +31,7 @@ export interface ArrayOf {
   bool: Uint8Array;
 }
 
-export class NativeBackend extends MathBackendCPU {
+export class NativeBackend extends MathBackendCPU implements Capabilities {
   private readonly pool: BufferPool;
 
   /** @param precision of the operands of convolutions and matrix products */
@@ -71,17 +73,22 @@ export class NativeBackend extends MathBackendCPU {
     return values instanceof Float32Array ? values : undefined;
   }
 
-  /**
-   * A float32 tensor of the same values in memory that other threads can share: the pool's, where they lie
-   * unless they came from the user. To be disposed by the caller.
-   */
-  inShareableMemory(tensor: tf.Tensor): tf.Tensor {
-    const values = this.float32(tensor)!;
-    if (this.pool.ownersOf(values.buffer) > 0) return tf.clone(tensor);
-    const copy = this.allocate(tensor.shape);
-    copy.set(values);
-    const info = this.makeTensorInfo(tensor.shape, 'float32', copy);
-    return tf.engine().makeTensorFromTensorInfo(info);
+  /** The pool's memory can be shared; an array that the user gave is copied into it. */
+  readonly sharedTensors: SharedTensors = {
+    inShareableMemory: (tensor) => {
+      const values = this.float32(tensor)!;
+      if (this.pool.ownersOf(values.buffer) > 0) return tf.clone(tensor);
+      const copy = this.allocate(tensor.shape);
+      copy.set(values);
+      const info = this.makeTensorInfo(tensor.shape, 'float32', copy);
+      return tf.engine().makeTensorFromTensorInfo(info);
+    },
+    sharedValuesOf: (tensor) => this.float32(tensor) as Float32Array<SharedArrayBuffer>,
+  };
+
+  pooledBytes(): number {
+    const { inUse, waiting } = this.pool.bytes;
+    return inUse + waiting;
   }
 
   /** Whether one tensor alone has this memory, so that a kernel may write to its input. */

@@ -1,6 +1,6 @@
 /** Pooling and its gradients, float32, NHWC. */
 import * as tf from '@tensorflow/tfjs';
-import { poolGeometry } from './addon.js';
+import { poolGeometry } from './geometry.js';
 import type { Inputs, Kernels } from './kernel.js';
 
 export const poolingKernels: Kernels = {

@@ -1,6 +1,6 @@
 /** Reductions over neighbouring dimensions, the index of the greatest, softmax. */
 import * as tf from '@tensorflow/tfjs';
-import type { Reduction } from './addon.js';
+import type { Reduction } from './addon_arrays.js';
 import type { Inputs, Kernel, Kernels } from './kernel.js';
 import type { ArrayOf, NativeBackend } from './native_backend.js';
 

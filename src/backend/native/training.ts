@@ -1,4 +1,4 @@
-/** The loss, dropout's mask and the update rule, each in one pass. */
+/** Kernels of training alone: the loss, the dropout mask and the update rule, each in one pass. */
 import type * as tf from '@tensorflow/tfjs';
 import {
   DROPOUT_MASK,
@@ -45,8 +45,17 @@ export const trainingKernels: Kernels = {
       Float32Array,
       Float32Array,
     ];
-    backend.addon.momentumUpdate(weights, velocities, change, learningRate, momentum, weightDecay);
-    return next;
+    const check = backend.allocate([]);
+    backend.addon.momentumUpdate(
+      weights,
+      velocities,
+      change,
+      check,
+      learningRate,
+      momentum,
+      weightDecay,
+    );
+    return [...next, backend.makeTensorInfo([], 'float32', check)];
   },
 };
 
