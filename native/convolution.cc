@@ -192,15 +192,13 @@ void GradientByFilter(const Geometry& g, int precision, float* x, float* dy, flo
 // The largest magnitude of `count` numbers, NaN if one of them is NaN.
 float LargestMagnitude(const float* x, size_t count) {
   // Without its sign bit a float orders as its bits do, and NaN comes last.
+  using Bits __attribute__((may_alias)) = uint32_t;
+  const auto* words = reinterpret_cast<const Bits*>(x);
   std::atomic<uint32_t> largest{0};
   Parallel(count, 1, [&](size_t begin, size_t end) {
     uint32_t own = 0;
 #pragma omp simd reduction(max : own)
-    for (size_t i = begin; i < end; i++) {
-      uint32_t bits;
-      std::memcpy(&bits, x + i, sizeof(bits));
-      own = std::max(own, bits & 0x7fffffff);
-    }
+    for (size_t i = begin; i < end; i++) own = std::max(own, words[i] & 0x7fffffffu);
     uint32_t before = largest;
     while (before < own && !largest.compare_exchange_weak(before, own)) {
     }
