@@ -1,5 +1,5 @@
-// The native backend's addon: kernels on a device (engine.h), called by src/backend/native/ with the typed
-// arrays that hold its tensors. A thread that loads it has its own device, and two never meet.
+// The native backend's addon: kernels on a device (engine.h), on the typed arrays that hold tensors. Each thread that
+// loads it has a device of its own.
 
 #include <unistd.h>
 
@@ -39,7 +39,7 @@ napi_value SetThreads(Arguments& arguments) {
   return nullptr;
 }
 
-// Without waiting for other threads, which Node's own exit does.
+// Node's own exit would wait for other threads.
 napi_value EndProcess(Arguments& arguments) {
   _exit(static_cast<int>(arguments.Integer(0, "code", 0, 255)));
 }
@@ -96,7 +96,7 @@ const Export kExports[] = {
     {"dropoutMask", DropoutMask, 4},
 };
 
-// What JavaScript calls: the kernel of the Export in `data`, its exceptions made JavaScript's.
+// Called from JavaScript: runs the kernel of the Export in `data` and turns its exceptions into JavaScript's.
 napi_value Call(napi_env env, napi_callback_info info) {
   void* data = nullptr;
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
@@ -121,7 +121,7 @@ napi_value Call(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// The addon is compiled for the processor of the machine where set-up ran.
+// Whether this processor has the instructions of the one that set-up compiled for.
 bool RunsHere() {
 #if defined(__x86_64__)
 #if defined(__AVX512F__)

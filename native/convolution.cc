@@ -1,5 +1,5 @@
-// Convolution and its gradients, by oneDNN; activations stay [batch, height, width, channels] in memory,
-// filters are reordered at each call, which costs less than a hundredth of the product.
+// Convolution and its gradients, by oneDNN. Activations stay [batch, height, width, channels] in memory; filters are
+// reordered at each call, which costs less than a hundredth of the product.
 
 #include <algorithm>
 #include <atomic>
@@ -21,8 +21,7 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using DataType = memory::data_type;
 
-// A convolution as oneDNN describes it; its dimensions are named batch, channels, height, width, whatever
-// their order in memory.
+// A convolution as oneDNN describes it: dimensions are batch, channels, height, width, whatever their order in memory.
 struct Description {
   memory::dims filter_sizes;
   memory::desc x, filter, y, bias;
@@ -38,12 +37,12 @@ struct Description {
     y = memory::desc(y_sizes, DataType::f32, Tag::nhwc);
     filter = memory::desc(filter_sizes, DataType::f32, Tag::hwio);
     bias = memory::desc({g.out_channels}, DataType::f32, Tag::x);
-    // Winograd's algorithm has layouts of its own; what it saves is many times their reorders.
+    // Winograd's algorithm has layouts of its own; it saves many times the cost of their reorders.
     algorithm = winograd ? dnnl::algorithm::convolution_winograd
                          : dnnl::algorithm::convolution_direct;
     wanted_x = memory::desc(x_sizes, operands, winograd ? Tag::any : Tag::nhwc);
     wanted_y = memory::desc(y_sizes, operands, winograd ? Tag::any : Tag::nhwc);
-    // The result of a convolution and the gradient by its input are float32 whatever the operands are.
+    // The result of a convolution and the gradient by its input are float32, whatever the operands' type.
     wanted_out = memory::desc(y_sizes, DataType::f32, winograd ? Tag::any : Tag::nhwc);
     wanted_dx = memory::desc(x_sizes, DataType::f32, winograd ? Tag::any : Tag::nhwc);
     wanted_filter = memory::desc(filter_sizes, operands, Tag::any);
@@ -64,15 +63,15 @@ struct Description {
   }
 };
 
-// Whether the gradient by the input is itself a convolution of dy: of stride 1, by the filter turned
-// half-way round. oneDNN's forward kernels are then the faster ones in this layout.
+// Whether the gradient by the input is itself a convolution of dy, of stride 1, by the filter rotated by 180°. In this
+// layout oneDNN's forward kernels are then the faster ones.
 bool IsConvolutionOfGradient(const Geometry& g) {
   return g.stride_height == 1 && g.stride_width == 1 &&
          std::max(g.pad_top, g.PadBottom()) <= (g.filter_height - 1) * g.dilation_height &&
          std::max(g.pad_left, g.PadRight()) <= (g.filter_width - 1) * g.dilation_width;
 }
 
-// That convolution: of dy, giving dx.
+// Geometry of that convolution, from dy to dx.
 Geometry GradientGeometry(const Geometry& g) {
   Geometry of_gradient = g;
   std::swap(of_gradient.in_height, of_gradient.out_height);
@@ -83,7 +82,7 @@ Geometry GradientGeometry(const Geometry& g) {
   return of_gradient;
 }
 
-// [height, width, in, out] to [height, width, out, in], rows and columns from the last to the first.
+// Rotates a filter by 180°: [height, width, in, out] to [height, width, out, in], rows and columns reversed.
 void TurnFilter(const Geometry& g, const float* filter, float* turned) {
   const int64_t taps = g.filter_height * g.filter_width;
   const int64_t in = g.in_channels;
@@ -106,15 +105,15 @@ void TurnFilter(const Geometry& g, const float* filter, float* turned) {
 
 DataType OperandsOf(int precision) { return precision == 0 ? DataType::f32 : DataType::bf16; }
 
-// Whether to try Winograd's algorithm F(4×4, 3×3), with a quarter of the multiplications: about twice as
-// fast as the direct one. With fewer channels the transforms and reorders take what it saves.
+// Whether to try Winograd's algorithm F(4×4, 3×3), which has a quarter of the multiplications and is about twice as fast
+// as the direct one. With fewer channels its transforms and reorders cost what it saves.
 bool IsForWinograd(const Geometry& g, int precision) {
   return precision == 0 && g.filter_height == 3 && g.filter_width == 3 && g.stride_height == 1 &&
          g.stride_width == 1 && g.dilation_height == 1 && g.dilation_width == 1 &&
          std::min(g.in_channels, g.out_channels) >= 64;
 }
 
-// `make(winograd)`, by Winograd's algorithm where it is worth it and oneDNN has it.
+// `make(winograd)`: with Winograd's algorithm if it pays and oneDNN has it.
 template <typename Make>
 PreparedPrimitive MakePreferringWinograd(const Geometry& g, int precision, const Make& make) {
   if (IsForWinograd(g, precision)) {

@@ -108,7 +108,7 @@ Device& Device::OfThread() {
 
 PreparedPrimitive& Device::Prepared(const std::string& key,
                                     const std::function<PreparedPrimitive()>& make) {
-  // A primitive divides its work when it is made.
+  // A primitive divides its work among the team when it is made.
   const std::string full_key = key + ' ' + std::to_string(Threads());
   const auto found = primitives_.find(full_key);
   if (found != primitives_.end()) return found->second;
@@ -118,7 +118,7 @@ PreparedPrimitive& Device::Prepared(const std::string& key,
 
 bool Device::MultipliesBfloat16() {
 #if defined(__x86_64__)
-  // Each set of instructions has the bits of those that it includes.
+  // An instruction set's value has the bits of those that it includes.
   const auto bfloat16 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
   return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bfloat16) == bfloat16;
 #else

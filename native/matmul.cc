@@ -1,4 +1,4 @@
-// Products of matrices and of batches of them, by oneDNN.
+// Matrix products, single or in batches, by oneDNN.
 
 #include <algorithm>
 #include <string>
@@ -22,7 +22,7 @@ struct Product {
   int64_t Batch() const { return std::max(a_batch, b_batch); }
 };
 
-// [batch, rows, columns], in memory as it stands or transposed.
+// [batch, rows, columns], in memory as is or transposed.
 memory::desc MatrixOf(int64_t batch, int64_t rows, int64_t columns, bool transposed,
                       DataType type) {
   const memory::dims strides = transposed ? memory::dims{rows * columns, 1, rows}
@@ -48,15 +48,15 @@ PreparedPrimitive MakeProduct(const Product& p, bool has_bias) {
   return {dnnl::matmul(primitive), primitive.scratchpad_desc(), operands};
 }
 
-// A fully-connected layer's forward product, of one matrix with one that lies as it is: oneDNN's
-// inner product is up to twice as fast at it as its matmul, which in turn is the faster in all other cases.
+// Whether oneDNN's inner product serves, which is up to twice as fast as its matmul for the forward product of a
+// fully-connected layer: one matrix by one, neither transposed. In all other cases matmul is faster.
 bool IsInnerProduct(const Product& p) {
   return p.Batch() == 1 && !p.transpose_a && !p.transpose_b && p.precision == 0;
 }
 
 PreparedPrimitive MakeInnerProduct(const Product& p, bool has_bias) {
   const memory::desc a({p.m, p.k}, DataType::f32, memory::format_tag::ab);
-  // Named [outputs, inputs] there.
+  // oneDNN's dimensions are [outputs, inputs].
   const memory::desc b({p.n, p.k}, DataType::f32, memory::format_tag::ba);
   const memory::desc out({p.m, p.n}, DataType::f32, memory::format_tag::ab);
   const memory::desc bias({p.n}, DataType::f32, memory::format_tag::a);
@@ -79,7 +79,7 @@ napi_value MatMul(Arguments& arguments) {
     throw RangeError("batches of " + std::to_string(p.a_batch) + " and " +
                      std::to_string(p.b_batch) + " do not go together");
   }
-  // A batch of none beside one of 1 gives none.
+  // An empty batch and a batch of one give an empty batch.
   const int64_t batch = p.a_batch == 0 || p.b_batch == 0 ? 0 : p.Batch();
   const Span<float> a = arguments.Floats(0, "a", ProductOf({p.a_batch, p.m, p.k}));
   const Span<float> b = arguments.Floats(1, "b", ProductOf({p.b_batch, p.k, p.n}));
@@ -97,7 +97,7 @@ napi_value MatMul(Arguments& arguments) {
     }
     return nullptr;
   }
-  // One b for all of a: the rows of all of a are those of one matrix.
+  // With one b for all of a, the rows of all of a form one matrix.
   if (p.b_batch == 1 && p.a_batch > 1 && !p.transpose_a) {
     p.m *= p.a_batch;
     p.a_batch = 1;

@@ -8,7 +8,7 @@
 
 namespace twotower {
 
-// ECMAScript's ToInt32: what an Int32Array's element becomes when a number is assigned to it.
+// ECMAScript's ToInt32: the value of an Int32Array's element after a number is assigned to it.
 inline int32_t ToInt32(double value) {
   if (value > -2147483649.0 && value < 2147483648.0) return static_cast<int32_t>(value);
   if (!std::isfinite(value)) return 0;

@@ -1,5 +1,4 @@
-// The update of one parameter by stochastic gradient descent with momentum and weight decay, in one pass
-// over its memory.
+// Updates one parameter by stochastic gradient descent with momentum and weight decay, in one pass over its memory.
 
 #include <atomic>
 #include <limits>

@@ -1,4 +1,4 @@
-// Maximum and average over windows, and their gradients, by loops over the channels of one position.
+// Max and average pooling and their gradients, by loops over the channels of one position.
 
 #include <algorithm>
 #include <limits>
@@ -11,8 +11,8 @@
 namespace twotower {
 namespace {
 
-// The part of a window that lies inside the input: first and last + 1 input row (or column), step the
-// dilation.
+// The part of a window inside the input: its first row (or column) and the one after its last; the step between rows is
+// the dilation.
 struct Window {
   int64_t begin, end;
 };
@@ -64,7 +64,7 @@ void ForEachOutputRow(const Geometry& g, const Body& body) {
   });
 }
 
-// Calls `body(image)` for every image; windows overlap, so that an image's gradient is one thread's.
+// Calls `body(image)` for every image. One thread computes the whole gradient of an image, because windows overlap.
 template <typename Body>
 void ForEachImage(const Geometry& g, const Body& body) {
   const size_t cost =
@@ -94,7 +94,7 @@ napi_value MaxPool(Arguments& arguments) {
       ForEachPosition(g, rows, ColumnsAt(g, column), [&](int64_t position) {
         const float* __restrict value = in + position;
         for (int64_t c = 0; c < channels; c++) {
-          // NaN, once met, stays.
+          // Once a window has NaN, NaN stays.
           greatest[c] = value[c] > greatest[c] || value[c] != value[c] ? value[c] : greatest[c];
         }
       });

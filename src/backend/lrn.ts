@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs';
 import { hasKernel, LOCAL_RESPONSE_NORMALIZATION } from './own_kernels.js';
 
 export interface LocalResponseNormalization {
-  /** Channels in the window, or its height and width in pixels; odd. */
+  /** Size of the window: channels, or pixels in height and width; odd. */
   size: number;
   k: number;
   /** Multiplies the plain sum of squares. */
@@ -38,8 +38,8 @@ export function localResponseNormalization(
 }
 
 /**
- * As `localResponseNormalization`, over the `size` × `size` places around each in the same channel: the 2012
- * source's `rnorm`. Places outside the map count as 0.
+ * `localResponseNormalization` over the `size` × `size` positions around each one in the same channel: the 2012
+ * source's `rnorm`. Positions outside the map count as 0.
  */
 export function withinMapNormalization(
   x: tf.Tensor4D,
@@ -53,12 +53,12 @@ export function withinMapNormalization(
     [0, 0],
   ];
   return normalized(x, { k, alpha, beta }, (values, factor) =>
-    // A mean over a window of which all is there, so that it is a share of the sum.
+    // After padding, every window is complete, so its mean times its size is its sum.
     tf.mul(tf.avgPool(tf.pad(values, widths), size, 1, 'valid'), factor * size * size),
   );
 }
 
-/** @param sums of the values in each one's window, times the factor; windows must be symmetric */
+/** @param sums returns for each value the sum over its window, times the factor; windows must be symmetric */
 function normalized(
   x: tf.Tensor4D,
   { k, alpha, beta }: Omit<LocalResponseNormalization, 'size'>,
@@ -82,7 +82,7 @@ function normalized(
   return normalize(x) as tf.Tensor4D;
 }
 
-/** [channels, channels]: multiplied from the right it gives `factor` times the sum over each window. */
+/** `[channels, channels]`; multiplying by it from the right gives `factor` times the sum over each window. */
 function windowSums(channels: number, size: number, factor: number): tf.Tensor2D {
   const radius = (size - 1) / 2;
   const band = new Float32Array(channels * channels);
@@ -93,7 +93,7 @@ function windowSums(channels: number, size: number, factor: number): tf.Tensor2D
   return tf.tensor2d(band, [channels, channels]);
 }
 
-/** scale^−β; roots are several times faster than powers, and 3/4 is the β that everyone uses. */
+/** scale^−β. Roots are several times faster than powers, and β is 3/4 in practice. */
 function negativePower(scale: tf.Tensor, beta: number): tf.Tensor {
   if (beta !== 0.75) return tf.pow(scale, -beta);
   const root = tf.rsqrt(scale);

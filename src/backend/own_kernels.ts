@@ -14,14 +14,14 @@ export const RELU_GRADIENT = 'ReluGradient';
 export const LOCAL_RESPONSE_NORMALIZATION = 'LocalResponseNormalization';
 
 /**
- * Inputs `all` `[…, channels]` and `term` `[…, fewer]`, attribute `first`: `term` plus the channels of `all`
+ * Inputs `all` `[…, channels]` and `term` `[…, fewer]`, attribute `first`. Output: `term` plus the channels of `all`
  * from `first` on.
  */
 export const ADD_TO_CHANNELS = 'AddToChannels';
 
 /**
- * Inputs, attributes and first output of tfjs's `Conv2DBackpropFilter`; the second output is the gradient
- * by the bias, `[outChannels]`.
+ * Inputs, attributes and first output as for tfjs's `Conv2DBackpropFilter`; the second output is the gradient by the
+ * bias, `[outChannels]`.
  */
 export const CONVOLUTION_PARAMETER_GRADIENTS = 'ConvolutionParameterGradients';
 
@@ -31,7 +31,7 @@ export const CONVOLUTION_PARAMETER_GRADIENTS = 'ConvolutionParameterGradients';
  */
 export const SOFTMAX_CROSS_ENTROPY = 'SoftmaxCrossEntropy';
 
-/** No inputs; attributes `DropoutMaskAttributes`; output float32 as `fillDropoutMask` gives it. */
+/** No inputs; attributes `DropoutMaskAttributes`; output float32, the numbers of `fillDropoutMask`. */
 export const DROPOUT_MASK = 'DropoutMask';
 
 export interface DropoutMaskAttributes {
@@ -47,7 +47,7 @@ export interface DropoutMaskAttributes {
  */
 export const MOMENTUM_UPDATE = 'MomentumUpdate';
 
-/** No inputs; attributes `ImagesFromBytesAttributes`; output float32 as `imagesFromBytes` gives it. */
+/** No inputs; attributes `ImagesFromBytesAttributes`; output float32, the numbers of `imagesFromBytes`. */
 export const IMAGES_FROM_BYTES = 'ImagesFromBytes';
 
 export interface ImagesFromBytesAttributes {
@@ -60,6 +60,6 @@ export interface ImagesFromBytesAttributes {
 
 /** Whether the calling thread's current backend has the kernel. */
 export function hasKernel(name: string): boolean {
-  // The type says that it is always found, yet it is not.
+  // Its type omits undefined, which it returns for an unknown kernel.
   return (tf.getKernel(name, tf.getBackend()) as tf.KernelConfig | undefined) !== undefined;
 }

@@ -52,7 +52,7 @@ export const poolingKernels: Kernels = {
   },
 };
 
-/** tfjs takes it for one whatever the stride and the padding. */
+/** Whether tfjs treats the pooling as the identity, whatever its stride and padding. */
 function isIdentity({
   filterHeight,
   filterWidth,

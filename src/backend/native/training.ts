@@ -59,7 +59,7 @@ export const trainingKernels: Kernels = {
   },
 };
 
-/** The tensor itself, held once more, if nothing else has its memory; else a copy. */
+/** The tensor itself with one more reference, if no other has its memory; else a copy. */
 function writable(backend: NativeBackend, tensor: tf.TensorInfo): tf.TensorInfo {
   if (backend.isUnshared(tensor)) {
     backend.incRef(tensor.dataId);
