@@ -4,7 +4,8 @@
  * worker, inside `tf.variableGrads` when training.
  */
 import * as tf from '@tensorflow/tfjs';
-import { convolve, dropoutMask, fullyConnect, type Activation } from '../backend/fused.js';
+import { convolve, dropoutMask, fullyConnect } from '../backend/fused.js';
+import type { Activation } from '../backend/numerics.js';
 import { convolveLocally } from '../backend/local.js';
 import { localResponseNormalization, withinMapNormalization } from '../backend/lrn.js';
 import { deriveKey } from '../random.js';

@@ -10,13 +10,12 @@ import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
 import { crossEntropy } from '../backend/fused.js';
-import type { NativeBackend } from '../backend/native/native_backend.js';
+import { capabilities } from '../backend/capabilities.js';
 import {
   type ImageNormalization,
   normalizationTable,
   normalizedImages,
 } from '../backend/images.js';
-import { buildingKernels } from '../backend/kernel_building.js';
 import { forward } from '../model/forward.js';
 import type { AroundLayer, Collectives, TrainingPosition } from '../model/forward.js';
 import { buildNetwork } from '../model/network.js';
@@ -40,12 +39,11 @@ import { SlotCopyTransport } from './slot_copies.js';
 import { Exchange } from './slots.js';
 import { Timeline } from './timeline.js';
 import { HeldParameters } from './held_parameters.js';
+import { finiteCheck } from './sgd.js';
 
 export class Tower {
   private readonly collectives: Collectives;
   readonly parameters: HeldParameters;
-  /** What was done before, and at which batch size. */
-  private readonly met = new Set<string>();
 
   private constructor(
     private readonly network: Network,
@@ -54,7 +52,7 @@ export class Tower {
     private readonly normalization: ImageNormalization,
   ) {
     this.collectives = collectivesOver(exchange);
-    this.parameters = buildingKernels(() => new HeldParameters(network, exchange, seed));
+    this.parameters = new HeldParameters(network, exchange, seed);
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -89,19 +87,7 @@ export class Tower {
     return this.exchange.timeline;
   }
 
-  /** Guards the first time that `what` is done: its kernels are built then. */
-  private meeting<Result>(what: string, compute: () => Result): Result {
-    if (this.met.has(what)) return compute();
-    const result = buildingKernels(compute);
-    this.met.add(what);
-    return result;
-  }
-
   compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
-    return this.meeting(`compute ${command.count}`, () => this.computeStep(command, buffers));
-  }
-
-  private computeStep(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
     this.parameters.discard();
     this.exchange.begin(command.sequence);
     const start = performance.now();
@@ -156,10 +142,6 @@ export class Tower {
   }
 
   commit(rule: CommitCommand): { updateMs: number } {
-    return this.meeting('commit', () => this.update(rule));
-  }
-
-  private update(rule: CommitCommand): { updateMs: number } {
     const start = performance.now();
     this.parameters.update(rule);
     return { updateMs: performance.now() - start };
@@ -174,12 +156,10 @@ export class Tower {
   ): EvaluateReply {
     this.exchange.begin(sequence);
     const training = step === null ? null : { seed: this.seed, step };
-    const logits = this.meeting(`evaluate ${count}`, () =>
-      valuesOf(() => {
-        const { images } = this.batch(count, buffers);
-        return this.forward(images, training);
-      }),
-    );
+    const logits = valuesOf(() => {
+      const { images } = this.batch(count, buffers);
+      return this.forward(images, training);
+    });
     return { logits };
   }
 
@@ -187,18 +167,16 @@ export class Tower {
   inspect(sequence: number, count: number, buffers: SharedBuffers): InspectReply {
     this.exchange.begin(sequence);
     const last = this.network.layers.at(-1);
-    return this.meeting(`inspect ${count}`, () => {
-      let features = new Float32Array(0);
-      const logits = valuesOf(() => {
-        const { images } = this.batch(count, buffers);
-        const around: AroundLayer = (layer, _rank, input, compute) => {
-          if (layer === last) features = input.dataSync<'float32'>().slice();
-          return compute(input);
-        };
-        return this.forward(images, null, around);
-      });
-      return { logits, features };
+    let features = new Float32Array(0);
+    const logits = valuesOf(() => {
+      const { images } = this.batch(count, buffers);
+      const around: AroundLayer = (layer, _rank, input, compute) => {
+        if (layer === last) features = input.dataSync<'float32'>().slice();
+        return compute(input);
+      };
+      return this.forward(images, null, around);
     });
+    return { logits, features };
   }
 
   private forward(
@@ -247,7 +225,9 @@ export class Tower {
     const first = this.parameters.firstNotFinite();
     if (first !== undefined) return first;
     const { length } = this.network.layers;
-    return Number.isFinite(loss) ? null : { rank: this.exchange.ranks[0]!, layer: length };
+    return Number.isFinite(loss)
+      ? null
+      : { rank: this.exchange.ranks[0]!, layer: length, of: 'loss' };
   }
 
   /** Forward only, under the masks of training step `step`: the first output that is not finite. */
@@ -263,9 +243,9 @@ export class Tower {
       const { images } = this.batch(count, buffers);
       this.forward(images, { seed: this.seed, step }, (layer, rank, input, compute) => {
         const output = compute(input);
-        // Zero times anything but a number is not a number.
-        const sum = tf.sum(tf.mul(output, 0)).dataSync<'float32'>()[0]!;
-        if (!Number.isFinite(sum)) first ??= { rank, layer: this.network.layers.indexOf(layer) };
+        if (finiteCheck(output).dataSync<'float32'>()[0] !== 0) {
+          first ??= { rank, layer: this.network.layers.indexOf(layer), of: 'output' };
+        }
         return output;
       });
     });
@@ -274,20 +254,18 @@ export class Tower {
 
   /** Copies this worker's shares into the shared canonical tensors. */
   store(buffers: SharedBuffers): StoreReply {
-    return this.meeting('store', () => this.parameters.store(buffers));
+    return this.parameters.store(buffers);
   }
 
   /** Copies this worker's shares from the shared canonical tensors. */
   load(buffers: SharedBuffers): void {
-    this.meeting('load', () => this.parameters.load(buffers));
+    this.parameters.load(buffers);
   }
 
   memory(): Replies['memory'] {
-    const { numTensors, numBytes, ...ofBackend } = tf.memory();
-    const { bytesInUse = 0, bytesWaiting = 0 } = ofBackend as Partial<
-      ReturnType<NativeBackend['memory']>
-    >;
-    return { tensors: numTensors, bytes: numBytes, pooledBytes: bytesInUse + bytesWaiting };
+    const { numTensors, numBytes } = tf.memory();
+    const pooledBytes = capabilities().pooledBytes?.() ?? 0;
+    return { tensors: numTensors, bytes: numBytes, pooledBytes };
   }
 }
 

@@ -103,7 +103,7 @@ function injectIntoTowers(
   const isAt = (point: FaultPoint, ranks: number[]): boolean =>
     fault.point === point && step === fault.step && ranks.includes(fault.rank!);
 
-  around(TowerClass.prototype, 'computeStep', (_self, [command], original) => {
+  around(TowerClass.prototype, 'compute', (_self, [command], original) => {
     ({ step } = command as { step: number });
     return original();
   });
@@ -128,7 +128,7 @@ function injectIntoTowers(
     if (isHere && isAt('after the exchange', ranks)) happen();
     return values;
   });
-  around(TowerClass.prototype, 'update', (self, _parameters, original) => {
+  around(TowerClass.prototype, 'commit', (self, _parameters, original) => {
     if (isAt('update', ranksOf(self))) happen();
     return original();
   });
