@@ -1,15 +1,13 @@
 /**
- * What a worker thread does with its ranks' parameters. Lives in `workers/tower.ts`, which hands it the
- * coordinator's commands.
+ * A tower: what a worker thread holds of the network and does with it. The coordinator's other half.
  *
- * A step is two commands. `compute` runs forward and backward and changes nothing that lasts;
- * `commit` updates. So the coordinator can let a step happen on all workers or on none.
+ * A step is two commands. `compute` runs forward and backward and changes nothing that lasts; `commit` updates. So the
+ * coordinator can let a step happen on all workers or on none.
  */
 import * as tf from '@tensorflow/tfjs';
 import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
-import { crossEntropy } from '../backend/fused.js';
 import type { NativeBackend } from '../backend/native/native_backend.js';
 import {
   type ImageNormalization,
@@ -17,7 +15,8 @@ import {
   normalizedImages,
 } from '../backend/images.js';
 import { buildingKernels } from '../backend/kernel_building.js';
-import { forward } from '../model/forward.js';
+import type { Invariant, Replicated } from '../model/distribution.js';
+import { forward, lossOf } from '../model/forward.js';
 import type { AroundLayer, Collectives, TrainingPosition } from '../model/forward.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
@@ -26,8 +25,9 @@ import type {
   CommitCommand,
   ComputeCommand,
   ComputeReply,
-  EvaluateReply,
+  ForwardCommand,
   InspectReply,
+  LogitsReply,
   NotFinitePlace,
   OpenCommand,
   OpenReply,
@@ -37,14 +37,14 @@ import type {
 } from './messages.js';
 import { PeerMemoryTransport } from './peer_memory.js';
 import { SlotCopyTransport } from './slot_copies.js';
-import { Exchange } from './slots.js';
+import { Exchange } from './exchange.js';
 import { Timeline } from './timeline.js';
 import { HeldParameters } from './held_parameters.js';
 
 export class Tower {
   private readonly collectives: Collectives;
   readonly parameters: HeldParameters;
-  /** What was done before, and at which batch size. */
+  /** The kinds of computation done before, with their batch sizes. */
   private readonly met = new Set<string>();
 
   private constructor(
@@ -84,7 +84,7 @@ export class Tower {
     return { tower, reply };
   }
 
-  /** What this worker did when; null where it is not traced. */
+  /** What this worker did when; null if it is not traced. */
   get timeline(): Timeline | null {
     return this.exchange.timeline;
   }
@@ -97,6 +97,7 @@ export class Tower {
     return result;
   }
 
+  /** Runs forward and backward on one batch, and keeps the gradients. */
   compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
     return this.meeting(`compute ${command.count}`, () => this.computeStep(command, buffers));
   }
@@ -113,7 +114,7 @@ export class Tower {
       const logits = this.forward(images, { seed: this.seed, step: command.step });
       this.timeline?.moveTo('forward loss', 'forward');
       correct = correctOf(logits, labels);
-      const loss = crossEntropy(logits, labels);
+      const loss = lossOf(logits, labels);
       this.exchange.activity.moveTo('backward', 'logits');
       this.timeline?.moveTo('backward loss', 'backward');
       forwardEnd = performance.now();
@@ -142,7 +143,7 @@ export class Tower {
     };
   }
 
-  /** As `compute`, with the most bytes of tensors alive at once; tfjs keeps account of every kernel, which slows the step. */
+  /** `compute`, with the peak of tensor memory. tfjs accounts for every kernel then, which slows the step. */
   async computeMeasuringPeak(
     command: ComputeCommand,
     buffers: SharedBuffers,
@@ -155,6 +156,7 @@ export class Tower {
     return { ...reply!, peakBytes: profile.peakBytes };
   }
 
+  /** Updates the parameters by the kept gradients. */
   commit(rule: CommitCommand): { updateMs: number } {
     return this.meeting('commit', () => this.update(rule));
   }
@@ -165,16 +167,18 @@ export class Tower {
     return { updateMs: performance.now() - start };
   }
 
-  /** Forward only. @param step null: dropout off; else the masks of that training step */
-  evaluate(
-    sequence: number,
-    count: number,
-    step: number | null,
+  /**
+   * Computes logits.
+   *
+   * @param step apply the dropout masks of this training step; null leaves dropout off
+   */
+  logits(
+    { sequence, count, step }: ForwardCommand & { step: number | null },
     buffers: SharedBuffers,
-  ): EvaluateReply {
+  ): LogitsReply {
     this.exchange.begin(sequence);
     const training = step === null ? null : { seed: this.seed, step };
-    const logits = this.meeting(`evaluate ${count}`, () =>
+    const logits = this.meeting(`logits ${count}`, () =>
       valuesOf(() => {
         const { images } = this.batch(count, buffers);
         return this.forward(images, training);
@@ -183,29 +187,28 @@ export class Tower {
     return { logits };
   }
 
-  /** Forward only, dropout off: logits, and what the last layer reads. */
-  inspect(sequence: number, count: number, buffers: SharedBuffers): InspectReply {
+  /** Computes logits and the activations that the last layer reads, with dropout off. */
+  inspect({ sequence, count }: ForwardCommand, buffers: SharedBuffers): InspectReply {
     this.exchange.begin(sequence);
     const last = this.network.layers.at(-1);
     return this.meeting(`inspect ${count}`, () => {
       let features = new Float32Array(0);
       const logits = valuesOf(() => {
         const { images } = this.batch(count, buffers);
-        const around: AroundLayer = (layer, _rank, input, compute) => {
+        return this.forward(images, null, (layer, _rank, input, compute) => {
           if (layer === last) features = input.dataSync<'float32'>().slice();
           return compute(input);
-        };
-        return this.forward(images, null, around);
+        });
       });
       return { logits, features };
     });
   }
 
   private forward(
-    images: tf.Tensor4D,
+    images: Replicated<tf.Tensor4D>,
     training: TrainingPosition | null,
     around: AroundLayer = (_layer, _rank, input, compute) => compute(input),
-  ): tf.Tensor2D {
+  ): Invariant<tf.Tensor2D> {
     const { activity, timeline } = this.exchange;
     const noting: AroundLayer = (layer, rank, input, compute) => {
       activity.moveTo('forward', layer.name);
@@ -226,21 +229,23 @@ export class Tower {
     );
   }
 
-  /** Normalised images `[count, height, width, 3]` and labels `[count]` of a batch of the ring. */
+  /** The batch as tensors: normalized images float32 `[count, height, width, 3]` and labels int32 `[count]`. */
   private batch(
     count: number,
     { pixels, labels, colours }: SharedBuffers,
-  ): { images: tf.Tensor4D; labels: tf.Tensor1D } {
+  ): { images: Replicated<tf.Tensor4D>; labels: tf.Tensor1D } {
     const { height, width, channels } = this.network.input;
     const bytes = new Uint8Array(pixels!, 0, count * height * width * channels);
     const noise = colours === undefined ? null : new Float32Array(colours, 0, count * channels);
+    const shape: [number, number, number, number] = [count, height, width, channels];
+    const images = normalizedImages(bytes, this.normalization, noise, shape);
     return {
-      images: normalizedImages(bytes, this.normalization, noise, [count, height, width, channels]),
+      images: images as Replicated<tf.Tensor4D>,
       labels: tf.tensor1d(Int32Array.from(new Int32Array(labels!, 0, count)), 'int32'),
     };
   }
 
-  /** Where a gradient, or else the loss, is not finite; null where all are. */
+  /** The first gradient that is not finite, else the loss if it is not; null if all are finite. */
   private firstNotFinite(loss: number): NotFinitePlace | null {
     this.exchange.activity.moveTo('check', 'logits');
     this.timeline?.moveTo('check the gradients', 'backward');
@@ -250,11 +255,9 @@ export class Tower {
     return Number.isFinite(loss) ? null : { rank: this.exchange.ranks[0]!, layer: length };
   }
 
-  /** Forward only, under the masks of training step `step`: the first output that is not finite. */
+  /** Repeats the forward pass of training step `step`. @returns the first output that is not finite; null if all are */
   locate(
-    sequence: number,
-    count: number,
-    step: number,
+    { sequence, count, step }: ForwardCommand & { step: number },
     buffers: SharedBuffers,
   ): NotFinitePlace | null {
     this.exchange.begin(sequence);
@@ -263,21 +266,21 @@ export class Tower {
       const { images } = this.batch(count, buffers);
       this.forward(images, { seed: this.seed, step }, (layer, rank, input, compute) => {
         const output = compute(input);
-        // Zero times anything but a number is not a number.
+        // Zero times a value that is not finite is NaN, and so is the sum.
         const sum = tf.sum(tf.mul(output, 0)).dataSync<'float32'>()[0]!;
-        if (!Number.isFinite(sum)) first ??= { rank, layer: this.network.layers.indexOf(layer) };
+        if (!Number.isFinite(sum)) first ??= { rank, layer: layer.index };
         return output;
       });
     });
     return first;
   }
 
-  /** Copies this worker's shares into the shared canonical tensors. */
+  /** Copies this worker's shares into the shared whole tensors, and says which of them are not finite. */
   store(buffers: SharedBuffers): StoreReply {
     return this.meeting('store', () => this.parameters.store(buffers));
   }
 
-  /** Copies this worker's shares from the shared canonical tensors. */
+  /** Copies this worker's shares from the shared whole tensors. */
   load(buffers: SharedBuffers): void {
     this.meeting('load', () => this.parameters.load(buffers));
   }
@@ -291,9 +294,9 @@ export class Tower {
   }
 }
 
-/** Has `note` called when the gradient reaches `output`, before it goes back through what made it. */
+/** Calls `note` when the gradient reaches `output`, before it goes through the operation that made it. */
 function beforeBackward(output: tf.Tensor, note: () => void): void {
-  // The tape itself, since an operation that only looks would cost each layer two copies and their bookkeeping.
+  // Changes the tape itself: an operation that only calls `note` would cost each layer two copies and their bookkeeping.
   const node = tf.engine().state.activeTape?.findLast(({ outputs }) => outputs.includes(output));
   if (node?.gradient === undefined) return;
   const { gradient } = node;
@@ -303,6 +306,7 @@ function beforeBackward(output: tf.Tensor, note: () => void): void {
   };
 }
 
+/** Number of images whose largest logit is the label's. */
 function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
   return tf.tidy<number>(
     () => tf.sum(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'int32')).dataSync<'int32'>()[0]!,
