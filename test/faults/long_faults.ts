@@ -13,7 +13,7 @@ import { RunEvents, train } from '../../src/index.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
 import { openRunFolder } from '../../src/runs/layout.js';
-import { readMetrics } from '../../src/runs/metrics.js';
+import { readMetrics } from '../../src/runs/metrics_log.js';
 import type { FaultKind, FaultPoint } from './inject.js';
 import { TINY } from '../commands/command_line.js';
 import { LAST_STEP, Workbench, errorLine } from './faulty_run.js';
