@@ -148,7 +148,7 @@ async function test(
   const { classes } = coordinator.network;
   let [own, others] = [0, 0];
   for await (const batch of ring.test(images)) {
-    const logits = await coordinator.evaluate(batch);
+    const logits = await coordinator.logitsOf(batch);
     const labels = new Int32Array(batch.labels, 0, batch.count);
     own += labels.filter((label, image) => label === predicted(logits, image, classes)).length;
     others += (await peer.ask<{ correct: number }>({ test: { count: batch.count } }, batch))

@@ -18,7 +18,7 @@ import {
 } from '../model/parameters.js';
 import type { CommitCommand, NotFinitePlace, SharedBuffers, StoreReply } from './messages.js';
 import { momentumName } from './shared_parameters.js';
-import type { Exchange } from './slots.js';
+import type { Exchange } from './exchange.js';
 import { finiteCheck, updateParameter } from './sgd.js';
 
 /** One parameter of one rank. */
