@@ -157,10 +157,12 @@ export async function useBackend(options: BackendOptions): Promise<BackendInform
 export function requirePrecision(precision: Precision, backend: BackendName): void {
   if (precision === 'float32') return;
   if (backend !== 'native') {
-    throw new UserError(`bf16 is computed by the native backend only; the backend is ${backend}`);
+    throw new UserError(
+      `bf16 needs the native backend, but the backend is ${backend}: give --precision float32`,
+    );
   }
   if (!loadNativeAddon().information().bfloat16) {
-    throw new UserError('this processor does not multiply bf16 numbers; leave --precision out');
+    throw new UserError('this processor cannot multiply bf16 numbers: give --precision float32');
   }
 }
 
