@@ -108,7 +108,7 @@ export function lockFolder(folder: string, doing: string): FolderLock {
 }
 
 /** @throws UserError naming the other process that holds the folder's lock, if one does */
-export function refuseLocked(folder: string, doing = 'trains in'): void {
+export function refuseLocked(folder: string, doing: string): void {
   const seen = seenIn(fileIn(folder));
   if (seen === undefined) return;
   const holder = parse(seen.text);

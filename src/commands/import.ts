@@ -38,9 +38,9 @@ export const command = defineCommand({
       'What export wrote, into a folder of that name',
     ],
   ],
-  run: ({ file, ...options }) => {
+  run: async ({ file, ...options }) => {
     try {
-      const { path, towers, tensors, parameters } = importModel(file, options);
+      const { path, towers, tensors, parameters } = await importModel(file, options);
       print(
         `${path}: ${tensors} tensors, ${formatCount(parameters)} parameters, towers: ${towers}`,
       );

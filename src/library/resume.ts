@@ -40,9 +40,6 @@ export function resume(run: Run, given: TrainOptions): ResumedRun {
   }
   const { path, configurationFile: config } = run.folder;
   const point = run.load('latest');
-  if (point === null) {
-    throw new UserError(`${path} has no checkpoint yet: start a new run`);
-  }
   const own = configurationOf({ config });
   const configuration = configurationOf({ ...given, config });
   refuseAnotherCourse(own, configuration, path);
