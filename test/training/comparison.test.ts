@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RunEvents, compare } from '../../src/index.js';
+import { Coordinator } from '../../src/parallel/coordinator.js';
 import { takeTurns } from '../../src/training/comparison.js';
 import { TINY } from '../commands/command_line.js';
 
@@ -24,10 +25,12 @@ test('contenders take their turns one after another, another of them first each 
   );
 });
 
-test('a comparison that is given up while a placement opens ends with the reason of its signal', async () => {
+test('a comparison that is given up while a placement opens takes no step', async (context) => {
+  const step = context.mock.method(Coordinator.prototype, 'step');
   const controller = new AbortController();
   const events = new RunEvents();
   events.on('warmUp', () => controller.abort(new Error('stop')));
   const { signal } = controller;
   await assert.rejects(compare({ config: TINY, cpu: 2, events, signal }), { message: 'stop' });
+  assert.equal(step.mock.callCount(), 0);
 });
