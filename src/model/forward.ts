@@ -3,13 +3,8 @@
  * same code; only the transport of the collectives differs.
  */
 import * as tf from '@tensorflow/tfjs';
-import {
-  convolve,
-  crossEntropy,
-  dropoutMask,
-  fullyConnect,
-  type Activation,
-} from '../backend/fused.js';
+import { convolve, crossEntropy, dropoutMask, fullyConnect } from '../backend/fused.js';
+import type { Activation } from '../backend/numerics.js';
 import { convolveLocally } from '../backend/local.js';
 import { localResponseNormalization, withinMapNormalization } from '../backend/lrn.js';
 import { deriveKey } from '../random.js';

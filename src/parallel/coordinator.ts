@@ -7,8 +7,9 @@
  * A worker that fails, ends or hangs ends every other worker's waiting at once. The coordinator then throws a
  * `WorkerFailure`, which says which worker, where and why, and is of no more use.
  */
-import { prepareWorkers } from '../backend/backend.js';
-import type { BackendName, Precision } from '../backend/backend.js';
+import { prepareWorkers, sharesTensors } from '../backend/backend.js';
+import type { BackendName } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
@@ -91,9 +92,9 @@ export class Coordinator {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
     const ranks = placement.map((worker) => worker.ranks);
     const exchange = allocateExchangeMemory(network, ranks, batch);
-    // Only the native backend's tensors lie where other threads can read them.
-    const connections = backend === 'native' ? connectPeers(exchange, ranks.length) : undefined;
-    const copies = backend === 'native' ? undefined : allocateSlotCopies(exchange);
+    const shares = sharesTensors(backend);
+    const connections = shares ? connectPeers(exchange, ranks.length) : undefined;
+    const copies = shares ? undefined : allocateSlotCopies(exchange);
     prepareWorkers(backend);
     trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
     const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
@@ -192,11 +193,11 @@ export class Coordinator {
       () => ({ kind: 'compute', step, sequence, count, measurePeak }),
       () => buffersOf(batch),
     );
-    const gradients = replies.flatMap(({ notFinite }) => notFinite ?? []);
-    if (gradients.length === 0) return replies;
+    const found = replies.flatMap(({ notFinite }) => notFinite ?? []);
+    if (found.length === 0) return replies;
     await this.discard();
     const outputs = await this.locateNotFinite(step, batch);
-    return explainNotFinite(this.network, step, outputs, gradients);
+    return explainNotFinite(this.network, step, outputs, found);
   }
 
   /** Repeats the forward pass of a step to find each worker's first output that is not finite. */

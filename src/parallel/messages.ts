@@ -4,7 +4,8 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { Packr } from 'msgpackr';
-import type { BackendName, Device, Precision } from '../backend/backend.js';
+import type { BackendName, Device } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { PeerConnections } from './peer_memory.js';
 import type { UpdateRuleOfRun } from './sgd.js';
@@ -130,6 +131,8 @@ export interface NotFinitePlace {
   rank: number;
   /** Position of the layer in the network; one past the last if only the loss is not finite. */
   layer: number;
+  /** What of the layer it is. */
+  of: 'parameter' | 'gradient' | 'output' | 'loss';
 }
 
 export interface ComputeReply {

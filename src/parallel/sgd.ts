@@ -28,26 +28,35 @@ export interface UpdateRuleOfRun extends UpdateRule {
  * Updates a parameter and its momentum buffer in place. All three tensors have one shape, float32.
  *
  * @param rule with the parameter's own multipliers applied
+ * @returns a scalar: 0 if all of the updated parameter and momentum buffer is finite, else NaN
  */
 export function updateParameter(
   weight: tf.Variable,
   velocity: tf.Variable,
   gradient: tf.Tensor,
   rule: UpdateRule,
-): void {
+): tf.Scalar {
   const { learningRate, momentum, weightDecay } = rule;
-  tf.tidy(() => {
+  return tf.tidy(() => {
     if (hasKernel(MOMENTUM_UPDATE)) {
-      const next: [tf.Tensor, tf.Tensor] = tf
+      const next: [tf.Tensor, tf.Tensor, tf.Scalar] = tf
         .engine()
         .runKernel(MOMENTUM_UPDATE, { weight, velocity, gradient }, { ...rule });
       weight.assign(next[0]);
       velocity.assign(next[1]);
-      return;
+      return next[2];
     }
     let next = tf.sub(tf.mul(velocity, momentum), tf.mul(gradient, learningRate));
     if (weightDecay !== 0) next = tf.sub(next, tf.mul(weight, weightDecay * learningRate));
     velocity.assign(next);
     weight.assign(tf.add(weight, next));
+    // w + v is finite only if v is.
+    return finiteCheck(weight);
   });
+}
+
+/** A scalar: 0 if all of `tensor` is finite, else NaN. */
+export function finiteCheck(tensor: tf.Tensor): tf.Scalar {
+  // 0 · x is 0 unless x is NaN or infinite; then it is NaN, and so is the sum.
+  return tf.sum(tf.mul(tensor, 0));
 }

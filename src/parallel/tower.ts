@@ -8,13 +8,12 @@ import * as tf from '@tensorflow/tfjs';
 import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
-import type { NativeBackend } from '../backend/native/native_backend.js';
+import { capabilities } from '../backend/capabilities.js';
 import {
   type ImageNormalization,
   normalizationTable,
   normalizedImages,
 } from '../backend/images.js';
-import { buildingKernels } from '../backend/kernel_building.js';
 import type { Invariant, Replicated } from '../model/distribution.js';
 import { forward, lossOf } from '../model/forward.js';
 import type { AroundLayer, Collectives, TrainingPosition } from '../model/forward.js';
@@ -40,12 +39,11 @@ import { SlotCopyTransport } from './slot_copies.js';
 import { Exchange } from './exchange.js';
 import { Timeline } from './timeline.js';
 import { HeldParameters } from './held_parameters.js';
+import { finiteCheck } from './sgd.js';
 
 export class Tower {
   private readonly collectives: Collectives;
   readonly parameters: HeldParameters;
-  /** The kinds of computation done before, with their batch sizes. */
-  private readonly met = new Set<string>();
 
   private constructor(
     private readonly network: Network,
@@ -54,7 +52,7 @@ export class Tower {
     private readonly normalization: ImageNormalization,
   ) {
     this.collectives = collectivesOver(exchange);
-    this.parameters = buildingKernels(() => new HeldParameters(network, exchange, seed));
+    this.parameters = new HeldParameters(network, exchange, seed);
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -89,20 +87,8 @@ export class Tower {
     return this.exchange.timeline;
   }
 
-  /** Guards the first time that `what` is done: its kernels are built then. */
-  private meeting<Result>(what: string, compute: () => Result): Result {
-    if (this.met.has(what)) return compute();
-    const result = buildingKernels(compute);
-    this.met.add(what);
-    return result;
-  }
-
   /** Runs forward and backward on one batch, and keeps the gradients. */
   compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
-    return this.meeting(`compute ${command.count}`, () => this.computeStep(command, buffers));
-  }
-
-  private computeStep(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
     this.parameters.discard();
     this.exchange.begin(command.sequence);
     const start = performance.now();
@@ -158,10 +144,6 @@ export class Tower {
 
   /** Updates the parameters by the kept gradients. */
   commit(rule: CommitCommand): { updateMs: number } {
-    return this.meeting('commit', () => this.update(rule));
-  }
-
-  private update(rule: CommitCommand): { updateMs: number } {
     const start = performance.now();
     this.parameters.update(rule);
     return { updateMs: performance.now() - start };
@@ -178,12 +160,10 @@ export class Tower {
   ): LogitsReply {
     this.exchange.begin(sequence);
     const training = step === null ? null : { seed: this.seed, step };
-    const logits = this.meeting(`logits ${count}`, () =>
-      valuesOf(() => {
-        const { images } = this.batch(count, buffers);
-        return this.forward(images, training);
-      }),
-    );
+    const logits = valuesOf(() => {
+      const { images } = this.batch(count, buffers);
+      return this.forward(images, training);
+    });
     return { logits };
   }
 
@@ -191,17 +171,15 @@ export class Tower {
   inspect({ sequence, count }: ForwardCommand, buffers: SharedBuffers): InspectReply {
     this.exchange.begin(sequence);
     const last = this.network.layers.at(-1);
-    return this.meeting(`inspect ${count}`, () => {
-      let features = new Float32Array(0);
-      const logits = valuesOf(() => {
-        const { images } = this.batch(count, buffers);
-        return this.forward(images, null, (layer, _rank, input, compute) => {
-          if (layer === last) features = input.dataSync<'float32'>().slice();
-          return compute(input);
-        });
+    let features = new Float32Array(0);
+    const logits = valuesOf(() => {
+      const { images } = this.batch(count, buffers);
+      return this.forward(images, null, (layer, _rank, input, compute) => {
+        if (layer === last) features = input.dataSync<'float32'>().slice();
+        return compute(input);
       });
-      return { logits, features };
     });
+    return { logits, features };
   }
 
   private forward(
@@ -252,7 +230,9 @@ export class Tower {
     const first = this.parameters.firstNotFinite();
     if (first !== undefined) return first;
     const { length } = this.network.layers;
-    return Number.isFinite(loss) ? null : { rank: this.exchange.ranks[0]!, layer: length };
+    return Number.isFinite(loss)
+      ? null
+      : { rank: this.exchange.ranks[0]!, layer: length, of: 'loss' };
   }
 
   /** Repeats the forward pass of training step `step`. @returns the first output that is not finite; null if all are */
@@ -266,9 +246,9 @@ export class Tower {
       const { images } = this.batch(count, buffers);
       this.forward(images, { seed: this.seed, step }, (layer, rank, input, compute) => {
         const output = compute(input);
-        // Zero times a value that is not finite is NaN, and so is the sum.
-        const sum = tf.sum(tf.mul(output, 0)).dataSync<'float32'>()[0]!;
-        if (!Number.isFinite(sum)) first ??= { rank, layer: layer.index };
+        if (finiteCheck(output).dataSync<'float32'>()[0] !== 0) {
+          first ??= { rank, layer: layer.index, of: 'output' };
+        }
         return output;
       });
     });
@@ -277,20 +257,18 @@ export class Tower {
 
   /** Copies this worker's shares into the shared whole tensors, and says which of them are not finite. */
   store(buffers: SharedBuffers): StoreReply {
-    return this.meeting('store', () => this.parameters.store(buffers));
+    return this.parameters.store(buffers);
   }
 
   /** Copies this worker's shares from the shared whole tensors. */
   load(buffers: SharedBuffers): void {
-    this.meeting('load', () => this.parameters.load(buffers));
+    this.parameters.load(buffers);
   }
 
   memory(): Replies['memory'] {
-    const { numTensors, numBytes, ...ofBackend } = tf.memory();
-    const { bytesInUse = 0, bytesWaiting = 0 } = ofBackend as Partial<
-      ReturnType<NativeBackend['memory']>
-    >;
-    return { tensors: numTensors, bytes: numBytes, pooledBytes: bytesInUse + bytesWaiting };
+    const { numTensors, numBytes } = tf.memory();
+    const pooledBytes = capabilities().pooledBytes?.() ?? 0;
+    return { tensors: numTensors, bytes: numBytes, pooledBytes };
   }
 }
 

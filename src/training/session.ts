@@ -1,6 +1,6 @@
 /** The towers and the batch ring that feeds them, opened together and closed together. */
-import { availableParallelism } from 'node:os';
-import type { BackendName, Precision } from '../backend/backend.js';
+import type { BackendName } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
@@ -9,6 +9,7 @@ import type { DatasetStatistics } from '../data/statistics.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
 import type { TraceGroup } from '../report/trace.js';
+import { usableCores } from '../usable_cores.js';
 
 /** One batch in use, one ready and one being decoded. */
 const SLOTS = 3;
@@ -62,8 +63,9 @@ export async function withTowers<Result>(
     width,
     batch,
     seed,
-    decoders: decodersFor(placed.placement, availableParallelism()),
+    decoders: decodersFor(placed.placement, usableCores()),
     slots: SLOTS,
+    stallTimeoutMs: placed.exchangeTimeoutMs,
     trace: placed.trace,
   });
   try {
