@@ -91,7 +91,7 @@ async function averagedProbabilities(
 ): Promise<number[][]> {
   const views: number[][] = [];
   for await (const batch of ring.test(undefined, crops)) {
-    const logits = await towers.evaluate(batch);
+    const logits = await towers.logitsOf(batch);
     for (let view = 0; view < batch.count; view++) {
       views.push(softmax(rowOf(logits, view, batch.count)));
     }

@@ -1,9 +1,10 @@
-/** Prepares `train` and `checkGradients`: refuses whatever can be refused before anything is opened or written. */
+/** Prepares a run before anything is opened or written, and refuses whatever can be refused by then. */
 import { statSync } from 'node:fs';
 import { verifyIfSummed } from '../checksums.js';
 import type { Configuration } from '../configuration.js';
 import { openDataset } from '../data/dataset.js';
 import type { Dataset } from '../data/dataset.js';
+import { slowJpegWarning } from '../data/jpeg_decoder.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
@@ -41,7 +42,9 @@ export async function prepare(
   const { network, towers, data, training } = configuration;
   checkEvents(training, buildNetwork(network, towers, data.classes));
   const initialModel = resumed === undefined ? initialModelOf(options) : undefined;
-  return { configuration, dataset: await openDataset(data, signal), resolved, initialModel };
+  const dataset = await openDataset(data, signal);
+  const warnings = [...resolved.warnings, ...decodingWarnings(dataset)];
+  return { configuration, dataset, resolved: { ...resolved, warnings }, initialModel };
 }
 
 /** The verified safetensors file that `init` names, itself or by its run folder. */
@@ -59,4 +62,9 @@ function initialModelOf({
   }
   if (init !== undefined) verifyIfSummed(init);
   return init;
+}
+
+/** Warns of a slow JPEG decoder, if the data set has image files. */
+export function decodingWarnings({ train }: Dataset, warning = slowJpegWarning()): string[] {
+  return train.kind === 'folder' && warning !== null ? [warning] : [];
 }

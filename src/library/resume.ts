@@ -2,7 +2,7 @@
  * Resuming a run: what of its configuration may change, and where in the data its checkpoint stands.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Precision } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { UserError } from '../errors.js';

@@ -10,7 +10,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import type * as tf from '@tensorflow/tfjs';
-import type { Exchange } from '../../src/parallel/slots.js';
+import type { Exchange } from '../../src/parallel/exchange.js';
 import type { Tower } from '../../src/parallel/tower.js';
 
 /** Where in a tower's work; a step's are those of the step `Fault.step`. */
@@ -103,7 +103,7 @@ function injectIntoTowers(
   const isAt = (point: FaultPoint, ranks: number[]): boolean =>
     fault.point === point && step === fault.step && ranks.includes(fault.rank!);
 
-  around(TowerClass.prototype, 'computeStep', (_self, [command], original) => {
+  around(TowerClass.prototype, 'compute', (_self, [command], original) => {
     ({ step } = command as { step: number });
     return original();
   });
@@ -128,7 +128,7 @@ function injectIntoTowers(
     if (isHere && isAt('after the exchange', ranks)) happen();
     return values;
   });
-  around(TowerClass.prototype, 'update', (self, _parameters, original) => {
+  around(TowerClass.prototype, 'commit', (self, _parameters, original) => {
     if (isAt('update', ranksOf(self))) happen();
     return original();
   });
@@ -190,7 +190,7 @@ function fillDisk(part: string): void {
 
 if (fault.fullAt !== undefined) fillDisk(fault.fullAt);
 if (!isMainThread && fault.point !== undefined) {
-  const { Exchange } = await import('../../src/parallel/slots.js');
+  const { Exchange } = await import('../../src/parallel/exchange.js');
   const { Tower } = await import('../../src/parallel/tower.js');
   const { mul } = await import('@tensorflow/tfjs');
   injectIntoTowers(Tower, Exchange, mul);
