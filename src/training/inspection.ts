@@ -1,6 +1,6 @@
 /**
- * What a trained network makes of single images: probabilities, and the training images nearest to test
- * images by the activations of the last hidden layer (fc7 in AlexNet). Called by `visualize`.
+ * What a trained network computes of single images: class probabilities, and the training images nearest to
+ * test images by the activations of the last hidden layer (fc7 in AlexNet).
  */
 import type { Batch } from '../data/batches.js';
 import { rowOf, softmax } from '../model/probabilities.js';
@@ -60,8 +60,8 @@ export async function inspectImages(
 }
 
 /**
- * The `kept` nearest to each query among the first `searched` examples of `batches`, by
- * Euclidean distance of features, as the paper has it (section 6.1).
+ * The `kept` nearest to each query among the first `searched` examples of `batches`, by Euclidean distance
+ * of features, as in the paper's section 6.1.
  *
  * @param onBatch called with how many have been searched
  */
