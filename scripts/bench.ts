@@ -21,6 +21,7 @@ import type { BackendName } from '../src/backend/backend.js';
 import type { Precision } from '../src/backend/numerics.js';
 import { loadConfiguration } from '../src/configuration.js';
 import type { Configuration } from '../src/configuration.js';
+import type { OwnChannels } from '../src/model/distribution.js';
 import { applyLayer } from '../src/model/forward.js';
 import { buildNetwork } from '../src/model/network.js';
 import type { Layer } from '../src/model/network.js';
@@ -50,7 +51,7 @@ function layerMilliseconds(layer: Layer, batch: number): number {
   const apply = (x: tf.Tensor, w: tf.Tensor, b: tf.Tensor): tf.Tensor =>
     applyLayer(
       layer,
-      x,
+      x as OwnChannels,
       new Map([
         [`${layer.name}.weight`, w],
         [`${layer.name}.bias`, b],

@@ -1,18 +1,16 @@
 /**
- * The coordinator: has one thread a placement entry (`tower_threads.ts`), holds the shared memory through which they
- * exchange, and runs synchronized steps that happen on every rank or on none. Lives in the main
- * thread; the trainer and `compare` drive it.
+ * The coordinator: starts one thread per placement entry (`tower_threads.ts`), owns the shared memory through which
+ * they exchange, and takes synchronized steps that happen on every rank or on none. It lives in the main thread.
  *
  *     compute on all workers → all finite? → commit on all workers
  *
- * A worker that fails, ends or hangs ends every other worker's waiting at once; the coordinator is of no
- * more use then, and says which worker, where and why (`WorkerFailure`).
+ * A worker that fails, ends or hangs ends every other worker's waiting at once. The coordinator then throws a
+ * `WorkerFailure`, which says which worker, where and why, and is of no more use.
  */
 import { prepareWorkers, sharesTensors } from '../backend/backend.js';
 import type { BackendName } from '../backend/backend.js';
 import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
-import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import { CoordinatorTrace } from './coordinator_trace.js';
@@ -23,91 +21,62 @@ import type {
   OpenCommand,
   OpenReply,
   Replies,
-  StepTiming,
 } from './messages.js';
 import type { Placement } from './placement.js';
 import { connectPeers } from './peer_memory.js';
+import { buffersOf } from './shared_batch.js';
+import type { SharedBatch } from './shared_batch.js';
+import { NotFiniteParameters, allocateTensors, firstNotFinite } from './shared_parameters.js';
+import type { SharedParameters } from './shared_parameters.js';
+import type { UpdateRuleOfRun } from './sgd.js';
 import { allocateSlotCopies } from './slot_copies.js';
 import { allocateExchangeMemory } from './slots.js';
+import { NotFiniteError, explainNotFinite } from './step_outcome.js';
+import type { StepOutcome } from './step_outcome.js';
 import { TowerThreads } from './tower_threads.js';
 import type { TraceGroup } from '../report/trace.js';
-
-/** One mini-batch where it lies in shared memory; see `src/data/batches.ts`. */
-export interface SharedBatch {
-  pixels: SharedArrayBuffer;
-  labels: SharedArrayBuffer;
-  colours?: SharedArrayBuffer | undefined;
-  count: number;
-}
-
-/** Canonical whole tensors by parameter name, float32, in shared memory. */
-export interface SharedParameters {
-  parameters: Record<string, SharedArrayBuffer>;
-  velocities: Record<string, SharedArrayBuffer>;
-}
-
-/** A worker's parts of a step, milliseconds. */
-export interface StepTimingWithUpdate extends StepTiming {
-  updateMs: number;
-}
-
-export interface StepResult {
-  /** Mean over the batch, nats. */
-  loss: number;
-  /** Share of the batch whose largest logit is the label's. */
-  accuracy: number;
-  /** Wall time of compute and commit, milliseconds. */
-  stepMs: number;
-  /** Of each worker. */
-  timings: StepTimingWithUpdate[];
-  /** Of each worker; 0 unless measured. */
-  peakBytes: number[];
-}
-
-/** Loss or a gradient was not finite on some rank: no rank was updated. */
-export class NotFiniteError extends UserError {
-  constructor(
-    message: string,
-    readonly rank: number,
-    /** Where it first appeared; null: in the loss alone. */
-    readonly layer: string | null,
-  ) {
-    super(message);
-  }
-}
 
 export interface CoordinatorOptions {
   configuration: Configuration;
   towers: number;
   placement: Placement;
   backend: BackendName;
-  /** float32 unless given. */
+  /** Precision of the products (default float32). */
   precision?: Precision;
-  /** Without it, as for noise, a mean that is had from the data's images is 0.5. */
+  /** How pixels become input. The default is for noise, where a mean that depends on the images is 0.5. */
   normalization?: Pick<OpenCommand, 'mean' | 'std' | 'meanImage'>;
-  /** Largest batch that will be computed or evaluated. */
+  /** Largest batch that will be computed. */
   batch: number;
-  /** Milliseconds in which no worker moves on, after which one is taken to hang; 5 minutes unless given. */
+  /** Milliseconds without progress of any worker after which one is taken to hang (default 5 minutes). */
   exchangeTimeoutMs?: number | undefined;
-  /** Gets a track of each rank and one of the coordinator. */
+  /** Gets a track per rank and one for the coordinator. */
   trace?: TraceGroup | undefined;
+  /** Gives up opening when it is aborted. */
+  signal?: AbortSignal | undefined;
 }
 
 export class Coordinator {
+  /** Number of the round of exchanges begun last. */
   private sequence = 0;
-  /** The step begun last. */
-  private lastStep: number | null = null;
+  /** The step begun last; null before the first. */
+  private currentStep: number | null = null;
+  /** The memory that `store` fills. */
+  private stored: SharedParameters | null = null;
 
   private constructor(
     readonly network: Network,
     readonly placement: Placement,
-    /** What each worker said when it opened. */
+    /** What each worker replied when it opened. */
     readonly workers: OpenReply[],
     private readonly threads: TowerThreads,
     private readonly trace: CoordinatorTrace,
   ) {}
 
-  /** Starts the workers and initializes their parameters from the configuration's seed. */
+  /**
+   * Starts the workers and initializes their parameters from the configuration's seed.
+   *
+   * @throws WorkerFailure, UserError for a network that cannot be divided, and the reason of `signal`
+   */
   static async open({
     configuration,
     towers,
@@ -118,6 +87,7 @@ export class Coordinator {
     batch,
     exchangeTimeoutMs,
     trace,
+    signal,
   }: CoordinatorOptions): Promise<Coordinator> {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
     const ranks = placement.map((worker) => worker.ranks);
@@ -128,10 +98,8 @@ export class Coordinator {
     prepareWorkers(backend);
     trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
     const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
-    const coordinatorTrace = new CoordinatorTrace(trace, threads);
-    const coordinator = new Coordinator(network, placement, [], threads, coordinatorTrace);
     try {
-      const replies = await coordinator.threads.all(
+      const workers = await threads.all(
         'open',
         (worker) => ({
           kind: 'open',
@@ -153,27 +121,30 @@ export class Coordinator {
           ...(copies && { copies }),
           ...(connections && { peers: connections[worker]! }),
         }),
+        signal,
       );
-      coordinator.workers.push(...replies);
-      return coordinator;
+      const coordinatorTrace = new CoordinatorTrace(trace, threads);
+      return new Coordinator(network, placement, workers, threads, coordinatorTrace);
     } catch (error) {
-      await coordinator.close();
+      await threads.close();
       throw error;
     }
   }
 
   /**
-   * One synchronized step.
+   * Takes one synchronized step, on every rank or on none.
    *
    * @param step number of this step, from 1
-   * @throws NotFiniteError where loss or gradients are not finite; the parameters stay as they were
+   * @param measurePeak also measure the peak of tensor memory, which slows the step
+   * @returns the step's result, or why no parameter has changed
+   * @throws WorkerFailure
    */
   async step(
     step: number,
     batch: SharedBatch,
     rule: UpdateRuleOfRun,
     measurePeak = false,
-  ): Promise<StepResult> {
+  ): Promise<StepOutcome> {
     return this.trace.whole(`step ${step}`, () =>
       this.computeAndCommit(step, batch, rule, measurePeak),
     );
@@ -184,15 +155,17 @@ export class Coordinator {
     batch: SharedBatch,
     rule: UpdateRuleOfRun,
     measurePeak: boolean,
-  ): Promise<StepResult> {
+  ): Promise<StepOutcome> {
     const start = performance.now();
     this.threads.doing = `at step ${step}`;
-    this.lastStep = step;
+    this.currentStep = step;
     const computed = await this.trace.part('compute', () => this.compute(step, batch, measurePeak));
+    if (computed instanceof NotFiniteError) return { finite: false, error: computed };
     const committed = await this.trace.part('commit', () =>
       this.threads.all('commit', () => ({ kind: 'commit', ...rule })),
     );
     return {
+      finite: true,
       loss: computed[0]!.loss,
       accuracy: computed[0]!.correct / batch.count,
       stepMs: performance.now() - start,
@@ -204,101 +177,110 @@ export class Coordinator {
     };
   }
 
-  /** Forward and backward on every worker; the gradients stay there until `commit`, `discard` or the next `compute`. */
+  /**
+   * Runs forward and backward on every worker. The gradients stay there until `commit`, `discard` or the next
+   * `compute`; if one is not finite, they are discarded.
+   */
   private async compute(
     step: number,
     batch: SharedBatch,
     measurePeak: boolean,
-  ): Promise<ComputeReply[]> {
+  ): Promise<ComputeReply[] | NotFiniteError> {
     const sequence = ++this.sequence;
+    const { count } = batch;
     const replies = await this.threads.all(
       'compute',
-      () => ({
-        kind: 'compute',
-        step,
-        sequence,
-        count: batch.count,
-        measurePeak,
-      }),
-      () => memoryOf(batch),
+      () => ({ kind: 'compute', step, sequence, count, measurePeak }),
+      () => buffersOf(batch),
     );
-    const places = replies.flatMap(({ notFinite }) => notFinite ?? []);
-    if (places.length === 0) return replies;
+    const found = replies.flatMap(({ notFinite }) => notFinite ?? []);
+    if (found.length === 0) return replies;
     await this.discard();
-    throw await this.explainNotFinite(step, batch, places);
+    const outputs = await this.locateNotFinite(step, batch);
+    return explainNotFinite(this.network, step, outputs, found);
   }
 
-  /** Names the first parameter that is not finite, else the first output, else the first gradient. */
-  private async explainNotFinite(
-    step: number,
-    batch: SharedBatch,
-    found: NotFinitePlace[],
-  ): Promise<NotFiniteError> {
+  /** Repeats the forward pass of a step to find each worker's first output that is not finite. */
+  private async locateNotFinite(step: number, batch: SharedBatch): Promise<NotFinitePlace[]> {
     const sequence = ++this.sequence;
-    const outputs = await this.threads.all(
+    const places = await this.threads.all(
       'locate',
       () => ({ kind: 'locate', sequence, count: batch.count, step }),
-      () => memoryOf(batch),
+      () => buffersOf(batch),
     );
-    const { layers } = this.network;
-    const [output] = outputs.flatMap((place) => place ?? []).sort((a, b) => a.layer - b.layer);
-    const [parameter] = found
-      .filter((place) => place.of === 'parameter')
-      .sort((a, b) => a.layer - b.layer);
-    const [gradient] = found.sort((a, b) => b.layer - a.layer);
-    const { rank, layer, of } = parameter ?? output ?? gradient!;
-    const name = layers[layer]?.name ?? null;
-    const what = name === null ? 'the loss' : `the ${of} of ${name} on rank ${rank}`;
-    return new NotFiniteError(
-      `step ${step}: ${what} is not finite; the parameters stay at step ${step - 1}: ` +
-        'lower --lr, check the data, or leave such batches out with --skip-nonfinite',
-      rank,
-      name,
-    );
+    return places.flatMap((place) => place ?? []);
   }
 
-  /** Logits of one batch, `[count, classes]`: dropout off, or under a training step's dropout masks. */
-  async evaluate(batch: SharedBatch, step: number | null = null): Promise<Float32Array> {
+  /**
+   * Computes one batch forward.
+   *
+   * @param step apply the dropout masks of this training step; null leaves dropout off
+   * @returns logits, float32 `[count, classes]`
+   */
+  async logitsOf(batch: SharedBatch, step: number | null = null): Promise<Float32Array> {
     const sequence = ++this.sequence;
     this.threads.doing = `in the test${this.position(' after')}`;
     const replies = await this.trace.whole('test', () =>
       this.threads.all(
-        'evaluate',
-        () => ({ kind: 'evaluate', sequence, count: batch.count, step }),
-        () => memoryOf(batch),
+        'logits',
+        () => ({ kind: 'logits', sequence, count: batch.count, step }),
+        () => buffersOf(batch),
       ),
     );
     return replies[0]!.logits;
   }
 
-  /** Logits and last hidden activations of one batch, dropout off. */
+  /** Computes one batch forward with dropout off: logits and the activations of the last hidden layer. */
   async inspect(batch: SharedBatch): Promise<InspectReply> {
     const sequence = ++this.sequence;
     this.threads.doing = 'in an inspection';
     const replies = await this.threads.all(
       'inspect',
       () => ({ kind: 'inspect', sequence, count: batch.count }),
-      () => memoryOf(batch),
+      () => buffersOf(batch),
     );
     return replies[0]!;
   }
 
-  /** Copies all parameters and velocities out, in canonical form. */
+  /**
+   * Copies all parameters and momentum buffers out of the workers.
+   *
+   * @returns the coordinator's one buffer, valid until the next `store`
+   * @throws NotFiniteParameters if a parameter or a momentum buffer is not finite: training has diverged
+   */
   async store(): Promise<SharedParameters> {
-    const shared = this.allocateParameters();
+    const shared = (this.stored ??= {
+      parameters: allocateTensors(this.network),
+      velocities: allocateTensors(this.network),
+    });
     this.threads.doing = `in the checkpoint${this.position(' of')}`;
-    await this.trace.whole('store', () =>
+    const replies = await this.trace.whole('store', () =>
       this.threads.all(
         'store',
         () => ({ kind: 'store' }),
         () => shared,
       ),
     );
+    const tensor = firstNotFinite(
+      this.network,
+      replies.map(({ notFinite }) => notFinite),
+    );
+    if (tensor !== undefined) throw new NotFiniteParameters(tensor, this.currentStep);
     return shared;
   }
 
-  /** Replaces all parameters and velocities by canonical ones. */
-  async load(shared: SharedParameters): Promise<void> {
+  /**
+   * Replaces all parameters and momentum buffers.
+   *
+   * @param parameters whole tensors of this network. The coordinator keeps them: the next `store` overwrites them.
+   * @param velocities momentum buffers, kept too (default zero)
+   */
+  async load({
+    parameters,
+    velocities = allocateTensors(this.network),
+  }: Pick<SharedParameters, 'parameters'> & Partial<SharedParameters>): Promise<void> {
+    const shared = { parameters, velocities };
+    this.stored = shared;
     await this.threads.all(
       'load',
       () => ({ kind: 'load' }),
@@ -306,26 +288,15 @@ export class Coordinator {
     );
   }
 
-  /** Zeroed canonical tensors for this network. */
-  allocateParameters(): SharedParameters {
-    const allocate = (): Record<string, SharedArrayBuffer> =>
-      Object.fromEntries(
-        this.network.parameters.map(({ name, shape }) => [
-          name,
-          new SharedArrayBuffer(shape.reduce((product, extent) => product * extent, 4)),
-        ]),
-      );
-    return { parameters: allocate(), velocities: allocate() };
-  }
-
   /**
-   * Forward and backward without an update: the norm of each parameter's gradient. The gradients stay on the workers,
-   * for `perturb`, until `discard`.
+   * Runs forward and backward without an update. The gradients stay on the workers, for `perturb`, until `discard`.
    *
-   * @throws NotFiniteError where loss or gradients are not finite
+   * @returns the norm of each parameter's gradient, by name
+   * @throws NotFiniteError if the loss or a gradient is not finite
    */
   async computeGradientNorms(step: number, batch: SharedBatch): Promise<Record<string, number>> {
-    await this.compute(step, batch, false);
+    const computed = await this.compute(step, batch, false);
+    if (computed instanceof NotFiniteError) throw computed;
     const squares = await this.threads.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
     return Object.fromEntries(
       this.network.parameters.map(({ name }) => [
@@ -345,15 +316,22 @@ export class Coordinator {
     await this.threads.all('discard', () => ({ kind: 'discard' }));
   }
 
-  /** For the message of a failure; empty before the first step. */
+  /** The current step, for the message of a failure; empty before the first. */
   private position(preposition: string): string {
-    return this.lastStep === null ? '' : `${preposition} step ${this.lastStep}`;
+    return this.currentStep === null ? '' : `${preposition} step ${this.currentStep}`;
   }
 
+  /** The memory that each worker's tensors take. */
   async memory(): Promise<Replies['memory'][]> {
     return this.threads.all('memory', () => ({ kind: 'memory' }));
   }
 
+  /** Whether a worker has failed: its parameters are lost, and the coordinator is of no more use. */
+  get hasFailed(): boolean {
+    return this.threads.haveFailed;
+  }
+
+  /** Writes the rest of the trace and ends the threads. */
   async close(): Promise<void> {
     try {
       await this.trace.finish();
@@ -363,20 +341,8 @@ export class Coordinator {
   }
 }
 
-/** What the workers read of a batch; the rest goes with the command. */
-function memoryOf({ pixels, labels, colours }: SharedBatch): Omit<SharedBatch, 'count'> {
-  return { pixels, labels, colours };
-}
-
 function normalizationOfNoise({
   data: { mean, std },
 }: Configuration): Pick<OpenCommand, 'mean' | 'std' | 'meanImage'> {
   return { mean: typeof mean === 'string' ? [0.5, 0.5, 0.5] : mean, std, meanImage: null };
-}
-
-/** The run's part of the update rule; parameters multiply it by their own multipliers. */
-export interface UpdateRuleOfRun {
-  learningRate: number;
-  momentum: number;
-  weightDecay: number;
 }

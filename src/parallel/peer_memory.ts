@@ -14,7 +14,8 @@ import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs';
 import { capabilities } from '../backend/capabilities.js';
-import type { ExchangeMemory, Slot, Transport } from './slots.js';
+import type { Transport } from './exchange.js';
+import type { ExchangeMemory, Slot } from './slots.js';
 
 /** What one worker is given. */
 export interface PeerConnections {

@@ -1,27 +1,34 @@
 /**
- * Stochastic gradient descent with momentum and weight decay, the paper's update (section 5):
+ * Stochastic gradient descent with momentum and weight decay, as in section 5 of the paper:
  *
  *     v ← μ·v − λ·ε·w − ε·g,   w ← w + v
  *
- * As in the paper, the momentum buffer contains the learning rate. PyTorch's SGD keeps it outside, which gives
- * the same w while the learning rate is constant.
+ * The momentum buffer v contains the learning rate, as in the paper. PyTorch's SGD keeps it outside, which gives the
+ * same w while the learning rate is constant.
  */
 import * as tf from '@tensorflow/tfjs';
 import { hasKernel, MOMENTUM_UPDATE } from '../backend/own_kernels.js';
 
 export interface UpdateRule {
-  /** ε, already multiplied by the parameter's own multiplier. */
+  /** ε. */
   learningRate: number;
   /** μ. */
   momentum: number;
-  /** λ, already multiplied by the parameter's own multiplier. */
+  /** λ. */
   weightDecay: number;
 }
 
+/** The update rule of a whole step. Each parameter multiplies learning rate and weight decay by its own multipliers. */
+export interface UpdateRuleOfRun extends UpdateRule {
+  /** Learning-rate multipliers by parameter name, in place of the network's own. */
+  multipliers?: Record<string, number>;
+}
+
 /**
- * Updates `weight` and `velocity` in place; all three tensors have one shape, float32.
+ * Updates a parameter and its momentum buffer in place. All three tensors have one shape, float32.
  *
- * @returns a scalar: 0 if all of the updated weight and velocity is finite, else NaN
+ * @param rule with the parameter's own multipliers applied
+ * @returns a scalar: 0 if all of the updated parameter and momentum buffer is finite, else NaN
  */
 export function updateParameter(
   weight: tf.Variable,

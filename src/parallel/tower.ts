@@ -1,22 +1,21 @@
 /**
- * What a worker thread does with its ranks' parameters. Lives in `workers/tower.ts`, which hands it the
- * coordinator's commands.
+ * A tower: what a worker thread holds of the network and does with it. The coordinator's other half.
  *
- * A step is two commands. `compute` runs forward and backward and changes nothing that lasts;
- * `commit` updates. So the coordinator can let a step happen on all workers or on none.
+ * A step is two commands. `compute` runs forward and backward and changes nothing that lasts; `commit` updates. So the
+ * coordinator can let a step happen on all workers or on none.
  */
 import * as tf from '@tensorflow/tfjs';
 import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
-import { crossEntropy } from '../backend/fused.js';
 import { capabilities } from '../backend/capabilities.js';
 import {
   type ImageNormalization,
   normalizationTable,
   normalizedImages,
 } from '../backend/images.js';
-import { forward } from '../model/forward.js';
+import type { Invariant, Replicated } from '../model/distribution.js';
+import { forward, lossOf } from '../model/forward.js';
 import type { AroundLayer, Collectives, TrainingPosition } from '../model/forward.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
@@ -25,17 +24,19 @@ import type {
   CommitCommand,
   ComputeCommand,
   ComputeReply,
-  EvaluateReply,
+  ForwardCommand,
   InspectReply,
+  LogitsReply,
   NotFinitePlace,
   OpenCommand,
   OpenReply,
   Replies,
   SharedBuffers,
+  StoreReply,
 } from './messages.js';
 import { PeerMemoryTransport } from './peer_memory.js';
 import { SlotCopyTransport } from './slot_copies.js';
-import { Exchange } from './slots.js';
+import { Exchange } from './exchange.js';
 import { Timeline } from './timeline.js';
 import { HeldParameters } from './held_parameters.js';
 import { finiteCheck } from './sgd.js';
@@ -81,11 +82,12 @@ export class Tower {
     return { tower, reply };
   }
 
-  /** What this worker did when; null where it is not traced. */
+  /** What this worker did when; null if it is not traced. */
   get timeline(): Timeline | null {
     return this.exchange.timeline;
   }
 
+  /** Runs forward and backward on one batch, and keeps the gradients. */
   compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
     this.parameters.discard();
     this.exchange.begin(command.sequence);
@@ -98,7 +100,7 @@ export class Tower {
       const logits = this.forward(images, { seed: this.seed, step: command.step });
       this.timeline?.moveTo('forward loss', 'forward');
       correct = correctOf(logits, labels);
-      const loss = crossEntropy(logits, labels);
+      const loss = lossOf(logits, labels);
       this.exchange.activity.moveTo('backward', 'logits');
       this.timeline?.moveTo('backward loss', 'backward');
       forwardEnd = performance.now();
@@ -127,7 +129,7 @@ export class Tower {
     };
   }
 
-  /** As `compute`, with the most bytes of tensors alive at once; tfjs keeps account of every kernel, which slows the step. */
+  /** `compute`, with the peak of tensor memory. tfjs accounts for every kernel then, which slows the step. */
   async computeMeasuringPeak(
     command: ComputeCommand,
     buffers: SharedBuffers,
@@ -140,19 +142,22 @@ export class Tower {
     return { ...reply!, peakBytes: profile.peakBytes };
   }
 
+  /** Updates the parameters by the kept gradients. */
   commit(rule: CommitCommand): { updateMs: number } {
     const start = performance.now();
     this.parameters.update(rule);
     return { updateMs: performance.now() - start };
   }
 
-  /** Forward only. @param step null: dropout off; else the masks of that training step */
-  evaluate(
-    sequence: number,
-    count: number,
-    step: number | null,
+  /**
+   * Computes logits.
+   *
+   * @param step apply the dropout masks of this training step; null leaves dropout off
+   */
+  logits(
+    { sequence, count, step }: ForwardCommand & { step: number | null },
     buffers: SharedBuffers,
-  ): EvaluateReply {
+  ): LogitsReply {
     this.exchange.begin(sequence);
     const training = step === null ? null : { seed: this.seed, step };
     const logits = valuesOf(() => {
@@ -162,27 +167,26 @@ export class Tower {
     return { logits };
   }
 
-  /** Forward only, dropout off: logits, and what the last layer reads. */
-  inspect(sequence: number, count: number, buffers: SharedBuffers): InspectReply {
+  /** Computes logits and the activations that the last layer reads, with dropout off. */
+  inspect({ sequence, count }: ForwardCommand, buffers: SharedBuffers): InspectReply {
     this.exchange.begin(sequence);
     const last = this.network.layers.at(-1);
     let features = new Float32Array(0);
     const logits = valuesOf(() => {
       const { images } = this.batch(count, buffers);
-      const around: AroundLayer = (layer, _rank, input, compute) => {
+      return this.forward(images, null, (layer, _rank, input, compute) => {
         if (layer === last) features = input.dataSync<'float32'>().slice();
         return compute(input);
-      };
-      return this.forward(images, null, around);
+      });
     });
     return { logits, features };
   }
 
   private forward(
-    images: tf.Tensor4D,
+    images: Replicated<tf.Tensor4D>,
     training: TrainingPosition | null,
     around: AroundLayer = (_layer, _rank, input, compute) => compute(input),
-  ): tf.Tensor2D {
+  ): Invariant<tf.Tensor2D> {
     const { activity, timeline } = this.exchange;
     const noting: AroundLayer = (layer, rank, input, compute) => {
       activity.moveTo('forward', layer.name);
@@ -203,21 +207,23 @@ export class Tower {
     );
   }
 
-  /** Normalised images `[count, height, width, 3]` and labels `[count]` of a batch of the ring. */
+  /** The batch as tensors: normalized images float32 `[count, height, width, 3]` and labels int32 `[count]`. */
   private batch(
     count: number,
     { pixels, labels, colours }: SharedBuffers,
-  ): { images: tf.Tensor4D; labels: tf.Tensor1D } {
+  ): { images: Replicated<tf.Tensor4D>; labels: tf.Tensor1D } {
     const { height, width, channels } = this.network.input;
     const bytes = new Uint8Array(pixels!, 0, count * height * width * channels);
     const noise = colours === undefined ? null : new Float32Array(colours, 0, count * channels);
+    const shape: [number, number, number, number] = [count, height, width, channels];
+    const images = normalizedImages(bytes, this.normalization, noise, shape);
     return {
-      images: normalizedImages(bytes, this.normalization, noise, [count, height, width, channels]),
+      images: images as Replicated<tf.Tensor4D>,
       labels: tf.tensor1d(Int32Array.from(new Int32Array(labels!, 0, count)), 'int32'),
     };
   }
 
-  /** Where a gradient, or else the loss, is not finite; null where all are. */
+  /** The first gradient that is not finite, else the loss if it is not; null if all are finite. */
   private firstNotFinite(loss: number): NotFinitePlace | null {
     this.exchange.activity.moveTo('check', 'logits');
     this.timeline?.moveTo('check the gradients', 'backward');
@@ -229,11 +235,9 @@ export class Tower {
       : { rank: this.exchange.ranks[0]!, layer: length, of: 'loss' };
   }
 
-  /** Forward only, under the masks of training step `step`: the first output that is not finite. */
+  /** Repeats the forward pass of training step `step`. @returns the first output that is not finite; null if all are */
   locate(
-    sequence: number,
-    count: number,
-    step: number,
+    { sequence, count, step }: ForwardCommand & { step: number },
     buffers: SharedBuffers,
   ): NotFinitePlace | null {
     this.exchange.begin(sequence);
@@ -243,7 +247,7 @@ export class Tower {
       this.forward(images, { seed: this.seed, step }, (layer, rank, input, compute) => {
         const output = compute(input);
         if (finiteCheck(output).dataSync<'float32'>()[0] !== 0) {
-          first ??= { rank, layer: this.network.layers.indexOf(layer), of: 'output' };
+          first ??= { rank, layer: layer.index, of: 'output' };
         }
         return output;
       });
@@ -251,12 +255,12 @@ export class Tower {
     return first;
   }
 
-  /** Copies this worker's shares into the shared canonical tensors. */
-  store(buffers: SharedBuffers): void {
-    this.parameters.store(buffers);
+  /** Copies this worker's shares into the shared whole tensors, and says which of them are not finite. */
+  store(buffers: SharedBuffers): StoreReply {
+    return this.parameters.store(buffers);
   }
 
-  /** Copies this worker's shares from the shared canonical tensors. */
+  /** Copies this worker's shares from the shared whole tensors. */
   load(buffers: SharedBuffers): void {
     this.parameters.load(buffers);
   }
@@ -268,9 +272,9 @@ export class Tower {
   }
 }
 
-/** Has `note` called when the gradient reaches `output`, before it goes back through what made it. */
+/** Calls `note` when the gradient reaches `output`, before it goes through the operation that made it. */
 function beforeBackward(output: tf.Tensor, note: () => void): void {
-  // The tape itself, since an operation that only looks would cost each layer two copies and their bookkeeping.
+  // Changes the tape itself: an operation that only calls `note` would cost each layer two copies and their bookkeeping.
   const node = tf.engine().state.activeTape?.findLast(({ outputs }) => outputs.includes(output));
   if (node?.gradient === undefined) return;
   const { gradient } = node;
@@ -280,6 +284,7 @@ function beforeBackward(output: tf.Tensor, note: () => void): void {
   };
 }
 
+/** Number of images whose largest logit is the label's. */
 function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
   return tf.tidy<number>(
     () => tf.sum(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'int32')).dataSync<'int32'>()[0]!,
