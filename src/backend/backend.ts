@@ -73,7 +73,7 @@ interface Backend {
 type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn'>;
 
 const lacksBf16 = (backend: BackendName) => (): string =>
-  `bf16 is computed by the native backend only; the backend is ${backend}`;
+  `bf16 needs the native backend, but the backend is ${backend}: give --precision float32`;
 
 const BACKENDS: Record<BackendName, Backend> = {
   native: {
