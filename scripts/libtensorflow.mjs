@@ -24,23 +24,24 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { cacheFolder } from './cache.mjs';
 import { makeWhole } from './files.mjs';
 import { run, say, timed, works } from './subprocess.mjs';
 
 const VERSION = '2.21.0';
 const WHEEL_SHA256 = '2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c';
-const WHEEL_PLATFORM = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311'];
-WHEEL_PLATFORM.push('--platform', 'manylinux_2_27_x86_64', '--platform', 'manylinux2014_x86_64');
+const WHEEL_PYTHON = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311'];
 
 const LIBRARY = 'libtensorflow.so';
 const FRAMEWORK = 'libtensorflow_framework.so';
 const HEADER = 'tensorflow/c/eager/c_api.h';
 
 /**
- * Python: copies the needed files out of the wheels and archives that follow the target folder. NVIDIA's
- * libraries go next to TensorFlow's, which looks for them there.
+ * Python: copies the needed files out of the wheels and archives that follow the target folder.
+ *
+ * NVIDIA's libraries keep the wheels' folders, `nvidia/NAME/lib`, next to the folder of TensorFlow's libraries:
+ * TensorFlow looks for them in `$ORIGIN/../nvidia/NAME/lib`, and they look for each other from there.
  */
 const UNPACK = `
 import pathlib, re, shutil, sys, tarfile, zipfile
@@ -48,7 +49,7 @@ target = pathlib.Path(sys.argv[1])
 KEPT = [
     (re.compile(r'tensorflow/(libtensorflow_(?:cc|framework)\\.so\\.2)$'), 'lib/'),
     (re.compile(r'tensorflow/include/((?:tensorflow/(?:c|core/platform)|tsl|xla/tsl)/.*\\.(?:h|inc))$'), 'include/'),
-    (re.compile(r'nvidia/[^/]+/lib/([^/]+\\.so[^/]*)$'), 'lib/'),
+    (re.compile(r'(nvidia/[^/]+/lib/[^/]+\\.so[^/]*)$'), ''),
     (re.compile(r'(?:\\./)?(lib/[^/]+)$'), ''),
     (re.compile(r'(?:\\./)?(include/.+)$'), ''),
 ]
@@ -194,7 +195,7 @@ async function layOutGiven(given, folder) {
 }
 
 /**
- * @param {string} given folder with `lib/`, or an unpacked wheel's `tensorflow/`
+ * @param {string} given folder with `lib/`, or an unpacked wheel's `tensorflow/` with `nvidia/` beside it
  * @param {string} partial
  */
 function linkParts(given, partial) {
@@ -204,6 +205,9 @@ function linkParts(given, partial) {
     if (/\.so(\.|$)/.test(name)) symlinkSync(join(libraries, name), join(partial, 'lib', name));
   }
   symlinkSync(join(given, 'include'), join(partial, 'include'));
+  // The loader expands $ORIGIN to the folder of the link, not of its target.
+  const nvidia = [given, dirname(given)].map((folder) => join(folder, 'nvidia')).find(existsSync);
+  if (nvidia !== undefined) symlinkSync(nvidia, join(partial, 'nvidia'));
 }
 
 /**
@@ -257,7 +261,8 @@ async function fetchWheel(folder, variant) {
           '--no-cache-dir',
           '--disable-pip-version-check',
           '--only-binary=:all:',
-          ...WHEEL_PLATFORM,
+          ...WHEEL_PYTHON,
+          ...manylinuxTags(glibcVersion()),
           ...pinned,
           '--dest',
           wheels,
@@ -277,10 +282,30 @@ async function fetchWheel(folder, variant) {
 }
 
 /**
+ * pip's options that allow all Linux wheels that this C library can load. pip does not infer older tags from newer ones:
+ * it takes only wheels with a tag that is named, and NVIDIA's wheels use many.
+ * @param {string} glibc such as 2.36
+ */
+export function manylinuxTags(glibc) {
+  const newest = Number(glibc.split('.')[1]);
+  const tags = ['manylinux2014_x86_64'];
+  for (let minor = 17; minor <= newest; minor++) tags.unshift(`manylinux_2_${minor}_x86_64`);
+  return tags.flatMap((tag) => ['--platform', tag]);
+}
+
+/** The version of the C library; that of TensorFlow's wheel if it is not glibc. */
+function glibcVersion() {
+  const { header } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (
+    process.report.getReport()
+  );
+  return header.glibcVersionRuntime ?? '2.27';
+}
+
+/**
  * @param {string[]} archives
  * @param {string} target
  */
-async function unpack(archives, target) {
+export async function unpack(archives, target) {
   if (!works('python3', ['--version'])) {
     throw new Unavailable('python3 is missing: sudo apt-get install python3-pip');
   }
