@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine.h"
+#include "fft_convolution.h"
 #include "geometry.h"
 #include "kernels.h"
 #include "parallel.h"
@@ -111,6 +112,12 @@ bool IsForWinograd(const Geometry& g, int precision) {
          std::min(g.in_channels, g.out_channels) >= 64;
 }
 
+// TEMPORARY
+bool UsesFft(const Geometry&) {
+  const char* forced = std::getenv("TWOTOWER_FFT");
+  return forced != nullptr && forced[0] == '1';
+}
+
 // `make(winograd)`, by Winograd's algorithm where it is worth it and oneDNN has it.
 template <typename Make>
 PreparedPrimitive MakePreferringWinograd(const Geometry& g, int precision, const Make& make) {
@@ -212,6 +219,12 @@ napi_value Conv2D(Arguments& arguments) {
     }
     return nullptr;
   }
+  if (UsesFft(g)) {
+    if (const auto plan = FftPlanOf(g)) {
+      FftForward(g, *plan, x.data, filter.data, bias, relu, out.data);
+      return nullptr;
+    }
+  }
   PreparedPrimitive& primitive = Device::OfThread().Prepared(
       KeyOf("conv2d", g.Key(), bias != nullptr, relu, precision),
       [&] { return MakeForward(g, bias != nullptr, relu, precision); });
@@ -235,6 +248,16 @@ napi_value Conv2DBackpropInput(Arguments& arguments) {
     return nullptr;
   }
   Device& device = Device::OfThread();
+  if (UsesFft(g) && IsConvolutionOfGradient(g)) {
+    const Geometry of_gradient = GradientGeometry(g);
+    if (const auto plan = FftPlanOf(of_gradient)) {
+      float* turned = static_cast<float*>(
+          device.ScratchFor(ScratchPurpose::kTurnedFilter, filter.length * sizeof(float)));
+      TurnFilter(g, filter.data, turned);
+      FftForward(of_gradient, *plan, dy.data, turned, nullptr, false, dx.data);
+      return nullptr;
+    }
+  }
   PreparedPrimitive& primitive =
       device.Prepared(KeyOf("conv2dBackpropInput", g.Key(), precision),
                       [&] { return MakeBackpropInput(g, precision); });
@@ -260,6 +283,12 @@ napi_value Conv2DBackpropFilter(Arguments& arguments) {
     std::fill_n(d_filter.data, d_filter.length, 0.f);
     if (d_bias != nullptr) std::fill_n(d_bias, g.out_channels, 0.f);
     return nullptr;
+  }
+  if (UsesFft(g)) {
+    if (const auto plan = FftPlanOf(g)) {
+      FftFilterGradient(g, *plan, x.data, dy.data, d_filter.data, d_bias);
+      return nullptr;
+    }
   }
   if (precision == 0 || !HasFewChannelsForItsStride(g)) {
     GradientByFilter(g, precision, x.data, dy.data, d_filter.data, d_bias);
