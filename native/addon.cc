@@ -70,6 +70,8 @@ const Export kExports[] = {
     {"conv2d", Conv2D, 7},
     {"conv2dBackpropInput", Conv2DBackpropInput, 5},
     {"conv2dBackpropFilter", Conv2DBackpropFilter, 6},
+    {"preferConvolutionAlgorithm", PreferConvolutionAlgorithm, 1},
+    {"convolutionAlgorithm", ConvolutionAlgorithm, 3},
     {"matMul", MatMul, 9},
     {"maxPool", MaxPool, 3},
     {"maxPoolGradient", MaxPoolGradient, 5},

@@ -45,6 +45,15 @@ export type UnaryOperation =
   | ('sqrt' | 'rsqrt' | 'square' | 'reciprocal' | 'exp' | 'expm1' | 'log' | 'log1p')
   | ('neg' | 'abs' | 'sign' | 'floor' | 'ceil' | 'round' | 'sin' | 'cos');
 
+/**
+ * How a pass of a convolution is computed: by its definition, by Winograd's F(4×4, 3×3), or through the
+ * frequency domain. The last two take float32 operands in every precision.
+ */
+export type ConvolutionAlgorithm = 'direct' | 'winograd' | 'fft';
+
+/** A convolution, or its gradient by its input or by its filter and bias. */
+export type ConvolutionPass = 'forward' | 'input' | 'filter';
+
 export type Reduction = 'sum' | 'mean' | 'max' | 'min' | 'prod';
 
 export interface NativeInformation {
@@ -110,6 +119,19 @@ export interface NativeAddon {
     geometry: Int32Array,
     precision: Precision,
   ): void;
+
+  /** The algorithm that the calling thread takes for a pass; a function of these and the processor. */
+  convolutionAlgorithm(
+    pass: ConvolutionPass,
+    geometry: Int32Array,
+    precision: Precision,
+  ): ConvolutionAlgorithm;
+
+  /**
+   * The calling thread takes this algorithm for every convolution that it can compute, for tests and
+   * benchmarks; `cheapest` is the default.
+   */
+  preferConvolutionAlgorithm(algorithm: ConvolutionAlgorithm | 'cheapest'): void;
 
   /**
    * out[i] = a[i] · b[i], each transposed first where said, plus bias.

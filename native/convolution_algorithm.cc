@@ -1,0 +1,97 @@
+#include "convolution_algorithm.h"
+
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+
+#include "convolution_primitives.h"
+#include "engine.h"
+#include "space_to_depth.h"
+
+namespace twotower {
+namespace {
+
+thread_local std::optional<Algorithm> preferred;
+thread_local std::unordered_map<std::string, Choice> choices;
+
+bool HasWinograd(Pass pass, const Geometry& g) {
+  if (g.filter_height != 3 || g.filter_width != 3 || g.stride_height != 1 || g.stride_width != 1 ||
+      g.dilation_height != 1 || g.dilation_width != 1) {
+    return false;
+  }
+  try {
+    switch (pass) {
+      case Pass::kForward: MakeForward(g, false, false, 0, true); break;
+      case Pass::kInputGradient: MakeBackpropInput(g, 0, true); break;
+      case Pass::kFilterGradient: MakeBackpropFilter(g, false, 0, true); break;
+    }
+    return true;
+  } catch (const dnnl::error& error) {
+    if (error.status != dnnl_unimplemented) throw;
+    return false;
+  }
+}
+
+std::optional<Choice> FftChoice(Pass pass, const Geometry& g) {
+  Choice choice{Algorithm::kFft, std::nullopt};
+  if (pass == Pass::kInputGradient) {
+    if (IsConvolutionOfGradient(g)) choice.plan = FftPlanOf(GradientGeometry(g));
+  } else if (HasFewChannelsForItsStride(g)) {
+    choice.plan = FftPlanOf(GeometryOfBlocks(g));
+    choice.in_blocks = true;
+  } else {
+    choice.plan = FftPlanOf(g);
+  }
+  if (!choice.plan) return std::nullopt;
+  return choice;
+}
+
+double FftCost(Pass pass, const Choice& choice) {
+  return pass == Pass::kFilterGradient ? choice.plan->filter_cost : choice.plan->forward_cost;
+}
+
+double Multiplications(const Geometry& g) {
+  return static_cast<double>(g.batch) * g.out_height * g.out_width * g.out_channels *
+         g.in_channels * g.filter_height * g.filter_width;
+}
+
+double DirectCost(const Geometry& g, int precision) {
+  return 2 * Multiplications(g) / (precision == 0 ? 1 : 2);
+}
+
+double WinogradCost(const Geometry& g) { return 2 * Multiplications(g) / 2; }
+
+Choice Choose(Pass pass, const Geometry& g, int precision) {
+  const bool is_open = !preferred.has_value();
+  Choice best{Algorithm::kDirect, std::nullopt};
+  double cost = DirectCost(g, precision);
+  const auto consider = [&](const Choice& choice, double its_cost) {
+    if (is_open ? its_cost >= cost : *preferred != choice.algorithm) return;
+    best = choice;
+    cost = its_cost;
+  };
+  if (const auto fft = FftChoice(pass, g)) consider(*fft, FftCost(pass, *fft));
+  const double winograd = WinogradCost(g);
+  if ((!is_open || winograd < cost) && HasWinograd(pass, g)) {
+    consider({Algorithm::kWinograd, std::nullopt}, winograd);
+  }
+  return best;
+}
+
+}  // namespace
+
+const Choice& ChoiceOf(Pass pass, const Geometry& g, int precision) {
+  constexpr size_t kMostChoices = 4096;
+  const std::string key = KeyOf("", g.Key(), pass, precision);
+  const auto found = choices.find(key);
+  if (found != choices.end()) return found->second;
+  if (choices.size() >= kMostChoices) choices.clear();
+  return choices.emplace(key, Choose(pass, g, precision)).first->second;
+}
+
+void PreferAlgorithm(std::optional<Algorithm> algorithm) {
+  preferred = algorithm;
+  choices.clear();
+}
+
+}  // namespace twotower
