@@ -50,28 +50,52 @@ double FftCost(Pass pass, const Choice& choice) {
   return pass == Pass::kFilterGradient ? choice.plan->filter_cost : choice.plan->forward_cost;
 }
 
-double Multiplications(const Geometry& g) {
-  return static_cast<double>(g.batch) * g.out_height * g.out_width * g.out_channels *
-         g.in_channels * g.filter_height * g.filter_width;
+double RoundUp(int64_t value, int64_t multiple) {
+  return static_cast<double>((value + multiple - 1) / multiple * multiple);
 }
 
-double DirectCost(const Geometry& g, int precision) {
-  return 2 * Multiplications(g) / (precision == 0 ? 1 : 2);
+double Positions(const Geometry& g) {
+  return static_cast<double>(g.batch) * g.out_height * g.out_width;
 }
 
-double WinogradCost(const Geometry& g) { return 2 * Multiplications(g) / 2; }
+double Elements(const Geometry& g) {
+  return static_cast<double>(ProductOf(g.InShape()) + ProductOf(g.OutShape()));
+}
+
+// The costs of oneDNN's algorithms in the unit of FftPlan, as its primitives of version 2.6 took them beside the FFT on a Zen 5 core,
+// alone and with others; docs/benchmarks.md has the table.
+double DirectCost(Pass pass, const Geometry& g, int precision) {
+  constexpr int64_t kLanes = 16;
+  const bool by_filter = pass == Pass::kFilterGradient;
+  const double channels = pass == Pass::kInputGradient
+                              ? RoundUp(g.in_channels, kLanes) * g.out_channels
+                              : g.in_channels * RoundUp(g.out_channels, kLanes);
+  const double products = 2 * Positions(g) * channels * g.filter_height * g.filter_width;
+  const double speed = precision == 0 ? 1 : Device::HasMatrixTiles() ? 6 : 1.9;
+  return products / speed * (by_filter ? 1.13 : 1) + Elements(g) * (by_filter ? 150 : 75);
+}
+
+double WinogradCost(Pass pass, const Geometry& g) {
+  // Tiles of 4 × 4 results; the transforms take their part for each channel of both sides.
+  const double positions = g.batch * RoundUp(g.out_height, 4) * RoundUp(g.out_width, 4);
+  const double in = static_cast<double>(g.in_channels);
+  const double out = static_cast<double>(g.out_channels);
+  const double direct = 2 * positions * in * out * 9;
+  const double cost = direct * (0.333 + 18.4 * (1 / in + 1 / out));
+  return pass == Pass::kFilterGradient ? 1.2 * cost : cost;
+}
 
 Choice Choose(Pass pass, const Geometry& g, int precision) {
   const bool is_open = !preferred.has_value();
   Choice best{Algorithm::kDirect, std::nullopt};
-  double cost = DirectCost(g, precision);
+  double cost = DirectCost(pass, g, precision);
   const auto consider = [&](const Choice& choice, double its_cost) {
     if (is_open ? its_cost >= cost : *preferred != choice.algorithm) return;
     best = choice;
     cost = its_cost;
   };
   if (const auto fft = FftChoice(pass, g)) consider(*fft, FftCost(pass, *fft));
-  const double winograd = WinogradCost(g);
+  const double winograd = WinogradCost(pass, g);
   if ((!is_open || winograd < cost) && HasWinograd(pass, g)) {
     consider({Algorithm::kWinograd, std::nullopt}, winograd);
   }

@@ -113,6 +113,9 @@ class Device {
   // Whether the processor multiplies bfloat16 numbers.
   static bool MultipliesBfloat16();
 
+  // Whether it has instructions that multiply whole tiles of them (AMX).
+  static bool HasMatrixTiles();
+
  private:
   Device();
 

@@ -142,22 +142,40 @@ float* HalfTransforms(const FftPlan& plan) {
       fft::ImageScratchFloats(plan.n, device.Threads()) * sizeof(float)));
 }
 
-// What transforms cost beside products, which run at the full speed of the multipliers.
-double TransformCost(int n, int64_t lines) { return lines * n * std::log2(n) * 12.0; }
+// The cost model. Its unit is a multiplication or an addition at the full speed of a core, which is what products are counted in;
+// factors are what the other steps took beside them on a Zen 5 core, at most twice that elsewhere.
+struct StepCosts {
+  double products, input, output, filters, filter_gradients;
+};
 
-void SetCosts(const Geometry& g, FftPlan& plan) {
-  const int n = plan.n;
-  const double bins = Bins{n}.Count();
+StepCosts CostsOf(const Geometry& g, const FftPlan& plan) {
+  const double n = plan.n;
   const double rows = RoundUp(TilesOf(g, plan), kRows);
   const double in = RoundUp(g.in_channels, kLanes);
   const double out = RoundUp(g.out_channels, kLanes);
-  const int64_t lines = 2 * n;
-  const double images = rows / 2 * (in + out) * TransformCost(n, lines);
-  const double half = n / 2 + 1;
+  const double inner = RoundUp(g.in_channels, kRows);
+  // One-dimensional transforms of two tiles at once: rows, and then columns.
+  const auto images = [&](double height, double channels) {
+    return rows / 2 * channels * (std::min(n, height) + n) * n * std::log2(n);
+  };
+  const double half = plan.n / 2 + 1;
   const double size = g.filter_height;
-  const double filters = RoundUp(g.in_channels, kRows) * out * 2 * half * size * (2 * size + 4 * half);
-  plan.forward_cost = 8 * bins * rows * RoundUp(g.in_channels, kRows) * out + images + filters;
-  plan.filter_cost = plan.forward_cost;
+  const double filters = inner * out * 2 * half * size * (2 * size + 4 * half);
+  return {8 * Bins{plan.n}.Count() * rows * inner * out / 0.83,
+          32 * images(static_cast<double>(g.in_height), in),
+          45 * images(static_cast<double>(g.out_height), out), 6 * filters, 10 * filters};
+}
+
+void SetCosts(const Geometry& g, const Blocks& forward, const Blocks& filter, FftPlan& plan) {
+  const StepCosts costs = CostsOf(g, plan);
+  const auto parts = [](int64_t whole, int64_t part) {
+    return static_cast<double>((whole + part - 1) / part);
+  };
+  const bool keeps_filters = forward.channels == g.out_channels;
+  plan.forward_cost = costs.products + costs.input + costs.output +
+                      costs.filters * (keeps_filters ? 1 : parts(TilesOf(g, plan), forward.rows));
+  plan.filter_cost = costs.products + costs.input + costs.filter_gradients +
+                     costs.output * parts(g.in_channels, filter.rows);
 }
 
 // The gradient by the bias: the sums of dy, which bin 0 holds.
@@ -189,11 +207,10 @@ std::optional<FftPlan> FftPlanOf(const Geometry& g) {
     if (!fft::HasTransform(n) || !Divide(g, plan)) continue;
     const int bins = Bins{n}.Count();
     const int64_t tiles = TilesOf(g, plan);
-    if (!ForwardBlocks(bins, tiles, g.in_channels, g.out_channels) ||
-        !FilterBlocks(bins, tiles, g.in_channels, g.out_channels)) {
-      continue;
-    }
-    SetCosts(g, plan);
+    const auto forward = ForwardBlocks(bins, tiles, g.in_channels, g.out_channels);
+    const auto filter = FilterBlocks(bins, tiles, g.in_channels, g.out_channels);
+    if (!forward || !filter) continue;
+    SetCosts(g, *forward, *filter, plan);
     if (!best || plan.forward_cost < best->forward_cost) best = plan;
   }
   return best;

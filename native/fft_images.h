@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 
 #include "fft_spectrum.h"
 #include "fft_transform.h"
@@ -176,27 +177,47 @@ TWOTOWER_INLINE inline void InverseColumn(const float* up, int kx, int rows, Vec
   Transform<n>(from_down, store_to(n - kx));
 }
 
-// A row of the result: `value` plus `bias`, and ReLU, which keeps NaN.
-TWOTOWER_INLINE inline Vector Finish(Vector value, Vector bias, bool relu) {
-  const Vector sum = value + bias;
-  return relu ? (sum < Vector{} ? Vector{} : sum) : sum;
-}
-
 struct OutputRow {
   float* data = nullptr;
   int64_t step = 0;
   int length = 0;
 };
 
-template <int n, bool relu>
-TWOTOWER_INLINE inline void InverseRow(const Vector* from, Vector bias, const OutputRow& a,
+// What becomes of each value: `bias` is added, and what is less than `least` becomes that. NaN stays.
+struct Finish {
+  Vector bias, least;
+
+  TWOTOWER_INLINE Vector Of(Vector value) const {
+    const Vector sum = value + bias;
+    return sum < least ? least : sum;
+  }
+};
+
+template <int n, bool streams>
+TWOTOWER_INLINE inline void InverseRow(const Vector* from, const Finish& finish, const OutputRow& a,
                                        const OutputRow& b) {
+  const auto store = [](float* to, Vector value) TWOTOWER_INLINE {
+    if constexpr (streams) {
+      Stream(to, value);
+    } else {
+      StoreUnaligned(to, value);
+    }
+  };
   Transform<n>(
       [&](int i) TWOTOWER_INLINE { return Complex{from[2 * i], from[2 * i + 1]}; },
       [&](int k, Complex value) TWOTOWER_INLINE {
-        if (k < a.length) StoreUnaligned(a.data + k * a.step, Finish(value.im, bias, relu));
-        if (k < b.length) StoreUnaligned(b.data + k * b.step, Finish(value.re, bias, relu));
+        if (k < a.length) store(a.data + k * a.step, finish.Of(value.im));
+        if (k < b.length) store(b.data + k * b.step, finish.Of(value.re));
       });
+}
+
+// Whether stores past the caches may be used and pay: vectors are aligned, and the images are more than the caches keep for the
+// next kernel.
+inline bool Streams(const Images& images) {
+  constexpr int64_t kMoreThanCaches = (int64_t{8} << 20) / sizeof(float);
+  return reinterpret_cast<uintptr_t>(images.data + images.first) % kVectorBytes == 0 &&
+         images.channels % kLanes == 0 &&
+         images.batch * images.height * images.width * images.channels > kMoreThanCaches;
 }
 
 template <int n>
@@ -204,7 +225,9 @@ void InversePair(const Images& images, const Window& a, const Window& b, int64_t
                  const float* bias, bool relu, const Vector* half_done) {
   alignas(kVectorBytes) float padded[2][n * kLanes];
   const int channels = static_cast<int>(std::min<int64_t>(kLanes, images.count - group * kLanes));
-  const Vector add = bias == nullptr ? Vector{} : LoadPart(bias + group * kLanes, channels);
+  const Finish finish{bias == nullptr ? Vector{} : LoadPart(bias + group * kLanes, channels),
+                      relu ? Vector{} : Vector{} - std::numeric_limits<float>::infinity()};
+  const bool streams = Streams(images);
   const auto place = [&](const Window& window, int row) {
     return images.data + window.origin + row * images.width * images.channels + images.first +
            group * kLanes;
@@ -225,10 +248,10 @@ void InversePair(const Images& images, const Window& a, const Window& b, int64_t
     const OutputRow to_a = output(a, row, padded[0]);
     const OutputRow to_b = output(b, row, padded[1]);
     const Vector* from = half_done + row * ColumnVectors(n);
-    if (relu) {
-      InverseRow<n, true>(from, add, to_a, to_b);
+    if (streams) {
+      InverseRow<n, true>(from, finish, to_a, to_b);
     } else {
-      InverseRow<n, false>(from, add, to_a, to_b);
+      InverseRow<n, false>(from, finish, to_a, to_b);
     }
     copy(a, row, padded[0]);
     copy(b, row, padded[1]);
