@@ -22,6 +22,7 @@ import { openDataset } from '../src/data/dataset.js';
 import type { Batch, BatchRing } from '../src/data/batches.js';
 import { configurationOf } from '../src/library/recipe.js';
 import type { Coordinator } from '../src/parallel/coordinator.js';
+import { requireFinite } from '../src/parallel/step_outcome.js';
 import type { Placement } from '../src/parallel/placement.js';
 import { quantile } from '../src/report/quantiles.js';
 import { tensorsIn } from '../src/runs/tensors.js';
@@ -123,9 +124,10 @@ async function train(
   steps: number,
 ): Promise<Step[]> {
   const taken: Step[] = [];
-  for await (const batch of ring.train(0, 0)) {
-    if (taken.length === steps) break;
-    const { loss, accuracy, stepMs } = await coordinator.step(taken.length + 1, batch, training);
+  while (taken.length < steps) {
+    const batch = await ring.batchAt({ epoch: 0, batch: taken.length });
+    const outcome = await coordinator.step(taken.length + 1, batch, training);
+    const { loss, accuracy, stepMs } = requireFinite(outcome);
     const peers = await peer.ask<Step['peers']>({ train: { count: batch.count } }, batch);
     const ours = { loss, correct: Math.round(accuracy * batch.count), ms: stepMs };
     taken.push({ ours, peers, images: batch.count });

@@ -1,7 +1,6 @@
 /**
- * Reads small files whole, and no more of them than a limit: a device or a pipe in a file's place, or a file
- * that has grown without end, is refused before it fills the memory. Called by whoever parses a file of
- * ours or a user's as a whole.
+ * Reads small files whole, up to a limit. A device or a pipe in place of the file, or a file that has grown without
+ * end, is refused before it fills the memory.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { UserError, messageOf } from './errors.js';
@@ -23,6 +22,20 @@ export function readSmallFile(path: string, longest: number): Buffer {
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
+}
+
+/**
+ * Reads a text that a user may have written: UTF-8 with or without a byte-order mark, or UTF-16 with one, as Windows
+ * editors and PowerShell save files.
+ *
+ * @param longest bytes
+ * @throws UserError naming the file if it is longer or cannot be read
+ */
+export function readSmallText(path: string, longest: number): string {
+  const bytes = readSmallFile(path, longest);
+  const isUtf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
+  // A TextDecoder leaves the byte-order mark out.
+  return new TextDecoder(isUtf16 ? 'utf-16le' : 'utf-8').decode(bytes);
 }
 
 /** Piece by piece, since a pipe does not know its length. */

@@ -9,7 +9,7 @@
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Ajv, type ErrorObject } from 'ajv';
-import { readSmallFile } from './bounded_file.js';
+import { readSmallText } from './bounded_file.js';
 import { messageOf, UserError } from './errors.js';
 import type { NetworkSpecification } from './model/layers.js';
 
@@ -190,7 +190,7 @@ function pathOf({ preset, file }: ConfigurationRequest): string {
 }
 
 function parsed(path: string): unknown {
-  const text = readSmallFile(path, LONGEST).toString('utf8');
+  const text = readSmallText(path, LONGEST);
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -1,157 +1,320 @@
 /**
- * One process at a time trains in a run folder: `runs/NAME/lock` names it, as JSON. Taken and given back
- * by the library's `train`; whatever only reads a run needs no lock.
+ * The lock of a folder in which one process at a time may work: a file `lock` that names its holder, as JSON.
  *
- * The lock of a process that was killed stays behind. It is stale where no process has that number, or
- * one that started at another time; on another host that cannot be known, so the lock is honoured.
+ * The holder touches the file every 10 seconds. A process of the same host, boot and PID namespace can be
+ * looked up, so its lock is stale as soon as it has ended, and honoured as long as it runs. The lock of a
+ * process elsewhere is stale after 60 seconds without a heartbeat, by the clock of the folder's file system.
+ * A stale lock is taken over with a warning; a holder that finds its lock taken must not write any more.
  */
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { UserError, messageOf } from './errors.js';
+import { identityOf, isRunning, isSame, isSameMachine } from './process_identity.js';
+import type { Identity } from './process_identity.js';
 
-/** A process, told apart from a later one with the same number. */
-interface Holder {
-  pid: number;
-  host: string;
-  /** Clock ticks after the host's start, as Linux counts them; null elsewhere. */
-  started: string | null;
+/** Milliseconds between heartbeats. */
+const HEARTBEAT_MS = 10_000;
+
+/** Milliseconds without a heartbeat after which the lock of a process elsewhere is stale. */
+const STALE_MS = 60_000;
+
+/** What a lock file says. */
+interface Holder extends Identity {
+  /** Random: tells this lock from any other one of the same process. */
+  token: string;
 }
 
-export interface RunLock {
-  /** What was found in the way and put aside, one line; undefined where nothing was. */
-  takenOver: string | undefined;
-  release: () => void;
+/** A lock as another thread of its holder may check it. */
+export interface HeldLock {
+  folder: string;
+  /** What the lock file says while it is ours. */
+  text: string;
 }
 
-/** An empty lock younger than this is being written by its holder at this moment. */
-const WRITING_MS = 10_000;
+/** Another process has taken the lock, or the lock was deleted: nothing more may be written. */
+export class LockLost extends UserError {}
 
-/**
- * Takes the lock of an existing run folder.
- *
- * @throws UserError naming the process that trains there, or where the lock cannot be written
- */
-export function lockRun(path: string): RunLock {
-  const file = join(path, 'lock');
-  const own = JSON.stringify(identityOf(process.pid));
-  let takenOver: string | undefined;
-  while (!createdWith(file, own)) takenOver = putAsideIfStale(path, file) ?? takenOver;
-  return {
-    takenOver,
-    release: () => {
-      if (textOf(file) === own) rmSync(file, { force: true });
-    },
-  };
-}
+/** A lock that this process holds. */
+export class FolderLock {
+  private readonly timer = setInterval(() => this.beat(), HEARTBEAT_MS).unref();
+  private checkedAt = Date.now();
+  private loss: LockLost | undefined;
 
-/** @throws UserError naming the other process that trains in that folder, if one does */
-export function refuseLocked(path: string): void {
-  const file = join(path, 'lock');
-  const text = textOf(file);
-  if (text === undefined || text === JSON.stringify(identityOf(process.pid))) return;
-  refuseAlive(path, file, text);
-}
+  /**
+   * @param held checks the lock from another thread, by `refuseLost`
+   * @param takenOver one line about the stale lock that was in the way; undefined if there was none
+   */
+  constructor(
+    readonly held: HeldLock,
+    readonly takenOver: string | undefined,
+  ) {}
 
-/** False where a lock is there already. */
-function createdWith(file: string, text: string): boolean {
-  try {
-    writeFileSync(file, text, { flag: 'wx' });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    rmSync(file, { force: true });
-    throw new UserError(`cannot write ${file}: ${messageOf(error)}`, { cause: error });
+  /**
+   * Checks that the lock is still ours. Reads the file only if the last heartbeat is overdue.
+   *
+   * @throws LockLost
+   */
+  check(): void {
+    if (Date.now() - this.checkedAt > HEARTBEAT_MS) this.beat();
+    if (this.loss !== undefined) throw this.loss;
+  }
+
+  /** Removes the lock unless it is another process's by now. */
+  release(): void {
+    clearInterval(this.timer);
+    const file = fileIn(this.held.folder);
+    if (textOf(file) === this.held.text) rmSync(file, { force: true });
+  }
+
+  private beat(): void {
+    try {
+      touch(this.held);
+      this.checkedAt = Date.now();
+    } catch (error) {
+      // Any other failure, such as a network drive that is away for a moment, may be over at the next beat.
+      if (!(error instanceof LockLost)) return;
+      this.loss ??= error;
+      clearInterval(this.timer);
+    }
   }
 }
 
-/** @returns what it was; undefined where it has gone by itself */
-function putAsideIfStale(path: string, file: string): string | undefined {
-  const text = textOf(file);
-  if (text === undefined) return undefined;
-  const was = refuseAlive(path, file, text);
-  // A rename, so that of two processes that find the same stale lock only one removes it.
-  const aside = `${file}.stale-${process.pid}`;
+/**
+ * Takes the lock of an existing folder.
+ *
+ * @param doing completes "process 12 … FOLDER" in messages, such as `trains in` or `prepares`
+ * @throws UserError naming the process that holds it, or if the lock cannot be written
+ */
+export function lockFolder(folder: string, doing: string): FolderLock {
+  const holder: Holder = { token: randomBytes(16).toString('hex'), ...identityOf(process.pid) };
+  const text = JSON.stringify(holder);
+  const file = fileIn(folder);
+  let takenOver: string | undefined;
+  while (!createdWith(file, text)) {
+    takenOver = removedIfStale(folder, doing, holder.token) ?? takenOver;
+  }
+  return new FolderLock({ folder, text }, takenOver);
+}
+
+/** @throws UserError naming the other process that holds the folder's lock, if one does */
+export function refuseLocked(folder: string, doing: string): void {
+  const seen = seenIn(fileIn(folder));
+  if (seen === undefined) return;
+  const holder = parse(seen.text);
+  if (holder !== undefined && isSame(holder, identityOf(process.pid))) return;
+  refuseUnlessStale(folder, seen, doing);
+}
+
+/** Whether a folder's entry belongs to its lock: the lock itself, or what a kill left of taking it over. */
+export function isLockFile(name: string): boolean {
+  return name === 'lock' || name.startsWith('lock.');
+}
+
+/** @throws LockLost if the lock is another process's by now, or is gone */
+export function refuseLost({ folder, text }: HeldLock): void {
+  const actual = textOf(fileIn(folder));
+  if (actual !== text) throw lossOf(folder, actual);
+}
+
+/**
+ * Renews the lock's time of change by writing the same text again: only a write takes the file system's
+ * clock.
+ *
+ * @throws LockLost
+ */
+function touch({ folder, text }: HeldLock): void {
+  let descriptor: number;
+  try {
+    descriptor = openSync(fileIn(folder), 'r+');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw lossOf(folder, undefined);
+    throw error;
+  }
+  try {
+    // If another process renames the file now, the write goes to the renamed one and does no harm.
+    const actual = readFileSync(descriptor, 'utf8');
+    if (actual !== text) throw lossOf(folder, actual);
+    writeSync(descriptor, text, 0);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function lossOf(folder: string, actual: string | undefined): LockLost {
+  if (!existsSync(folder)) {
+    return new LockLost(`the folder ${folder} is gone: it was deleted or moved meanwhile`);
+  }
+  if (actual === undefined) {
+    return new LockLost(`the lock of ${folder} was deleted: nothing more is written to it`);
+  }
+  const holder = parse(actual);
+  const whose = holder === undefined ? 'another process' : nameOf(holder);
+  return new LockLost(
+    `${whose} has taken over ${folder}, because this process stood still for over ${STALE_MS / 1000} s: nothing more is written to it`,
+  );
+}
+
+function fileIn(folder: string): string {
+  return join(folder, 'lock');
+}
+
+/** @returns false if there is a lock already */
+function createdWith(file: string, text: string): boolean {
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, 'wx');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw new UserError(`cannot write ${file}: ${messageOf(error)}`, { cause: error });
+  }
+  try {
+    writeSync(descriptor, text);
+    return true;
+  } catch (error) {
+    rmSync(file, { force: true });
+    throw new UserError(`cannot write ${file}: ${messageOf(error)}`, { cause: error });
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A lock file's text and time of change, milliseconds by the file system's clock. */
+interface SeenLock {
+  text: string;
+  mtimeMs: number;
+}
+
+/**
+ * @returns what the stale lock was, one line; undefined if it went by itself
+ * @throws UserError if it is not stale
+ */
+function removedIfStale(folder: string, doing: string, token: string): string | undefined {
+  const file = fileIn(folder);
+  const seen = seenIn(file);
+  if (seen === undefined) return undefined;
+  const was = refuseUnlessStale(folder, seen, doing);
+  // Of two processes that find the same stale lock, only one can rename it.
+  const aside = `${file}.stale-${token}`;
   try {
     renameSync(file, aside);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new UserError(`cannot remove ${file}: ${messageOf(error)}`, { cause: error });
   }
-  if (textOf(aside) !== text) {
-    // The other process was faster, and this is its lock.
-    renameSync(aside, file);
-    return undefined;
-  }
+  const renamed = seenIn(aside);
   rmSync(aside, { force: true });
-  return was;
+  const isStill = renamed?.text === seen.text && renamed.mtimeMs === seen.mtimeMs;
+  if (isStill || renamed === undefined) return was;
+  // The other process was faster, and this is its lock; or the holder has just woken up.
+  createdWith(file, renamed.text);
+  return undefined;
 }
 
-/** @returns what a stale lock says, for a person */
-function refuseAlive(path: string, file: string, text: string): string {
+/**
+ * @returns what the stale lock was, one line
+ * @throws UserError if the lock is not stale
+ */
+function refuseUnlessStale(folder: string, { text, mtimeMs }: SeenLock, doing: string): string {
   const holder = parse(text);
-  if (holder === undefined) {
-    const age = Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0);
-    if (text !== '' || age > WRITING_MS) return `${file} was no lock of this program`;
-    throw new UserError(`another process begins to train in ${path}: wait for it to end`);
-  }
-  const { pid, host, started } = holder;
-  if (host !== hostname()) {
+  const own = identityOf(process.pid);
+  if (holder !== undefined && isSameMachine(holder, own)) {
+    if (!isRunning(holder)) {
+      return `process ${holder.pid} held the lock of ${folder} and has ended without releasing it`;
+    }
     throw new UserError(
-      `process ${pid} on ${host} trains in ${path}: wait for it to end; if it has, remove ${file}`,
+      `process ${holder.pid} ${doing} ${folder}: wait for it to finish, or stop it`,
     );
   }
-  if (identityOf(pid)?.started === started) {
-    throw new UserError(`process ${pid} trains in ${path}: wait for it to end, or stop it`);
+  const name = holder === undefined ? 'another process' : nameOf(holder);
+  const age = clockOf(folder) - mtimeMs;
+  if (age > STALE_MS) {
+    return `${name} held the lock of ${folder}, without a heartbeat for ${seconds(age)}: it is taken over`;
   }
-  return `process ${pid}, which trained in ${path}, has ended without giving back its lock`;
+  throw new UserError(
+    `${name} ${doing} ${folder}: wait for it to finish; if it was stopped, try again in ${seconds(STALE_MS - age)}`,
+  );
+}
+
+function seconds(milliseconds: number): string {
+  return `${Math.ceil(milliseconds / 1000)} s`;
+}
+
+/** Such as `process 12 on node-3`; of this host's name, `process 12 in another container`. */
+function nameOf({ pid, host }: Holder): string {
+  return `process ${pid} ${host === hostname() ? 'in another container' : `on ${host}`}`;
+}
+
+/** Milliseconds by the clock of the file system, which may be another host's. */
+function clockOf(folder: string): number {
+  const probe = `${fileIn(folder)}.clock-${randomBytes(8).toString('hex')}`;
+  try {
+    const descriptor = openSync(probe, 'wx');
+    try {
+      writeSync(descriptor, 'now');
+      return fstatSync(descriptor).mtimeMs;
+    } finally {
+      closeSync(descriptor);
+      rmSync(probe, { force: true });
+    }
+  } catch (error) {
+    throw new UserError(`cannot write ${probe}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function parse(text: string): Holder | undefined {
   try {
-    const { pid, host, started } = JSON.parse(text) as Record<string, unknown>;
+    const { token, pid, host, boot, pidNamespace, started } = JSON.parse(text) as Holder;
+    const isTextOrNull = (value: unknown) => value === null || typeof value === 'string';
     const isValid =
+      typeof token === 'string' &&
       Number.isSafeInteger(pid) &&
-      Number(pid) > 0 &&
+      pid > 0 &&
       typeof host === 'string' &&
-      (started === null || typeof started === 'string');
-    return isValid ? ({ pid, host, started } as Holder) : undefined;
+      [boot, pidNamespace, started].every(isTextOrNull);
+    return isValid ? { token, pid, host, boot, pidNamespace, started } : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Of a process of this host; undefined where there is none. */
-function identityOf(pid: number): Holder | undefined {
-  if (!isRunning(pid)) return undefined;
-  return { pid, host: hostname(), started: startOf(pid) };
+/** Undefined if there is no such file. */
+function seenIn(file: string): SeenLock | undefined {
+  return ifThere(file, () => {
+    // Opening the file makes NFS ask the server for its present attributes.
+    const descriptor = openSync(file, 'r');
+    try {
+      return { text: readFileSync(descriptor, 'utf8'), mtimeMs: fstatSync(descriptor).mtimeMs };
+    } finally {
+      closeSync(descriptor);
+    }
+  });
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it is there, another user's.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/** Field 22 of /proc/PID/stat; the second, the program's name, may hold spaces and brackets. */
-function startOf(pid: number): string | null {
-  const fields = textOf(`/proc/${pid}/stat`)
-    ?.replace(/^.*\) /s, '')
-    .split(' ');
-  return fields?.[19] ?? null;
-}
-
-/** Undefined where the file is not there. */
+/** Undefined if there is no such file. */
 function textOf(file: string): string | undefined {
+  return ifThere(file, () => readFileSync(file, 'utf8'));
+}
+
+function ifThere<Result>(file: string, read: () => Result): Result | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    return read();
   } catch (error) {
-    // ESRCH: a process that ended while its entry in /proc was read.
-    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code!)) return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new UserError(`cannot read ${file}: ${messageOf(error)}`, { cause: error });
   }
 }
+
+/** Of the training loop that is about to be replaced. */
+export type RunLock = FolderLock;
+export const lockRun = (path: string): RunLock => lockFolder(path, 'trains in');

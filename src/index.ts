@@ -62,9 +62,10 @@ export type {
 } from './configuration.js';
 export type { Crops } from './data/views.js';
 export type * from './model/layers.js';
-export type { StepTimingWithUpdate } from './parallel/coordinator.js';
+export type { StepTimingWithUpdate } from './parallel/step_outcome.js';
 export type { Placement, WorkerPlacement } from './parallel/placement.js';
-export type { Checkpoint, TrainerState } from './runs/checkpoint.js';
+export type { CheckpointChoice } from './runs/checkpoint_reader.js';
+export type { StoredState } from './runs/checkpoint_state.js';
 export type { PlateauState } from './runs/progress.js';
 export type { Spread } from './report/quantiles.js';
 export type { ComparisonRow, Parts } from './training/comparison.js';

@@ -1,29 +1,34 @@
 /**
- * The decoder thread, started by `BatchRing` (src/data/batches.ts) in a Piscina pool with
- * `DecoderSettings` as its worker data. A failure that a person can mend is part of the reply: an error's
- * class would not survive the way between threads.
+ * The entry of a decoder thread. Its worker data are `DecoderSettings`.
+ *
+ * User-fixable failures are returned in the reply, because errors lose their class between threads.
  */
-import { threadId, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { microseconds } from '../src/clock.js';
 import { Decoder } from '../src/data/decoder.js';
 import type { DecodeReply, DecodeTask, DecoderSettings, Undecodable } from '../src/data/decoder.js';
+import { DecoderActivity } from '../src/data/decoder_activity.js';
 import { UserError } from '../src/errors.js';
 
-const decoder = new Decoder(workerData as DecoderSettings);
+const settings = workerData as DecoderSettings;
+const decoder = new Decoder(settings);
+const activity = new DecoderActivity(settings.activity);
 
 export default async function decode(task: DecodeTask): Promise<DecodeReply> {
   const began = microseconds();
   const reply = (failure: string | null, undecodable: Undecodable[]): DecodeReply => ({
     failure,
     undecodable,
-    thread: threadId,
+    decoder: activity.decoder,
     began,
     ended: microseconds(),
   });
   try {
-    return reply(null, await decoder.decode(task));
+    return reply(null, await decoder.decode(task, (index) => activity.begin(task.split, index)));
   } catch (error) {
     if (error instanceof UserError) return reply(error.message, []);
     throw error;
+  } finally {
+    activity.end();
   }
 }

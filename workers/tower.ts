@@ -43,8 +43,7 @@ async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[
     case 'inspect':
       return opened.inspect(command.sequence, command.count, buffers);
     case 'store':
-      opened.store(buffers);
-      return null;
+      return opened.store(buffers);
     case 'load':
       opened.load(buffers);
       return null;

@@ -1,90 +1,89 @@
 /**
- * The batch ring: batches of decoded images in shared memory, decoded ahead of their consumer by a pool
- * of threads. Used by the trainer in the main thread, which hands the buffers on to the towers.
+ * The batch ring: batches of decoded images in shared memory, decoded ahead of their consumer by a pool of threads.
  *
- *     for await (const batch of ring.train(epoch, 0)) {
- *       … read batch.pixels and batch.labels …
- *       batch.release();
- *     }
+ *     const batch = await ring.batchAt({ epoch, batch: 0 }, signal);
+ *     … read batch.pixels and batch.labels …
+ *     batch.release();
+ *
+ *     for await (const batch of ring.test()) …
  */
-import { Piscina } from 'piscina';
 import type { DataConfiguration, ImageView } from '../configuration.js';
 import { microseconds } from '../clock.js';
 import { UserError } from '../errors.js';
 import type { TraceGroup } from '../report/trace.js';
 import { deriveKey, permutation } from '../random.js';
-import type { Dataset } from './dataset.js';
-import type { Split } from './split.js';
 import { colourAxes } from './colour.js';
-import type { DecodeReply, DecodeTask, DecoderSettings, Slot, Undecodable } from './decoder.js';
+import type { Dataset } from './dataset.js';
+import type { BatchBuffers, Undecodable } from './decoder.js';
+import { DecoderPool } from './decoder_pool.js';
 import { sequentialOrder } from './prepared.js';
+import type { Split } from './split.js';
 import type { DatasetStatistics } from './statistics.js';
+import { type UndecodableFile, UndecodableImages } from './undecodable.js';
 import { type Crops, refuseImpossibleCrops } from './views.js';
 
 export interface Batch {
-  /** uint8 [count, height, width, 3]: of each view of an example; after a smaller last batch follow bytes that mean nothing. */
+  /** uint8 [count, height, width, 3], one image per view. The buffer may be longer; the rest has no meaning. */
   pixels: SharedArrayBuffer;
-  /** int32 [count], and as above. */
+  /** int32 [count]; the buffer may be longer. */
   labels: SharedArrayBuffer;
-  /** float32 [count, 3]: colour noise, for pixels from 0 to 1; undefined: none. */
+  /** float32 [count, 3]: PCA colour augmentation, added to pixels from 0 to 1; undefined if there is none. */
   colours?: SharedArrayBuffer | undefined;
-  /** Views in this batch; but for a test of ten crops, each of another example. */
+  /** Views in this batch. Each shows another example, except in a test of ten crops. */
   count: number;
-  /** Its number in the epoch or in the test, from 0. */
+  /** Number of the batch in its epoch or test, from 0. */
   index: number;
-  /** Gives the buffers back, to be filled with a later batch. */
+  /** Returns the buffers to the ring, which fills them with a later batch. */
   release(): void;
+}
+
+/** A position in training. */
+export interface BatchPosition {
+  /** Epochs completed. */
+  epoch: number;
+  /** Batches completed of this epoch. */
+  batch: number;
 }
 
 export interface BatchRingOptions {
   dataset: Dataset;
   data: Pick<DataConfiguration, 'view' | 'flip' | 'undecodableLimit'> &
     Partial<Pick<DataConfiguration, 'colour'>>;
-  /** Of the training images; needed for colour noise. */
+  /** Statistics of the training images; required for PCA colour augmentation. */
   statistics?: DatasetStatistics | null;
   /** The network's input, pixels. */
   height: number;
   width: number;
-  /** Examples a batch. */
+  /** Examples per batch. */
   batch: number;
   seed: number;
   /** Threads. */
   decoders: number;
   /** Batches that are decoded, waiting or in use at one time; at least 2 to decode ahead. */
   slots: number;
-  /** Gets a track of each decoder, and the waits for them in the coordinator's. */
+  /** Milliseconds that a decoder may work on one image (default 5 minutes). */
+  stallTimeoutMs?: number | undefined;
+  /** Gets a track per decoder, and the waits for them in the coordinator's track. */
   trace?: TraceGroup | undefined;
 }
-
-/** An image of which a pass went without. */
-export interface UndecodableFile {
-  split: Split;
-  file: string;
-  reason: string;
-}
-
-export function undecodableWarning({ split, file, reason }: UndecodableFile): string {
-  const instead = split === 'train' ? 'another image stands in' : 'the test goes without it';
-  return `${file} cannot be decoded (${reason}); ${instead}`;
-}
-
-/** Share of a split that may be undecodable, unless the configuration says. */
-const UNDECODABLE_LIMIT = 0.01;
 
 /** One way through a split, in order. */
 interface Pass {
   split: Split;
-  /** Views, as a decoder counts them. */
+  /** The views in order, numbered as in `DecodeTask`. */
   order: Uint32Array;
   crops: Crops;
-  /** Decides the random windows; null: those of the test. */
+  /** The epoch of a training pass; null for a test. */
   epoch: number | null;
-  firstBatch: number;
-  /** One past the last. */
+  /** One past the last batch. */
   endBatch: number;
+  /** The next batch to start decoding. */
+  next: number;
+  /** Batches that are being decoded or wait for the consumer, in order. */
+  decoding: Promise<Batch>[];
 }
 
-/** @throws UserError where not even one whole batch can be had */
+/** @throws UserError if the examples do not fill one batch */
 export function batchesPerEpoch(count: number, batch: number): number {
   if (batch > count) {
     throw new UserError(
@@ -102,61 +101,66 @@ function refuseTooSmall(view: ImageView, height: number, width: number): void {
 }
 
 export class BatchRing {
-  /** Milliseconds that consumers waited for batches to be decoded, since the start. */
+  /** Milliseconds that consumers have waited for batches to be decoded. */
   waitedMs = 0;
 
-  /** Images that could not be decoded, each once. */
-  readonly undecodable: UndecodableFile[] = [];
-
-  private readonly slots: Slot[];
+  private readonly buffers: BatchBuffers[];
+  /** Indices of buffers that no batch uses. */
   private readonly free: number[];
-  private readonly pool: Piscina<DecodeTask, DecodeReply>;
-  private readonly undecodableIndices = { train: new Set<number>(), test: new Set<number>() };
-  /** Of the decoders that have done anything. */
-  private readonly threads = new Set<number>();
-  /** Starts decoding into free slots; of the pass under way. */
-  private fill: (() => void) | null = null;
+  private readonly pool: DecoderPool;
+  private readonly undecodableImages: UndecodableImages;
+  /** The pass that free buffers are filled for. */
+  private pass: Pass | null = null;
+  /** Tells a consumer that holds every buffer that one is free again. */
+  private onFilled = () => {};
 
   constructor(private readonly options: BatchRingOptions) {
-    const { dataset, data, height, width, batch, seed, decoders } = options;
-    const { colour = null } = data;
+    const { dataset, data, height, width, batch, seed, decoders, stallTimeoutMs, trace } = options;
+    const { view, flip, colour = null } = data;
     const statistics = options.statistics ?? null;
-    if (colour !== null && statistics === null) throw new Error('colour noise without statistics');
+    if (colour !== null && statistics === null)
+      throw new Error('colour augmentation without statistics');
+    refuseTooSmall(view, height, width);
     const axes = colour === null ? null : colourAxes(colour, statistics!);
-    this.slots = Array.from({ length: options.slots }, () => ({
+    this.buffers = Array.from({ length: options.slots }, () => ({
       pixels: new SharedArrayBuffer(batch * height * width * 3),
       labels: new SharedArrayBuffer(batch * 4),
       colours: axes === null ? undefined : new SharedArrayBuffer(batch * 3 * 4),
     }));
-    this.free = [...this.slots.keys()];
-    const { view, flip } = data;
-    refuseTooSmall(view, height, width);
-    const settings: DecoderSettings = {
-      dataset,
-      data: { view, flip },
-      height,
-      width,
-      seed,
-      colourAxes: axes,
-      slots: this.slots,
-    };
-    this.pool = new Piscina({
-      filename: new URL('../../workers/decode.js', import.meta.url).href,
-      minThreads: decoders,
-      maxThreads: decoders,
-      workerData: settings,
-    });
+    this.free = [...this.buffers.keys()];
+    const size = { height, width };
+    const buffers = this.buffers;
+    const settings = { dataset, data: { view, flip }, ...size, seed, colourAxes: axes, buffers };
+    this.undecodableImages = new UndecodableImages(dataset, data.undecodableLimit);
+    this.pool = new DecoderPool({ settings, decoders, stallTimeoutMs, trace });
+  }
+
+  /** The images that could not be decoded, each once. */
+  get undecodable(): UndecodableFile[] {
+    return this.undecodableImages.files;
   }
 
   /**
-   * The epoch's whole batches from `firstBatch` on, in an order drawn from (seed, epoch); what remains
-   * of the epoch is dropped (PyTorch's `drop_last`). Windows are drawn as the configuration says. For an
-   * image that cannot be decoded the next of the data set stands in.
+   * The training batch at a position. Asking for one position after another continues one pass, which is decoded
+   * ahead. Any other position begins a new pass. A test may come in between.
    *
-   * Only one pass, of `train` or `test`, may be under way. Leaving one early releases its batches.
-   * @throws UserError for a batch larger than the data set, and for too many images that cannot be decoded
+   * An epoch's order is drawn from (seed, epoch); examples that do not fill a last batch are dropped, as with
+   * PyTorch's `drop_last`. The next decodable image of the data set replaces one that cannot be decoded.
+   *
+   * @param patience ends the wait at once; the batch can be asked for again
+   * @throws UserError for a batch larger than the data set, for too many undecodable images, and for a decoder that
+   *   works on one image for longer than the limit; the reason of `patience` if it is aborted
    */
-  train(epoch: number, firstBatch: number): AsyncGenerator<Batch, void, void> {
+  async batchAt({ epoch, batch }: BatchPosition, patience?: AbortSignal): Promise<Batch> {
+    const { pass } = this;
+    const isNext = pass?.epoch === epoch && pass.next - pass.decoding.length === batch;
+    const current = isNext ? pass : this.begin(this.trainingPass(epoch, batch));
+    const result = await this.take(current, patience);
+    if (result === null) throw new Error(`epoch ${epoch} has no batch ${batch}`);
+    return result;
+  }
+
+  private trainingPass(epoch: number, firstBatch: number): Pass {
     const { dataset, batch, seed } = this.options;
     const { train } = dataset;
     const endBatch = batchesPerEpoch(train.count, batch);
@@ -164,160 +168,172 @@ export class BatchRing {
       train.kind === 'prepared'
         ? sequentialOrder(seed, epoch, train)
         : permutation(deriveKey(seed, 'order', epoch), train.count);
-    return this.walk({ split: 'train', order, crops: 1, epoch, firstBatch, endBatch });
+    return { split: 'train', order, crops: 1, epoch, endBatch, next: firstBatch, decoding: [] };
   }
 
   /**
-   * The test examples in order, whole or their centres; the last batch may be smaller, and those with
-   * images that cannot be decoded, which are left out.
-   * @param limit takes only so many examples
-   * @param crops views of each, one after another, perhaps divided among batches
-   * @throws UserError for too many images that cannot be decoded
+   * The test examples in order, each seen whole or through its centre. The last batch may be smaller. Examples that
+   * cannot be decoded are left out.
+   *
+   * @param limit a sample of this many examples, drawn from the seed, because folders list class by class
+   * @param crops views of each example, one after another; an example's views may span two batches
+   * @param patience ends a wait at once, with its reason as the error
+   * @throws UserError for too many undecodable images and for a decoder that hangs
    */
-  test(limit = Infinity, crops: Crops = 1): AsyncGenerator<Batch, void, void> {
+  test(
+    limit = Infinity,
+    crops: Crops = 1,
+    patience?: AbortSignal,
+  ): AsyncGenerator<Batch, void, void> {
     refuseImpossibleCrops(crops, this.options.data.view);
-    const count = this.testCount(limit) * crops;
-    const order = Uint32Array.from({ length: count }, (_, index) => index);
-    const endBatch = Math.ceil(count / this.options.batch);
-    return this.walk({ split: 'test', order, crops, epoch: null, firstBatch: 0, endBatch });
+    const { dataset, seed } = this.options;
+    const { count } = dataset.test;
+    const examples =
+      limit < count
+        ? permutation(deriveKey(seed, 'test sample'), count).subarray(0, limit).sort()
+        : Uint32Array.from({ length: count }, (_, index) => index);
+    const order = Uint32Array.from(
+      { length: examples.length * crops },
+      (_, view) => examples[Math.floor(view / crops)]! * crops + (view % crops),
+    );
+    return this.walk('test', order, crops, patience);
   }
 
   /**
-   * A split as the test sees it, but in an order drawn from the seed: folders list their images class by
-   * class. The last batch may be smaller.
-   * @throws UserError for too many images that cannot be decoded
+   * A split as the test sees it, but in an order drawn from the seed, because folders list class by class. The last
+   * batch may be smaller.
+   *
+   * @param patience ends a wait at once, with its reason as the error
+   * @throws UserError for too many undecodable images and for a decoder that hangs
    */
-  sample(split: Split): AsyncGenerator<Batch, void, void> {
-    const { dataset, batch, seed } = this.options;
+  sample(split: Split, patience?: AbortSignal): AsyncGenerator<Batch, void, void> {
+    const { dataset, seed } = this.options;
     const order = permutation(deriveKey(seed, 'order', 0), dataset[split].count);
-    const endBatch = Math.ceil(order.length / batch);
-    return this.walk({ split, order, crops: 1, epoch: null, firstBatch: 0, endBatch });
+    return this.walk(split, order, 1, patience);
   }
 
-  /** Examples that `test` goes through. */
+  /** The number of examples that `test` visits. */
   testCount(limit = Infinity): number {
     return Math.min(limit, this.options.dataset.test.count);
   }
 
-  /** Stops the decoders. */
+  /** Ends the decoders. */
   async close(): Promise<void> {
-    await this.pool.destroy();
+    this.pass = null;
+    await this.pool.close();
   }
 
-  private async *walk(pass: Pass): AsyncGenerator<Batch, void, void> {
-    if (this.fill !== null) throw new Error('another pass over the data is still under way');
-    const decoding: Promise<Batch>[] = [];
+  /** The batches of a test. A consumer that leaves early has its batches released. */
+  private async *walk(
+    split: Split,
+    order: Uint32Array,
+    crops: Crops,
+    patience: AbortSignal | undefined,
+  ): AsyncGenerator<Batch, void, void> {
+    const endBatch = Math.ceil(order.length / this.options.batch);
+    const pass = this.begin({ split, order, crops, epoch: null, endBatch, next: 0, decoding: [] });
     const given: Batch[] = [];
-    let next = pass.firstBatch;
-    let wake = () => {};
-    this.fill = () => {
-      while (next < pass.endBatch && this.free.length > 0) {
-        const batch = this.decode(pass, next++, this.free.shift()!);
-        // A failure is the consumer's when it comes to that batch, not an unhandled rejection before.
-        batch.catch(() => {});
-        decoding.push(batch);
-      }
-      wake();
-    };
-    let finished = false;
+    let hasFinished = false;
     try {
-      this.fill();
-      while (decoding.length > 0 || next < pass.endBatch) {
-        // The consumer holds every slot.
-        while (decoding.length === 0) await new Promise<void>((resolve) => (wake = resolve));
-        const asked = performance.now();
-        const began = microseconds();
-        const batch = await decoding.shift()!;
-        this.waitedMs += performance.now() - asked;
-        this.options.trace?.span('coordinator', 'wait for data', 'data', began, microseconds());
-        if (batch.count === 0) {
-          batch.release();
-          continue;
-        }
+      for (;;) {
+        const batch = await this.take(pass, patience);
+        if (batch === null) break;
         given.push(batch);
-        yield batch;
+        if (batch.count === 0) batch.release();
+        else yield batch;
       }
-      finished = true;
+      hasFinished = true;
     } finally {
-      this.fill = null;
-      // No thread may still be writing into a slot that the next pass takes.
-      for (const batch of await Promise.allSettled(decoding)) {
-        if (batch.status === 'fulfilled') batch.value.release();
-      }
-      if (!finished) given.forEach((batch) => batch.release());
+      this.drop(pass);
+      if (!hasFinished) given.forEach((batch) => batch.release());
     }
   }
 
-  /** Each decoder has a track, in the order in which they are first done. */
-  private trace({ thread, began, ended }: DecodeReply, batch: number): void {
-    this.threads.add(thread);
-    const decoder = [...this.threads].indexOf(thread);
-    const { trace } = this.options;
-    trace?.span(`decoder ${decoder}`, `decode batch ${batch}`, 'decode', began, ended);
+  private begin(pass: Pass): Pass {
+    if (this.pass?.epoch === null) throw new Error('a test of the data is still under way');
+    if (this.pass !== null) this.drop(this.pass);
+    this.pass = pass;
+    this.fill();
+    return pass;
   }
 
-  /** Decodes one batch into a slot, an equal share in each thread. */
-  private async decode(pass: Pass, index: number, slot: number): Promise<Batch> {
-    const { batch, decoders } = this.options;
-    const views = pass.order.slice(index * batch, (index + 1) * batch);
-    const share = Math.ceil(views.length / decoders);
-    const tasks: Promise<DecodeReply>[] = [];
-    for (let first = 0; first < views.length; first += share) {
-      const { split, crops, epoch } = pass;
-      const run = views.slice(first, first + share);
-      tasks.push(this.pool.run({ slot, first, split, views: run, crops, epoch }));
+  /** Ends a pass. The buffers that it is decoding into become free when their decoders are done. */
+  private drop(pass: Pass): void {
+    if (this.pass === pass) this.pass = null;
+    for (const decoding of pass.decoding) {
+      void decoding.then(
+        (batch) => batch.release(),
+        () => {},
+      );
     }
-    // All must have ended, also where one fails, before the slot can be used again.
-    const results = await Promise.allSettled(tasks);
-    const undecodable: Undecodable[] = [];
+    pass.decoding = [];
+  }
+
+  /** Starts decoding into free buffers. */
+  private fill(): void {
+    const { pass } = this;
+    while (pass !== null && pass.next < pass.endBatch && this.free.length > 0) {
+      const batch = this.decode(pass, pass.next++, this.free.shift()!);
+      // The consumer gets a failure when it comes to that batch. Until then it is not an unhandled rejection.
+      batch.catch(() => {});
+      pass.decoding.push(batch);
+    }
+    this.onFilled();
+  }
+
+  /** The next batch of a pass; null after the last. A failure ends the pass. */
+  private async take(pass: Pass, patience: AbortSignal | undefined): Promise<Batch | null> {
+    const asked = performance.now();
+    const began = microseconds();
+    while (pass.decoding.length === 0) {
+      if (pass.next >= pass.endBatch) return null;
+      const filled = new Promise<void>((resolve) => (this.onFilled = resolve));
+      await this.pool.wait(filled, patience);
+    }
     try {
-      for (const result of results) {
-        if (result.status === 'rejected') throw result.reason;
-        this.trace(result.value, index);
-        if (result.value.failure !== null) throw new UserError(result.value.failure);
-        undecodable.push(...result.value.undecodable);
-      }
-      this.record(pass.split, undecodable);
+      const batch = await this.pool.wait(pass.decoding[0]!, patience);
+      void pass.decoding.shift();
+      return batch;
     } catch (error) {
-      // Not filled anew: the pass ends with this batch.
-      this.free.push(slot);
+      if (patience?.aborted !== true) this.drop(pass);
+      throw error;
+    } finally {
+      this.waitedMs += performance.now() - asked;
+      this.options.trace?.span('coordinator', 'wait for data', 'data', began, microseconds());
+    }
+  }
+
+  /** Decodes one batch into a buffer. */
+  private async decode(pass: Pass, index: number, buffer: number): Promise<Batch> {
+    const { batch } = this.options;
+    const { split, crops, epoch } = pass;
+    const views = pass.order.slice(index * batch, (index + 1) * batch);
+    let undecodable: Undecodable[];
+    try {
+      undecodable = await this.pool.decode({ buffer, split, views, crops, epoch }, index);
+      this.undecodableImages.record(split, undecodable);
+    } catch (error) {
+      this.free.push(buffer);
+      this.fill();
       throw error;
     }
-    let released = false;
+    let isReleased = false;
     const release = () => {
-      if (released) return;
-      released = true;
-      this.free.push(slot);
-      this.fill?.();
+      if (isReleased) return;
+      isReleased = true;
+      this.free.push(buffer);
+      this.fill();
     };
-    const gaps = pass.epoch === null ? undecodable.map(({ position }) => position) : [];
-    const count = this.closeGaps(this.slots[slot]!, gaps, views.length);
-    const { pixels, labels, colours } = this.slots[slot]!;
+    const gaps = epoch === null ? undecodable.map(({ position }) => position) : [];
+    const count = this.closeGaps(this.buffers[buffer]!, gaps, views.length);
+    const { pixels, labels, colours } = this.buffers[buffer]!;
     const until = this.options.data.colour?.until ?? Infinity;
-    const hasNoise = pass.epoch !== null && pass.epoch < until;
-    return { pixels, labels, colours: hasNoise ? colours : undefined, count, index, release };
+    const hasColours = epoch !== null && epoch < until;
+    return { pixels, labels, colours: hasColours ? colours : undefined, count, index, release };
   }
 
-  /** @throws UserError where more of the split than the limit cannot be decoded */
-  private record(split: Split, undecodable: Undecodable[]): void {
-    for (const { index, file, reason } of undecodable) {
-      if (this.undecodableIndices[split].has(index)) continue;
-      this.undecodableIndices[split].add(index);
-      this.undecodable.push({ split, file, reason });
-    }
-    const { dataset, data } = this.options;
-    const { undecodableLimit: limit = UNDECODABLE_LIMIT } = data;
-    const { size } = this.undecodableIndices[split];
-    const { count } = dataset[split];
-    if (size < count && size <= limit * count) return;
-    const { file, reason } = this.undecodable.findLast((image) => image.split === split)!;
-    throw new UserError(
-      `${file} cannot be decoded (${reason}), nor can ${size - 1} other ${split} images, more than ${100 * limit} % of ${count}: replace or remove them, or raise data.undecodableLimit`,
-    );
-  }
-
-  /** Moves the examples behind each gap up. @returns how many there are */
-  private closeGaps({ pixels, labels }: Slot, gaps: number[], count: number): number {
+  /** Moves the examples after each gap up. @returns how many examples there are */
+  private closeGaps({ pixels, labels }: BatchBuffers, gaps: number[], count: number): number {
     const bytes = pixels.byteLength / this.options.batch;
     for (const gap of gaps.toSorted((a, b) => b - a)) {
       new Uint8Array(pixels).copyWithin(gap * bytes, (gap + 1) * bytes, count * bytes);

@@ -1,39 +1,73 @@
-/** Statistics of a data set's training images, by decoding each of them. */
+/** Computes the statistics of a data set's training images by decoding each of them. */
+import { availableParallelism } from 'node:os';
 import type { ImageView } from '../configuration.js';
-import { UserError } from '../errors.js';
+import { BatchRing } from './batches.js';
 import type { Dataset } from './dataset.js';
-import { Decoder } from './decoder.js';
-import { addImage, emptySums, statisticsOf } from './statistics.js';
-import type { DatasetStatistics } from './statistics.js';
+import { identityOf } from './dataset_identity.js';
+import { type DatasetStatistics, addImage, emptySums, statisticsOf } from './statistics.js';
+import type { Size } from './views.js';
+
+/** Images that are decoded together. */
+const BATCH = 16;
+
+/** Bounds of the reading. */
+export interface StatisticsOptions {
+  /** Called with the number of images that have been read. */
+  onProgress?: (done: number, of: number) => void;
+  /** Aborted: the statistics are rejected at once with the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Size of the image that windows are cut from, pixels: the size of the mean image. */
+export function sizeBeforeCropping(view: ImageView, input: Size): Size {
+  return view.type === 'crop' ? { height: view.from, width: view.from } : input;
+}
 
 /**
- * Reads every training image once, in this thread, brought to [height, width] as `data.view` would: to a
- * square by its shorter side and its centre, else by resizing.
- * CIFAR-10 takes seconds, a photograph about 10 ms. Images that cannot be decoded are left out: the batch
- * ring counts and limits them.
- * @param onProgress called with how many have been read, before each
- * @throws UserError where none can be decoded
+ * Reads every training image once, in threads, as the network sees it before random windows are cut: with
+ * `data.view` of `crop` the central square, otherwise the whole image resized to the network's input.
+ *
+ * Images that cannot be decoded are left out.
+ *
+ * @param input the network's input, pixels
+ * @throws UserError if no image can be decoded; the signal's reason after an abort
  */
 export async function computeStatistics(
   dataset: Dataset,
-  height: number,
-  width: number,
-  onProgress?: (done: number, of: number) => void,
+  view: ImageView,
+  input: Size,
+  { onProgress, signal }: StatisticsOptions = {},
 ): Promise<DatasetStatistics> {
-  const pixels = new SharedArrayBuffer(height * width * 3);
-  const slots = [{ pixels, labels: new SharedArrayBuffer(4) }];
-  const view: ImageView = height === width ? { type: 'crop', from: height } : { type: 'resize' };
-  const data = { view, flip: false };
-  const decoder = new Decoder({ dataset, data, height, width, seed: 0, colourAxes: null, slots });
+  const { height, width } = sizeBeforeCropping(view, input);
+  const ring = new BatchRing({
+    dataset,
+    data: {
+      view: view.type === 'crop' ? view : { type: 'resize' },
+      flip: false,
+      undecodableLimit: 1,
+    },
+    height,
+    width,
+    batch: BATCH,
+    seed: 0,
+    decoders: availableParallelism(),
+    slots: 3,
+  });
   const sums = emptySums(height, width);
+  const bytes = height * width * 3;
   const { count } = dataset.train;
-  for (let index = 0; index < count; index++) {
-    onProgress?.(index, count);
-    const views = Uint32Array.of(index);
-    const task = { slot: 0, first: 0, split: 'train', views, crops: 1, epoch: null } as const;
-    const undecodable = await decoder.decode(task);
-    if (undecodable.length === 0) addImage(sums, new Uint8Array(pixels));
+  try {
+    onProgress?.(0, count);
+    for await (const batch of ring.sample('train', signal)) {
+      const pixels = new Uint8Array(batch.pixels);
+      for (let image = 0; image < batch.count; image++) {
+        addImage(sums, pixels.subarray(image * bytes, (image + 1) * bytes));
+      }
+      onProgress?.(Math.min(count, (batch.index + 1) * BATCH), count);
+      batch.release();
+    }
+  } finally {
+    await ring.close();
   }
-  if (sums.images === 0) throw new UserError(`none of ${count} training images can be decoded`);
-  return statisticsOf(dataset.train.kind, sums);
+  return statisticsOf(identityOf(dataset), sums);
 }

@@ -1,8 +1,8 @@
 /**
- * A decoder thread's work: reads examples of a split, cuts out and resizes what the network sees of them
- * and writes that into a slot of the batch ring. Called by workers/decode.ts.
+ * The work of a decoder thread: reads examples of a split, cuts and resizes them to what the network sees, and
+ * writes the result into the buffers of a batch.
  *
- * An example's bytes depend on (data set, seed, epoch, index) alone, whichever thread decodes it.
+ * An example's bytes depend only on (data set, seed, epoch, index), not on the thread that decodes it.
  */
 import type { DataConfiguration } from '../configuration.js';
 import { drawColour } from './colour.js';
@@ -12,7 +12,7 @@ import type { Split } from './split.js';
 import { pathAt } from './file_list.js';
 import { drawGeneratedImage } from './generated.js';
 import { type Image, MOST_PIXELS, UndecodableImage } from './image.js';
-import { ShardReader } from './prepared.js';
+import { ShardReader, nameInShards } from './prepared.js';
 import { drawRandomImage } from './random_images.js';
 import { BilinearResizer } from './resize.js';
 import {
@@ -24,17 +24,17 @@ import {
   testWindows,
 } from './views.js';
 
-/** Where one batch is put; both are shared by all threads. */
-export interface Slot {
+/** The memory of one batch, shared by all threads. */
+export interface BatchBuffers {
   /** uint8 [batch, height, width, 3] */
   pixels: SharedArrayBuffer;
   /** int32 [batch] */
   labels: SharedArrayBuffer;
-  /** float32 [batch, 3]: what is added to each example's colour, pixels from 0 to 1; undefined: nothing. */
+  /** float32 [batch, 3]: PCA colour augmentation, added to pixels from 0 to 1; undefined if there is none. */
   colours?: SharedArrayBuffer | undefined;
 }
 
-/** What every decoder thread knows from its start. */
+/** What every decoder thread knows from its start: its worker data. */
 export interface DecoderSettings {
   dataset: Dataset;
   data: Pick<DataConfiguration, 'view' | 'flip'>;
@@ -42,22 +42,24 @@ export interface DecoderSettings {
   height: number;
   width: number;
   seed: number;
-  /** Of the colour noise in training, as `colourAxes` gives them; null: none. */
+  /** The axes of PCA colour augmentation, from `colourAxes`; null if there is none. */
   colourAxes: number[][] | null;
-  slots: Slot[];
+  buffers: BatchBuffers[];
+  /** Memory of `decoder_activity.ts`. */
+  activity: SharedArrayBuffer;
 }
 
-/** A run of a batch. */
+/** A run of consecutive positions of a batch. */
 export interface DecodeTask {
-  /** Index into `slots`. */
-  slot: number;
+  /** Index into `buffers`. */
+  buffer: number;
   /** Position in the batch of the first of `views`. */
   first: number;
   split: Split;
-  /** View v is of the split's example ⌊v / crops⌋, in a test in its window v mod crops. */
+  /** View v shows example ⌊v / crops⌋ of the split; in a test, through its window v mod crops. */
   views: Uint32Array;
   crops: Crops;
-  /** Decides the random windows; null: those of the test. */
+  /** Decides the random windows; null for the windows of the test. */
   epoch: number | null;
 }
 
@@ -65,7 +67,7 @@ export interface DecodeTask {
 export interface Undecodable {
   /** Index into the split. */
   index: number;
-  /** Its place in the batch. */
+  /** The position in the batch that it was to fill. */
   position: number;
   file: string;
   reason: string;
@@ -78,18 +80,18 @@ interface LabelledImage {
 
 /** What became of a task. */
 export interface DecodeReply {
-  /** Why it failed, where a person can mend that; null: it is done. */
+  /** The message of a failure that the user can fix; null if there was none. */
   failure: string | null;
   undecodable: Undecodable[];
-  /** The thread that did it. */
-  thread: number;
+  /** Number of the decoder, from 0. */
+  decoder: number;
   /** Microseconds, on the clock of `clock.ts`. */
   began: number;
   ended: number;
 }
 
 export class Decoder {
-  /** The example decoded last; its pixels are in the buffers below. */
+  /** The example decoded last; its pixels are in the arrays below. */
   private kept: { split: Split; index: number; example: LabelledImage } | undefined;
 
   // Grown to the largest image met; reused so that decoding does not allocate.
@@ -99,17 +101,23 @@ export class Decoder {
   private resizer: BilinearResizer | undefined;
   private readonly shards: { [split in Split]?: ShardReader } = {};
 
-  constructor(private readonly settings: DecoderSettings) {}
+  constructor(private readonly settings: Omit<DecoderSettings, 'activity'>) {}
 
   /**
-   * In training the place of an example that cannot be decoded is taken by the next one of the data set
-   * that can, seen through the window of the one that was asked for: the same in whichever thread, run or
-   * epoch. In the test its place is left as it is.
+   * Decodes a run of a batch.
    *
-   * @returns the examples that could not be decoded, with the places that they were asked for
+   * In training, the next decodable example of the data set replaces one that cannot be decoded. It is seen through
+   * the window of the example it replaces, so the result is the same in every thread, run and epoch. In a test, the
+   * position keeps its old bytes.
+   *
+   * @param onBegin called with each example's index before it is read
+   * @returns the examples that could not be decoded, with their positions
    * @throws UserError for a shard that was cut short
    */
-  async decode({ slot, first, split, views, crops, epoch }: DecodeTask): Promise<Undecodable[]> {
+  async decode(
+    { buffer, first, split, views, crops, epoch }: DecodeTask,
+    onBegin?: (index: number) => void,
+  ): Promise<Undecodable[]> {
     const undecodable: Undecodable[] = [];
     const { count } = this.settings.dataset[split];
     for (const [offset, view] of views.entries()) {
@@ -119,8 +127,9 @@ export class Decoder {
       const tries = epoch === null ? 1 : count;
       for (let step = 0; step < tries; step++) {
         const index = (asked + step) % count;
+        onBegin?.(index);
         try {
-          await this.decodeExample({ slot, position, split, index, window, crops, epoch });
+          await this.decodeExample({ buffer, position, split, index, window, crops, epoch });
           break;
         } catch (error) {
           if (!(error instanceof UndecodableImage)) throw error;
@@ -133,24 +142,24 @@ export class Decoder {
   }
 
   /**
-   * Writes example `index` to its place.
-   * @throws UndecodableImage where it cannot be decoded; its place is as it was
+   * Writes example `index` to its position.
+   * @throws UndecodableImage if it cannot be decoded; its position keeps its old bytes
    */
   async decodeExample(place: {
-    slot: number;
+    buffer: number;
     position: number;
     split: Split;
     index: number;
-    /** In training the example whose random window it is seen through; in a test which of `crops` windows. */
+    /** In training, the example whose random window it is seen through; in a test, which of `crops` windows. */
     window: number;
     crops: Crops;
     epoch: number | null;
   }): Promise<void> {
-    const { slot, position, split, index, window, crops, epoch } = place;
-    const { height, width, slots, data, seed, colourAxes } = this.settings;
-    const { pixels, labels, colours } = slots[slot]!;
+    const { buffer, position, split, index, window, crops, epoch } = place;
+    const { height, width, buffers, data, seed, colourAxes } = this.settings;
+    const { pixels, labels, colours } = buffers[buffer]!;
     const bytes = height * width * 3;
-    const { image, label } = await this.prepared(split, index);
+    const { image, label } = await this.windowSource(split, index);
     const target = new Uint8Array(pixels, position * bytes, bytes);
     if (data.view.type === 'crop') {
       const cut =
@@ -167,8 +176,8 @@ export class Decoder {
     }
   }
 
-  /** The example as windows are cut from it; ten views of one are decoded once. */
-  private async prepared(split: Split, index: number): Promise<LabelledImage> {
+  /** The image that windows are cut from. It is kept, so that ten crops of one example decode it once. */
+  private async windowSource(split: Split, index: number): Promise<LabelledImage> {
     if (this.kept?.split === split && this.kept.index === index) return this.kept.example;
     this.kept = undefined;
     const { view } = this.settings.data;
@@ -206,13 +215,13 @@ export class Decoder {
       case 'prepared': {
         const { decodeImage } = await import('./image_file.js');
         const shards = (this.shards[split] ??= new ShardReader(set));
-        const image = await decodeImage(shards.read(index), shards.nameOf(index));
+        const image = await decodeImage(shards.read(index), nameInShards(set, index));
         return { image, label: set.labels[index]! };
       }
     }
   }
 
-  /** An image of few pixels can become one of more than fit into memory where its shorter side is made longer. */
+  /** A very narrow image could exceed the memory once its shorter side is enlarged. */
   private refuseTooNarrow(image: Image, file: string): void {
     const { view } = this.settings.data;
     if (view.type !== 'crop') return;
@@ -224,7 +233,7 @@ export class Decoder {
     );
   }
 
-  /** The window of the image's own size. */
+  /** The training image seen through a window of its own size; a test image as it is. */
   private cutWhole(image: Image, index: number, epoch: number | null): Image {
     const { data, seed } = this.settings;
     const { view, flip } = data;
@@ -234,7 +243,7 @@ export class Decoder {
     return { ...image, pixels: this.cut };
   }
 
-  /** The centre of the image after its shorter side was made `side`. */
+  /** Resizes the image's shorter side to `side` and cuts its centre. */
   private square(image: Image, side: number): Image {
     if (image.height === side && image.width === side) return image;
     const { height, width } = sizeWithShorterSide(image, side);

@@ -43,6 +43,7 @@ interface SplitFolder {
  */
 export async function openFolder(
   directory: string,
+  signal?: AbortSignal,
 ): Promise<{ classes: string[]; train: FolderSet; test: FolderSet }> {
   const trainFolder = path.join(directory, 'train');
   if (!existsSync(trainFolder)) {
@@ -66,7 +67,7 @@ export async function openFolder(
   await import('sharp');
   return {
     classes: folders.map((name) => names?.get(name) ?? name),
-    train: await listImages(trainFolder, folders),
+    train: await listImages(trainFolder, folders, signal),
     test,
   };
 }
@@ -154,10 +155,15 @@ async function imagesIn(folder: string): Promise<string[]> {
   return (await namesIn(folder)).filter((file) => IMAGE_FILE.test(file));
 }
 
-async function listImages(folder: string, classes: string[]): Promise<FolderSet> {
+async function listImages(
+  folder: string,
+  classes: string[],
+  signal?: AbortSignal,
+): Promise<FolderSet> {
   const parts: Uint8Array[] = [];
   const counts = new Uint32Array(classes.length);
   for (const [label, name] of classes.entries()) {
+    signal?.throwIfAborted();
     const classFolder = path.join(folder, name);
     if (!existsSync(classFolder)) continue;
     const images = await imagesIn(classFolder);

@@ -1,7 +1,4 @@
-/**
- * What a thread of `data prepare` does: makes one shard of some of a split's image files. Called by
- * workers/prepare.ts for `prepareDataset`.
- */
+/** The work of a thread of `data prepare`: packs some images of a split into one shard. */
 import sharp from 'sharp';
 import { UndecodableImage } from './image.js';
 import type { SkippedFile } from './prepared.js';
@@ -11,9 +8,9 @@ import type { FolderSet } from './folder.js';
 import { type ShardExample, writeShard } from './shards.js';
 import { type PixelSums, addImage, emptySums } from './statistics.js';
 
-/** Of a prepared image, pixels: its shorter side becomes this long, and its centre is cut to a square. */
+/** Side of a prepared image in pixels: the shorter side is resized to it, then the centre is cut to a square. */
 export const SIDE = 256;
-/** JPEG's, of 100: differences to the image before are about as large as those of its own compression. */
+/** JPEG quality, of 100: recompression changes an image about as much as its own compression did. */
 const QUALITY = 95;
 
 export interface PackTask {
@@ -22,7 +19,7 @@ export interface PackTask {
   set: FolderSet;
   /** Which of the set's files, in the shard's order. */
   indices: Uint32Array;
-  /** Whether `sums` are wanted. */
+  /** Whether to sum the pixels, for statistics. */
   withSums: boolean;
 }
 
@@ -30,7 +27,7 @@ export interface PackedShard {
   /** Examples in the shard. */
   count: number;
   skipped: SkippedFile[];
-  /** Of the images before compression; null where they were not wanted. */
+  /** Sums over the images before compression; null if the task did not ask for them. */
   sums: PixelSums | null;
 }
 
@@ -45,10 +42,20 @@ export async function packShard(task: PackTask, afterImage: () => void): Promise
   const decoder = new Decoder({
     dataset: { classes: [], train: set, test: set },
     data: { view: { type: 'crop', from: SIDE }, flip: false },
-    ...{ height: SIDE, width: SIDE, seed: 0, colourAxes: null },
-    slots: [{ pixels, labels: new SharedArrayBuffer(4) }],
+    height: SIDE,
+    width: SIDE,
+    seed: 0,
+    colourAxes: null,
+    buffers: [{ pixels, labels: new SharedArrayBuffer(4) }],
   });
-  const place = { slot: 0, position: 0, split: 'test', window: 0, crops: 1, epoch: null } as const;
+  const place = {
+    buffer: 0,
+    position: 0,
+    split: 'test',
+    window: 0,
+    crops: 1,
+    epoch: null,
+  } as const;
   const examples: ShardExample[] = [];
   const skipped: SkippedFile[] = [];
   const sums = withSums ? emptySums(SIDE, SIDE) : null;

@@ -16,9 +16,11 @@ import { Piscina } from 'piscina';
 import { writeSummedFiles } from '../checksums.js';
 import { jsonBytes, makeFolder, writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
+import { type FolderLock, isLockFile, lockFolder } from '../folder_lock.js';
 import { deriveKey, permutation } from '../random.js';
 import type { Split } from './split.js';
 import { pathAt } from './file_list.js';
+import { Breather, unlessAborted } from './abortable.js';
 import { type FolderSet, openFolder } from './folder.js';
 import { type PackTask, type PackedShard, SIDE } from './packing.js';
 import {
@@ -52,8 +54,10 @@ export interface PrepareOptions {
   /** Images a shard: about 50 MB of JPEGs. */
   imagesPerShard?: number;
   threads?: number;
-  /** Called about ten times a second. */
+  /** Called about ten times per second. */
   onProgress?: (images: number, of: number) => void;
+  /** Aborted: the work stops at once and rejects with the signal's reason. Another call continues it. */
+  signal?: AbortSignal | undefined;
 }
 
 /** What is there so far, as `unfinished.msgpack` holds it. */
@@ -84,10 +88,10 @@ interface Job {
 export async function prepareDataset(
   options: PrepareOptions,
 ): Promise<{ manifest: Manifest; wasThere: boolean }> {
-  const { destination, imagesPerShard = 1024 } = options;
+  const { destination, imagesPerShard = 1024, signal } = options;
   const source = path.resolve(options.source);
-  const { classes, train, test } = await openFolder(source);
-  const dataset = fingerprint(source, classes, { train, test });
+  const { classes, train, test } = await unlessAborted(openFolder(source, signal), signal);
+  const dataset = await fingerprint(source, classes, { train, test }, signal);
   if (isPrepared(destination) && !existsSync(path.join(destination, UNFINISHED))) {
     const manifest = readManifest(destination);
     if (manifest.dataset !== dataset) {
@@ -99,27 +103,35 @@ export async function prepareDataset(
     return { manifest, wasThere: true };
   }
   makeFolder(destination);
-  const begun = takeUp(destination, dataset, imagesPerShard);
-  refuseTooManySkipped('train', begun, train.count, options.undecodableLimit);
-  refuseTooManySkipped('test', begun, test.count, options.undecodableLimit);
-  const jobs = [
-    ...jobsOf('train', train, destination, imagesPerShard),
-    ...jobsOf('test', test, destination, imagesPerShard),
-  ];
-  await packAll(jobs, begun, options, source, { train: train.count, test: test.count });
-  return { manifest: finish(destination, begun, classes, jobs), wasThere: false };
+  const lock = lockFolder(destination, 'prepares');
+  try {
+    const begun = takeUp(destination, dataset, imagesPerShard);
+    refuseTooManySkipped('train', begun, train.count, options.undecodableLimit);
+    refuseTooManySkipped('test', begun, test.count, options.undecodableLimit);
+    const jobs = [
+      ...jobsOf('train', train, destination, imagesPerShard),
+      ...jobsOf('test', test, destination, imagesPerShard),
+    ];
+    await packAll(jobs, begun, options, source, { train: train.count, test: test.count }, lock);
+    return { manifest: finish(destination, begun, classes, jobs), wasThere: false };
+  } finally {
+    lock.release();
+  }
 }
 
 /** Changes with every file's name, size and label, and with what is made of them. */
-function fingerprint(
+async function fingerprint(
   source: string,
   classes: string[],
   splits: { train: FolderSet; test: FolderSet },
-): string {
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const breather = new Breather(signal);
   const hash = createHash('sha256').update(JSON.stringify([SIDE, classes]));
   for (const { count, files, labels } of [splits.train, splits.test]) {
     hash.update(`${count}\n`);
     for (let index = 0; index < count; index++) {
+      await breather.breathe();
       const file = pathAt(files, index);
       const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
       hash.update(JSON.stringify([path.relative(source, file), bytes, labels[index]]));
@@ -132,7 +144,7 @@ function fingerprint(
 function takeUp(destination: string, dataset: string, imagesPerShard: number): Unfinished {
   const file = path.join(destination, UNFINISHED);
   if (!existsSync(file)) {
-    if (readdirSync(destination).length > 0) {
+    if (readdirSync(destination).some((name) => !isLockFile(name))) {
       throw new UserError(`${destination} is not empty: name a new folder`);
     }
     const sums = emptySums(SIDE, SIDE);
@@ -212,8 +224,9 @@ async function packAll(
   options: PrepareOptions,
   source: string,
   counts: Record<Split, number>,
+  lock: FolderLock,
 ): Promise<void> {
-  const { destination, threads = availableParallelism(), onProgress } = options;
+  const { destination, threads = availableParallelism(), onProgress, signal } = options;
   const images = counts.train + counts.test;
   const missing = jobs.filter(({ split, number }) => begun[split][number] === undefined);
   const counter = new Int32Array(new SharedArrayBuffer(4));
@@ -221,7 +234,7 @@ async function packAll(
   const report = () => onProgress?.(Atomics.load(counter, 0), images);
   const clock = setInterval(report, 100);
   const pool = new Piscina<PackTask, PackedShard | string>({
-    filename: new URL('../../workers/prepare.js', import.meta.url).href,
+    filename: new URL('../../workers/pack.js', import.meta.url).href,
     minThreads: threads,
     maxThreads: threads,
     workerData: counter.buffer,
@@ -232,8 +245,9 @@ async function packAll(
     const work = async (): Promise<void> => {
       while (next < missing.length && !failed) {
         const job = missing[next++]!;
-        const packed = await pool.run(job.task);
+        const packed = await unlessAborted(pool.run(job.task, { signal: signal ?? null }), signal);
         if (typeof packed === 'string') throw new UserError(packed);
+        lock.check();
         record(job, packed, begun, source);
         refuseTooManySkipped(job.split, begun, counts[job.split], options.undecodableLimit);
         writeUnfinished(path.join(destination, UNFINISHED), begun);
@@ -244,6 +258,8 @@ async function packAll(
         await work();
       } catch (error) {
         failed = true;
+        // Piscina's own error for an aborted task comes first.
+        signal?.throwIfAborted();
         throw error;
       }
     });

@@ -179,6 +179,23 @@ export function sequentialOrder(
   return order;
 }
 
+/** What messages call an example. */
+export function nameInShards(set: PreparedSet, index: number): string {
+  const shard = shardOf(set, index);
+  return `image ${index - set.firsts[shard]!} of ${set.shards[shard]}`;
+}
+
+/** The last shard whose first example is not beyond `index`. */
+function shardOf({ firsts }: PreparedSet, index: number): number {
+  let [low, high] = [0, firsts.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (firsts[middle]! <= index) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
 /** Reads a set's JPEGs; keeps the shards open that it has read from last. */
 export class ShardReader {
   /** By number, the one that was read last at the end. */
@@ -186,15 +203,9 @@ export class ShardReader {
 
   constructor(private readonly set: PreparedSet) {}
 
-  /** What an example is called in messages. */
-  nameOf(index: number): string {
-    const shard = this.shardOf(index);
-    return `image ${index - this.set.firsts[shard]!} of ${this.set.shards[shard]}`;
-  }
-
   /** @throws UserError where the shard was cut short since it was opened */
   read(index: number): Uint8Array {
-    const shard = this.shardOf(index);
+    const shard = shardOf(this.set, index);
     const jpeg = new Uint8Array(this.set.lengths[index]!);
     if (readFully(this.descriptorOf(shard), jpeg, this.set.starts[index]!)) return jpeg;
     throw new UserError(`the shard ${this.set.shards[shard]} is cut short: ${PREPARE_AGAIN}`);
@@ -211,17 +222,5 @@ export class ShardReader {
       this.descriptors.delete(oldest);
     }
     return descriptor;
-  }
-
-  /** The last shard whose first example is not beyond `index`. */
-  private shardOf(index: number): number {
-    const { firsts } = this.set;
-    let [low, high] = [0, firsts.length - 1];
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (firsts[middle]! <= index) low = middle;
-      else high = middle;
-    }
-    return low;
   }
 }

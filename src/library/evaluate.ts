@@ -1,9 +1,10 @@
-/** Testing a run's latest checkpoint as a function: `evaluate` of the package and of the command line. */
-import { undecodableWarning } from '../data/batches.js';
+/** Tests a checkpoint of a run: `evaluate` of the package. */
+import { undecodableWarning } from '../data/undecodable.js';
 import { openDataset } from '../data/dataset.js';
 import { type Crops, refuseImpossibleCrops } from '../data/views.js';
 import { loadParameters } from '../runs/tensors.js';
-import { checkpointFiles, requireCheckpoint } from '../runs/checkpoint.js';
+import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
+import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
 import { evaluate as evaluateTowers } from '../training/evaluation.js';
 import type { TestResult } from '../runs/summary.js';
 import type { RunEvents } from '../runs/events.js';
@@ -16,26 +17,28 @@ import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
 export interface EvaluateOptions extends Pick<Recipe, 'data' | 'batch'>, Devices {
-  /** Views of each image, whose probabilities are averaged; without it as the run's last test. */
+  /** Which checkpoint to test (default: the latest). */
+  checkpoint?: CheckpointChoice | undefined;
+  /** Crops per image, whose probabilities are averaged (default: as in the run's last test). */
   crops?: Crops | undefined;
-  /** Leave dropout on, as the seed's evaluation did; without it as the run's tests. */
+  /** Keep dropout active, as the reference PyTorch code did (default: as in the run's tests). */
   dropout?: boolean | undefined;
-  /** Test only the first so many images. */
+  /** Test a sample of this many images, drawn from the run's seed (default: all). */
   testLimit?: number | undefined;
-  /** Hears `warning` and `testing`. */
+  /** Emits `warning` and `testing`. */
   events?: RunEvents | undefined;
-  /** Aborted: stops after the batch under way, and throws the signal's reason. */
+  /** If aborted, the function finishes the current batch and throws the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
 /**
  * @param path run folder
- * @throws UserError where it is none, or has no checkpoint
+ * @throws UserError if it is no run folder, or has no such checkpoint
  */
 export async function evaluate(path: string, options: EvaluateOptions = {}): Promise<TestResult> {
-  const { data, batch, testLimit, events, signal } = options;
+  const { data, batch, checkpoint, testLimit, events, signal } = options;
   const folder = openRunFolder(path);
-  const files = checkpointFiles(requireCheckpoint(folder));
+  const { files } = chooseCheckpoint(folder, checkpoint);
   const configuration = configurationOf({ data, batch, config: folder.configurationFile });
   const { test } = configuration;
   const { crops = test.crops, dropout = test.dropout } = options;
@@ -43,18 +46,24 @@ export async function evaluate(path: string, options: EvaluateOptions = {}): Pro
   const resolved = await resolveDevices(options, configuration.towers, configuration.towers);
   resolved.warnings.forEach((warning) => events?.emit('warning', warning));
 
-  const dataset = await openDataset(configuration.data);
-  const statistics = await statisticsFor(configuration, dataset, path, events);
+  const dataset = await openDataset(configuration.data, signal);
+  const statistics = await statisticsFor(configuration, dataset, path, events, signal);
   return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
     await loadParameters(towers, files.model);
     const { classes } = dataset;
-    const afterBatch = (images: number, of: number) => {
-      events?.emit('testing', { images, of });
-      signal?.throwIfAborted();
-    };
-    const options = { classes, crops, dropout, limit: testLimit, afterBatch };
-    const result = await evaluateTowers(towers, ring, options);
+    const result = await evaluateTowers(towers, ring, {
+      classes,
+      crops,
+      dropout,
+      limit: testLimit,
+      patience: signal,
+      goesOn: (images, of) => {
+        events?.emit('testing', { images, of });
+        signal?.throwIfAborted();
+        return true;
+      },
+    });
     ring.undecodable.forEach((image) => events?.emit('warning', undecodableWarning(image)));
-    return result;
+    return result!;
   });
 }

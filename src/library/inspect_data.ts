@@ -29,8 +29,10 @@ export interface InspectDataOptions {
   out?: string | undefined;
   /** Training images to draw; 8 unless given. */
   samples?: number | undefined;
-  /** Hears `progress`. */
+  /** Receives `progress`. */
   events?: RunEvents | undefined;
+  /** Aborted: the function rejects at once with the signal's reason. */
+  signal?: AbortSignal | undefined;
 }
 
 /** What a data set holds. */
@@ -56,11 +58,11 @@ const EPOCHS = 4;
 
 /** @throws UserError for a folder that cannot be trained on */
 export async function inspectData(options: InspectDataOptions): Promise<DataInspection> {
-  const { directory, out, samples = 8 } = options;
+  const { directory, out, samples = 8, signal } = options;
   const { source } = dataAt(directory);
   const preset = options.preset ?? (source === 'cifar10' ? 'cifar10-quick' : 'alexnet-paper');
   const configuration = configurationOf({ preset, data: directory });
-  const dataset = await openDataset(configuration.data);
+  const dataset = await openDataset(configuration.data, signal);
   const [train, test] = [labelsOf(dataset.train), labelsOf(dataset.test)];
   const [trainCounts, testCounts] = [train, test].map((labels) => countsOf(labels));
   const classes = dataset.classes.map((name, label) => ({
@@ -68,14 +70,16 @@ export async function inspectData(options: InspectDataOptions): Promise<DataInsp
     train: trainCounts!.get(label) ?? 0,
     test: testCounts!.get(label) ?? 0,
   }));
-  const { height, width } = configuration.network.input;
+  const { data, network } = configuration;
   const chosen = some(dataset);
-  const sizes = await sizesOf(chosen, options.events);
+  const sizes = await sizesOf(chosen, options);
   const statistics =
     dataset.statistics ??
-    (await computeStatistics(chosen, height, width, (done, of) =>
-      options.events?.emit('progress', { doing: 'reading through', unit: 'images', done, of }),
-    ));
+    (await computeStatistics(chosen, data.view, network.input, {
+      onProgress: (done, of) =>
+        options.events?.emit('progress', { doing: 'reading through', unit: 'images', done, of }),
+      signal,
+    }));
   if (out !== undefined) {
     const drawn = await drawnSamples(configuration, { ...dataset, statistics }, train, samples);
     writeDurably(out, [await drawSamples(drawn)]);
@@ -92,7 +96,7 @@ function countsOf(labels: Int32Array): Map<number, number> {
 /** Files that cannot be decoded are left out. */
 async function sizesOf(
   { train, statistics }: Dataset,
-  events: RunEvents | undefined,
+  { events, signal }: Pick<InspectDataOptions, 'events' | 'signal'>,
 ): Promise<DataInspection['sizes']> {
   if (train.kind !== 'folder') {
     const { width, height } = statistics ?? { width: 32, height: 32 };
@@ -101,6 +105,7 @@ async function sizesOf(
   const { sizeOfImageFile } = await import('../data/image_file.js');
   const [widths, heights]: [number[], number[]] = [[], []];
   for (let done = 0; done < train.count; done++) {
+    signal?.throwIfAborted();
     events?.emit('progress', { doing: 'measuring', unit: 'images', done, of: train.count });
     try {
       const { width, height } = await sizeOfImageFile(pathAt(train.files, done));
@@ -179,14 +184,20 @@ function pictures(
 ): (index: number, epoch: number | null) => Promise<Picture | null> {
   const pixels = new SharedArrayBuffer(height * width * 3);
   const colours = new SharedArrayBuffer(12);
-  const slots = [{ pixels, labels: new SharedArrayBuffer(4), colours }];
+  const buffers = [{ pixels, labels: new SharedArrayBuffer(4), colours }];
   const { view, flip } = data;
   const decoder = new Decoder({
-    ...{ dataset, data: { view, flip }, height, width, seed, colourAxes: axes, slots },
+    dataset,
+    data: { view, flip },
+    height,
+    width,
+    seed,
+    colourAxes: axes,
+    buffers,
   });
   return async (index, epoch) => {
     const views = Uint32Array.of(index);
-    const task = { slot: 0, first: 0, split: 'train', views, crops: 1, epoch } as const;
+    const task = { buffer: 0, first: 0, split: 'train', views, crops: 1, epoch } as const;
     const undecodable = await decoder.decode(task);
     if (undecodable.length > 0) return null;
     // Added as the towers do, to pixels from 0 to 1; what a picture cannot show is cut off.

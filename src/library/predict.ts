@@ -1,4 +1,4 @@
-/** What a run's network takes single images for: `predict` of the package and of the command line. */
+/** Classifies single images with a run's network: `predict` of the package. */
 import type { Configuration } from '../configuration.js';
 import type { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
@@ -9,7 +9,8 @@ import { type Crops, refuseImpossibleCrops } from '../data/views.js';
 import { rowOf, softmax } from '../model/probabilities.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 import { loadParameters } from '../runs/tensors.js';
-import { checkpointFiles, requireCheckpoint } from '../runs/checkpoint.js';
+import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
+import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
 import type { RunEvents } from '../runs/events.js';
 import { hasItsStatistics, statisticsFor } from '../runs/statistics.js';
 import { openRunFolder } from '../runs/layout.js';
@@ -19,26 +20,28 @@ import { resolveDevices } from './devices.js';
 import type { Devices } from './devices.js';
 import { configurationOf } from './recipe.js';
 
-/** As many classes as the paper's top-5 error looks at. */
+/** Classes shown per image: as many as the paper's top-5 error looks at. */
 const SHOWN = 5;
 
 export interface PredictOptions extends Devices {
-  /** Views of each image, whose probabilities are averaged; without it as the run's last test. */
+  /** Which checkpoint to use (default: the latest). */
+  checkpoint?: CheckpointChoice | undefined;
+  /** Crops per image, whose probabilities are averaged (default: as in the run's last test). */
   crops?: Crops | undefined;
-  /** Hears `warning`. */
+  /** Emits `warning`. */
   events?: RunEvents | undefined;
 }
 
 export interface Prediction {
   file: string;
-  /** The five most probable classes, or all where there are fewer, the most probable first. */
+  /** The five most probable classes, or all if there are fewer, the most probable first. */
   top: { class: string; label: number; probability: number }[];
 }
 
 /**
  * @param path run folder
  * @param files images
- * @throws UserError where it is no run or has no checkpoint, and for an image that cannot be decoded
+ * @throws UserError if it is no run folder, has no such checkpoint, or an image cannot be decoded
  */
 export async function predict(
   path: string,
@@ -46,7 +49,7 @@ export async function predict(
   options: PredictOptions = {},
 ): Promise<Prediction[]> {
   const folder = openRunFolder(path);
-  const { model } = checkpointFiles(requireCheckpoint(folder));
+  const { files: checkpoint, state } = chooseCheckpoint(folder, options.checkpoint);
   const recipe = configurationOf({ config: folder.configurationFile });
   // An image left out would shift the others' predictions.
   const configuration: Configuration = { ...recipe, data: { ...recipe.data, undecodableLimit: 0 } };
@@ -56,15 +59,15 @@ export async function predict(
   resolved.warnings.forEach((warning) => options.events?.emit('warning', warning));
   await refuseUndecodable(files);
 
-  // A run that was tested knows all that is needed; its data set may be elsewhere by now.
-  const lastTest = readLastTest(folder);
-  const isComplete = lastTest !== null && hasItsStatistics(recipe.data, path);
+  // A checkpoint of a trained run knows all that is needed; its data set may be elsewhere by now.
+  const known = state.classes ?? readLastTest(folder)?.classes;
+  const isComplete = known !== undefined && hasItsStatistics(recipe.data, path);
   const trained = isComplete ? null : await openDataset(recipe.data);
-  const classes = trained?.classes ?? lastTest!.classes;
+  const classes = trained?.classes ?? known!;
   const dataset = datasetOf(files, classes);
-  const statistics = await statisticsFor(configuration, trained ?? dataset, path, options.events);
+  const statistics = await statisticsFor(configuration, trained, path, options.events);
   return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
-    await loadParameters(towers, model);
+    await loadParameters(towers, checkpoint.model);
     const probabilities = await averagedProbabilities(towers, ring, crops);
     return files.map((file, image) => ({
       file,
@@ -73,7 +76,7 @@ export async function predict(
   });
 }
 
-/** By what is wrong with the file alone: the batch ring speaks of shares of a data set. */
+/** Names the file alone; the batch ring would speak of shares of a data set. */
 async function refuseUndecodable(files: string[]): Promise<void> {
   for (const file of files) await decodeImageFile(file);
 }

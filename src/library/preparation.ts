@@ -13,11 +13,13 @@ import type { Recipe } from './recipe.js';
 /**
  * @param options with `init`, the safetensors file that parameters will be loaded from
  * @param resumed configuration of the run that goes on; undefined for a new one
+ * @param signal ends the listing of the data, with its reason as the error
  * @throws UserError for what the caller can mend
  */
 export async function prepare(
   options: Recipe & Devices & { init?: string | undefined },
   resumed?: Configuration,
+  signal?: AbortSignal,
 ): Promise<{ configuration: Configuration; dataset: Dataset; resolved: ResolvedPlacement }> {
   const asked = resumed ?? configurationOf(options);
   const isFixed = resumed !== undefined || asksForTowers(options);
@@ -26,5 +28,5 @@ export async function prepare(
   const { network, towers, data, training } = configuration;
   checkEvents(training, buildNetwork(network, towers, data.classes));
   if (options.init !== undefined) verifyIfSummed(options.init);
-  return { configuration, dataset: await openDataset(data), resolved };
+  return { configuration, dataset: await openDataset(data, signal), resolved };
 }

@@ -1,74 +1,59 @@
 /**
- * Going on with a run: what of its configuration may change, and where in the data its checkpoint is.
- * Called by the library's `train`.
+ * Resuming a run: what of its configuration may change, and where in the data its checkpoint stands.
  */
 import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
+import type { Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { UserError } from '../errors.js';
-import { checkpointFiles, lastWholeCheckpoint } from '../runs/checkpoint.js';
-import type { DamagedCheckpoint, TrainerState } from '../runs/checkpoint.js';
-import { openRunFolder } from '../runs/layout.js';
-import { readLastTest, readSummary } from '../runs/summary.js';
+import type { StoredCheckpoint } from '../runs/checkpoint_reader.js';
 import type { RunFolder } from '../runs/layout.js';
-import type { ResolvedPlacement } from './devices.js';
+import { INITIAL_PROGRESS } from '../runs/progress.js';
+import type { Progress } from '../runs/progress.js';
+import type { ResumePoint, Run } from '../runs/run.js';
+import { readLastTest, readSummary } from '../runs/summary.js';
+import type { Limits } from '../training/policy.js';
 import { configurationOf } from './recipe.js';
 import type { TrainOptions } from './train_options.js';
 
 export interface ResumedRun {
-  run: RunFolder;
-  /** The run's own, with the options of this command over it. */
+  /** The run's own, with the options of this call over it. */
   configuration: Configuration;
   /** What those options changed, such as `training.batch: 64 → 128`. */
   changes: string[];
-  files: ReturnType<typeof checkpointFiles>;
-  /** The position of its last whole checkpoint. */
-  state: TrainerState;
-  /** Later ones that are not. */
-  damaged: DamagedCheckpoint[];
+  point: ResumePoint;
 }
 
-/** @throws UserError for an option that a run cannot go on with, and for one without a checkpoint */
-export function runToResume(path: string, given: TrainOptions): ResumedRun {
+/** Where a run starts or resumes. */
+export interface Start {
+  progress: Progress;
+  /** The checkpoint that holds it; null for a new run. */
+  point: StoredCheckpoint | null;
+}
+
+/** @throws UserError for an option that a run cannot resume with, and for a run without a checkpoint */
+export function resume(run: Run, given: TrainOptions): ResumedRun {
   for (const name of ['out', 'init', 'preset', 'config'] as const) {
-    if (given[name] !== undefined)
-      throw new UserError(`--${name} does not go with --resume: the run has its own`);
+    if (given[name] === undefined) continue;
+    throw new UserError(`--${name} does not go with --resume: the run has its own`);
   }
-  const run = openRunFolder(path);
-  const { path: whole, state, damaged } = lastWholeCheckpoint(run);
-  const config = run.configurationFile;
+  const { path, configurationFile: config } = run.folder;
+  const point = run.load('latest');
   const own = configurationOf({ config });
   const configuration = configurationOf({ ...given, config });
   refuseAnotherCourse(own, configuration, path);
-  return {
-    run,
-    configuration,
-    changes: changesOf(own, configuration),
-    files: checkpointFiles(whole),
-    state,
-    damaged,
-  };
+  return { configuration, changes: changesOf(own, configuration), point };
 }
 
-/** What goes on otherwise: of the configuration, and the numbers that it is computed in. */
-export function changesOnResuming(
-  { changes, state }: ResumedRun,
-  { precision }: Pick<ResolvedPlacement, 'precision'>,
-): string[] {
-  const isOther = state.precision !== undefined && state.precision !== precision;
-  return isOther ? [...changes, `precision: ${state.precision} → ${precision}`] : changes;
+/** What differs from before: of the configuration, and the precision of the arithmetic. */
+export function changesOnResuming({ changes, point }: ResumedRun, precision: Precision): string[] {
+  const before = point.state.precision;
+  const isOther = before !== null && before !== precision;
+  return isOther ? [...changes, `precision: ${before} → ${precision}`] : changes;
 }
 
-export function damageWarnings(resumed: ResumedRun | undefined): string[] {
-  if (resumed === undefined) return [];
-  return resumed.damaged.map(
-    ({ path, problem }) =>
-      `${problem}; going on from step ${resumed.state.step}, the last whole checkpoint (${path} is kept as ${path}.damaged)`,
-  );
-}
-
-/** What the checkpoint's parameters and position mean nothing without. */
+/** Refuses to change what the checkpoint's parameters and position depend on. */
 function refuseAnotherCourse(own: Configuration, asked: Configuration, path: string): void {
   const parts: [string, (of: Configuration) => unknown][] = [
     ['network', (of) => of.network],
@@ -83,58 +68,84 @@ function refuseAnotherCourse(own: Configuration, asked: Configuration, path: str
   }
 }
 
-/** `section.field: before → after` of each field of the configuration's sections that is another now. */
+type Fields = Record<string, unknown>;
+
+/** `section.field: before → after` for each field of the configuration's sections that changed. */
 function changesOf(own: Configuration, asked: Configuration): string[] {
   return (['data', 'training', 'test'] as const).flatMap((section) => {
-    const [before, after] = [own, asked].map((of) => of[section] as object as Fields) as [
-      Fields,
-      Fields,
-    ];
+    const before = own[section] as object as Fields;
+    const after = asked[section] as object as Fields;
     return [...new Set([...Object.keys(before), ...Object.keys(after)])]
       .filter((field) => !isDeepStrictEqual(before[field], after[field]))
       .map((field) => `${section}.${field}: ${shown(before[field])} → ${shown(after[field])}`);
   });
 }
 
-type Fields = Record<string, unknown>;
-
 function shown(value: unknown): string {
   return JSON.stringify(value) ?? 'none';
 }
 
 /**
- * The checkpoint's position in an epoch of the batches that are asked for: where they are of another size,
- * at the last border between them that is not past it, so that a few images may come twice.
+ * The checkpoint's position in an epoch of the configured batches. If they have another size than before, it
+ * is the last border between them that is not past the old position, so a few images may come twice.
  *
+ * @param point null for a new run
  * @param trainingImages of the data set that is there now
- * @throws UserError where the checkpoint is of other data, or there is nothing left to do
+ * @throws UserError if the checkpoint is of other data
  */
-export function positionAgain(
-  { state, run, configuration: { training, test } }: ResumedRun,
+export function startOf(
+  point: StoredCheckpoint | null,
+  { training: { batch } }: Configuration,
   trainingImages: number,
-): TrainerState {
-  const { epochs, steps, batch } = training;
-  const { step, epoch, batchInEpoch, batch: before } = state;
-  if (state.trainingImages !== undefined && state.trainingImages !== trainingImages) {
+): Start {
+  if (point === null) return { progress: INITIAL_PROGRESS, point };
+  const { progress, batch: before, trainingImages: imagesBefore } = point.state;
+  if (imagesBefore !== null && imagesBefore !== trainingImages) {
     throw new UserError(
-      `the checkpoint is of a data set with ${state.trainingImages} training images, this one has ${trainingImages}: give the --data it was trained on`,
+      `the checkpoint is of a data set with ${imagesBefore} training images, this one has ${trainingImages}: give the --data it was trained on`,
     );
   }
-  // The last test may have been interrupted or failed, or one of more views not been asked for until now.
+  if (before === batch) return { progress, point };
+  const batches = batchesPerEpoch(trainingImages, batch);
+  const isWhole = progress.batch === batchesPerEpoch(trainingImages, before);
+  // The last batch of an epoch that is not over must be left, as only it is followed by the epoch's test.
+  const done = Math.min(batches - 1, Math.floor((progress.batch * before) / batch));
+  return { progress: { ...progress, batch: isWhole ? batches : done }, point };
+}
+
+/** @throws UserError if nothing is left to do */
+export function refuseCompleted(
+  run: RunFolder,
+  { step, epoch, lastTest }: Progress,
+  { training: { epochs, steps }, test }: Configuration,
+): void {
+  // The last test may have been interrupted or failed, or one of more crops not been asked for until now.
   const last = readLastTest(run);
-  const isTested = state.testTop1 !== null && last?.step === step && last.crops === test.crops;
+  const isTested = lastTest?.step === step && last?.step === step && last.crops === test.crops;
   // A kill may have come between the last checkpoint and the end.
   const hasEnded = existsSync(run.summaryFile) && readSummary(run).status === 'completed';
-  if (isTested && hasEnded && (epoch >= epochs || (steps !== null && step >= steps))) {
-    throw new UserError(
-      `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? step} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to go on`,
-    );
-  }
-  if (before === batch) return state;
-  const isWhole = batchInEpoch === batchesPerEpoch(trainingImages, before);
-  const whole = batchesPerEpoch(trainingImages, batch);
+  if (!isTested || !hasEnded || !(epoch >= epochs || (steps !== null && step >= steps))) return;
+  throw new UserError(
+    `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? step} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to continue`,
+  );
+}
+
+/** The bounds of a run that goes on from `progress`. */
+export function limitsOf(
+  { step, epoch, batch }: Progress,
+  { training, test }: Configuration,
+  trainingImages: number,
+  { skipNonfinite = 0, checkpointEvery = Infinity }: TrainOptions,
+): Limits {
+  const { epochs, steps } = training;
+  const batches = batchesPerEpoch(trainingImages, training.batch);
+  // Counted from here, because the batches before may have had another size.
+  const left = (epochs - epoch) * batches - batch;
   return {
-    ...state,
-    batchInEpoch: isWhole ? whole : Math.min(whole, Math.floor((batchInEpoch * before) / batch)),
+    lastStep: Math.min(step + left, steps ?? Infinity),
+    batches,
+    skips: skipNonfinite,
+    checkpointEvery,
+    finalCrops: test.crops,
   };
 }

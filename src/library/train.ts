@@ -1,41 +1,37 @@
 /**
- * Training as a function: `train` of the package, and all that the command of that name does. The
- * command parses and prints.
+ * Training as a function: `train` of the package, and everything that the command of that name does beside
+ * parsing and printing.
+ *
+ * It opens the towers, the data and the run folder, and hands them to the loop (`training/trainer.ts`). If a
+ * worker fails and restarts are left, it opens the towers again and continues from the latest checkpoint.
  */
 import { basename } from 'node:path';
-import { batchesPerEpoch } from '../data/batches.js';
 import { aThreadLasts } from '../backend/process_end.js';
-import { UserError } from '../errors.js';
+import type { Configuration } from '../configuration.js';
+import { batchesPerEpoch } from '../data/batches.js';
 import { refuseImpossibleCrops } from '../data/views.js';
+import { UserError, messageOf } from '../errors.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { TraceFile } from '../report/trace.js';
-import { loadParameters } from '../runs/tensors.js';
-import {
-  checkpointFiles,
-  initialState,
-  lastWholeCheckpoint,
-  latestCheckpoint,
-  setAside,
-} from '../runs/checkpoint.js';
-import type { TrainerState } from '../runs/checkpoint.js';
 import { RunEvents } from '../runs/events.js';
-import {
-  claimRunFolder,
-  freeRunPath,
-  refuseTakenRunFolder,
-  reopenRunFolder,
-} from '../runs/run_folder.js';
-import { openRunFolder } from '../runs/layout.js';
-import type { RunFolder } from '../runs/layout.js';
-import type { Summary } from '../runs/summary.js';
-import { lockRun } from '../folder_lock.js';
-import type { RunLock } from '../folder_lock.js';
+import { Run } from '../runs/run.js';
+import { freeRunPath, refuseTakenRunFolder } from '../runs/run_path.js';
 import { keepStatistics, statisticsFor } from '../runs/statistics.js';
-import { withTowers } from '../training/session.js';
+import type { Summary } from '../runs/summary.js';
+import { loadParameters } from '../runs/tensors.js';
 import { TensorboardLog } from '../runs/tensorboard.js';
+import { afterTrouble, initialLoopState } from '../training/policy.js';
+import { Recorder } from '../training/recorder.js';
+import { Requests } from '../training/requests.js';
+import { withTowers } from '../training/session.js';
+import type { SessionOptions } from '../training/session.js';
 import { train as trainTowers } from '../training/trainer.js';
+import type { RunIdentity } from '../training/trainer.js';
 import { prepare } from './preparation.js';
-import { changesOnResuming, damageWarnings, positionAgain, runToResume } from './resume.js';
+import { changesOnResuming, limitsOf, refuseCompleted, resume, startOf } from './resume.js';
+import type { Start } from './resume.js';
+import { endRun } from './run_end.js';
+import type { EndedRun } from './run_end.js';
 import type { TrainOptions } from './train_options.js';
 
 /** `summary.json`, and the run folder that it lies in. */
@@ -43,172 +39,202 @@ export interface TrainedRun extends Summary {
   path: string;
 }
 
+const MINUTE_MS = 60_000;
+/** Minutes between checkpoints by time. */
+const CHECKPOINT_MINUTES = 10;
+/** A timer cannot wait for longer. */
+const LONGEST_MINUTES = 35_000;
+
+/** What a run needs before its towers are opened. */
+interface Preparation {
+  options: TrainOptions;
+  session: SessionOptions;
+  start: Start;
+  /** What a resumed run has otherwise than before. */
+  changes: string[];
+  /** What the run's summary will repeat. */
+  warnings: string[];
+  events: RunEvents;
+  signal: AbortSignal;
+}
+
 /**
  * Trains until the epochs or steps are done, or `signal` is aborted.
  *
- * @throws UserError for what the caller can mend, such as a folder that is taken; nothing is written then.
- *   A failure of the run itself is also in its `summary.json`
+ * @throws UserError for what the caller can fix, such as a folder that is taken; nothing is written then. A
+ *   failure of the run itself is also in its `summary.json`. If `signal` is aborted before the run is open,
+ *   its reason
  */
 export async function train(options: TrainOptions): Promise<TrainedRun> {
-  // Before its checkpoints are read, which another process may be about to replace.
-  const lock =
-    options.resume === undefined ? undefined : lockRun(openRunFolder(options.resume).path);
+  refuseImpossibleOptions(options);
+  // Locked before its checkpoints are read, which another process may be about to replace.
+  let run = options.resume === undefined ? undefined : Run.reopen(options.resume);
+  const claimed = (configuration: Configuration): Run =>
+    (run ??= Run.claim(options.out, configuration));
+  let trace: TraceFile | undefined;
   try {
-    return await trainAlone(options, lock?.takenOver);
+    const preparation = await prepareTraining(options, run);
+    const { configuration } = preparation.session;
+    trace = options.trace === undefined ? undefined : new TraceFile(options.trace);
+    const path = run?.folder.path ?? options.out ?? freeRunPath(configuration);
+    const session = { ...preparation.session, trace: trace?.group(basename(path)) };
+    const ended = await restarting({ ...preparation, session }, () => claimed(configuration));
+    const summary = endRun(ended, preparation.events);
+    return { ...summary, path: ended.run.folder.path };
   } finally {
-    lock?.release();
+    trace?.close();
+    await run?.close();
   }
 }
 
-/** @param takenOver the warning of a stale lock */
-async function trainAlone(
-  options: TrainOptions,
-  takenOver: string | undefined,
-): Promise<TrainedRun> {
-  const { events = new RunEvents(), signal = new AbortController().signal } = options;
+function refuseImpossibleOptions(options: TrainOptions): void {
   for (const name of ['testLimit', 'checkpointEvery'] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
       throw new UserError(`${name} must be a whole number, at least 1; it is ${value}`);
     }
   }
-  const resumed = options.resume === undefined ? undefined : runToResume(options.resume, options);
-  const precision = options.precision ?? resumed?.state.precision;
-  const { configuration, dataset, resolved } = await prepare(
-    { ...options, precision },
-    resumed?.configuration,
-  );
-  // A batch that is too large is refused before anything is opened.
-  batchesPerEpoch(dataset.train.count, configuration.training.batch);
-  const state = resumed ? positionAgain(resumed, dataset.train.count) : initialState(configuration);
+  const { checkpointMinutes: minutes = 0 } = options;
+  if (!(minutes >= 0 && minutes <= LONGEST_MINUTES)) {
+    throw new UserError(
+      `checkpointMinutes must be between 0 and ${LONGEST_MINUTES}; it is ${minutes}`,
+    );
+  }
   if (options.out !== undefined) refuseTakenRunFolder(options.out);
+}
+
+/** @param run the run to resume; undefined for a new one */
+async function prepareTraining(options: TrainOptions, run: Run | undefined): Promise<Preparation> {
+  const { events = new RunEvents(), signal = new AbortController().signal } = options;
+  signal.throwIfAborted();
+  const resumed = run === undefined ? undefined : resume(run, options);
+  const precision = options.precision ?? resumed?.point.state.precision ?? undefined;
+  const asked = { ...options, precision };
+  const { configuration, dataset, resolved } = await prepare(asked, resumed?.configuration, signal);
+  // What can be refused is refused before anything is opened.
+  batchesPerEpoch(dataset.train.count, configuration.training.batch);
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
+  const start = startOf(resumed?.point ?? null, configuration, dataset.train.count);
+  if (run !== undefined) refuseCompleted(run.folder, start.progress, configuration);
   const warnings = [
-    ...(takenOver === undefined ? [] : [takenOver]),
+    ...(run?.takenOver === undefined ? [] : [run.takenOver]),
     ...resolved.warnings,
-    ...damageWarnings(resumed),
+    ...(resumed?.point.warnings ?? []),
   ];
   warnings.forEach((warning) => events.emit('warning', warning));
-
+  const statistics = await statisticsFor(configuration, dataset, run?.folder.path, events, signal);
   const { exchangeTimeoutMs } = options;
-  const statistics = await statisticsFor(configuration, dataset, resumed?.run.path, events);
-  const traceFile = options.trace === undefined ? undefined : new TraceFile(options.trace);
-  const name = resumed?.run.path ?? options.out ?? freeRunPath(configuration);
-  const trace = traceFile?.group(basename(name));
-  const session = { configuration, dataset, statistics, exchangeTimeoutMs, trace, ...resolved };
-  let run = resumed?.run;
-  let lock: RunLock | undefined;
-  const attempt = (from: Position, restarts: number, mayRestart: boolean): Promise<Summary> =>
-    withTowers(session, async (towers, ring) => {
-      if (from.model !== undefined) await loadParameters(towers, from.model, from.optimizer);
-      if (run === undefined) {
-        ({ run, lock } = claimRunFolder(options.out, configuration));
-      } else {
-        if (resumed !== undefined && restarts === 0) setAside(run, resumed.damaged);
-        reopenRunFolder(run, configuration, from.state);
-      }
-      const folder = run;
-      keepStatistics(folder.path, statistics);
-      return closedAfter(new TensorboardLog(events), () =>
-        trainTowers({
-          ...{
-            configuration,
-            dataset,
-            coordinator: towers,
-            ring,
-            run: folder,
-            state: from.state,
-            precision: resolved.precision,
-            changes: resumed === undefined ? [] : changesOnResuming(resumed, resolved),
-            warnings,
-          },
-          checkpointEvery: options.checkpointEvery ?? null,
-          testLimit: options.testLimit,
-          skipNonfinite: options.skipNonfinite ?? 0,
-          ...{ restarts, mayRestart, stop: signal, events },
-        }),
-      );
-    });
-
-  try {
-    const from = { ...(resumed?.files ?? { model: options.init }), state };
-    const summary = await restarting(attempt, from, options.restarts ?? 0, {
-      positionNow: () =>
-        run === undefined || latestCheckpoint(run) === undefined ? null : positionOf(run),
-      announce: (warning) => {
-        warnings.push(warning);
-        events.emit('warning', warning);
-      },
-    });
-    return { ...summary, path: run!.path };
-  } finally {
-    lock?.release();
-    traceFile?.close();
-  }
+  return {
+    options,
+    session: { configuration, dataset, statistics, exchangeTimeoutMs, signal, ...resolved },
+    start,
+    changes: resumed === undefined ? [] : changesOnResuming(resumed, resolved.precision),
+    warnings,
+    events,
+    signal,
+  };
 }
 
-/**
- * Starts the workers again where one fails, from where the run is then.
- *
- * @param allowed how often
- * @param positionNow null where there is no checkpoint yet
- */
-async function restarting(
-  attempt: (from: Position, restarts: number, mayRestart: boolean) => Promise<Summary>,
-  from: Position,
-  allowed: number,
-  run: { positionNow: () => Position | null; announce: (warning: string) => void },
-): Promise<Summary> {
+/** Opens the towers and trains, again and again as long as a worker fails and restarts are left. */
+async function restarting(preparation: Preparation, claim: () => Run): Promise<EndedRun> {
+  const { options, session, warnings, events } = preparation;
+  const { restarts: allowed = 0 } = options;
+  let { start } = preparation;
   for (let restarts = 0; ; restarts++) {
+    let ended: EndedRun | undefined;
+    let failure: unknown;
     try {
-      return await attempt(from, restarts, restarts < allowed);
+      ended = await trainOnce({ ...preparation, start }, claim, restarts);
+      failure = ended.state.trouble?.error;
     } catch (error) {
-      if (!(error instanceof WorkerFailure) || restarts >= allowed) throw error;
-      if (aThreadLasts()) {
-        throw new UserError(
-          `${error.message}; its thread cannot be ended, so that no others start in this process: go on with --resume`,
-          { cause: error },
-        );
-      }
-      const last = run.positionNow();
-      // What it began from may count in batches of another size.
-      const isLater = last?.state.step !== from.state.step || last.state.epoch !== from.state.epoch;
-      if (last !== null && isLater) from = last;
-      run.announce(
-        `${error.message}; the workers start again from step ${from.state.step}, restart ${restarts + 1} of at most ${allowed}`,
-      );
+      failure = error;
     }
+    if (!(failure instanceof WorkerFailure) || restarts >= allowed || aThreadLasts()) {
+      if (ended === undefined) throw failure;
+      return ended;
+    }
+    const { configuration, dataset } = session;
+    if (ended !== undefined && ended.run.latest() !== null) {
+      start = startOf(ended.run.load('latest'), configuration, dataset.train.count);
+    }
+    const warning = `${messageOf(failure)}; the workers start again from step ${start.progress.step}, restart ${restarts + 1} of at most ${allowed}`;
+    warnings.push(warning);
+    events.emit('warning', warning);
   }
 }
 
-/** Closes `log` however `work` ends; of two failures the work's is the one to report. */
-async function closedAfter<Result>(
-  log: TensorboardLog,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  let result: Result;
-  try {
-    result = await work();
-  } catch (error) {
-    await log.close().catch(() => {});
-    throw error;
-  }
-  await log.close();
-  return result;
+/** Trains with one set of workers, until the run ends or one of them fails. */
+async function trainOnce(
+  { options, session, start, changes, warnings, events, signal }: Preparation,
+  claim: () => Run,
+  restarts: number,
+): Promise<EndedRun> {
+  const { configuration, dataset, statistics } = session;
+  const started = performance.now();
+  return withTowers(session, async (coordinator, ring) => {
+    const model = start.point?.files.model ?? options.init;
+    if (model !== undefined) {
+      await loadParameters(coordinator, model, start.point?.files.optimizer);
+    }
+    const run = claim();
+    run.cutBack(start.point, configuration);
+    keepStatistics(run.folder.path, statistics);
+    const recorder = new Recorder({ configuration, coordinator, ring, run, events });
+    const minutes = options.checkpointMinutes ?? CHECKPOINT_MINUTES;
+    const requests = new Requests(signal, events, minutes * MINUTE_MS);
+    const tensorboard = new TensorboardLog(events);
+    const limits = limitsOf(start.progress, configuration, dataset.train.count, options);
+    const from = initialLoopState(start.progress, start.point !== null, limits);
+    let { status, state } = await trainTowers({
+      configuration,
+      classes: dataset.classes,
+      coordinator,
+      ring,
+      run,
+      identity: identityOf(session),
+      from,
+      changes,
+      requests,
+      recorder,
+      testLimit: options.testLimit,
+    });
+    requests.close();
+    try {
+      await tensorboard.close();
+    } catch (error) {
+      state = afterTrouble(state, error, 'nothing');
+      status = 'failed';
+    }
+    return {
+      run,
+      status,
+      state,
+      facts: {
+        restarts,
+        wallSeconds: (performance.now() - started) / 1000,
+        imagesPerSecond: recorder.imagesPerSecond,
+        parameters: coordinator.network.parameterCount,
+        placement: coordinator.placement.flatMap(({ ranks, device, requested }) =>
+          ranks.map((rank) => ({ rank, device, requested })),
+        ),
+        backend: coordinator.workers[0]!.backend,
+        warnings,
+        undecodable: ring.undecodable.map(({ file }) => file),
+      },
+    };
+  });
 }
 
-/** Where the workers start. */
-interface Position {
-  state: TrainerState;
-  /** Safetensors file of the parameters; undefined: drawn from the seed. */
-  model: string | undefined;
-  /** Of their velocities; undefined: zero. */
-  optimizer?: string;
-}
-
-/** That of the last whole checkpoint. */
-function positionOf(run: RunFolder): Position {
-  const { path, state } = lastWholeCheckpoint(run);
-  const { model, optimizer } = checkpointFiles(path);
-  return { state, model, optimizer };
+/** What a checkpoint says of the run beside its progress. */
+function identityOf({ configuration, dataset, precision }: SessionOptions): RunIdentity {
+  const { towers, training, data } = configuration;
+  return {
+    seed: training.seed,
+    towers,
+    datasetName: data.source,
+    classes: dataset.classes,
+    batch: training.batch,
+    trainingImages: dataset.train.count,
+    precision,
+  };
 }

@@ -11,7 +11,6 @@
 import { prepareWorkers } from '../backend/backend.js';
 import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
-import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import { CoordinatorTrace } from './coordinator_trace.js';
@@ -22,12 +21,15 @@ import type {
   OpenCommand,
   OpenReply,
   Replies,
-  StepTiming,
 } from './messages.js';
 import type { Placement } from './placement.js';
 import { connectPeers } from './peer_memory.js';
+import { NotFiniteParameters, allocateTensors, firstNotFinite } from './shared_parameters.js';
+import type { SharedParameters } from './shared_parameters.js';
 import { allocateSlotCopies } from './slot_copies.js';
 import { allocateExchangeMemory } from './slots.js';
+import { NotFiniteError, explainNotFinite } from './step_outcome.js';
+import type { StepOutcome } from './step_outcome.js';
 import { TowerThreads } from './tower_threads.js';
 import type { TraceGroup } from '../report/trace.js';
 
@@ -37,42 +39,6 @@ export interface SharedBatch {
   labels: SharedArrayBuffer;
   colours?: SharedArrayBuffer | undefined;
   count: number;
-}
-
-/** Canonical whole tensors by parameter name, float32, in shared memory. */
-export interface SharedParameters {
-  parameters: Record<string, SharedArrayBuffer>;
-  velocities: Record<string, SharedArrayBuffer>;
-}
-
-/** A worker's parts of a step, milliseconds. */
-export interface StepTimingWithUpdate extends StepTiming {
-  updateMs: number;
-}
-
-export interface StepResult {
-  /** Mean over the batch, nats. */
-  loss: number;
-  /** Share of the batch whose largest logit is the label's. */
-  accuracy: number;
-  /** Wall time of compute and commit, milliseconds. */
-  stepMs: number;
-  /** Of each worker. */
-  timings: StepTimingWithUpdate[];
-  /** Of each worker; 0 unless measured. */
-  peakBytes: number[];
-}
-
-/** Loss or a gradient was not finite on some rank: no rank was updated. */
-export class NotFiniteError extends UserError {
-  constructor(
-    message: string,
-    readonly rank: number,
-    /** Where it first appeared; null: in the loss alone. */
-    readonly layer: string | null,
-  ) {
-    super(message);
-  }
 }
 
 export interface CoordinatorOptions {
@@ -94,8 +60,10 @@ export interface CoordinatorOptions {
 
 export class Coordinator {
   private sequence = 0;
-  /** The step begun last. */
-  private lastStep: number | null = null;
+  /** The step begun last; null before the first. */
+  private currentStep: number | null = null;
+  /** The memory that `store` fills. */
+  private stored: SharedParameters | null = null;
 
   private constructor(
     readonly network: Network,
@@ -162,17 +130,19 @@ export class Coordinator {
   }
 
   /**
-   * One synchronized step.
+   * Takes one synchronized step, on every rank or on none.
    *
    * @param step number of this step, from 1
-   * @throws NotFiniteError where loss or gradients are not finite; the parameters stay as they were
+   * @param measurePeak also measure the peak of tensor memory, which slows the step
+   * @returns the step's result, or why no parameter has changed
+   * @throws WorkerFailure
    */
   async step(
     step: number,
     batch: SharedBatch,
     rule: UpdateRuleOfRun,
     measurePeak = false,
-  ): Promise<StepResult> {
+  ): Promise<StepOutcome> {
     return this.trace.whole(`step ${step}`, () =>
       this.computeAndCommit(step, batch, rule, measurePeak),
     );
@@ -183,15 +153,17 @@ export class Coordinator {
     batch: SharedBatch,
     rule: UpdateRuleOfRun,
     measurePeak: boolean,
-  ): Promise<StepResult> {
+  ): Promise<StepOutcome> {
     const start = performance.now();
     this.threads.doing = `at step ${step}`;
-    this.lastStep = step;
+    this.currentStep = step;
     const computed = await this.trace.part('compute', () => this.compute(step, batch, measurePeak));
+    if (computed instanceof NotFiniteError) return { finite: false, error: computed };
     const committed = await this.trace.part('commit', () =>
       this.threads.all('commit', () => ({ kind: 'commit', ...rule })),
     );
     return {
+      finite: true,
       loss: computed[0]!.loss,
       accuracy: computed[0]!.correct / batch.count,
       stepMs: performance.now() - start,
@@ -203,57 +175,38 @@ export class Coordinator {
     };
   }
 
-  /** Forward and backward on every worker; the gradients stay there until `commit`, `discard` or the next `compute`. */
+  /**
+   * Runs forward and backward on every worker. The gradients stay there until `commit`, `discard` or the next
+   * `compute`; if one is not finite, they are discarded.
+   */
   private async compute(
     step: number,
     batch: SharedBatch,
     measurePeak: boolean,
-  ): Promise<ComputeReply[]> {
+  ): Promise<ComputeReply[] | NotFiniteError> {
     const sequence = ++this.sequence;
+    const { count } = batch;
     const replies = await this.threads.all(
       'compute',
-      () => ({
-        kind: 'compute',
-        step,
-        sequence,
-        count: batch.count,
-        measurePeak,
-      }),
-      () => memoryOf(batch),
+      () => ({ kind: 'compute', step, sequence, count, measurePeak }),
+      () => buffersOf(batch),
     );
-    const places = replies.flatMap(({ notFinite }) => notFinite ?? []);
-    if (places.length === 0) return replies;
+    const gradients = replies.flatMap(({ notFinite }) => notFinite ?? []);
+    if (gradients.length === 0) return replies;
     await this.discard();
-    throw await this.explainNotFinite(step, batch, places);
+    const outputs = await this.locateNotFinite(step, batch);
+    return explainNotFinite(this.network, step, outputs, gradients);
   }
 
-  /** Names the first output that is not finite, or else the first gradient. */
-  private async explainNotFinite(
-    step: number,
-    batch: SharedBatch,
-    gradients: NotFinitePlace[],
-  ): Promise<NotFiniteError> {
+  /** Repeats the forward pass of a step to find each worker's first output that is not finite. */
+  private async locateNotFinite(step: number, batch: SharedBatch): Promise<NotFinitePlace[]> {
     const sequence = ++this.sequence;
-    const outputs = await this.threads.all(
+    const places = await this.threads.all(
       'locate',
       () => ({ kind: 'locate', sequence, count: batch.count, step }),
-      () => memoryOf(batch),
+      () => buffersOf(batch),
     );
-    const { layers } = this.network;
-    const [output] = outputs.flatMap((place) => place ?? []).sort((a, b) => a.layer - b.layer);
-    const [gradient] = gradients.sort((a, b) => b.layer - a.layer);
-    const { rank, layer } = output ?? gradient!;
-    const name = layers[layer]?.name ?? null;
-    const what =
-      name === null
-        ? 'the loss'
-        : `the ${output ? 'output' : 'gradient'} of ${name} on rank ${rank}`;
-    return new NotFiniteError(
-      `step ${step}: ${what} is not finite; the parameters stay at step ${step - 1}: ` +
-        'lower --lr, check the data, or leave such batches out with --skip-nonfinite',
-      rank,
-      name,
-    );
+    return places.flatMap((place) => place ?? []);
   }
 
   /** Logits of one batch, `[count, classes]`: dropout off, or under a training step's dropout masks. */
@@ -264,7 +217,7 @@ export class Coordinator {
       this.threads.all(
         'evaluate',
         () => ({ kind: 'evaluate', sequence, count: batch.count, step }),
-        () => memoryOf(batch),
+        () => buffersOf(batch),
       ),
     );
     return replies[0]!.logits;
@@ -277,44 +230,55 @@ export class Coordinator {
     const replies = await this.threads.all(
       'inspect',
       () => ({ kind: 'inspect', sequence, count: batch.count }),
-      () => memoryOf(batch),
+      () => buffersOf(batch),
     );
     return replies[0]!;
   }
 
-  /** Copies all parameters and velocities out, in canonical form. */
+  /**
+   * Copies all parameters and momentum buffers out of the workers.
+   *
+   * @returns the coordinator's one buffer, valid until the next `store`
+   * @throws NotFiniteParameters if a parameter or a momentum buffer is not finite: training has diverged
+   */
   async store(): Promise<SharedParameters> {
-    const shared = this.allocateParameters();
+    const shared = (this.stored ??= {
+      parameters: allocateTensors(this.network),
+      velocities: allocateTensors(this.network),
+    });
     this.threads.doing = `in the checkpoint${this.position(' of')}`;
-    await this.trace.whole('store', () =>
+    const replies = await this.trace.whole('store', () =>
       this.threads.all(
         'store',
         () => ({ kind: 'store' }),
         () => shared,
       ),
     );
+    const tensor = firstNotFinite(
+      this.network,
+      replies.map(({ notFinite }) => notFinite),
+    );
+    if (tensor !== undefined) throw new NotFiniteParameters(tensor, this.currentStep);
     return shared;
   }
 
-  /** Replaces all parameters and velocities by canonical ones. */
-  async load(shared: SharedParameters): Promise<void> {
+  /**
+   * Replaces all parameters and momentum buffers.
+   *
+   * @param parameters whole tensors of this network. The coordinator keeps them: the next `store` overwrites them.
+   * @param velocities momentum buffers, kept too (default zero)
+   */
+  async load({
+    parameters,
+    velocities = allocateTensors(this.network),
+  }: Pick<SharedParameters, 'parameters'> & Partial<SharedParameters>): Promise<void> {
+    const shared = { parameters, velocities };
+    this.stored = shared;
     await this.threads.all(
       'load',
       () => ({ kind: 'load' }),
       () => shared,
     );
-  }
-
-  /** Zeroed canonical tensors for this network. */
-  allocateParameters(): SharedParameters {
-    const allocate = (): Record<string, SharedArrayBuffer> =>
-      Object.fromEntries(
-        this.network.parameters.map(({ name, shape }) => [
-          name,
-          new SharedArrayBuffer(shape.reduce((product, extent) => product * extent, 4)),
-        ]),
-      );
-    return { parameters: allocate(), velocities: allocate() };
   }
 
   /**
@@ -324,7 +288,8 @@ export class Coordinator {
    * @throws NotFiniteError where loss or gradients are not finite
    */
   async computeGradientNorms(step: number, batch: SharedBatch): Promise<Record<string, number>> {
-    await this.compute(step, batch, false);
+    const computed = await this.compute(step, batch, false);
+    if (computed instanceof NotFiniteError) throw computed;
     const squares = await this.threads.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
     return Object.fromEntries(
       this.network.parameters.map(({ name }) => [
@@ -346,11 +311,16 @@ export class Coordinator {
 
   /** For the message of a failure; empty before the first step. */
   private position(preposition: string): string {
-    return this.lastStep === null ? '' : `${preposition} step ${this.lastStep}`;
+    return this.currentStep === null ? '' : `${preposition} step ${this.currentStep}`;
   }
 
   async memory(): Promise<Replies['memory'][]> {
     return this.threads.all('memory', () => ({ kind: 'memory' }));
+  }
+
+  /** Whether a worker has failed: its parameters are lost, and the coordinator is of no more use. */
+  get hasFailed(): boolean {
+    return this.threads.haveFailed;
   }
 
   async close(): Promise<void> {
@@ -363,7 +333,7 @@ export class Coordinator {
 }
 
 /** What the workers read of a batch; the rest goes with the command. */
-function memoryOf({ pixels, labels, colours }: SharedBatch): Omit<SharedBatch, 'count'> {
+function buffersOf({ pixels, labels, colours }: SharedBatch): Omit<SharedBatch, 'count'> {
   return { pixels, labels, colours };
 }
 
@@ -376,6 +346,8 @@ function normalizationOfNoise({
 /** The run's part of the update rule; parameters multiply it by their own multipliers. */
 export interface UpdateRuleOfRun {
   learningRate: number;
+  /** By parameter's name, in place of the network's own multipliers of the learning rate. */
+  multipliers?: Record<string, number>;
   momentum: number;
   weightDecay: number;
 }

@@ -8,7 +8,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { valuesOf } from '../backend/values.js';
 import type { RankParameters } from '../model/forward.js';
-import type { Network, Parameter } from '../model/network.js';
+import type { Layer, Network, Parameter } from '../model/network.js';
 import {
   initialValues,
   layerOf,
@@ -16,7 +16,8 @@ import {
   toCanonicalLayout,
   toComputingLayout,
 } from '../model/parameters.js';
-import type { CommitCommand, NotFinitePlace, SharedBuffers } from './messages.js';
+import type { CommitCommand, NotFinitePlace, SharedBuffers, StoreReply } from './messages.js';
+import { momentumName } from './shared_parameters.js';
 import type { Exchange } from './slots.js';
 import { updateParameter } from './sgd.js';
 
@@ -119,31 +120,42 @@ export class HeldParameters {
     return places.find(({ layer }) => layer === last);
   }
 
-  /** Copies this worker's shares into the shared canonical tensors. */
-  store(buffers: SharedBuffers): void {
-    this.eachShare(buffers, (layer, _shape, tensor, values) => {
+  /** Copies this worker's shares into the shared whole tensors, and says which of them are not finite. */
+  store(buffers: SharedBuffers): StoreReply {
+    const notFinite: string[] = [];
+    this.eachShare(buffers, (name, layer, _shape, tensor, whole) => {
       this.exchange.activity.moveTo('store', layer.name);
-      values.set(toCanonicalLayout(layer, tensor));
+      const values = toCanonicalLayout(layer, tensor);
+      if (!areFinite(values)) notFinite.push(name);
+      whole.set(values);
     });
+    return { notFinite };
   }
 
-  /** Copies this worker's shares from the shared canonical tensors. */
+  /** Copies this worker's shares from the shared whole tensors. */
   load(buffers: SharedBuffers): void {
-    this.eachShare(buffers, (layer, shape, tensor, values) => {
+    this.eachShare(buffers, (_name, layer, shape, tensor, whole) => {
       this.exchange.activity.moveTo('load', layer.name);
-      const loaded = toComputingLayout(layer, shape, values.slice());
+      const loaded = toComputingLayout(layer, shape, whole.slice());
       tensor.assign(loaded);
       loaded.dispose();
     });
   }
 
+  /**
+   * Visits each weight and each momentum buffer of the worker's ranks.
+   *
+   * @param visit gets the tensor's name, its layer, the share's canonical shape, the tensor and the share's part of
+   *   the shared whole tensor
+   */
   private eachShare(
     { parameters, velocities }: SharedBuffers,
     visit: (
-      layer: Network['layers'][number],
+      name: string,
+      layer: Layer,
       shape: number[],
       tensor: tf.Variable,
-      values: Float32Array,
+      whole: Float32Array,
     ) => void,
   ): void {
     for (const { parameter, rank, weight, velocity } of this.held) {
@@ -151,8 +163,9 @@ export class HeldParameters {
       const { shape, start, length } = shareOf(parameter, rank, this.network.towers);
       const shareIn = (whole: SharedArrayBuffer): Float32Array =>
         new Float32Array(whole, start * Float32Array.BYTES_PER_ELEMENT, length);
-      visit(layer, shape, weight, shareIn(parameters![parameter.name]!));
-      visit(layer, shape, velocity, shareIn(velocities![parameter.name]!));
+      const { name } = parameter;
+      visit(name, layer, shape, weight, shareIn(parameters![name]!));
+      visit(momentumName(parameter), layer, shape, velocity, shareIn(velocities![name]!));
     }
   }
 
@@ -173,4 +186,11 @@ export class HeldParameters {
       tf.tidy(() => weight.assign(tf.add(weight, tf.mul(gradient!, scale))));
     }
   }
+}
+
+/** Zero times a value is 0 only if the value is finite. */
+function areFinite(values: Float32Array): boolean {
+  let sum = 0;
+  for (const value of values) sum += 0 * value;
+  return sum === 0;
 }

@@ -146,6 +146,11 @@ export interface InspectReply extends EvaluateReply {
   features: Float32Array;
 }
 
+export interface StoreReply {
+  /** Names of the tensors, parameters or momentum buffers, of which this worker's share is not finite. */
+  notFinite: string[];
+}
+
 /** The reply to each kind of command. */
 export interface Replies {
   open: OpenReply;
@@ -156,7 +161,7 @@ export interface Replies {
   /** The first output, in forward order; null where all are finite. */
   locate: NotFinitePlace | null;
   inspect: InspectReply;
-  store: null;
+  store: StoreReply;
   load: null;
   gradientSquares: Record<string, number>;
   perturb: null;

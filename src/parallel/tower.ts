@@ -33,6 +33,7 @@ import type {
   OpenReply,
   Replies,
   SharedBuffers,
+  StoreReply,
 } from './messages.js';
 import { PeerMemoryTransport } from './peer_memory.js';
 import { SlotCopyTransport } from './slot_copies.js';
@@ -272,8 +273,8 @@ export class Tower {
   }
 
   /** Copies this worker's shares into the shared canonical tensors. */
-  store(buffers: SharedBuffers): void {
-    this.meeting('store', () => this.parameters.store(buffers));
+  store(buffers: SharedBuffers): StoreReply {
+    return this.meeting('store', () => this.parameters.store(buffers));
   }
 
   /** Copies this worker's shares from the shared canonical tensors. */

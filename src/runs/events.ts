@@ -12,7 +12,7 @@
 import { EventEmitter } from 'node:events';
 import type { Configuration } from '../configuration.js';
 import type { Crops } from '../data/views.js';
-import type { StepTimingWithUpdate } from '../parallel/coordinator.js';
+import type { StepTimingWithUpdate } from '../parallel/step_outcome.js';
 import type { Placement } from '../parallel/placement.js';
 import type { Summary } from './summary.js';
 import type { TestEvent, TrainEvent } from './metrics.js';
@@ -116,6 +116,8 @@ export interface RunEventMap {
   test: [TestDone];
   finalTest: [FinalTest];
   checkpoint: [CheckpointSaved];
+  /** Sent by the caller, not by the run: save a checkpoint after this step, and go on. */
+  saveNow: [];
   /** The run has ended, however it did: `summary.json`, just written. */
   end: [Summary];
   /** `compare` leaves out a placement, and why. */

@@ -1,8 +1,22 @@
-/** Where each file of a run folder lies. */
+/**
+ * A run folder and where each of its files lies.
+ *
+ *     runs/NAME/config.json         the resolved configuration (configuration.ts)
+ *               metrics.jsonl       one event per line (metrics.ts)
+ *               test.json           the last test, class by class (summary.ts)
+ *               summary.json        how the run ended (summary.ts)
+ *               statistics.msgpack  statistics of the training images (statistics.ts)
+ *               tensorboard/        TensorBoard's log (tensorboard.ts)
+ *               checkpoints/step-N/ what training resumes from (checkpoint_reader.ts, checkpoint_writer.ts)
+ *               lock                which process trains in it (folder_lock.ts)
+ *
+ * `Run` (run.ts) writes the folder while it holds the lock. Readers never lock, write or rename.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
 
+/** The paths of a run folder. */
 export interface RunFolder {
   path: string;
   /** `config.json`: the resolved configuration, itself a valid configuration file. */
@@ -13,7 +27,7 @@ export interface RunFolder {
   checkpoints: string;
 }
 
-/** @throws UserError where `path` is no run folder */
+/** @throws UserError if `path` is not a run folder */
 export function openRunFolder(path: string): RunFolder {
   const run = runFolderAt(path);
   if (!existsSync(run.configurationFile)) {
@@ -22,6 +36,7 @@ export function openRunFolder(path: string): RunFolder {
   return run;
 }
 
+/** The paths of a run folder that need not exist. */
 export function runFolderAt(path: string): RunFolder {
   return {
     path,

@@ -8,8 +8,10 @@ import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import { Coordinator } from '../parallel/coordinator.js';
-import type { CoordinatorOptions, SharedBatch, StepResult } from '../parallel/coordinator.js';
+import type { CoordinatorOptions, SharedBatch } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
+import { requireFinite } from '../parallel/step_outcome.js';
+import type { StepResult } from '../parallel/step_outcome.js';
 import { quantile, spreadOf } from '../report/quantiles.js';
 import type { Spread } from '../report/quantiles.js';
 
@@ -59,9 +61,8 @@ export async function noiseBatch(configuration: Configuration): Promise<SharedBa
   dataset.train.count = Math.max(dataset.train.count, batch);
   const ring = new BatchRing({ dataset, data, height, width, batch, seed, decoders: 1, slots: 1 });
   try {
-    for await (const { pixels, labels, count } of ring.train(0, 0))
-      return { pixels, labels, count };
-    throw new Error('no batch of noise');
+    const { pixels, labels, count } = await ring.batchAt({ epoch: 0, batch: 0 });
+    return { pixels, labels, count };
   } finally {
     await ring.close();
   }
@@ -109,7 +110,7 @@ export class TimedPlacement {
   private async take(measurePeak: boolean): Promise<StepResult> {
     const { learningRate, momentum, weightDecay } = this.configuration.training;
     const rule = { learningRate, momentum, weightDecay };
-    return this.coordinator.step(++this.step, this.batch, rule, measurePeak);
+    return requireFinite(await this.coordinator.step(++this.step, this.batch, rule, measurePeak));
   }
 
   /** @param denseMs the dense network's median step, milliseconds */

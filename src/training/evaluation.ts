@@ -13,25 +13,28 @@ export interface TestOptions {
   crops: Crops;
   /** Leaves units out as in training, each batch by masks of its own. */
   dropout: boolean;
-  /** Tests only the first so many images. */
+  /** Tests a sample of this many images, drawn from the seed. */
   limit: number | undefined;
-  /** Called after each batch with the images tested so far and all that will be. */
-  afterBatch: (images: number, of: number) => void;
+  /** Ends the wait for a batch at once; the test rejects with its reason. */
+  patience?: AbortSignal | undefined;
+  /** Called after each batch with the images tested so far and all that will be. False ends the test. */
+  goesOn: (images: number, of: number) => boolean;
 }
 
+/** @returns null if `goesOn` ended it */
 export async function evaluate(
   coordinator: Coordinator,
   ring: BatchRing,
-  { classes, crops, dropout, limit, afterBatch }: TestOptions,
-): Promise<TestResult> {
+  { classes, crops, dropout, limit, patience, goesOn }: TestOptions,
+): Promise<TestResult | null> {
   const scores = new Scores(classes, crops);
-  for await (const batch of ring.test(limit, crops)) {
+  for await (const batch of ring.test(limit, crops, patience)) {
     // The masks are those of a training step; which one, does not matter, but it must be the same again.
     const logits = await coordinator.evaluate(batch, dropout ? batch.index + 1 : null);
     const labels = new Int32Array(batch.labels, 0, batch.count);
     labels.forEach((label, view) => scores.add(rowOf(logits, view, batch.count), label));
     batch.release();
-    afterBatch(scores.images, ring.testCount(limit));
+    if (!goesOn(scores.images, ring.testCount(limit))) return null;
   }
   return scores.result();
 }

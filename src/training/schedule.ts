@@ -6,12 +6,13 @@
 import type { TrainingConfiguration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import type { Network, Parameter } from '../model/network.js';
-import type { PlateauState } from '../runs/progress.js';
+import type { UpdateRuleOfRun } from '../parallel/coordinator.js';
+import type { PlateauState, Progress } from '../runs/progress.js';
 
 const NO_TESTS: PlateauState = { drops: 0, best: null, waited: 0 };
 
 /** The state after an epoch's test; undefined where the schedule is another. */
-export function afterTest(
+export function plateauAfter(
   { schedule }: TrainingConfiguration,
   state: PlateauState = NO_TESTS,
   top1: number,
@@ -64,6 +65,23 @@ export function multiplierAt(
     .at(-1);
   const multiplier = last?.[role] ?? parameter.learningRateMultiplier;
   return parameter.followsSchedule ? multiplier : (multiplier * learningRate) / rate;
+}
+
+/** The update rule of the step that follows `progress`, with each parameter's learning-rate multiplier. */
+export function updateRuleAt(
+  training: TrainingConfiguration,
+  { parameters }: Network,
+  { epoch, plateau }: Pick<Progress, 'epoch' | 'plateau'>,
+): UpdateRuleOfRun {
+  const { momentum, weightDecay } = training;
+  const learningRate = learningRateAt(training, epoch, plateau);
+  const multipliers = Object.fromEntries(
+    parameters.map((parameter) => [
+      parameter.name,
+      multiplierAt(training, parameter, epoch, learningRate),
+    ]),
+  );
+  return { learningRate, multipliers, momentum, weightDecay };
 }
 
 /** @throws UserError for an event of a layer that the network does not have, or that has no parameters */

@@ -7,10 +7,10 @@ import type { BackendName, Precision } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
+import { normalizationOf } from '../data/normalization.js';
 import type { DatasetStatistics } from '../data/statistics.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
-import { normalizationOf } from '../runs/statistics.js';
 import type { TraceGroup } from '../report/trace.js';
 
 /** A batch in use, one ready and one being decoded. */
@@ -28,6 +28,8 @@ export interface SessionOptions {
   /** Of the training images, where the configuration needs them. */
   statistics: DatasetStatistics | null;
   trace?: TraceGroup | undefined;
+  /** Aborted while the workers are prepared: opening rejects with its reason. */
+  signal?: AbortSignal | undefined;
 }
 
 /** More would not be kept busy by the fastest GPUs. */
@@ -53,9 +55,16 @@ export async function withTowers<Result>(
   const { height, width } = configuration.network.input;
   const { data } = configuration;
   const ring = new BatchRing({
-    ...{ dataset, data, statistics, height, width, batch, seed },
+    dataset,
+    data,
+    statistics,
+    height,
+    width,
+    batch,
+    seed,
     decoders: decodersFor(placed.placement, availableParallelism()),
     slots: SLOTS,
+    stallTimeoutMs: placed.exchangeTimeoutMs,
     trace: placed.trace,
   });
   try {

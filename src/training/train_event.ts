@@ -1,5 +1,5 @@
 /** A step's line of `metrics.jsonl`, from what the workers measured. Called by the trainer. */
-import type { StepResult, StepTimingWithUpdate } from '../parallel/coordinator.js';
+import type { StepResult, StepTimingWithUpdate } from '../parallel/step_outcome.js';
 import type { TrainEvent } from '../runs/metrics.js';
 
 /** What the workers do not know of a step; times in milliseconds. */

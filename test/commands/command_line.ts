@@ -35,11 +35,14 @@ export interface RunningCommand {
 export function start(
   commandArguments: string[],
   {
+    before = [],
     cwd,
     environment = {},
     whenPrinted = () => {},
     stdoutFile,
   }: {
+    /** Another program and its arguments, which starts the command line. */
+    before?: string[];
     cwd?: string;
     environment?: Record<string, string>;
     whenPrinted?: (line: string, process: ChildProcess) => void;
@@ -47,7 +50,8 @@ export function start(
   } = {},
 ): RunningCommand {
   const stdoutTo = stdoutFile === undefined ? 'pipe' : openSync(stdoutFile, 'w');
-  const child = spawn(process.execPath, [CLI, ...commandArguments], {
+  const [program, ...words] = [...before, process.execPath, CLI, ...commandArguments];
+  const child = spawn(program!, words, {
     cwd,
     env: { ...process.env, COLUMNS: '', ...environment },
     stdio: ['ignore', stdoutTo, 'pipe'],

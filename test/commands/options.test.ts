@@ -4,19 +4,23 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { Configuration } from '../../src/configuration.js';
-import { type ConfigurationArguments, recipeFrom } from '../../src/commands/options.js';
-import { configurationOf } from '../../src/library/recipe.js';
+import { parsed } from '../../src/commands/option_table.js';
+import { recipeOptions } from '../../src/commands/recipe_options.js';
 import { UserError } from '../../src/errors.js';
+import { configurationOf } from '../../src/library/recipe.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'twotower-options-'));
 after(() => rmSync(folder, { recursive: true }));
 
+/** What was typed for each option, an array if it was repeated. */
+type Typed = Record<string, string | string[]>;
+
 /** The configuration that the options come to. */
-function configurationFrom(given: ConfigurationArguments): Configuration {
-  return configurationOf(recipeFrom(given));
+function configurationFrom(given: Typed): Configuration {
+  return configurationOf(parsed(recipeOptions, given));
 }
 
-function refuses(given: ConfigurationArguments, message: RegExp): void {
+function refuses(given: Typed, message: RegExp): void {
   assert.throws(
     () => configurationFrom({ preset: 'demo', ...given }),
     (error) => error instanceof UserError && message.test(error.message),

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, suite, test } from 'node:test';
 import {
@@ -9,9 +11,12 @@ import {
 } from '../../src/data/batches.js';
 import { openFolder } from '../../src/data/folder.js';
 import { UserError } from '../../src/errors.js';
-import { writeBroken, writeFlatImage } from './image_folders.js';
+import { prepareDataset } from '../../src/data/prepare.js';
+import { openPrepared } from '../../src/data/prepared.js';
+import { writeBroken, writeFlatImage, writeImageFolder } from './image_folders.js';
 import { recordsDataset } from './records.js';
 import { temporaryFolder } from './temporary.js';
+import { userError } from './user_error.js';
 
 const rings: BatchRing[] = [];
 after(() => Promise.all(rings.map((ring) => ring.close())));
@@ -31,6 +36,13 @@ function openRing(options: Partial<BatchRingOptions> = {}): BatchRing {
   });
   rings.push(ring);
   return ring;
+}
+
+/** The batches of an epoch from `first` on. */
+async function* epochOf(ring: BatchRing, epoch: number, first: number, batches = 5) {
+  for (let batch = first; batch < batches; batch++) {
+    yield await ring.batchAt({ epoch, batch });
+  }
 }
 
 interface Seen {
@@ -69,12 +81,12 @@ const ascending = (a: number, b: number) => a - b;
 
 test('an epoch of whole batches has every example exactly once', async () => {
   const ring = openRing({ dataset: recordsDataset(40, 1) });
-  const labels = labelsOf(await lookAtAll(ring.train(0, 0)));
+  const labels = labelsOf(await lookAtAll(epochOf(ring, 0, 0)));
   assert.deepEqual(labels.sort(ascending), [...Array(40).keys()]);
 });
 
 test('an epoch ends with its last whole batch, without doubles', async () => {
-  const seen = await lookAtAll(openRing().train(0, 0));
+  const seen = await lookAtAll(epochOf(openRing(), 0, 0));
   assert.deepEqual(
     seen.map(({ index, labels }) => [index, labels.length]),
     [0, 1, 2, 3, 4].map((index) => [index, 8]),
@@ -84,24 +96,24 @@ test('an epoch ends with its last whole batch, without doubles', async () => {
 
 test('epochs differ in their order', async () => {
   const ring = openRing();
-  const first = labelsOf(await lookAtAll(ring.train(0, 0)));
-  const second = labelsOf(await lookAtAll(ring.train(1, 0)));
+  const first = labelsOf(await lookAtAll(epochOf(ring, 0, 0)));
+  const second = labelsOf(await lookAtAll(epochOf(ring, 1, 0)));
   assert.notDeepEqual(first, second);
 });
 
 test('the bytes are the same whatever the number of decoders and slots', async () => {
-  const expected = await lookAtAll(openRing({ decoders: 1, slots: 1 }).train(4, 0));
-  assert.deepEqual(await lookAtAll(openRing({ decoders: 3, slots: 5 }).train(4, 0)), expected);
+  const expected = await lookAtAll(epochOf(openRing({ decoders: 1, slots: 1 }), 4, 0));
+  assert.deepEqual(await lookAtAll(epochOf(openRing({ decoders: 3, slots: 5 }), 4, 0)), expected);
 });
 
 test('an epoch entered at a later batch is the tail of the whole epoch', async () => {
   const ring = openRing();
-  const whole = await lookAtAll(ring.train(2, 0));
-  assert.deepEqual(await lookAtAll(ring.train(2, 3)), whole.slice(3));
+  const whole = await lookAtAll(epochOf(ring, 2, 0));
+  assert.deepEqual(await lookAtAll(epochOf(ring, 2, 3)), whole.slice(3));
 });
 
-test('an epoch entered at its end has no batches', async () => {
-  assert.deepEqual(await lookAtAll(openRing().train(2, 5)), []);
+test('a batch beyond the end of an epoch is refused', async () => {
+  await assert.rejects(openRing().batchAt({ epoch: 2, batch: 5 }), /epoch 2 has no batch 5/);
 });
 
 test('the test split comes in order and whole, its last batch smaller', async () => {
@@ -138,7 +150,9 @@ test('a crop from an image smaller than the input is refused, naming the field a
 test('ten crops give each test image ten times in a row, the same for any batch and decoders', async () => {
   const data = { view: { type: 'crop', from: 32 }, flip: true } as const;
   const views = async (batch: number, decoders: number) => {
-    const seen = await lookAtAll(openRing({ data, batch, decoders }).test(3, 10));
+    const dataset = recordsDataset(44, 3);
+    const ring = openRing({ dataset, data, batch, decoders });
+    const seen = await lookAtAll(ring.test(undefined, 10));
     return seen.flatMap((one) => one.labels.map((label, at) => [label, pixelsAt(one, at)]));
   };
   const expected = await views(8, 1);
@@ -158,54 +172,143 @@ test('the test split is not augmented', async () => {
   assert.deepEqual(augmented, plain);
 });
 
-test('a limit takes the first test examples', async () => {
-  assert.deepEqual(
-    labelsOf(await lookAtAll(openRing().test(11))),
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
-  );
+test('a limit takes a sample of the test, the same each time for a seed', async () => {
+  const dataset = recordsDataset(44, 200);
+  const sampleOf = async (seed: number) =>
+    labelsOf(await lookAtAll(openRing({ dataset, seed }).test(20)));
+  const sample = await sampleOf(3);
+  assert.equal(new Set(sample).size, 20);
+  // A folder lists class by class, so a sample of its first images has few of the classes.
+  assert.ok(Math.max(...sample) > 100, sample.join(' '));
+  assert.deepEqual(await sampleOf(3), sample);
+  assert.notDeepEqual(await sampleOf(4), sample);
 });
 
-test('a slot is filled again only after its batch is released', async () => {
-  const batches = openRing({ slots: 2 }).train(0, 0);
-  const first = (await batches.next()).value!;
-  const second = (await batches.next()).value!;
+test('a limit above the number of test examples takes them all', async () => {
+  assert.equal(labelsOf(await lookAtAll(openRing().test(30))).length, 19);
+});
+
+test('a buffer is filled again only after its batch is released', async () => {
+  const ring = openRing({ slots: 2 });
+  const first = await ring.batchAt({ epoch: 0, batch: 0 });
+  const second = await ring.batchAt({ epoch: 0, batch: 1 });
   const kept = look(first);
-  const waiting = batches.next();
+  const waiting = ring.batchAt({ epoch: 0, batch: 2 });
   second.release();
-  const third = (await waiting).value!;
+  const third = await waiting;
   assert.equal(third.pixels, second.pixels);
   assert.deepEqual(look(first), kept);
-  await batches.return();
 });
 
-test('releasing a batch twice does not free its slot for two batches', async () => {
-  const batches = openRing({ slots: 2 }).train(0, 0);
-  const first = (await batches.next()).value!;
+test('releasing a batch twice does not free its buffer for two batches', async () => {
+  const ring = openRing({ slots: 2 });
+  const first = await ring.batchAt({ epoch: 0, batch: 0 });
   first.release();
   first.release();
-  const second = (await batches.next()).value!;
-  await batches.next();
+  const second = await ring.batchAt({ epoch: 0, batch: 1 });
+  await ring.batchAt({ epoch: 0, batch: 2 });
   second.release();
-  // The third batch is in the first's slot and not released, so only the second's is free.
-  const fourth = (await batches.next()).value!;
+  // The third batch is in the first's buffer and not released, so only the second's is free.
+  const fourth = await ring.batchAt({ epoch: 0, batch: 3 });
   assert.equal(fourth.pixels, second.pixels);
-  await batches.return();
 });
 
-test('passes left early, batches in hand, leave all slots to the next pass', async () => {
+test('training asked for at another position has the batches of that position', async () => {
+  const ring = openRing();
+  const [first, second] = await lookAtAll(epochOf(openRing(), 1, 0));
+  assert.deepEqual(await lookAtAll(epochOf(ring, 1, 1, 2)), [second]);
+  assert.deepEqual(await lookAtAll(epochOf(ring, 1, 0, 1)), [first]);
+});
+
+test('a test in the middle of an epoch changes nothing of the training batches', async () => {
+  const ring = openRing();
+  const whole = await lookAtAll(epochOf(openRing(), 0, 0));
+  const before = await lookAtAll(epochOf(ring, 0, 0, 2));
+  const tested = await lookAtAll(ring.test());
+  assert.deepEqual([...before, ...(await lookAtAll(epochOf(ring, 0, 2)))], whole);
+  assert.deepEqual(tested, await lookAtAll(openRing().test()));
+});
+
+test('a training batch in hand stays as it is during a test', async () => {
+  const ring = openRing();
+  const batch = await ring.batchAt({ epoch: 0, batch: 0 });
+  const kept = look(batch);
+  await lookAtAll(ring.test());
+  assert.deepEqual(look(batch), kept);
+});
+
+test('tests left early, batches in hand, leave all buffers to the next pass', async () => {
   const ring = openRing({ slots: 2 });
   for (let pass = 0; pass < 3; pass++) {
-    for await (const batch of ring.train(pass, 0)) if (batch.index === 1) break;
+    for await (const batch of ring.test()) if (batch.index === 1) break;
   }
   assert.equal((await lookAtAll(ring.test())).length, 3);
 });
 
-test('a second pass beside one under way is refused', async () => {
+test('training inside a test that is under way is refused', async () => {
   const ring = openRing();
-  const batches = ring.train(0, 0);
+  const batches = ring.test();
   await batches.next();
-  await assert.rejects(ring.test().next(), /still under way/);
+  await assert.rejects(ring.batchAt({ epoch: 0, batch: 0 }), /still under way/);
   await batches.return();
+});
+
+suite('impatience', () => {
+  const reason = new Error('stop');
+
+  /** Every buffer is in use, so that nothing more is decoded. */
+  async function exhausted(): Promise<{ ring: BatchRing; batches: Batch[] }> {
+    const ring = openRing({ slots: 2 });
+    const at = (batch: number) => ring.batchAt({ epoch: 0, batch });
+    return { ring, batches: [await at(0), await at(1)] };
+  }
+
+  test('an abort ends the wait for a training batch at once, with its reason', async () => {
+    const { ring } = await exhausted();
+    const controller = new AbortController();
+    const waiting = ring.batchAt({ epoch: 0, batch: 2 }, controller.signal);
+    controller.abort(reason);
+    await assert.rejects(waiting, (error) => error === reason);
+  });
+
+  test('the batch can be had after an abort', async () => {
+    const { ring, batches } = await exhausted();
+    await assert.rejects(ring.batchAt({ epoch: 0, batch: 2 }, AbortSignal.abort(reason)));
+    batches.forEach((batch) => batch.release());
+    const seen = look(await ring.batchAt({ epoch: 0, batch: 2 }));
+    assert.deepEqual(seen, (await lookAtAll(epochOf(openRing(), 0, 2, 3)))[0]);
+  });
+
+  test('an abort ends the wait for a test batch at once', async () => {
+    const { ring } = await exhausted();
+    const controller = new AbortController();
+    const waiting = ring.test(undefined, 1, controller.signal).next();
+    controller.abort(reason);
+    await assert.rejects(waiting, (error) => error === reason);
+  });
+});
+
+test('a decoder that hangs is named with what it reads', async () => {
+  const folder = temporaryFolder();
+  await writeImageFolder(path.join(folder, 'images'), 2, 1);
+  const destination = path.join(folder, 'prepared');
+  await prepareDataset({ source: path.join(folder, 'images'), destination, undecodableLimit: 0 });
+  const dataset = await openPrepared(destination);
+  // Opening a pipe that nobody writes to blocks, as reading from a network drive that is gone does.
+  const shard = dataset.train.shards[0]!;
+  rmSync(shard);
+  execFileSync('mkfifo', [shard]);
+  const data = { view: { type: 'resize' }, flip: false } as const;
+  const ring = openRing({ dataset, data, batch: 4, decoders: 1, stallTimeoutMs: 50 });
+  try {
+    await assert.rejects(
+      ring.batchAt({ epoch: 0, batch: 0 }),
+      userError('decoder 0 has worked on image', shard, '0.05 s', 'check that its drive responds'),
+    );
+  } finally {
+    // Lets the thread go, which cannot be ended while it waits in the kernel.
+    closeSync(openSync(shard, constants.O_RDWR));
+  }
 });
 
 test('the time that the consumer waited is counted', async () => {
@@ -245,11 +348,11 @@ suite('images that cannot be decoded', () => {
 
   test('in training the next of the data set stands in, whatever the threads and the start', async () => {
     const ring = await ringWithBroken({ decoders: 1 });
-    const whole = await redsOf(ring.train(1, 0));
+    const whole = await redsOf(epochOf(ring, 1, 0, 3));
     const expected = [0, 1, 2, 5, 5, 5, 6, 7, 8, 9, 10, 11];
     assert.deepEqual(whole.flat().sort(ascending), expected);
-    assert.deepEqual(await redsOf(ring.train(1, 1)), whole.slice(1));
-    assert.deepEqual(await redsOf((await ringWithBroken({ decoders: 3 })).train(1, 0)), whole);
+    assert.deepEqual(await redsOf(epochOf(ring, 1, 1, 3)), whole.slice(1));
+    assert.deepEqual(await redsOf(epochOf(await ringWithBroken({ decoders: 3 }), 1, 0, 3)), whole);
   });
 
   test('in the test they are left out', async () => {
@@ -259,7 +362,7 @@ suite('images that cannot be decoded', () => {
 
   test('each is listed once', async () => {
     const ring = await ringWithBroken({});
-    for (const epoch of [0, 1]) await redsOf(ring.train(epoch, 0));
+    for (const epoch of [0, 1]) await redsOf(epochOf(ring, epoch, 0, 3));
     await redsOf(ring.test());
     const listed = ring.undecodable.map(({ split, file }) => `${split} ${path.basename(file)}`);
     assert.deepEqual(listed.sort(), ['test 02.png', 'train 03.png', 'train 04.png']);
@@ -268,7 +371,7 @@ suite('images that cannot be decoded', () => {
   test('more than the limit end the pass, naming one, and the ring goes on', async () => {
     const data = { view: { type: 'resize' }, flip: false, undecodableLimit: 0.1 } as const;
     const ring = await ringWithBroken({ data });
-    await assert.rejects(redsOf(ring.train(0, 0)), (error) => {
+    await assert.rejects(redsOf(epochOf(ring, 0, 0, 3)), (error) => {
       assert.ok(error instanceof UserError, String(error));
       assert.match(
         error.message,
@@ -281,7 +384,7 @@ suite('images that cannot be decoded', () => {
 
   test('without a limit given it is one percent', async () => {
     const ring = await ringWithBroken({ data: { view: { type: 'resize' }, flip: false } });
-    await assert.rejects(redsOf(ring.train(0, 0)), /more than 1 %/);
+    await assert.rejects(redsOf(epochOf(ring, 0, 0, 3)), /more than 1 %/);
   });
 });
 
@@ -289,9 +392,9 @@ test('batchesPerEpoch counts whole batches', () => {
   assert.deepEqual([batchesPerEpoch(44, 8), batchesPerEpoch(8, 8)], [5, 1]);
 });
 
-test('a batch larger than the data set is refused, naming both and the remedy', () => {
-  assert.throws(
-    () => openRing({ batch: 45 }).train(0, 0),
-    (error) => error instanceof UserError && /batch of 45.*44.*--batch 44/.test(error.message),
+test('a batch larger than the data set is refused, naming both and the remedy', async () => {
+  await assert.rejects(
+    openRing({ batch: 45 }).batchAt({ epoch: 0, batch: 0 }),
+    userError('batch of 45', '44', '--batch 44'),
   );
 });

@@ -8,6 +8,7 @@ import { decodeImage } from '../../src/data/image_file.js';
 import { prepareDataset } from '../../src/data/prepare.js';
 import { ShardReader, openPrepared, sequentialOrder } from '../../src/data/prepared.js';
 import { computeStatistics } from '../../src/data/compute_statistics.js';
+import { lockFolder } from '../../src/folder_lock.js';
 import { writeBroken, writeFlatImage, writeImageFolder } from './image_folders.js';
 import { temporaryFolder } from './temporary.js';
 import { userError } from './user_error.js';
@@ -91,7 +92,11 @@ test('an image’s shorter side becomes 256 and its centre is taken', async () =
 
 test('the statistics are those of the images that are read back', async () => {
   const { statistics, ...dataset } = await openPrepared(prepared);
-  const read = await computeStatistics(dataset, 256, 256);
+  const read = await computeStatistics(
+    dataset,
+    { type: 'crop', from: 256 },
+    { height: 224, width: 224 },
+  );
   assert.equal(statistics.images, 24);
   // JPEG moves a flat colour by at most 2 of 255, its mean over 24 images by less than 1.
   statistics.mean.forEach((mean, channel) => {
@@ -108,6 +113,28 @@ test('a second run changes nothing', async () => {
   assert.deepEqual(filesOf(prepared), before);
 });
 
+test('an abort ends the work at once, and another run continues it to the same bytes', async () => {
+  const destination = path.join(temporaryFolder(), 'prepared');
+  const options = { source, destination, undecodableLimit: 0, imagesPerShard: PER_SHARD };
+  const reason = new Error('Ctrl-C');
+  const controller = new AbortController();
+  const onProgress = () => controller.abort(reason);
+  const aborted = prepareDataset({ ...options, signal: controller.signal, onProgress });
+  await assert.rejects(aborted, (error) => error === reason);
+  await prepareDataset(options);
+  assert.deepEqual(bytesOf(destination), bytesOf(prepared));
+});
+
+test('a destination that is being prepared already is refused', async () => {
+  const destination = temporaryFolder();
+  const lock = lockFolder(destination, 'prepares');
+  await assert.rejects(
+    prepareDataset({ source, destination, undecodableLimit: 0 }),
+    userError(destination, `process ${process.pid}`),
+  );
+  lock.release();
+});
+
 test('any number of threads writes the same bytes', async () => {
   const destination = path.join(temporaryFolder(), 'prepared');
   const options = { source, destination, undecodableLimit: 0, imagesPerShard: PER_SHARD };
@@ -122,7 +149,8 @@ test('a prepared folder trains: every example once an epoch, with its label', as
     ...{ height: 224, width: 224, batch: 8, seed: 1, decoders: 2, slots: 2 },
   });
   const labels: number[] = [];
-  for await (const batch of ring.train(0, 0)) {
+  for (let index = 0; index < 3; index++) {
+    const batch = await ring.batchAt({ epoch: 0, batch: index });
     labels.push(...new Int32Array(batch.labels));
     batch.release();
   }

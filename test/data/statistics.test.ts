@@ -1,8 +1,9 @@
 /** The golden numbers are NumPy's: see scripts/golden_statistics.py. */
 import assert from 'node:assert/strict';
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import sharp from 'sharp';
 import { readRecord } from '../../src/data/cifar10.js';
 import {
   type PixelSums,
@@ -14,6 +15,7 @@ import {
   statisticsBytes,
 } from '../../src/data/statistics.js';
 import { computeStatistics } from '../../src/data/compute_statistics.js';
+import { identityOf } from '../../src/data/dataset_identity.js';
 import { openFolder } from '../../src/data/folder.js';
 import { UserError } from '../../src/errors.js';
 import { writeBroken, writeImageFolder } from './image_folders.js';
@@ -99,6 +101,8 @@ test('grey images have one direction of colour, equal in all channels', () => {
   closeTo(eigenvalues.slice(1), [0, 0]);
 });
 
+const SMALL = { height: 8, width: 8 };
+
 test('a data set is read through without augmentation', async () => {
   const dataset = recordsDataset(6, 1);
   const { train } = dataset;
@@ -107,15 +111,48 @@ test('a data set is read through without augmentation', async () => {
   for (let index = 0; index < 6; index++) {
     addImage(sums, readRecord(train, index, new Uint8Array(3072)).image.pixels);
   }
-  assert.deepEqual(await computeStatistics(dataset, 32, 32), statisticsOf('cifar10', sums));
+  const computed = await computeStatistics(dataset, { type: 'crop', from: 32 }, SMALL);
+  assert.deepEqual(computed, statisticsOf(identityOf(dataset), sums));
 });
 
 test('an image that cannot be decoded is left out', async () => {
   const folder = temporaryFolder();
   await writeImageFolder(folder, 3, 1);
-  const whole = await computeStatistics(await openFolder(folder), 8, 8);
+  const { meanImage } = await computeStatistics(
+    await openFolder(folder),
+    { type: 'resize' },
+    SMALL,
+  );
   writeBroken(path.join(folder, 'train/b/999.png'));
-  assert.deepEqual(await computeStatistics(await openFolder(folder), 8, 8), whole);
+  const without = await computeStatistics(await openFolder(folder), { type: 'resize' }, SMALL);
+  assert.deepEqual([without.images, without.meanImage], [6, meanImage]);
+});
+
+test('images that training stretches are stretched for the statistics, their edges included', async () => {
+  const folder = temporaryFolder();
+  for (const split of ['train', 'test']) {
+    // Black with a white right half: a square cut from the centre would have the same mean, a third none.
+    const pixels = new Uint8Array(24 * 8 * 3).map((_, at) =>
+      Math.floor(at / 3) % 24 < 16 ? 0 : 255,
+    );
+    mkdirSync(path.join(folder, split, 'a'), { recursive: true });
+    await sharp(pixels, { raw: { width: 24, height: 8, channels: 3 } })
+      .png()
+      .toFile(path.join(folder, split, 'a', '1.png'));
+  }
+  const dataset = await openFolder(folder);
+  const { mean } = await computeStatistics(dataset, { type: 'resize' }, SMALL);
+  closeTo(mean, [85, 85, 85], 1);
+});
+
+test('reading through ends at once with the reason of an abort', async () => {
+  const reason = new Error('Ctrl-C');
+  const controller = new AbortController();
+  const computing = computeStatistics(recordsDataset(200, 1), { type: 'resize' }, SMALL, {
+    onProgress: () => controller.abort(reason),
+    signal: controller.signal,
+  });
+  await assert.rejects(computing, (error) => error === reason);
 });
 
 test('what is written is read again', () => {

@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { openRunFolder } from '../../src/runs/layout.js';
-import { readMetrics } from '../../src/runs/metrics.js';
+import { readMetrics } from '../../src/runs/metrics_log.js';
 import { readSummary } from '../../src/runs/summary.js';
 import { LAST_STEP, Workbench, errorLine } from './faulty_run.js';
 
@@ -35,7 +35,7 @@ suite('a worker that dies', { concurrency: 2 }, () => {
       const line = errorLine(outcome);
       assert.match(line, /^twotower: rank 1 on cpu failed at step 13, /);
       assert.match(line, where);
-      assert.match(line, /the last checkpoint is .*step-10: go on with --resume/);
+      assert.match(line, /the last checkpoint is .*step-10: continue with --resume/);
       assert.ok(bench.stoppingMs(point) < 1000, `${bench.stoppingMs(point)} ms`);
       assert.deepEqual(bench.wholeCheckpoints(point), [5, 10]);
       assert.equal(summaryOf(point).status, 'failed');
@@ -92,6 +92,57 @@ suite('a process that is told to stop', { concurrency: 2 }, () => {
     assert.equal(bench.wholeCheckpoints('terminated').at(-1), steps);
   });
 
+  for (const [signal, code] of [
+    ['SIGHUP', 129],
+    ['SIGXCPU', 152],
+  ] as const) {
+    test(`finishes its step on ${signal}, saves and ends with ${code}`, async () => {
+      const outcome = await bench.start(signal, [], null, {
+        whenPrinted: (line, process) => {
+          if (line.startsWith('epoch 1/2  batch  7/16')) process.kill(signal);
+        },
+      }).outcome;
+      assert.equal(outcome.code, code, outcome.stderr);
+      assert.equal(bench.wholeCheckpoints(signal).at(-1), summaryOf(signal).steps);
+    });
+  }
+
+  test('goes on through SIGHUP under nohup', async (context) => {
+    if (spawnSync('bash', ['-c', 'command -v nohup']).status !== 0) {
+      return context.skip('bash or nohup is missing');
+    }
+    const { code, stderr } = await bench.start('nohup', [], null, {
+      // A shell in between, as it tells the program what it is started by.
+      before: ['bash', '-c', 'nohup "$0" "$@"; exit'],
+      whenPrinted: (line) => {
+        if (line.startsWith('epoch 1/2  batch  7/16'))
+          signalTrainingIn(bench.run('nohup'), 'SIGHUP');
+      },
+    }).outcome;
+    assert.equal(code, 0, stderr);
+    bench.assertSameEnd('nohup', 'straight');
+  });
+
+  for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) {
+    test(`saves at once on ${signal} and goes on, without a debugger`, async () => {
+      const saved: number[] = [];
+      const { code, stderr } = await bench.start(signal, ['--verbose'], null, {
+        whenPrinted: (line, process) => {
+          if (line.startsWith('epoch 1/2  batch  7/16')) process.kill(signal);
+          const step = /^checkpoint .*step-(\d+)$/.exec(line)?.[1];
+          if (step !== undefined) saved.push(Number(step));
+        },
+      }).outcome;
+      assert.equal(code, 0, stderr);
+      assert.doesNotMatch(stderr, /Debugger listening/);
+      assert.ok(
+        saved.some((step) => step % 5 !== 0 && step % 16 !== 0),
+        saved.join(),
+      );
+      bench.assertSameEnd(signal, 'straight');
+    });
+  }
+
   test('stops at once on a second signal though a worker hangs; nobody else may train there meanwhile', async () => {
     const fault = { rank: 1, step: 3, kind: 'native hang', point: 'update' } as const;
     const second: Promise<string>[] = [];
@@ -127,7 +178,7 @@ suite('a process that is told to stop', { concurrency: 2 }, () => {
     }
     const { code, stderr } = await bench.start('killed', [], null, { resume: true }).outcome;
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /warning: process \d+, which trained in .* has ended/);
+    assert.match(stderr, /warning: process \d+ held the lock of .* and has ended/);
     bench.assertSameEnd('killed', 'straight');
   });
 });
@@ -135,7 +186,7 @@ suite('a process that is told to stop', { concurrency: 2 }, () => {
 suite('a disk', { concurrency: 2 }, () => {
   for (const [file, whole, last] of [
     ['.step-15', [5, 10], 10],
-    ['metrics.jsonl', [], null],
+    ['metrics.jsonl', [1], 1],
     ['summary.json', [25, 30, LAST_STEP], LAST_STEP],
   ] as const) {
     test(`that is full at ${file} stops the run with the last whole checkpoint named`, async () => {
@@ -145,10 +196,7 @@ suite('a disk', { concurrency: 2 }, () => {
       const line = errorLine(outcome);
       assert.match(line, /cannot write .*ENOSPC/);
       assert.ok(line.includes(file), line);
-      assert.match(
-        line,
-        last === null ? /has no checkpoint yet/ : new RegExp(`step-${last}: go on`),
-      );
+      assert.match(line, new RegExp(`step-${last}: continue`));
       // Steps with the best test so far may stay besides the last three.
       assert.deepEqual(bench.wholeCheckpoints(name).slice(-whole.length || 99), whole);
     });
@@ -176,7 +224,7 @@ suite('a disk', { concurrency: 2 }, () => {
       assert.equal(outcome.code, 1, outcome.stderr);
       assert.match(
         errorLine(outcome),
-        /cannot write .*ENOSPC.*the last checkpoint is .*step-\d+: go/,
+        /cannot write .*ENOSPC.*the last checkpoint is .*step-\d+: continue/,
       );
       assert.ok(bench.wholeCheckpoints('small/run').length > 0);
       execFileSync('mount', ['-o', 'remount,ro', small]);
@@ -198,7 +246,7 @@ suite('a disk', { concurrency: 2 }, () => {
       },
     }).outcome;
     assert.equal(outcome.code, 1, outcome.stderr);
-    assert.match(errorLine(outcome), /cannot write .*the run folder .* is gone: start anew/);
+    assert.match(errorLine(outcome), /cannot write .*the run folder .* is gone: start a new run/);
   });
 });
 
@@ -208,7 +256,9 @@ suite('a value that is not finite on one rank', { concurrency: 2 }, () => {
     const outcome = await bench.start('output', [], fault).outcome;
     assert.equal(outcome.code, 1, outcome.stderr);
     assert.match(errorLine(outcome), /step 13: the output of conv1 on rank 1 is not finite/);
-    assert.equal(bench.wholeCheckpoints('output').at(-1), 12);
+    // No test says that the parameters after steps 5 and 10 are any good.
+    assert.deepEqual(bench.wholeCheckpoints('output'), []);
+    assert.deepEqual(bench.suspects('output'), [5, 10]);
   });
 
   test('in a gradient is left out with --skip-nonfinite, and recorded', async () => {
@@ -223,6 +273,12 @@ suite('a value that is not finite on one rank', { concurrency: 2 }, () => {
     );
   });
 });
+
+/** Sends a signal to the process that holds the run's lock. */
+function signalTrainingIn(path: string, signal: NodeJS.Signals): void {
+  const { pid } = JSON.parse(readFileSync(join(path, 'lock'), 'utf8')) as { pid: number };
+  process.kill(pid, signal);
+}
 
 test('a run gives its lock back', () => {
   assert.throws(() => readFileSync(join(bench.run('straight'), 'lock')), { code: 'ENOENT' });

@@ -5,7 +5,9 @@ import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { newFolder, start, TINY, writeTinyImages } from '../commands/command_line.js';
 import type { Outcome, RunningCommand } from '../commands/command_line.js';
-import { checkpointFiles, loadCheckpoint } from '../../src/runs/checkpoint.js';
+import { checkpointFiles } from '../../src/runs/checkpoint_folder.js';
+import { chooseCheckpoint } from '../../src/runs/checkpoint_reader.js';
+import { openRunFolder } from '../../src/runs/layout.js';
 import type { Fault } from './inject.js';
 
 const INJECT = new URL('./inject.js', import.meta.url).href;
@@ -13,10 +15,12 @@ const INJECT = new URL('./inject.js', import.meta.url).href;
 /** Of the tiny network: 16 batches of 16 in each of 2 epochs. */
 export const LAST_STEP = 32;
 
+const EVERY_FIVE_STEPS = ['--checkpoint-every', '5', '--checkpoint-minutes', '0'];
+
 /** A folder for the runs of one test file, with the data that all train on. */
 export class Workbench {
   readonly folder = newFolder();
-  private readonly data = writeTinyImages(join(this.folder, 'data'));
+  readonly data = writeTinyImages(join(this.folder, 'data'));
 
   run(name: string): string {
     return join(this.folder, name);
@@ -27,19 +31,21 @@ export class Workbench {
     name: string,
     options: string[] = [],
     fault: Omit<Fault, 'log'> | null = null,
-    settings: Parameters<typeof start>[1] & { resume?: boolean; out?: string } = {},
+    settings: Parameters<typeof start>[1] & {
+      resume?: boolean;
+      out?: string;
+      /** Options that say when checkpoints are saved. */
+      saving?: string[];
+    } = {},
   ): RunningCommand {
-    const { resume = false, out = this.run(name), ...others } = settings;
+    const { resume = false, out = this.run(name), saving = EVERY_FIVE_STEPS, ...others } = settings;
     const words = resume
       ? ['train', '--resume', out]
       : ['train', '--config', TINY, '--data', this.data, '--out', out];
-    return start(
-      [...words, '--cpu', '2', '--checkpoint-every', '5', '--log-every', '1', ...options],
-      {
-        ...others,
-        environment: { ...others.environment, ...this.environmentOf(name, fault) },
-      },
-    );
+    return start([...words, '--cpu', '2', ...saving, '--log-every', '1', ...options], {
+      ...others,
+      environment: { ...others.environment, ...this.environmentOf(name, fault) },
+    });
   }
 
   /** Reports a run that has ended. */
@@ -75,9 +81,22 @@ export class Workbench {
   wholeCheckpoints(name: string): number[] {
     const folder = join(this.run(name), 'checkpoints');
     if (!existsSync(folder)) return [];
-    const names = readdirSync(folder).filter((entry) => entry.startsWith('step-'));
-    for (const entry of names) loadCheckpoint(join(folder, entry));
-    return names.map((entry) => Number(entry.slice('step-'.length))).sort((a, b) => a - b);
+    const steps = readdirSync(folder)
+      .filter((entry) => /^step-\d+$/.test(entry))
+      .map((entry) => Number(entry.slice('step-'.length)))
+      .sort((a, b) => a - b);
+    for (const step of steps) chooseCheckpoint(openRunFolder(this.run(name)), step);
+    return steps;
+  }
+
+  /** The steps whose checkpoint was set aside because the run diverged after it. */
+  suspects(name: string): number[] {
+    const names = readdirSync(join(this.run(name), 'checkpoints'));
+    const steps = names.map((entry) => /^step-(\d+)\.suspect$/.exec(entry)?.[1]);
+    return steps
+      .filter((step) => step !== undefined)
+      .map(Number)
+      .sort((a, b) => a - b);
   }
 
   /** That both runs ended with the same parameters and velocities, to the bit. */

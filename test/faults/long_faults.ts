@@ -1,6 +1,6 @@
 /**
  * `npm run test:faults`: the promises of docs/reliability.md at every point and many times over, which takes
- * about six minutes on two cores. Prints the faults injected and their counts.
+ * about fifteen minutes on two cores. Prints the faults injected and their counts.
  *
  * `TWOTOWER_TEST_SEED` decides when processes are killed; 1 unless given.
  */
@@ -9,15 +9,15 @@ import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs
 import { join } from 'node:path';
 import { after, before, mock, suite, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { train } from '../../src/index.js';
+import { RunEvents, train } from '../../src/index.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
 import { openRunFolder } from '../../src/runs/layout.js';
-import { readMetrics } from '../../src/runs/metrics.js';
+import { readMetrics } from '../../src/runs/metrics_log.js';
 import type { FaultKind, FaultPoint } from './inject.js';
-import { Workbench, errorLine } from './faulty_run.js';
+import { TINY } from '../commands/command_line.js';
+import { LAST_STEP, Workbench, errorLine } from './faulty_run.js';
 
-const KILLS = 50;
 const SEED = Number(process.env['TWOTOWER_TEST_SEED'] ?? 1);
 
 const bench = new Workbench();
@@ -88,31 +88,100 @@ suite('a worker that hangs at any point of a step is named', () => {
   }
 });
 
-test(`killed −9 at ${KILLS} random moments, runs end as an undisturbed one`, async (context) => {
-  const random = new RandomSequence(deriveKey(SEED, 'kills'));
-  let [kills, ended] = [0, 0];
-  while (kills < KILLS || existsSync(bench.run(`killed ${ended}`))) {
-    const name = `killed ${ended}`;
-    const resume = bench.wholeCheckpoints(name).length > 0;
-    // As --resume says where there is no checkpoint yet.
-    if (!resume) rmSync(bench.run(name), { recursive: true, force: true });
-    const running = bench.start(name, [], null, { resume });
-    if (kills < KILLS) {
-      await Promise.race([running.outcome, delay(lifetime * random.uniform())]);
-      running.process.kill('SIGKILL');
+for (const [how, kills, saving] of [
+  ['every five steps', 50, undefined],
+  ['every 0.3 seconds', 200, ['--checkpoint-minutes', '0.005']],
+] as const) {
+  test(`killed −9 at ${kills} random moments, with checkpoints ${how}, runs end as an undisturbed one`, async (context) => {
+    const random = new RandomSequence(deriveKey(SEED, `kills with checkpoints ${how}`));
+    let killed = 0;
+    let ended = 0;
+    const nameOf = (number: number) => `killed ${how} ${number}`;
+    while (killed < kills || existsSync(bench.run(nameOf(ended)))) {
+      const name = nameOf(ended);
+      const resume = bench.wholeCheckpoints(name).length > 0;
+      // As --resume says if there is no checkpoint yet.
+      if (!resume) rmSync(bench.run(name), { recursive: true, force: true });
+      const settings = { resume, ...(saving && { saving: [...saving] }) };
+      const running = bench.start(name, [], null, settings);
+      if (killed < kills) {
+        await Promise.race([running.outcome, delay(lifetime * random.uniform())]);
+        running.process.kill('SIGKILL');
+      }
+      const { code, signal, stderr } = await running.outcome;
+      if (signal === 'SIGKILL') {
+        killed++;
+        injected('SIGKILL of the process');
+        continue;
+      }
+      assert.equal(code, 0, stderr);
+      bench.assertSameEnd(name, 'straight');
+      ended++;
     }
-    const { code, signal, stderr } = await running.outcome;
-    if (signal === 'SIGKILL') {
-      kills++;
-      injected('SIGKILL of the process');
-      continue;
-    }
-    assert.equal(code, 0, stderr);
-    bench.assertSameEnd(name, 'straight');
-    ended++;
+    context.diagnostic(`${ended} runs reached their end, each with the undisturbed parameters`);
+  });
+}
+
+suite('a signal at random moments, from the first line of output on', () => {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+    ['SIGXCPU', 152],
+    ['SIGUSR1', 0],
+    ['SIGUSR2', 0],
+  ] as const) {
+    test(`${signal}: the run saves, ends with ${code} and resumes to the undisturbed end`, async () => {
+      const random = new RandomSequence(deriveKey(SEED, signal));
+      for (let turn = 0; turn < 5; turn++) {
+        const name = `${signal} ${turn}`;
+        const line = Math.floor(LAST_STEP * random.uniform());
+        let lines = 0;
+        const outcome = await bench.start(name, [], null, {
+          whenPrinted: (_, process) => {
+            if (lines++ === line) process.kill(signal);
+          },
+        }).outcome;
+        injected(signal);
+        // A signal near the end may find the run complete.
+        assert.ok(outcome.code === code || outcome.code === 0, outcome.stderr);
+        if (outcome.code !== 0) {
+          const resumed = await bench.start(name, [], null, { resume: true }).outcome;
+          assert.equal(resumed.code, 0, resumed.stderr);
+        }
+        bench.assertSameEnd(name, 'straight');
+      }
+    });
   }
-  context.diagnostic(`${ended} runs reached their end, each with the undisturbed parameters`);
 });
+
+suite(
+  'a listener that throws at any event leaves a run that resumes to the undisturbed end',
+  () => {
+    for (const event of ['start', 'step', 'testing', 'test', 'checkpoint'] as const) {
+      test(event, async () => {
+        const random = new RandomSequence(deriveKey(SEED, event));
+        for (let turn = 0; turn < 4; turn++) {
+          const name = `listener ${event} ${turn}`;
+          const events = new RunEvents();
+          let left = event === 'step' ? Math.floor(LAST_STEP * random.uniform()) : turn % 2;
+          events.on(event, () => {
+            if (left-- === 0) throw new Error('a listener failed');
+          });
+          const out = bench.run(name);
+          const tiny = { config: TINY, data: bench.data, cpu: 2, checkpointEvery: 5 };
+          const outcome = await train({ ...tiny, out, events }).catch((error: unknown) => error);
+          injected('listener that throws');
+          if (outcome instanceof Error) {
+            assert.match(outcome.message, /^a listener failed; the last checkpoint is /);
+            await train({ resume: out, cpu: 2, checkpointEvery: 5 });
+          }
+          bench.assertSameEnd(name, 'straight');
+        }
+      });
+    }
+  },
+);
 
 suite('3,000 steps of the demo, split', () => {
   const path = join(bench.folder, 'demo');
@@ -172,4 +241,26 @@ suite('3,000 steps of the demo, split', () => {
     assert.ok(readdirSync(run.checkpoints).length <= 4);
     assert.ok(readFileSync(run.summaryFile, 'utf8').length < 4000);
   });
+});
+
+test("20 checkpoints of cifar10-seed's network leave resident memory within 5 %", async (context) => {
+  const resident: number[] = [];
+  const events = new RunEvents();
+  events.on('checkpoint', () => resident.push(process.memoryUsage.rss()));
+  await train({
+    preset: 'cifar10-seed',
+    overrides: { data: { source: 'random', directory: null } },
+    batch: 2,
+    steps: 20,
+    testLimit: 2,
+    checkpointEvery: 1,
+    cpu: 1,
+    out: join(bench.folder, 'seed'),
+    events,
+  });
+  context.diagnostic(resident.map((bytes) => `${Math.round(bytes / 1e6)} MB`).join(', '));
+  assert.equal(resident.length, 20);
+  // V8's own heaps grow to their final size during the first checkpoints.
+  const [early, late] = [resident.slice(5, 10), resident.slice(-5)];
+  assert.ok(Math.max(...late) <= 1.05 * Math.max(...early));
 });

@@ -113,7 +113,10 @@ test('a run that is stopped in the test of its last epoch is tested on resuming'
 
 test('a run that is stopped before its first step goes on from its initial values', async () => {
   const out = join(folder, 'at once');
-  const stopped = await train({ ...tiny, out, steps: 2, signal: AbortSignal.abort('SIGINT') });
+  const controller = new AbortController();
+  const events = new RunEvents();
+  events.on('start', () => controller.abort('SIGINT'));
+  const stopped = await train({ ...tiny, out, steps: 2, events, signal: controller.signal });
   assert.deepEqual([stopped.status, stopped.steps], ['interrupted', 0]);
   const resumed = await train({ resume: out, cpu: 1, testLimit: 16 });
   const straight = await train({ ...tiny, out: join(folder, 'from the start'), steps: 2 });
@@ -152,7 +155,7 @@ test('a loss of a test that is not finite ends the run, which goes on from the c
   const settings = ['training.learningRate=1e36'];
   await assert.rejects(
     train({ resume: out, cpu: 1, testLimit: 16, settings, epochs: 2, steps: 17 }),
-    /(step 17|the test after step 17): .* not finite.*the last checkpoint is .*step-16: go on with --resume/,
+    /(step 17|the test after step 17): .* not finite.*the last checkpoint is .*step-16: continue with --resume/,
   );
   const resumed = await train({
     resume: out,

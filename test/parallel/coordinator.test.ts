@@ -7,8 +7,10 @@ import {
   type BackendName,
 } from '../../src/backend/backend.js';
 import { exchangedBytes } from '../../src/model/network.js';
-import { NotFiniteError } from '../../src/parallel/coordinator.js';
-import type { Coordinator, StepResult } from '../../src/parallel/coordinator.js';
+import type { Coordinator } from '../../src/parallel/coordinator.js';
+import { NotFiniteParameters } from '../../src/parallel/shared_parameters.js';
+import type { SharedParameters } from '../../src/parallel/shared_parameters.js';
+import type { StepResult } from '../../src/parallel/step_outcome.js';
 import { compareWithFiniteDifferences } from '../../src/training/gradient_check.js';
 import { BATCH, RULE, SEED, noiseBatchOf, steps, withCoordinatorOn } from './two_placements.js';
 
@@ -124,32 +126,71 @@ function coordinatorTests(backend: BackendName): void {
   test('a step that is not finite changes no parameter on any rank', async () => {
     await withCoordinator([[0], [1]], async (coordinator) => {
       await steps(coordinator, 1);
-      const shared = await coordinator.store();
-      // One weight of rank 1 only.
-      new Float32Array(shared.parameters['conv2.weight']!).fill(Infinity, -1);
+      const shared = copyOf(await coordinator.store());
+      // The last kernel, so one of rank 1: finite, but its products overflow.
+      new Float32Array(shared.parameters['conv2.weight']!).fill(3e38, -9 * 8);
+      const before = copyOf(shared);
       await coordinator.load(shared);
-      await assert.rejects(coordinator.step(2, noiseBatchOf(SEED, 2), RULE), NotFiniteError);
-      const after = await coordinator.store();
-      for (const kind of ['parameters', 'velocities'] as const) {
-        for (const [name, buffer] of Object.entries(shared[kind])) {
-          assert.deepEqual(new Float32Array(after[kind][name]!), new Float32Array(buffer), name);
-        }
+      const outcome = await coordinator.step(2, noiseBatchOf(SEED, 2), RULE);
+      assert.equal(outcome.finite, false);
+      assert.deepEqual(copyOf(await coordinator.store()), before);
+    });
+  });
+
+  test('parameters and momentum come back to the bit after store and load', async () => {
+    await withCoordinator([[0], [1]], async (coordinator) => {
+      await steps(coordinator, 2);
+      const before = copyOf(await coordinator.store());
+      await steps(coordinator, 2);
+      await coordinator.load(copyOf(before));
+      assert.deepEqual(copyOf(await coordinator.store()), before);
+    });
+  });
+
+  test('every store fills the same memory', async () => {
+    await withCoordinator([[0], [1]], async (coordinator) => {
+      const { parameters, velocities } = await coordinator.store();
+      await steps(coordinator, 1);
+      const again = await coordinator.store();
+      for (const name of Object.keys(parameters)) {
+        assert.equal(again.parameters[name], parameters[name], name);
+        assert.equal(again.velocities[name], velocities[name], name);
       }
     });
   });
 
-  test('parameters and velocities come back to the bit after store and load', async () => {
+  test('a store after a load fills the memory that was loaded from', async () => {
     await withCoordinator([[0], [1]], async (coordinator) => {
-      await steps(coordinator, 2);
-      const shared = await coordinator.store();
-      await steps(coordinator, 2);
-      await coordinator.load(shared);
-      const again = await coordinator.store();
-      for (const kind of ['parameters', 'velocities'] as const) {
-        for (const [name, buffer] of Object.entries(shared[kind])) {
-          assert.deepEqual(new Float32Array(again[kind][name]!), new Float32Array(buffer), name);
-        }
-      }
+      const loaded = copyOf(await coordinator.store());
+      await coordinator.load(loaded);
+      const stored = await coordinator.store();
+      assert.equal(stored.parameters['conv1.weight'], loaded.parameters['conv1.weight']);
     });
   });
+
+  for (const kind of ['parameters', 'velocities'] as const) {
+    test(`${kind} that are not finite are refused by name, the network's first`, async () => {
+      await withCoordinator([[0], [1]], async (coordinator) => {
+        await steps(coordinator, 1);
+        const shared = await coordinator.store();
+        // One value of rank 1, and one of a later layer on rank 0.
+        new Float32Array(shared[kind]['conv2.weight']!).fill(NaN, -1);
+        new Float32Array(shared[kind]['fc2.weight']!).fill(Infinity, 0, 1);
+        await coordinator.load(shared);
+        await assert.rejects(coordinator.store(), (error) => {
+          assert.ok(error instanceof NotFiniteParameters);
+          const tensor = kind === 'parameters' ? 'conv2.weight' : 'the momentum of conv2.weight';
+          assert.deepEqual([error.tensor, error.step], [tensor, 1]);
+          assert.match(error.message, /conv2\.weight is not finite after step 1: /);
+          return true;
+        });
+      });
+    });
+  }
+}
+
+function copyOf({ parameters, velocities }: SharedParameters): SharedParameters {
+  const copy = (tensors: Record<string, SharedArrayBuffer>): Record<string, SharedArrayBuffer> =>
+    Object.fromEntries(Object.entries(tensors).map(([name, buffer]) => [name, buffer.slice(0)]));
+  return { parameters: copy(parameters), velocities: copy(velocities) };
 }

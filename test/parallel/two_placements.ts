@@ -6,8 +6,10 @@ import { availableBackend, type BackendName } from '../../src/backend/backend.js
 import type { Configuration } from '../../src/configuration.js';
 import type { LayerSpecification } from '../../src/model/layers.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
-import type { SharedBatch, StepResult } from '../../src/parallel/coordinator.js';
+import type { SharedBatch } from '../../src/parallel/coordinator.js';
 import type { Placement } from '../../src/parallel/placement.js';
+import { requireFinite } from '../../src/parallel/step_outcome.js';
+import type { StepResult } from '../../src/parallel/step_outcome.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 
 const recipe = {
@@ -123,7 +125,7 @@ export async function withCoordinatorOn<Result>(
 export async function steps(coordinator: Coordinator, count: number): Promise<StepResult[]> {
   const results: StepResult[] = [];
   for (let step = 1; step <= count; step++) {
-    results.push(await coordinator.step(step, noiseBatchOf(SEED, step), RULE));
+    results.push(requireFinite(await coordinator.step(step, noiseBatchOf(SEED, step), RULE)));
   }
   return results;
 }

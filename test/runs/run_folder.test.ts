@@ -3,7 +3,12 @@ import { appendFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } f
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Configuration } from '../../src/configuration.js';
-import { appendMetrics, dropMetricsAfter, readMetrics, type MetricsEvent } from '../../src/runs/metrics.js';
+import {
+  appendMetrics,
+  dropMetricsAfter,
+  readMetrics,
+  type MetricsEvent,
+} from '../../src/runs/metrics.js';
 import { createRunFolder } from '../../src/runs/run_folder.js';
 import { openRunFolder } from '../../src/runs/layout.js';
 import { readSummary, writeSummary, type Summary } from '../../src/runs/summary.js';

@@ -4,11 +4,7 @@ import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import { UserError } from '../../src/errors.js';
 import { fillNormal } from '../../src/random.js';
-import {
-  readSafetensors,
-  writeSafetensors,
-  type TensorMap,
-} from '../../src/runs/safetensors.js';
+import { readSafetensors, writeSafetensors, type TensorMap } from '../../src/runs/safetensors.js';
 import { temporaryFolder } from './temporary.js';
 
 const GOLDEN = join(import.meta.dirname, '../../../test/golden/python.safetensors');

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { TrainingConfiguration } from '../../src/configuration.js';
 import { buildNetwork } from '../../src/model/network.js';
 import {
-  afterTest,
+  plateauAfter,
   checkEvents,
   learningRateAt,
   multiplierAt,
@@ -40,7 +40,7 @@ describe('a plateau', () => {
   function ratesAfter(tests: number[]): number[] {
     let state: PlateauState | undefined;
     const rates = tests.map((top1, epoch) => {
-      state = afterTest(onPlateau, state, top1);
+      state = plateauAfter(onPlateau, state, top1);
       return learningRateAt(onPlateau, epoch + 1, state);
     });
     return rounded(rates);
@@ -58,7 +58,7 @@ describe('a plateau', () => {
   });
 
   test('is nothing that another schedule remembers', () => {
-    assert.equal(afterTest(training, undefined, 0.5), undefined);
+    assert.equal(plateauAfter(training, undefined, 0.5), undefined);
   });
 });
 

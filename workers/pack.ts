@@ -1,7 +1,8 @@
 /**
- * The thread of `data prepare`, started by `prepareDataset` (src/data/prepare.ts) in a Piscina pool with
- * a counter of images as its worker data. Answers what was packed, or the message of a failure that a
- * person can mend: an error's class would not survive the way between threads.
+ * The entry of a thread of `data prepare`. Its worker data is a counter of images, int32 in shared memory.
+ *
+ * The reply is what was packed, or the message of a failure that the user can fix, because errors lose their
+ * class between threads.
  */
 import { workerData } from 'node:worker_threads';
 import { type PackTask, type PackedShard, packShard } from '../src/data/packing.js';
@@ -9,7 +10,7 @@ import { UserError } from '../src/errors.js';
 
 const counter = new Int32Array(workerData as SharedArrayBuffer);
 
-export default async function prepare(task: PackTask): Promise<PackedShard | string> {
+export default async function pack(task: PackTask): Promise<PackedShard | string> {
   try {
     return await packShard(task, () => Atomics.add(counter, 0, 1));
   } catch (error) {
