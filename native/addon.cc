@@ -9,6 +9,7 @@
 #include <string>
 
 #include "arguments.h"
+#include "convolution_algorithm.h"
 #include "engine.h"
 #include "kernels.h"
 
@@ -27,6 +28,7 @@ napi_value Information(Arguments& arguments) {
   napi_set_named_property(env, result, "oneDnn", one_dnn);
   napi_set_named_property(env, result, "bfloat16",
                           arguments.Boolean(Device::MultipliesBfloat16()));
+  napi_set_named_property(env, result, "algorithms", arguments.Number(kAlgorithmsVersion));
   napi_set_named_property(env, result, "threads", arguments.Number(Device::OfThread().Threads()));
   return result;
 }

@@ -192,10 +192,13 @@ napi_value ConvolutionAlgorithm(Arguments& arguments) {
   const Geometry g = Geometry::From(arguments, 1);
   const Choice& choice = ChoiceOf(pass, g, PrecisionOf(arguments, 2));
   const char* names[] = {"direct", "winograd", "fft"};
-  napi_value name;
-  napi_create_string_utf8(arguments.env(), names[static_cast<int>(choice.algorithm)],
-                          NAPI_AUTO_LENGTH, &name);
-  return name;
+  const napi_env env = arguments.env();
+  napi_value result, name;
+  napi_create_object(env, &result);
+  napi_create_string_utf8(env, names[static_cast<int>(choice.algorithm)], NAPI_AUTO_LENGTH, &name);
+  napi_set_named_property(env, result, "algorithm", name);
+  napi_set_named_property(env, result, "operations", arguments.Number(choice.operations));
+  return result;
 }
 
 }  // namespace twotower

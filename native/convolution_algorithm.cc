@@ -43,6 +43,7 @@ std::optional<Choice> FftChoice(Pass pass, const Geometry& g) {
     choice.plan = FftPlanOf(g);
   }
   if (!choice.plan) return std::nullopt;
+  choice.operations = choice.plan->operations;
   return choice;
 }
 
@@ -75,6 +76,16 @@ double DirectCost(Pass pass, const Geometry& g, int precision) {
   return products / speed * (by_filter ? 1.13 : 1) + Elements(g) * (by_filter ? 150 : 75);
 }
 
+double DirectOperations(const Geometry& g) {
+  return 2 * Positions(g) * g.in_channels * g.out_channels * g.filter_height * g.filter_width;
+}
+
+// Of F(4×4, 3×3): 36 products for 16 results, each a multiplication and an addition for every pair of channels.
+double WinogradOperations(const Geometry& g) {
+  const double tiles = g.batch * RoundUp(g.out_height, 4) * RoundUp(g.out_width, 4) / 16;
+  return 2 * 36 * tiles * g.in_channels * g.out_channels;
+}
+
 double WinogradCost(Pass pass, const Geometry& g) {
   // Tiles of 4 × 4 results; the transforms take their part for each channel of both sides.
   const double positions = g.batch * RoundUp(g.out_height, 4) * RoundUp(g.out_width, 4);
@@ -87,7 +98,7 @@ double WinogradCost(Pass pass, const Geometry& g) {
 
 Choice Choose(Pass pass, const Geometry& g, int precision) {
   const bool is_open = !preferred.has_value();
-  Choice best{Algorithm::kDirect, std::nullopt};
+  Choice best{Algorithm::kDirect, std::nullopt, false, DirectOperations(g)};
   double cost = DirectCost(pass, g, precision);
   const auto consider = [&](const Choice& choice, double its_cost) {
     if (is_open ? its_cost >= cost : *preferred != choice.algorithm) return;
@@ -97,7 +108,7 @@ Choice Choose(Pass pass, const Geometry& g, int precision) {
   if (const auto fft = FftChoice(pass, g)) consider(*fft, FftCost(pass, *fft));
   const double winograd = WinogradCost(pass, g);
   if ((!is_open || winograd < cost) && HasWinograd(pass, g)) {
-    consider({Algorithm::kWinograd, std::nullopt}, winograd);
+    consider({Algorithm::kWinograd, std::nullopt, false, WinogradOperations(g)}, winograd);
   }
   return best;
 }

@@ -15,6 +15,9 @@ enum class Algorithm { kDirect, kWinograd, kFft };
 
 enum class Pass { kForward, kInputGradient, kFilterGradient };
 
+// Grows when the same convolution may be computed by another algorithm than before.
+constexpr int kAlgorithmsVersion = 1;
+
 // How one pass is computed. With the FFT and with Winograd's algorithm operands are float32 in every precision.
 struct Choice {
   Algorithm algorithm;
@@ -22,6 +25,8 @@ struct Choice {
   std::optional<FftPlan> plan;
   // With kFft: the pixels of a stride are taken together as channels (space_to_depth.h).
   bool in_blocks = false;
+  // Multiplications and additions that the algorithm needs.
+  double operations = 0;
 };
 
 // Remembered for each geometry of the calling thread.

@@ -146,6 +146,8 @@ float* HalfTransforms(const FftPlan& plan) {
 // factors are what the other steps took beside them on a Zen 5 core, at most twice that elsewhere.
 struct StepCosts {
   double products, input, output, filters, filter_gradients;
+  // Without those factors, of either pass.
+  double operations;
 };
 
 StepCosts CostsOf(const Geometry& g, const FftPlan& plan) {
@@ -161,9 +163,12 @@ StepCosts CostsOf(const Geometry& g, const FftPlan& plan) {
   const double half = plan.n / 2 + 1;
   const double size = g.filter_height;
   const double filters = inner * out * 2 * half * size * (2 * size + 4 * half);
-  return {8 * Bins{plan.n}.Count() * rows * inner * out / 0.83,
-          32 * images(static_cast<double>(g.in_height), in),
-          45 * images(static_cast<double>(g.out_height), out), 6 * filters, 10 * filters};
+  const double products = 8 * Bins{plan.n}.Count() * rows * inner * out;
+  const double input = images(static_cast<double>(g.in_height), in);
+  const double output = images(static_cast<double>(g.out_height), out);
+  // A transform of n numbers is counted as 5·n·log2 n operations.
+  return {products / 0.83, 32 * input,   45 * output,
+          6 * filters,     10 * filters, products + 5 * (input + output) + filters};
 }
 
 void SetCosts(const Geometry& g, const Blocks& forward, const Blocks& filter, FftPlan& plan) {
@@ -174,6 +179,7 @@ void SetCosts(const Geometry& g, const Blocks& forward, const Blocks& filter, Ff
   const bool keeps_filters = forward.channels == g.out_channels;
   plan.forward_cost = costs.products + costs.input + costs.output +
                       costs.filters * (keeps_filters ? 1 : parts(TilesOf(g, plan), forward.rows));
+  plan.operations = costs.operations;
   plan.filter_cost = costs.products + costs.input + costs.filter_gradients +
                      costs.output * parts(g.in_channels, filter.rows);
 }

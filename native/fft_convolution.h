@@ -18,8 +18,10 @@ struct FftPlan {
   int n;                    // the transforms are n × n
   int64_t tiles_y, tiles_x; // of an image; 1 by 1 where the map fits whole, its padding wrapped round
   int64_t tile;             // rows and columns of the output that a tile gives
-  // Of the forward pass and of the gradient by the filter, in multiplications and additions at the full speed of a core.
+  // Of the forward pass and of the gradient by the filter, as multiplications and additions at the full speed of a core.
   double forward_cost, filter_cost;
+  // Multiplications and additions of either.
+  double operations;
 };
 
 // The cheapest plan; nothing if there is none, or none whose spectra fit the scratch memory of 128 MiB.

@@ -11,6 +11,7 @@ import { UserError } from '../errors.js';
 import { addonPlaces, notLoaded, recordedReason } from '../set_up_parts.js';
 import { addonFolder, loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { loadNativeAddon, nativeIsPrepared } from './native/addon.js';
+import type { NativeInformation } from './native/addon.js';
 
 /** In the order in which a CPU worker prefers them. */
 export const BACKEND_NAMES = ['native', 'tensorflow', 'wasm'] as const;
@@ -52,6 +53,8 @@ export interface BackendInformation {
   tensorflow: string | null;
   /** oneDNN's version with `native`, else null. */
   oneDnn: string | null;
+  /** With `native`, the version of the rule that chooses each convolution's algorithm; else null. */
+  algorithms: number | null;
 }
 
 /** A GPU that TensorFlow can use. */
@@ -126,11 +129,11 @@ export async function useBackend(options: BackendOptions): Promise<BackendInform
   // Imported here, as the main thread computes nothing and tfjs takes half a second to load.
   const tf = await import('@tensorflow/tfjs');
   let tensorflow: string | null = null;
-  let oneDnn: string | null = null;
+  let native: NativeInformation | null = null;
   switch (backend) {
     case 'native': {
       const { useNative } = await import('./native/native.js');
-      oneDnn = await useNative(threads, precision === 'bf16' ? 'bfloat16' : 'float32');
+      native = await useNative(threads, precision === 'bf16' ? 'bfloat16' : 'float32');
       break;
     }
     case 'tensorflow': {
@@ -150,7 +153,16 @@ export async function useBackend(options: BackendOptions): Promise<BackendInform
   const { registerFusedGradients } = await import('./fused.js');
   registerFusedGradients();
   await tf.ready();
-  return { backend, device, precision, threads, tfjs: tf.version_core, tensorflow, oneDnn };
+  return {
+    backend,
+    device,
+    precision,
+    threads,
+    tfjs: tf.version_core,
+    tensorflow,
+    oneDnn: native?.oneDnn ?? null,
+    algorithms: native?.algorithms ?? null,
+  };
 }
 
 /** @throws UserError if the backend does not have the precision on this machine */

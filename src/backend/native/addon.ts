@@ -61,6 +61,8 @@ export interface NativeInformation {
   oneDnn: string;
   /** Whether the processor multiplies bfloat16 numbers, so that `Precision` may be `bfloat16`. */
   bfloat16: boolean;
+  /** Version of the rule that chooses a convolution's algorithm; the same version gives the same bits. */
+  algorithms: number;
   /** Of the calling thread's team. */
   threads: number;
 }
@@ -120,12 +122,15 @@ export interface NativeAddon {
     precision: Precision,
   ): void;
 
-  /** The algorithm that the calling thread takes for a pass; a function of these and the processor. */
+  /**
+   * The algorithm that the calling thread takes for a pass, a function of these and the processor, and the
+   * multiplications and additions that it needs.
+   */
   convolutionAlgorithm(
     pass: ConvolutionPass,
     geometry: Int32Array,
     precision: Precision,
-  ): ConvolutionAlgorithm;
+  ): { algorithm: ConvolutionAlgorithm; operations: number };
 
   /**
    * The calling thread takes this algorithm for every convolution that it can compute, for tests and

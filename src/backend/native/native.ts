@@ -3,7 +3,7 @@
  * kernels, for what the addon does not compute and for every kernel that it does not have.
  */
 import * as tf from '@tensorflow/tfjs';
-import { loadNativeAddon, type Precision } from './addon.js';
+import { loadNativeAddon, type NativeInformation, type Precision } from './addon.js';
 import { arrangementKernels } from './arrangement.js';
 import { convolutionKernels } from './convolution.js';
 import { elementwiseKernels } from './elementwise.js';
@@ -53,14 +53,11 @@ export function registerNative(threads: number, precision: Precision = 'float32'
   tf.registerBackend(NATIVE, () => new NativeBackend(addon, precision));
 }
 
-/**
- * Makes `native` tfjs's backend in the calling thread.
- * @returns oneDNN's version
- */
-export async function useNative(threads: number, precision: Precision): Promise<string> {
+/** Makes `native` tfjs's backend in the calling thread. */
+export async function useNative(threads: number, precision: Precision): Promise<NativeInformation> {
   registerNative(threads, precision);
   await tf.setBackend(NATIVE);
-  return loadNativeAddon().information().oneDnn;
+  return loadNativeAddon().information();
 }
 
 function register(kernelName: string, kernelFunc: tf.KernelFunc): void {
