@@ -114,7 +114,16 @@ async function request<Answer>(program: Answering, message: object): Promise<Ans
   return answer;
 }
 
-/** oneDNN's primitives for the conv and fc layers alone, `scripts/bare_primitives.cc`: a bound. */
+/** What the machine can do with all its cores, in 10⁹ per second. */
+export interface Machine {
+  float32Operations: number;
+  /** In the type of the operands. */
+  operations: number;
+  /** Read and written by a copy. */
+  bytes: number;
+}
+
+/** oneDNN's primitives for the conv and fc layers alone, `scripts/bare_primitives.cc`. */
 export class BarePrimitives {
   private readonly names: string[];
   private readonly program: Answering;
@@ -147,17 +156,29 @@ export class BarePrimitives {
 
   /** The sum over the layers. */
   msPerStep(): Spread {
-    return spreadOf(this.runs.map((layers) => layers.reduce((sum, ms) => sum + ms, 0)));
+    return spreadOf(
+      this.runs.map((run) => run.slice(0, this.names.length).reduce((sum, ms) => sum + ms, 0)),
+    );
   }
 
   layers(): NamedMilliseconds[] {
-    return this.names.map((name, layer) => ({
-      name,
-      ms: quantile(
-        this.runs.map((run) => run[layer]!),
-        0.5,
-      ),
-    }));
+    return this.names.map((name, layer) => ({ name, ms: this.median(layer) }));
+  }
+
+  machine(): Machine {
+    const first = this.names.length;
+    return {
+      float32Operations: this.median(first),
+      operations: this.median(first + 1),
+      bytes: this.median(first + 2),
+    };
+  }
+
+  private median(column: number): number {
+    return quantile(
+      this.runs.map((run) => run[column]!),
+      0.5,
+    );
   }
 
   close(): void {

@@ -6,13 +6,17 @@ import { planAlgorithms } from '../../src/library/algorithms.js';
 
 const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
 
-test('every convolution has its passes, the first without a gradient by the image', { skip }, () => {
-  const passes = planAlgorithms({ preset: 'cifar10-seed', batch: 128 }, 'float32');
-  assert.deepEqual(
-    passes.slice(0, 5).map(({ layer, pass }) => `${layer} ${pass}`),
-    ['conv1 forward', 'conv1 filter', 'conv2 forward', 'conv2 input', 'conv2 filter'],
-  );
-});
+test(
+  'every convolution has its passes, the first without a gradient by the image',
+  { skip },
+  () => {
+    const passes = planAlgorithms({ preset: 'cifar10-seed', batch: 128 }, 'float32');
+    assert.deepEqual(
+      passes.slice(0, 5).map(({ layer, pass }) => `${layer} ${pass}`),
+      ['conv1 forward', 'conv1 filter', 'conv2 forward', 'conv2 input', 'conv2 filter'],
+    );
+  },
+);
 
 test('conv2 of the dense network goes through the frequency domain', { skip }, () => {
   const passes = planAlgorithms({ preset: 'cifar10-seed', batch: 128 }, 'float32');
