@@ -4,7 +4,7 @@
  * measured bandwidth, whichever is longer.
  */
 import type { Configuration } from '../src/configuration.js';
-import type { Precision } from '../src/backend/backend.js';
+import type { Precision } from '../src/backend/numerics.js';
 import { algorithmsOf } from '../src/library/algorithms.js';
 import { buildNetwork, elements, isParameterised } from '../src/model/network.js';
 import type { Layer, Network } from '../src/model/network.js';

@@ -314,7 +314,3 @@ function ifThere<Result>(file: string, read: () => Result): Result | undefined {
     throw new UserError(`cannot read ${file}: ${messageOf(error)}`, { cause: error });
   }
 }
-
-/** Of the training loop that is about to be replaced. */
-export type RunLock = FolderLock;
-export const lockRun = (path: string): RunLock => lockFolder(path, 'trains in');

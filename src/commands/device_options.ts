@@ -1,5 +1,6 @@
 /** The options that say where the towers compute; their values are `Devices` of the library. */
-import { BACKEND_NAMES, PRECISIONS } from '../backend/backend.js';
+import { BACKEND_NAMES } from '../backend/backend.js';
+import { PRECISIONS } from '../backend/numerics.js';
 import { UserError } from '../errors.js';
 import { choice, flag, textOption, wholeNumber } from './option_kinds.js';
 
@@ -15,6 +16,10 @@ export const deviceOptions = {
     ordinals,
   ),
   cpu: wholeNumber(1, { group, describe: 'This many workers on the CPU, instead of GPUs' }),
+  threads: wholeNumber(1, {
+    group,
+    describe: 'CPU threads per worker (default: its share of the cores)',
+  }),
   requireGpu: flag({ group, describe: 'Fail instead of using the CPU in place of a GPU' }),
   backend: choice(BACKEND_NAMES, {
     group,

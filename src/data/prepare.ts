@@ -9,7 +9,6 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { pack, unpack } from 'msgpackr';
 import { Piscina } from 'piscina';
@@ -40,6 +39,7 @@ import {
   statisticsBytes,
   statisticsOf,
 } from './statistics.js';
+import { usableCores } from '../usable_cores.js';
 
 const UNFINISHED = 'unfinished.msgpack';
 const SHA256_BYTES = 32;
@@ -226,7 +226,7 @@ async function packAll(
   counts: Record<Split, number>,
   lock: FolderLock,
 ): Promise<void> {
-  const { destination, threads = availableParallelism(), onProgress, signal } = options;
+  const { destination, threads = usableCores(), onProgress, signal } = options;
   const images = counts.train + counts.test;
   const missing = jobs.filter(({ split, number }) => begun[split][number] === undefined);
   const counter = new Int32Array(new SharedArrayBuffer(4));

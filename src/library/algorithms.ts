@@ -1,8 +1,9 @@
 /** How the native backend computes a network's convolutions on this machine's processor. */
 import { availableBackend } from '../backend/backend.js';
-import type { Precision } from '../backend/backend.js';
-import { convolutionGeometry, loadNativeAddon } from '../backend/native/addon.js';
-import type { ConvolutionAlgorithm, ConvolutionPass } from '../backend/native/addon.js';
+import { loadNativeAddon } from '../backend/native/addon.js';
+import type { ConvolutionAlgorithm, ConvolutionPass } from '../backend/native/addon_layers.js';
+import { convolutionGeometry } from '../backend/native/geometry.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import type { ConvLayer } from '../model/layers.js';
 import { buildNetwork } from '../model/network.js';
@@ -44,11 +45,7 @@ export function algorithmsOf(configuration: Configuration, precision: Precision)
     return passes.map((pass) => ({
       layer: layer.name,
       pass,
-      ...loadNativeAddon().convolutionAlgorithm(
-        pass,
-        geometry,
-        precision === 'bf16' ? 'bfloat16' : 'float32',
-      ),
+      ...loadNativeAddon().convolutionAlgorithm(pass, geometry, precision),
     }));
   });
 }

@@ -13,6 +13,7 @@ import { statisticsFor } from '../runs/statistics.js';
 import { withTowers } from '../training/session.js';
 import { resolveDevices } from './devices.js';
 import type { Devices } from './devices.js';
+import { decodingWarnings } from './preparation.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
@@ -44,9 +45,9 @@ export async function evaluate(path: string, options: EvaluateOptions = {}): Pro
   const { crops = test.crops, dropout = test.dropout } = options;
   refuseImpossibleCrops(crops, configuration.data.view);
   const resolved = await resolveDevices(options, configuration.towers, configuration.towers);
-  resolved.warnings.forEach((warning) => events?.emit('warning', warning));
-
   const dataset = await openDataset(configuration.data, signal);
+  const warnings = [...resolved.warnings, ...decodingWarnings(dataset)];
+  warnings.forEach((warning) => events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, path, events, signal);
   return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
     await loadParameters(towers, files.model);

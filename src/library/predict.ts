@@ -14,7 +14,6 @@ import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
 import type { RunEvents } from '../runs/events.js';
 import { hasItsStatistics, statisticsFor } from '../runs/statistics.js';
 import { openRunFolder } from '../runs/layout.js';
-import { readLastTest } from '../runs/summary.js';
 import { withTowers } from '../training/session.js';
 import { resolveDevices } from './devices.js';
 import type { Devices } from './devices.js';
@@ -60,10 +59,9 @@ export async function predict(
   await refuseUndecodable(files);
 
   // A checkpoint of a trained run knows all that is needed; its data set may be elsewhere by now.
-  const known = state.classes ?? readLastTest(folder)?.classes;
-  const isComplete = known !== undefined && hasItsStatistics(recipe.data, path);
+  const isComplete = state.classes !== null && hasItsStatistics(recipe.data, path);
   const trained = isComplete ? null : await openDataset(recipe.data);
-  const classes = trained?.classes ?? known!;
+  const classes = trained?.classes ?? state.classes!;
   const dataset = datasetOf(files, classes);
   const statistics = await statisticsFor(configuration, trained, path, options.events);
   return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
@@ -93,7 +91,7 @@ async function averagedProbabilities(
 ): Promise<number[][]> {
   const views: number[][] = [];
   for await (const batch of ring.test(undefined, crops)) {
-    const logits = await towers.evaluate(batch);
+    const logits = await towers.logitsOf(batch);
     for (let view = 0; view < batch.count; view++) {
       views.push(softmax(rowOf(logits, view, batch.count)));
     }

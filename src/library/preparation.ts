@@ -1,8 +1,9 @@
-/** What comes before anything is opened or written, for `train` and `checkGradients`: all that can be refused is. */
+/** Prepares a run before anything is opened or written, and refuses whatever can be refused by then. */
 import { verifyIfSummed } from '../checksums.js';
 import type { Configuration } from '../configuration.js';
 import { openDataset } from '../data/dataset.js';
 import type { Dataset } from '../data/dataset.js';
+import { slowJpegWarning } from '../data/jpeg_decoder.js';
 import { buildNetwork } from '../model/network.js';
 import { checkEvents } from '../training/schedule.js';
 import { resolveDevices } from './devices.js';
@@ -28,5 +29,12 @@ export async function prepare(
   const { network, towers, data, training } = configuration;
   checkEvents(training, buildNetwork(network, towers, data.classes));
   if (options.init !== undefined) verifyIfSummed(options.init);
-  return { configuration, dataset: await openDataset(data, signal), resolved };
+  const dataset = await openDataset(data, signal);
+  const warnings = [...resolved.warnings, ...decodingWarnings(dataset)];
+  return { configuration, dataset, resolved: { ...resolved, warnings } };
+}
+
+/** Warns of a slow JPEG decoder, if the data set has image files. */
+export function decodingWarnings({ train }: Dataset, warning = slowJpegWarning()): string[] {
+  return train.kind === 'folder' && warning !== null ? [warning] : [];
 }

@@ -1,9 +1,8 @@
 /**
  * Resuming a run: what of its configuration may change, and where in the data its checkpoint stands.
  */
-import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import type { Precision } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { UserError } from '../errors.js';
@@ -12,7 +11,7 @@ import type { RunFolder } from '../runs/layout.js';
 import { INITIAL_PROGRESS } from '../runs/progress.js';
 import type { Progress } from '../runs/progress.js';
 import type { ResumePoint, Run } from '../runs/run.js';
-import { readLastTest, readSummary } from '../runs/summary.js';
+import { readEnd } from '../runs/summary.js';
 import type { Limits } from '../training/policy.js';
 import { configurationOf } from './recipe.js';
 import type { TrainOptions } from './train_options.js';
@@ -120,10 +119,10 @@ export function refuseCompleted(
   { training: { epochs, steps }, test }: Configuration,
 ): void {
   // The last test may have been interrupted or failed, or one of more crops not been asked for until now.
-  const last = readLastTest(run);
+  const { summary, lastTest: last } = readEnd(run);
   const isTested = lastTest?.step === step && last?.step === step && last.crops === test.crops;
   // A kill may have come between the last checkpoint and the end.
-  const hasEnded = existsSync(run.summaryFile) && readSummary(run).status === 'completed';
+  const hasEnded = summary?.status === 'completed';
   if (!isTested || !hasEnded || !(epoch >= epochs || (steps !== null && step >= steps))) return;
   throw new UserError(
     `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? step} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to continue`,

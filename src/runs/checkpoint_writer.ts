@@ -66,7 +66,7 @@ export function writeCheckpoint(request: WriteRequest): string {
     renameSync(partial, path);
     syncFolder(run.checkpoints);
   } catch (error) {
-    rmSync(partial, { recursive: true, force: true });
+    removeIfPossible(partial);
     // A lost lock, or a folder that is gone, is the cause of whatever failed.
     refuseLost(lock);
     throw new SaveError(`cannot write the checkpoint ${path}: ${messageOf(error)}`, {
@@ -80,6 +80,15 @@ export function writeCheckpoint(request: WriteRequest): string {
     throw new SaveError(`cannot remove old checkpoints: ${messageOf(error)}`, { cause: error });
   }
   return path;
+}
+
+/** What cannot be removed now is hidden, and cleared before the next save. */
+function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // Why the checkpoint was not written is what matters.
+  }
 }
 
 function writeInto(folder: string, { run, state, metricsBytes, tensors }: WriteRequest): void {

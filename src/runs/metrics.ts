@@ -1,9 +1,4 @@
 /** The events of `metrics.jsonl`, one per line: each step, each test and each skipped step. */
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import { writeDurably } from '../durable_file.js';
-import { UserError, messageOf } from '../errors.js';
-import type { TrainerState } from './checkpoint.js';
-import type { RunFolder } from './layout.js';
 
 /** One training step. Accuracies are fractions. Times are in milliseconds. */
 export interface TrainEvent {
@@ -51,32 +46,6 @@ export interface SkipEvent {
 /** A line of `metrics.jsonl`. */
 export type MetricsEvent = TrainEvent | TestEvent | SkipEvent;
 
-/** Appends one line in one write, so that a kill leaves whole lines but perhaps the last. */
-export function appendMetrics(run: RunFolder, event: MetricsEvent): void {
-  try {
-    appendFileSync(run.metricsFile, `${JSON.stringify(event)}\n`);
-  } catch (error) {
-    throw new UserError(`cannot write ${run.metricsFile}: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-/**
- * All events, in order. A last line without its newline is one that a kill cut off: it is left out.
- *
- * @throws UserError naming the line that is not such an event
- */
-export function readMetrics(run: RunFolder): MetricsEvent[] {
-  if (!existsSync(run.metricsFile)) return [];
-  const lines = readFileSync(run.metricsFile, 'utf8').split('\n').slice(0, -1);
-  return lines.map((line, index) => {
-    try {
-      return eventOf(JSON.parse(line));
-    } catch (error) {
-      throw new UserError(`${run.metricsFile}, line ${index + 1}: ${messageOf(error)}`);
-    }
-  });
-}
-
 /** @throws Error saying what makes the value no event */
 export function eventOf(value: unknown): MetricsEvent {
   const fields = fieldsOf(value);
@@ -111,17 +80,3 @@ const NUMBERS: Record<MetricsEvent['event'], readonly string[]> = {
 
 const fieldsOf = (value: unknown): Record<string, unknown> =>
   (value ?? {}) as Record<string, unknown>;
-
-/** Drops what a run from the checkpoint writes again, so that its metrics are those of an uninterrupted one. */
-export function dropMetricsAfter(
-  run: RunFolder,
-  { step, testTop1 }: Pick<TrainerState, 'step' | 'testTop1'>,
-): void {
-  if (!existsSync(run.metricsFile)) return;
-  const kept = readMetrics(run).filter((event) => {
-    const isAgain = event.step === step && event.event === 'test' && testTop1 === null;
-    return event.step <= step && !isAgain;
-  });
-  const text = kept.map((event) => `${JSON.stringify(event)}\n`).join('');
-  writeDurably(run.metricsFile, [new TextEncoder().encode(text)]);
-}

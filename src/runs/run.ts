@@ -31,12 +31,12 @@ import { openRunFolder, runFolderAt, type RunFolder } from './layout.js';
 import type { MetricsEvent } from './metrics.js';
 import { MetricsLog } from './metrics_log.js';
 import { TRAINS, makeFreeRunPath, refuseTakenRunFolder } from './run_path.js';
-import { readLastTest, writeLastTest, writeSummary } from './summary.js';
+import { readEnd, writeLastTest, writeSummary } from './summary.js';
 import type { LastTest, Summary } from './summary.js';
 
 /** The checkpoint that a run resumes from. */
 export interface ResumePoint extends StoredCheckpoint {
-  /** One line for each newer checkpoint that was passed over because it is damaged. */
+  /** One line for each file that could not be read and is passed over. */
   warnings: string[];
 }
 
@@ -89,22 +89,26 @@ export class Run {
   }
 
   /**
-   * Finds and verifies a checkpoint to resume from; `'latest'` passes over damaged ones.
+   * Finds and verifies a checkpoint to resume from; `'latest'` passes over damaged ones. Warns of a summary or
+   * last test that cannot be read, as nothing more depends on them.
    *
    * @throws UserError if none is whole, or the chosen one is missing or damaged
    */
   load(choice: CheckpointChoice): ResumePoint {
     this.lock.check();
     clearPassing(this.folder);
-    if (choice !== 'latest') return { ...chooseCheckpoint(this.folder, choice), warnings: [] };
+    const { problems } = readEnd(this.folder);
+    if (choice !== 'latest') {
+      return { ...chooseCheckpoint(this.folder, choice), warnings: problems };
+    }
     const { checkpoint, damaged } = lastWholeCheckpoint(this.folder);
     this.damaged = damaged.map(({ path }) => path);
     const { step } = checkpoint;
-    const warnings = damaged.map(
+    const passedOver = damaged.map(
       ({ path, problem }) =>
         `${problem}; continuing from step ${step}, the last whole checkpoint (${path} is kept as ${path}.damaged)`,
     );
-    return { ...checkpoint, warnings };
+    return { ...checkpoint, warnings: [...problems, ...passedOver] };
   }
 
   /**
@@ -248,10 +252,6 @@ function rename(path: string, name: string): void {
 
 /** Removes a `test.json` of a later step, or one that cannot be read: the run makes the test again. */
 function removeTestAfter(folder: RunFolder, step: number): void {
-  try {
-    if ((readLastTest(folder)?.step ?? 0) <= step) return;
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-  }
-  rmSync(folder.testFile, { force: true });
+  const { lastTest } = readEnd(folder);
+  if (lastTest === null || lastTest.step > step) rmSync(folder.testFile, { force: true });
 }

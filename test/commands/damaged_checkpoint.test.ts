@@ -41,7 +41,7 @@ suite('a run whose latest checkpoint is damaged', () => {
   const readers: Record<string, string[]> = {
     evaluate: ['evaluate', run('damaged'), '--cpu', '1'],
     export: ['export', run('damaged'), join(folder, 'exported.safetensors')],
-    visualize: ['visualize', run('damaged')],
+    visualize: ['visualize', run('damaged'), '--predictions', '--cpu', '1'],
     'train --init': ['train', '--config', TINY, '--data', data, '--init', model('damaged')],
     import: ['import', model('damaged'), '--config', TINY, '--out', join(folder, 'imported')],
   };

@@ -72,7 +72,7 @@ suite('a worker that hangs', { concurrency: 2 }, () => {
       assert.equal(outcome.code, 1, outcome.stderr);
       assert.match(
         errorLine(outcome),
-        /rank 1 on cpu has not moved on for 1 s at step 13, in the forward pass of conv3: /,
+        /rank 1 on cpu has made no progress for 1 s at step 13, in the forward pass of conv3: /,
       );
       assert.deepEqual(bench.wholeCheckpoints(kind), [5, 10]);
     });

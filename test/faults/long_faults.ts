@@ -81,7 +81,7 @@ suite('a worker that hangs at any point of a step is named', () => {
         const outcome = await bench.start(name, ['--exchange-timeout', '1'], fault).outcome;
         assert.equal(outcome.code, 1, outcome.stderr);
         injected(`${kind} in a worker`);
-        assert.match(errorLine(outcome), /rank 1 on cpu has not moved on for 1 s .*step 15/);
+        assert.match(errorLine(outcome), /rank 1 on cpu has made no progress for 1 s .*step 15/);
         assert.deepEqual(bench.wholeCheckpoints(name), [5, 10]);
       });
     }

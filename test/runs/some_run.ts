@@ -1,5 +1,5 @@
 /** Runs, states and tensors of a few bytes, for the tests of what a run keeps. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Configuration } from '../../src/configuration.js';
@@ -44,9 +44,15 @@ export const CONFIGURATION: Configuration = {
 
 /** A run folder with nothing but a configuration, and a lock that no timer touches. */
 export function someRun(context: TestContext): RunFolder {
-  const path = temporaryFolder(context);
-  writeFileSync(join(path, 'config.json'), JSON.stringify(CONFIGURATION));
-  writeFileSync(join(path, 'lock'), 'ours');
+  const run = newRunFolder(temporaryFolder(context), CONFIGURATION);
+  writeFileSync(join(run.path, 'lock'), 'ours');
+  return run;
+}
+
+/** A run folder with nothing but a configuration. */
+export function newRunFolder(path: string, configuration: Configuration): RunFolder {
+  mkdirSync(path, { recursive: true });
+  writeFileSync(join(path, 'config.json'), JSON.stringify(configuration));
   return openRunFolder(path);
 }
 

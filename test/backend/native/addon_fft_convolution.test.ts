@@ -1,14 +1,13 @@
 /** Convolutions through the frequency domain, against float64 references and against the direct algorithm. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import {
-  convolutionGeometry,
-  loadNativeAddon,
-  nativeIsPrepared,
-  type Conv2DInfo,
-  type ConvolutionAlgorithm,
-  type ConvolutionPass,
-} from '../../../src/backend/native/addon.js';
+import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
+import type {
+  ConvolutionAlgorithm,
+  ConvolutionPass,
+} from '../../../src/backend/native/addon_layers.js';
+import { convolutionGeometry } from '../../../src/backend/native/geometry.js';
+import type { Conv2DInfo } from '../../../src/backend/native/geometry.js';
 import { RandomSequence, deriveKey } from '../../../src/random.js';
 import {
   convolution,
