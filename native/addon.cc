@@ -1,5 +1,5 @@
-// The native backend's addon: kernels on a device (engine.h), called by src/backend/native/ with the typed
-// arrays that hold its tensors. A thread that loads it has its own device, and two never meet.
+// The native backend's addon: kernels on a device (engine.h), on the typed arrays that hold tensors. Each thread that
+// loads it has a device of its own.
 
 #include <unistd.h>
 
@@ -25,25 +25,23 @@ napi_value Information(Arguments& arguments) {
   napi_create_object(env, &result);
   napi_create_string_utf8(env, number.c_str(), number.size(), &one_dnn);
   napi_set_named_property(env, result, "oneDnn", one_dnn);
-  napi_set_named_property(env, result, "bfloat16",
+  napi_set_named_property(env, result, "bf16",
                           arguments.Boolean(Device::MultipliesBfloat16()));
   napi_set_named_property(env, result, "threads", arguments.Number(Device::OfThread().Threads()));
   return result;
 }
 
+// More than any machine has; OpenMP ends the process if it cannot start as many as it is told to.
+constexpr int64_t kMostThreads = 4096;
+
 napi_value SetThreads(Arguments& arguments) {
-  Device::OfThread().SetThreads(static_cast<int>(arguments.Integer(0, "threads", 1, 255)));
+  Device::OfThread().SetThreads(static_cast<int>(arguments.Integer(0, "threads", 1, kMostThreads)));
   return nullptr;
 }
 
-// Without waiting for other threads, which Node's own exit does.
+// Node's own exit would wait for other threads.
 napi_value EndProcess(Arguments& arguments) {
   _exit(static_cast<int>(arguments.Integer(0, "code", 0, 255)));
-}
-
-napi_value ReleaseMemory(Arguments&) {
-  Device::OfThread().ReleaseMemory();
-  return nullptr;
 }
 
 napi_value PrepareMemory(Arguments& arguments) {
@@ -65,7 +63,6 @@ const Export kExports[] = {
     {"information", Information, 0},
     {"setThreads", SetThreads, 1},
     {"endProcess", EndProcess, 1},
-    {"releaseMemory", ReleaseMemory, 0},
     {"prepareMemory", PrepareMemory, 1},
     {"conv2d", Conv2D, 7},
     {"conv2dBackpropInput", Conv2DBackpropInput, 5},
@@ -88,7 +85,6 @@ const Export kExports[] = {
     {"argMax", ArgMax, 3},
     {"softmax", Softmax, 4},
     {"softmaxCrossEntropy", SoftmaxCrossEntropy, 4},
-    {"allFinite", AllFinite, 1},
     {"transpose", Transpose, 4},
     {"copyBox", CopyBox, 7},
     {"gather", Gather, 4},
@@ -96,11 +92,11 @@ const Export kExports[] = {
     {"tile", Tile, 4},
     {"imagesFromBytes", ImagesFromBytes, 3},
     {"resizeBilinear", ResizeBilinear, 5},
-    {"momentumUpdate", MomentumUpdate, 6},
+    {"momentumUpdate", MomentumUpdate, 7},
     {"dropoutMask", DropoutMask, 4},
 };
 
-// What JavaScript calls: the kernel of the Export in `data`, its exceptions made JavaScript's.
+// Called from JavaScript: runs the kernel of the Export in `data` and turns its exceptions into JavaScript's.
 napi_value Call(napi_env env, napi_callback_info info) {
   void* data = nullptr;
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
@@ -125,7 +121,7 @@ napi_value Call(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// The addon is compiled for the processor of the machine where set-up ran.
+// Whether this processor has the instructions of the one that set-up compiled for.
 bool RunsHere() {
 #if defined(__x86_64__)
 #if defined(__AVX512F__)

@@ -1,9 +1,8 @@
-// Arguments of the addon's functions, read from JavaScript and checked.
+// Reads and checks the arguments that JavaScript passes to the addon's functions.
 //
-// Every exported function is a Kernel: it takes what it needs from `Arguments` by position, naming it
-// for the error message, and returns a JavaScript value or nullptr (undefined). What it throws becomes
-// a JavaScript error whose message begins with the function's name: TypeError and RangeError below as
-// JavaScript's own, anything else as Error.
+// Every exported function is a Kernel. It takes its arguments from `Arguments` by position, with their names for error
+// messages, and returns a JavaScript value or nullptr (undefined). An exception becomes a JavaScript error whose message
+// begins with the function's name: TypeError and RangeError below become JavaScript's own, all others Error.
 
 #ifndef TWOTOWER_NATIVE_ARGUMENTS_H_
 #define TWOTOWER_NATIVE_ARGUMENTS_H_
@@ -32,7 +31,7 @@ using Integers = std::vector<int64_t>;
 
 enum class Type { kFloat32, kInt32, kBool };
 
-// Elements of a typed array, where they lie.
+// Elements of a typed array, in place.
 template <typename Element>
 struct Span {
   Element* data = nullptr;

@@ -1,5 +1,5 @@
-// Two operands broadcast to one result: what is contiguous in all three is taken as one dimension, so that
-// most calls are one loop, or one loop a row.
+// Broadcasting of two operands to one result. Dimensions that are contiguous in all three arrays are merged, so that
+// most calls are one loop, or one loop per row.
 
 #ifndef TWOTOWER_NATIVE_BROADCAST_H_
 #define TWOTOWER_NATIVE_BROADCAST_H_
@@ -14,12 +14,12 @@ namespace twotower {
 
 class Broadcast {
  public:
-  // RangeError unless `out` is the broadcast of the others.
+  // Throws RangeError unless `out` is the broadcast shape of the others.
   Broadcast(const Integers& a, const Integers& b, const Integers& out);
 
   size_t Count() const { return count_; }
 
-  // Elements of the result from `begin` to `end`, row by row:
+  // Visits the elements of the result from `begin` to `end`, row by row:
   // `body(a offset, a stride, b offset, b stride, position in the result, length)`; strides are 0 or 1.
   template <typename Body>
   void ForEachRow(size_t begin, size_t end, const Body& body) const {

@@ -1,13 +1,16 @@
-// Convolution and its gradients, by oneDNN; activations stay [batch, height, width, channels] in memory,
-// filters are reordered at each call, which costs less than a hundredth of the product.
+// Convolution and its gradients, by oneDNN. Activations stay [batch, height, width, channels] in memory; filters are
+// reordered at each call, which costs less than a hundredth of the product.
 
 #include <algorithm>
+#include <atomic>
+#include <cstring>
 #include <string>
 #include <utility>
 
 #include "engine.h"
 #include "geometry.h"
 #include "kernels.h"
+#include "numbers.h"
 #include "parallel.h"
 #include "space_to_depth.h"
 
@@ -18,8 +21,7 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using DataType = memory::data_type;
 
-// A convolution as oneDNN describes it; its dimensions are named batch, channels, height, width, whatever
-// their order in memory.
+// A convolution as oneDNN describes it: dimensions are batch, channels, height, width, whatever their order in memory.
 struct Description {
   memory::dims filter_sizes;
   memory::desc x, filter, y, bias;
@@ -35,12 +37,12 @@ struct Description {
     y = memory::desc(y_sizes, DataType::f32, Tag::nhwc);
     filter = memory::desc(filter_sizes, DataType::f32, Tag::hwio);
     bias = memory::desc({g.out_channels}, DataType::f32, Tag::x);
-    // Winograd's algorithm has layouts of its own; what it saves is many times their reorders.
+    // Winograd's algorithm has layouts of its own; it saves many times the cost of their reorders.
     algorithm = winograd ? dnnl::algorithm::convolution_winograd
                          : dnnl::algorithm::convolution_direct;
     wanted_x = memory::desc(x_sizes, operands, winograd ? Tag::any : Tag::nhwc);
     wanted_y = memory::desc(y_sizes, operands, winograd ? Tag::any : Tag::nhwc);
-    // The result of a convolution and the gradient by its input are float32 whatever the operands are.
+    // The result of a convolution and the gradient by its input are float32, whatever the operands' type.
     wanted_out = memory::desc(y_sizes, DataType::f32, winograd ? Tag::any : Tag::nhwc);
     wanted_dx = memory::desc(x_sizes, DataType::f32, winograd ? Tag::any : Tag::nhwc);
     wanted_filter = memory::desc(filter_sizes, operands, Tag::any);
@@ -61,15 +63,15 @@ struct Description {
   }
 };
 
-// Whether the gradient by the input is itself a convolution of dy: of stride 1, by the filter turned
-// half-way round. oneDNN's forward kernels are then the faster ones in this layout.
+// Whether the gradient by the input is itself a convolution of dy, of stride 1, by the filter rotated by 180°. In this
+// layout oneDNN's forward kernels are then the faster ones.
 bool IsConvolutionOfGradient(const Geometry& g) {
   return g.stride_height == 1 && g.stride_width == 1 &&
          std::max(g.pad_top, g.PadBottom()) <= (g.filter_height - 1) * g.dilation_height &&
          std::max(g.pad_left, g.PadRight()) <= (g.filter_width - 1) * g.dilation_width;
 }
 
-// That convolution: of dy, giving dx.
+// Geometry of that convolution, from dy to dx.
 Geometry GradientGeometry(const Geometry& g) {
   Geometry of_gradient = g;
   std::swap(of_gradient.in_height, of_gradient.out_height);
@@ -80,7 +82,7 @@ Geometry GradientGeometry(const Geometry& g) {
   return of_gradient;
 }
 
-// [height, width, in, out] to [height, width, out, in], rows and columns from the last to the first.
+// Rotates a filter by 180°: [height, width, in, out] to [height, width, out, in], rows and columns reversed.
 void TurnFilter(const Geometry& g, const float* filter, float* turned) {
   const int64_t taps = g.filter_height * g.filter_width;
   const int64_t in = g.in_channels;
@@ -103,15 +105,15 @@ void TurnFilter(const Geometry& g, const float* filter, float* turned) {
 
 DataType OperandsOf(int precision) { return precision == 0 ? DataType::f32 : DataType::bf16; }
 
-// Whether to try Winograd's algorithm F(4×4, 3×3), with a quarter of the multiplications: about twice as
-// fast as the direct one. With fewer channels the transforms and reorders take what it saves.
+// Whether to try Winograd's algorithm F(4×4, 3×3), which has a quarter of the multiplications and is about twice as fast
+// as the direct one. With fewer channels its transforms and reorders cost what it saves.
 bool IsForWinograd(const Geometry& g, int precision) {
   return precision == 0 && g.filter_height == 3 && g.filter_width == 3 && g.stride_height == 1 &&
          g.stride_width == 1 && g.dilation_height == 1 && g.dilation_width == 1 &&
          std::min(g.in_channels, g.out_channels) >= 64;
 }
 
-// `make(winograd)`, by Winograd's algorithm where it is worth it and oneDNN has it.
+// `make(winograd)`: with Winograd's algorithm if it pays and oneDNN has it.
 template <typename Make>
 PreparedPrimitive MakePreferringWinograd(const Geometry& g, int precision, const Make& make) {
   if (IsForWinograd(g, precision)) {
@@ -186,10 +188,43 @@ void GradientByFilter(const Geometry& g, int precision, float* x, float* dy, flo
   }
 }
 
+// The largest magnitude of `count` numbers, NaN if one of them is NaN.
+float LargestMagnitude(const float* x, size_t count) {
+  // Without its sign bit a float orders as its bits do, and NaN comes last.
+  using Bits __attribute__((may_alias)) = uint32_t;
+  const auto* words = reinterpret_cast<const Bits*>(x);
+  std::atomic<uint32_t> largest{0};
+  Parallel(count, 1, [&](size_t begin, size_t end) {
+    uint32_t own = 0;
+#pragma omp simd reduction(max : own)
+    for (size_t i = begin; i < end; i++) own = std::max(own, words[i] & 0x7fffffffu);
+    uint32_t before = largest;
+    while (before < own && !largest.compare_exchange_weak(before, own)) {
+    }
+  });
+  const uint32_t bits = largest;
+  float magnitude;
+  std::memcpy(&magnitude, &bits, sizeof(magnitude));
+  return magnitude;
+}
+
+// Whether the convolution cannot give NaN or overflow. oneDNN's fused ReLU turns NaN into 0, so it is used only
+// then. Reading the operands costs a third of a ReLU pass over the result of AlexNet's convolutions.
+bool StaysFinite(const Geometry& g, const Span<float>& x, const Span<float>& filter,
+                 const float* bias) {
+  // Winograd's transforms pass through values larger than the result.
+  constexpr float kBound = 1e30f;
+  const auto terms = static_cast<float>(g.filter_height * g.filter_width * g.in_channels);
+  const float product =
+      LargestMagnitude(x.data, x.length) * LargestMagnitude(filter.data, filter.length) * terms;
+  const float added = bias == nullptr ? 0 : LargestMagnitude(bias, g.out_channels);
+  return product + added < kBound;
+}
+
 }  // namespace
 
 int PrecisionOf(const Arguments& arguments, size_t index) {
-  const int precision = arguments.Choice(index, "precision", {"float32", "bfloat16"});
+  const int precision = arguments.Choice(index, "precision", {"float32", "bf16"});
   if (precision == 1 && !Device::MultipliesBfloat16()) {
     throw std::runtime_error("this processor has neither AVX512-BF16 nor AMX; use float32");
   }
@@ -208,17 +243,23 @@ napi_value Conv2D(Arguments& arguments) {
   if (x.length == 0) {
     for (size_t i = 0; i < out.length; i++) {
       const float value = bias == nullptr ? 0 : bias[i % g.out_channels];
-      out.data[i] = relu ? std::max(0.f, value) : value;
+      out.data[i] = relu ? Relu(value) : value;
     }
     return nullptr;
   }
+  const bool fused = relu && StaysFinite(g, x, filter, bias);
   PreparedPrimitive& primitive = Device::OfThread().Prepared(
-      KeyOf("conv2d", g.Key(), bias != nullptr, relu, precision),
-      [&] { return MakeForward(g, bias != nullptr, relu, precision); });
+      KeyOf("conv2d", g.Key(), bias != nullptr, fused, precision),
+      [&] { return MakeForward(g, bias != nullptr, fused, precision); });
   if (bias == nullptr) {
     primitive.Execute({x.data, filter.data, out.data});
   } else {
     primitive.Execute({x.data, filter.data, out.data, bias});
+  }
+  if (relu && !fused) {
+    Parallel(out.length, 2, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; i++) out.data[i] = Relu(out.data[i]);
+    });
   }
   return nullptr;
 }

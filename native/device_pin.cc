@@ -1,9 +1,8 @@
 // device_pin: lets each worker thread of one process compute on its own TensorFlow device.
 //
-// tfjs-node-gpu's addon never says on which device an operation should run, and gives its context
-// no options. This addon is loaded before it with RTLD_GLOBAL, so that the dynamic linker binds
-// the addon's calls of TFE_NewContext and TFE_NewOp to the functions below. They read what the
-// calling thread chose with `pin`, then call TensorFlow's own function of the same name:
+// tfjs-node-gpu's addon never says on which device an operation should run, and gives its context no options. This addon
+// is loaded before it with RTLD_GLOBAL, so that the dynamic linker binds the other's calls to the functions below. They
+// read what the calling thread chose with `pin`, then call TensorFlow's own function of the same name:
 //   - TFE_NewContext first puts the thread's serialized ConfigProto into the context's options;
 //   - TFE_NewOp afterwards places the operation on the thread's device.
 // TFE_Execute is passed through as well, to note where the operation ran and to let threads take turns.
@@ -35,9 +34,8 @@ thread_local std::string device_of_last_operation;
 std::mutex turn;
 thread_local bool takes_turns = false;
 
-// TensorFlow writes a banner while it is loaded, before anything can set its log level. So stderr
-// goes nowhere for that long where TF_CPP_MIN_LOG_LEVEL asks for less than all; the loader's own errors
-// come back through dlerror.
+// TensorFlow writes a banner while it loads, before anything can set its log level. So stderr is discarded during the
+// load if TF_CPP_MIN_LOG_LEVEL asks for less than everything; dlerror still reports the loader's errors.
 void* LoadTensorFlow() {
   const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
   const bool quiet = level != nullptr && std::atoi(level) > 0;
@@ -56,7 +54,7 @@ void* TensorFlow() {
   return library;
 }
 
-// TensorFlow's own definition of what is interposed here.
+// TensorFlow's own definition of a function that is interposed here.
 template <typename Function>
 Function TensorFlowOwn(const char* name) {
   void* symbol = dlsym(TensorFlow(), name);
@@ -77,8 +75,7 @@ bool ReadArguments(napi_env env, napi_callback_info info, size_t wanted, napi_va
   return false;
 }
 
-// pin(device: string, config: Uint8Array): for the calling thread, from its next context and
-// operation on.
+// pin(device: string, config: Uint8Array): pins the calling thread, from its next context and operation on.
 napi_value Pin(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
   if (!ReadArguments(env, info, 2, arguments)) return nullptr;
@@ -107,11 +104,11 @@ napi_value Pin(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// keepFreedMemory(): for the whole process; call before worker threads start. By default glibc maps
-// each large buffer afresh and the kernel zeroes it page by page, every step, and so it does in a
-// worker's own arena, whose heaps end at 64 MiB whatever the other two settings. With one arena
-// page faults fell from 10,400 to 1,500 a step, and system time from 86 to 14 ms (conv1 and conv2
-// with LRN and pools, batch 32, one worker); from 23,000 to 7,000 a step with two workers.
+// keepFreedMemory(): makes malloc keep freed memory, for the whole process; call it before worker threads start. By
+// default glibc maps each large buffer afresh, and the kernel zeroes it page by page in every step. A worker's own arena
+// does so too, because its heaps end at 64 MiB whatever the other two settings. With one arena, page faults fell from
+// 10,400 to 1,500 per step and system time from 86 to 14 ms (conv1 and conv2 with LRN and pools, batch 32, one worker);
+// with two workers page faults fell from 23,000 to 7,000 per step.
 napi_value KeepFreedMemory(napi_env, napi_callback_info) {
 #ifdef __GLIBC__
   mallopt(M_ARENA_MAX, 1);
@@ -121,10 +118,10 @@ napi_value KeepFreedMemory(napi_env, napi_callback_info) {
   return nullptr;
 }
 
-// takeTurns(on: boolean): the calling thread's operations no longer run while another such thread's
-// does. The first execution of an operation at a shape builds a oneDNN primitive, and two threads
-// that build at once now and then (4 of 45 processes on two busy cores, TensorFlow 2.21) get a
-// convolution whose gradient by its input is wrong from then on.
+// takeTurns(on: boolean): while it is on, the calling thread's operations never run at the same time as those of another
+// such thread. The first execution of an operation at a shape builds a oneDNN primitive. If two threads build at the same
+// time, a convolution's gradient by its input is sometimes wrong from then on (in 4 of 45 processes on two busy cores,
+// TensorFlow 2.21).
 napi_value TakeTurns(napi_env env, napi_callback_info info) {
   napi_value argument;
   if (!ReadArguments(env, info, 1, &argument)) return nullptr;
@@ -134,7 +131,7 @@ napi_value TakeTurns(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// endProcess(code): without waiting for other threads, which Node's own exit does.
+// endProcess(code): Node's own exit would wait for other threads.
 napi_value EndProcess(napi_env env, napi_callback_info info) {
   napi_value argument;
   int32_t code = 0;
@@ -163,7 +160,7 @@ void SetString(napi_env env, napi_value object, const char* key, const char* tex
   napi_set_named_property(env, object, key, value);
 }
 
-// listDevices(): [{name, type}] that a context of the calling thread would have.
+// listDevices(): [{name, type}] of the devices that a context of the calling thread has.
 napi_value ListDevices(napi_env env, napi_callback_info) {
   Closing held;
   held.context = TFE_NewContext(held.options, held.status);

@@ -1,4 +1,4 @@
-// Functions of one element of each operand.
+// Element-wise functions: of one element of each operand.
 
 #include <algorithm>
 #include <cmath>
@@ -14,7 +14,7 @@
 namespace twotower {
 namespace {
 
-// What an arithmetic function costs beside reading and writing its elements, in elements.
+// Cost of a function per element, in elements read or written.
 constexpr size_t kCheap = 3;
 constexpr size_t kTranscendental = 16;
 
@@ -30,7 +30,7 @@ void BinaryLoop(const Broadcast& broadcast, const Values& a, const Values& b, co
       const In* x = left + a_offset;
       const In* y = right + b_offset;
       Out* z = result + position;
-      // An operand may be the result itself, element by element, which is what the pragmas allow.
+      // The result may be an operand's own array; the pragmas state that iterations are still independent.
       if (a_stride == 1 && b_stride == 1) {
 #pragma omp simd
         for (size_t i = 0; i < length; i++) z[i] = function(x[i], y[i]);
@@ -118,7 +118,7 @@ void UnaryLoop(const Span<float>& x, float* out, size_t cost, const Function& fu
 }
 
 float Softplus(float x) {
-  // Beyond it e^x no longer changes x, in float32.
+  // Above 20, log(1 + e^x) is x in float32.
   return x > 20 ? x : std::log1p(std::exp(x));
 }
 
@@ -183,10 +183,10 @@ napi_value Unary(Arguments& arguments) {
   const auto q = static_cast<float>(arguments.Number(4, "parameter1"));
   const auto cheap = [&](const auto& function) { UnaryLoop(x, out, kCheap, function); };
   const auto costly = [&](const auto& function) { UnaryLoop(x, out, kTranscendental, function); };
-  // Comparisons are written so that NaN stays.
+  // Comparisons are written so that NaN is kept.
   switch (operation) {
     case 0:
-      cheap([](float v) { return v < 0 ? 0.f : v; });
+      cheap([](float v) { return Relu(v); });
       break;
     case 1:
       cheap([](float v) { return v < 0 ? 0.f : v > 6 ? 6.f : v; });
@@ -252,7 +252,7 @@ napi_value Unary(Arguments& arguments) {
       cheap([](float v) { return std::ceil(v); });
       break;
     case 22:
-      // Halves go to the even neighbour.
+      // Halves round to even.
       cheap([](float v) { return std::nearbyint(v); });
       break;
     case 23:
@@ -268,12 +268,12 @@ napi_value ReluGradient(Arguments& arguments) {
   const Span<float> dy = arguments.Floats(0, "dy");
   const float* y = arguments.Floats(1, "y", dy.length).data;
   float* dx = arguments.Floats(2, "dx", dy.length).data;
-  // A read that hangs on a condition keeps the compiler from vectors, and the branch is taken at random.
+  // Load dy unconditionally: a conditional load prevents vectorization, and the branch is unpredictable.
   Parallel(dy.length, kCheap, [given = dy.data, y, dx](size_t begin, size_t end) {
 #pragma omp simd
     for (size_t i = begin; i < end; i++) {
       const float gradient = given[i];
-      dx[i] = y[i] > 0 ? gradient : 0.f;
+      dx[i] = y[i] <= 0 ? 0.f : gradient;
     }
   });
   return nullptr;
@@ -307,7 +307,7 @@ napi_value AddToChannels(Arguments& arguments) {
 
 namespace {
 
-// Bits move as they are, so that one loop serves every type of a size.
+// Copies bits, so that one loop serves all types of one size.
 template <typename Element>
 void SelectLoop(const uint8_t* condition, const Values& a, const Values& b, const Values& out) {
   const Element* x = a.As<Element>();

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <string>
 #include <utility>
 
 namespace twotower {
@@ -107,22 +108,17 @@ Device& Device::OfThread() {
 
 PreparedPrimitive& Device::Prepared(const std::string& key,
                                     const std::function<PreparedPrimitive()>& make) {
-  // A primitive divides its work when it is made.
-  const std::string full_key = key + static_cast<char>(Threads());
+  // A primitive divides its work among the team when it is made.
+  const std::string full_key = key + ' ' + std::to_string(Threads());
   const auto found = primitives_.find(full_key);
   if (found != primitives_.end()) return found->second;
   if (primitives_.size() >= kMaxPrimitives) primitives_.clear();
   return primitives_.emplace(full_key, make()).first->second;
 }
 
-void Device::ReleaseMemory() {
-  primitives_.clear();
-  for (ScratchMemory& memory : scratch_) memory.Free();
-}
-
 bool Device::MultipliesBfloat16() {
 #if defined(__x86_64__)
-  // Each set of instructions has the bits of those that it includes.
+  // An instruction set's value has the bits of those that it includes.
   const auto bfloat16 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
   return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bfloat16) == bfloat16;
 #else

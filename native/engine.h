@@ -96,8 +96,6 @@ class Device {
     return scratch_[static_cast<size_t>(purpose)].AtLeast(bytes);
   }
 
-  void ReleaseMemory();
-
   // Whether the processor multiplies bfloat16 numbers.
   static bool MultipliesBfloat16();
 

@@ -5,11 +5,10 @@
 namespace twotower {
 namespace {
 
-// Filters, strides, dilations and padding beyond this are mistakes; oneDNN does not withstand those of
-// some hundreds of millions.
+// Filters, strides, dilations and padding beyond this are mistakes; oneDNN crashes at some hundreds of millions.
 constexpr int64_t kLargest = 4096;
 
-// Zeros needed after the last row; negative where the stride leaves rows unread.
+// Zeros needed after the last row; negative if the stride leaves rows unread.
 int64_t Missing(int64_t in, int64_t out, int64_t filter, int64_t stride, int64_t dilation,
                 int64_t pad) {
   return (out - 1) * stride + (filter - 1) * dilation + 1 - in - pad;

@@ -1,4 +1,4 @@
-// A window that slides over height and width: of a convolution or of pooling.
+// Sizes of a window that slides over height and width, of a convolution or of pooling.
 
 #ifndef TWOTOWER_NATIVE_GEOMETRY_H_
 #define TWOTOWER_NATIVE_GEOMETRY_H_
@@ -7,7 +7,7 @@
 
 namespace twotower {
 
-// In the order of `convolutionGeometry` in src/backend/native/addon.ts.
+// Fields in the order of `convolutionGeometry` in src/backend/native/geometry.ts.
 struct Geometry {
   int64_t batch, in_height, in_width, in_channels;
   int64_t out_height, out_width, out_channels;
@@ -16,7 +16,7 @@ struct Geometry {
   int64_t dilation_height, dilation_width;
   int64_t pad_top, pad_left;
 
-  // Checks that the sizes agree; RangeError otherwise.
+  // Throws RangeError if the sizes do not agree.
   static Geometry From(const Arguments& arguments, size_t index);
 
   Integers InShape() const { return {batch, in_height, in_width, in_channels}; }
@@ -24,7 +24,7 @@ struct Geometry {
   Integers FilterShape() const {
     return {filter_height, filter_width, in_channels, out_channels};
   }
-  // Rows and columns of zeros that the sizes leave below and to the right.
+  // Rows and columns of zeros below and to the right, as the other sizes imply.
   int64_t PadBottom() const;
   int64_t PadRight() const;
 

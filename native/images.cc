@@ -1,4 +1,4 @@
-// Images: from the bytes of a batch, and in another size by interpolation between the nearest four pixels.
+// Images: conversion from bytes, and bilinear resizing.
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +11,7 @@
 namespace twotower {
 namespace {
 
-// Between which two pixels of a row or column a new one lies, and how near to the second.
+// The two pixels of a row or column that a new one is between, and the weight of the second.
 struct Between {
   int64_t first, second;
   float share;
@@ -27,7 +27,7 @@ std::vector<Between> PositionsOf(int64_t old_size, int64_t new_size, bool align_
     const double source = half_pixel_centers ? ratio * (i + 0.5) - 0.5 : ratio * i;
     const auto first = std::max<int64_t>(0, static_cast<int64_t>(std::floor(source)));
     const auto second = std::min<int64_t>(old_size - 1, static_cast<int64_t>(std::ceil(source)));
-    // Before the first pixel tfjs takes the first for both, at whatever share.
+    // Before the first pixel tfjs uses the first for both, whatever the weight.
     positions[i] = {first, std::max<int64_t>(0, second), static_cast<float>(source - first)};
   }
   return positions;

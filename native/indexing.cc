@@ -1,4 +1,4 @@
-// Elements chosen or placed by an index: gathering, one-hot rows, tiling.
+// Selects or places elements by index: gathering, one-hot rows, tiling.
 
 #include <algorithm>
 #include <cstring>

@@ -1,6 +1,5 @@
-// jpeg_decoder: an addon of its own that decodes JPEGs with libjpeg-turbo, called by
-// src/data/jpeg_decoder.ts in the decoders' threads. Keeps nothing between calls, so any number of threads
-// may call it.
+// jpeg_decoder: an addon that decodes JPEGs with libjpeg-turbo; src/data/jpeg_decoder.ts loads it. It keeps no state
+// between calls, so any number of threads may use it.
 
 #include <node_api.h>
 
@@ -37,8 +36,8 @@ void LeaveOnWarning(j_common_ptr image, int level) {
   if (level < 0) Leave(image);
 }
 
-// Whether the image is whole and height × width pixels. `out` may be partly written where it is not. Holds
-// no C++ object, as longjmp would not destroy it.
+// Returns whether the image is whole and height × width pixels; if not, `out` may be partly written. This function
+// must hold no C++ object, because longjmp would not destroy it.
 bool DecodeInto(Span<uint8_t> bytes, JDIMENSION height, JDIMENSION width, uint8_t* out) {
   jpeg_decompress_struct image = {};
   Errors errors;

@@ -39,7 +39,6 @@ napi_value Reduce(Arguments& arguments);
 napi_value ArgMax(Arguments& arguments);
 napi_value Softmax(Arguments& arguments);
 napi_value SoftmaxCrossEntropy(Arguments& arguments);
-napi_value AllFinite(Arguments& arguments);
 
 // movement.cc
 napi_value Transpose(Arguments& arguments);
@@ -60,7 +59,7 @@ napi_value MomentumUpdate(Arguments& arguments);
 // random.cc
 napi_value DropoutMask(Arguments& arguments);
 
-// 0 for float32, 1 for bfloat16; an error where the processor does not have the latter.
+// 0 for float32, 1 for bf16; an error where the processor does not have the latter.
 int PrecisionOf(const Arguments& arguments, size_t index);
 
 }  // namespace twotower

@@ -1,10 +1,12 @@
-// Products of matrices and of batches of them, by oneDNN.
+// Matrix products, single or in batches, by oneDNN.
 
 #include <algorithm>
 #include <string>
 
 #include "engine.h"
 #include "kernels.h"
+#include "numbers.h"
+#include "parallel.h"
 
 namespace twotower {
 namespace {
@@ -14,13 +16,13 @@ using DataType = memory::data_type;
 
 struct Product {
   int64_t a_batch, b_batch, m, k, n;
-  bool transpose_a, transpose_b, relu;
+  bool transpose_a, transpose_b;
   int precision;
 
   int64_t Batch() const { return std::max(a_batch, b_batch); }
 };
 
-// [batch, rows, columns], in memory as it stands or transposed.
+// [batch, rows, columns], in memory as is or transposed.
 memory::desc MatrixOf(int64_t batch, int64_t rows, int64_t columns, bool transposed,
                       DataType type) {
   const memory::dims strides = transposed ? memory::dims{rows * columns, 1, rows}
@@ -37,8 +39,8 @@ PreparedPrimitive MakeProduct(const Product& p, bool has_bias) {
   const auto out = MatrixOf(p.Batch(), p.m, p.n, false, DataType::f32);
   const memory::desc bias({1, 1, p.n}, DataType::f32, memory::format_tag::abc);
   const auto primitive =
-      has_bias ? Describe<dnnl::matmul>(AttributesOf(p.relu), wanted_a, wanted_b, bias, out)
-               : Describe<dnnl::matmul>(AttributesOf(p.relu), wanted_a, wanted_b, out);
+      has_bias ? Describe<dnnl::matmul>(AttributesOf(false), wanted_a, wanted_b, bias, out)
+               : Describe<dnnl::matmul>(AttributesOf(false), wanted_a, wanted_b, out);
   std::vector<Operand> operands{{DNNL_ARG_SRC, a, wanted_a, false},
                                 {DNNL_ARG_WEIGHTS, b, wanted_b, false},
                                 {DNNL_ARG_DST, out, out, true}};
@@ -46,20 +48,20 @@ PreparedPrimitive MakeProduct(const Product& p, bool has_bias) {
   return {dnnl::matmul(primitive), primitive.scratchpad_desc(), operands};
 }
 
-// A fully-connected layer's forward product, of one matrix with one that lies as it is: oneDNN's
-// inner product is up to twice as fast at it as its matmul, which in turn is the faster in all other cases.
+// Whether oneDNN's inner product serves, which is up to twice as fast as its matmul for the forward product of a
+// fully-connected layer: one matrix by one, neither transposed. In all other cases matmul is faster.
 bool IsInnerProduct(const Product& p) {
   return p.Batch() == 1 && !p.transpose_a && !p.transpose_b && p.precision == 0;
 }
 
 PreparedPrimitive MakeInnerProduct(const Product& p, bool has_bias) {
   const memory::desc a({p.m, p.k}, DataType::f32, memory::format_tag::ab);
-  // Named [outputs, inputs] there.
+  // oneDNN's dimensions are [outputs, inputs].
   const memory::desc b({p.n, p.k}, DataType::f32, memory::format_tag::ba);
   const memory::desc out({p.m, p.n}, DataType::f32, memory::format_tag::ab);
   const memory::desc bias({p.n}, DataType::f32, memory::format_tag::a);
   const auto primitive = Describe<dnnl::inner_product_forward>(
-      AttributesOf(p.relu), dnnl::prop_kind::forward_training, a, b,
+      AttributesOf(false), dnnl::prop_kind::forward_training, a, b,
       has_bias ? bias : memory::desc(), out);
   std::vector<Operand> operands{{DNNL_ARG_SRC, a, a, false},
                                 {DNNL_ARG_WEIGHTS, b, b, false},
@@ -72,12 +74,12 @@ PreparedPrimitive MakeInnerProduct(const Product& p, bool has_bias) {
 
 napi_value MatMul(Arguments& arguments) {
   const Integers sizes = arguments.Sizes(4, "sizes", 5);
-  Product p{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], false, false, false, 0};
+  Product p{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], false, false, 0};
   if (p.a_batch != p.b_batch && p.a_batch != 1 && p.b_batch != 1) {
     throw RangeError("batches of " + std::to_string(p.a_batch) + " and " +
                      std::to_string(p.b_batch) + " do not go together");
   }
-  // A batch of none beside one of 1 gives none.
+  // An empty batch and a batch of one give an empty batch.
   const int64_t batch = p.a_batch == 0 || p.b_batch == 0 ? 0 : p.Batch();
   const Span<float> a = arguments.Floats(0, "a", ProductOf({p.a_batch, p.m, p.k}));
   const Span<float> b = arguments.Floats(1, "b", ProductOf({p.b_batch, p.k, p.n}));
@@ -85,24 +87,24 @@ napi_value MatMul(Arguments& arguments) {
   const Span<float> out = arguments.Floats(3, "out", ProductOf({batch, p.m, p.n}));
   p.transpose_a = arguments.Boolean(5, "transposeA");
   p.transpose_b = arguments.Boolean(6, "transposeB");
-  p.relu = arguments.Choice(7, "activation", {"linear", "relu"}) == 1;
+  const bool relu = arguments.Choice(7, "activation", {"linear", "relu"}) == 1;
   p.precision = PrecisionOf(arguments, 8);
   if (out.length == 0) return nullptr;
   if (p.k == 0) {
     for (size_t i = 0; i < out.length; i++) {
       const float value = bias == nullptr ? 0 : bias[i % p.n];
-      out.data[i] = p.relu ? std::max(0.f, value) : value;
+      out.data[i] = relu ? Relu(value) : value;
     }
     return nullptr;
   }
-  // One b for all of a: the rows of all of a are those of one matrix.
+  // With one b for all of a, the rows of all of a form one matrix.
   if (p.b_batch == 1 && p.a_batch > 1 && !p.transpose_a) {
     p.m *= p.a_batch;
     p.a_batch = 1;
   }
   const Integers key{p.a_batch, p.b_batch, p.m, p.k, p.n};
   PreparedPrimitive& primitive = Device::OfThread().Prepared(
-      KeyOf("matMul", key, bias != nullptr, p.transpose_a, p.transpose_b, p.relu, p.precision),
+      KeyOf("matMul", key, bias != nullptr, p.transpose_a, p.transpose_b, p.precision),
       [&] {
         return IsInnerProduct(p) ? MakeInnerProduct(p, bias != nullptr)
                                  : MakeProduct(p, bias != nullptr);
@@ -112,6 +114,11 @@ napi_value MatMul(Arguments& arguments) {
   } else {
     primitive.Execute({a.data, b.data, out.data, bias});
   }
+  if (!relu) return nullptr;
+  // oneDNN's own ReLU turns NaN into 0. This pass over a small result costs little.
+  Parallel(out.length, 2, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) out.data[i] = Relu(out.data[i]);
+  });
   return nullptr;
 }
 

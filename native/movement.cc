@@ -1,4 +1,4 @@
-// Elements moved as they are: dimensions in another order, boxes copied out of and into arrays.
+// Moves elements unchanged: transposition, and copies of boxes out of and into arrays.
 
 #include <algorithm>
 #include <cstring>
@@ -19,12 +19,12 @@ Integers StridesOf(const Integers& shape) {
   return strides;
 }
 
-// Dimensions of the output in order, each with its step in the input.
+// The output's dimensions in order, each with its stride in the input.
 struct Permuted {
   Integers sizes, steps;
 };
 
-// Dimensions of 1 are left out; those that follow each other in both arrays are one.
+// Drops dimensions of 1 and merges those that are contiguous in both arrays.
 Permuted PermutedFrom(const Integers& shape, const Integers& permutation) {
   const Integers strides = StridesOf(shape);
   Permuted p;
@@ -45,7 +45,7 @@ Permuted PermutedFrom(const Integers& shape, const Integers& permutation) {
   return p;
 }
 
-// Tiles of two dimensions: the one whose elements lie side by side in the input, and the output's last.
+// Copies by tiles of two dimensions: the one that is contiguous in the input, and the output's last.
 template <typename Element>
 void TransposeBy(const Permuted& p, const Element* x, Element* out) {
   constexpr int64_t kTile = 16;
@@ -56,7 +56,7 @@ void TransposeBy(const Permuted& p, const Element* x, Element* out) {
   const int64_t width = p.sizes[last];
   const int64_t height = side == last ? 1 : p.sizes[side];
   const int64_t tiles = side == last ? 1 : (height + kTile - 1) / kTile;
-  // All other dimensions, one by one.
+  // Positions in all other dimensions.
   size_t others = 1;
   for (size_t d = 0; d < last; d++) others *= d == side ? 1 : p.sizes[d];
   Parallel(others * tiles, 4 * width * std::min(height, kTile), [&](size_t begin, size_t end) {
@@ -145,7 +145,7 @@ napi_value CopyBox(Arguments& arguments) {
   if (ProductOf(size) == 0) return nullptr;
   const Integers x_strides = StridesOf(x_shape);
   const Integers out_strides = StridesOf(out_shape);
-  // Trailing dimensions that the box takes whole, and the first that it does not, are one run.
+  // Trailing dimensions that the box covers, and the first that it does not, form one contiguous run.
   size_t outer = size.size();
   int64_t run = 1;
   while (outer > 0) {
@@ -162,7 +162,7 @@ napi_value CopyBox(Arguments& arguments) {
   }
   size_t runs = 1;
   for (size_t d = 0; d < outer; d++) runs *= size[d];
-  // A few long runs are cut, so that the team has parts to share.
+  // A few long runs are cut, so that the team can share them.
   const size_t pieces = std::max<size_t>(1, runs > 64 ? 1 : run / 65536);
   Parallel(runs * pieces, 2 * run / pieces, [&](size_t begin, size_t end) {
     for (size_t item = begin; item < end; item++) {

@@ -1,9 +1,8 @@
 // Local response normalization across channels (Krizhevsky et al. 2012, section 3.3) and its gradient.
 //
-// A row, the channels of one position, is taken at a time, in scratch with `radius` zeros on either side:
-// the sums over windows are then `size` shifted additions of whole rows, which the compiler makes vectors
-// of. The window is short, so that this is cheaper than a sum that slides, whose steps depend on each
-// other.
+// It computes one row, the channels of one position, at a time, in scratch memory with `radius` zeros on either side. The
+// sums over windows are then `size` shifted additions of whole rows, which the compiler vectorizes. The window is short,
+// so this is cheaper than a sliding sum, whose steps depend on each other.
 
 #include <cmath>
 #include <vector>
@@ -30,7 +29,7 @@ Normalization NormalizationFrom(const Arguments& arguments, size_t index, size_t
     throw RangeError("x has " + std::to_string(length) + " elements, which are no rows of " +
                      std::to_string(n.channels) + " channels");
   }
-  // A wider window holds the same channels.
+  // A wider window has the same channels.
   n.radius = std::min(n.radius, n.channels - 1);
   return n;
 }
@@ -50,7 +49,7 @@ void SumWindows(const float* __restrict padded, int64_t count, int64_t radius,
   }
 }
 
-// powers[c] = scale[c]^−β; roots are several times faster than powers, and 3/4 is the β that everyone uses.
+// powers[c] = scale[c]^−β. Roots are several times faster than powers, and β is 3/4 in practice.
 void NegativePowers(const float* __restrict scale, int64_t count, float beta,
                     float* __restrict powers) {
   if (beta == 0.75f) {

@@ -1,4 +1,4 @@
-// Loops divided among the calling thread's OpenMP team.
+// Divides loops among the calling thread's OpenMP team.
 
 #ifndef TWOTOWER_NATIVE_PARALLEL_H_
 #define TWOTOWER_NATIVE_PARALLEL_H_
@@ -14,8 +14,8 @@
 
 namespace twotower {
 
-// Calls `body(begin, end)` on parts of 0 … count − 1, at once. `cost` is what one index costs, in
-// elements that are read or written; a team is not woken for less than some tens of microseconds.
+// Calls `body(begin, end)` on parts of 0 … count − 1, in parallel. `cost` is the cost of one index, in elements read or
+// written. Loops of less than some tens of microseconds run in the calling thread alone.
 template <typename Body>
 void Parallel(size_t count, size_t cost, const Body& body) {
   constexpr size_t kWorthATeam = 32768;
@@ -31,7 +31,7 @@ void Parallel(size_t count, size_t cost, const Body& body) {
     if (begin < end) body(begin, end);
   };
 #if defined(__SANITIZE_THREAD__)
-  // The sanitizer cannot see how OpenMP's team begins and ends together, only how such threads do.
+  // ThreadSanitizer does not understand how an OpenMP team synchronizes, only std::thread.
   std::vector<std::thread> team;
   for (size_t rank = 1; rank < threads; rank++) team.emplace_back(part, rank, threads);
   part(0, threads);

@@ -1,4 +1,4 @@
-// Maximum and average over windows, and their gradients, by loops over the channels of one position.
+// Max and average pooling and their gradients, by loops over the channels of one position.
 
 #include <algorithm>
 #include <limits>
@@ -11,8 +11,8 @@
 namespace twotower {
 namespace {
 
-// The part of a window that lies inside the input: first and last + 1 input row (or column), step the
-// dilation.
+// The part of a window inside the input: its first row (or column) and the one after its last; the step between rows is
+// the dilation.
 struct Window {
   int64_t begin, end;
 };
@@ -64,7 +64,7 @@ void ForEachOutputRow(const Geometry& g, const Body& body) {
   });
 }
 
-// Calls `body(image)` for every image; windows overlap, so that an image's gradient is one thread's.
+// Calls `body(image)` for every image. One thread computes the whole gradient of an image, because windows overlap.
 template <typename Body>
 void ForEachImage(const Geometry& g, const Body& body) {
   const size_t cost =
@@ -94,7 +94,8 @@ napi_value MaxPool(Arguments& arguments) {
       ForEachPosition(g, rows, ColumnsAt(g, column), [&](int64_t position) {
         const float* __restrict value = in + position;
         for (int64_t c = 0; c < channels; c++) {
-          greatest[c] = value[c] > greatest[c] ? value[c] : greatest[c];
+          // Once a window has NaN, NaN stays.
+          greatest[c] = value[c] > greatest[c] || value[c] != value[c] ? value[c] : greatest[c];
         }
       });
     }
@@ -113,7 +114,7 @@ napi_value MaxPoolGradient(Arguments& arguments) {
     const float* in = x + image * InImage(g);
     float* gradient = dx + image * InImage(g);
     std::fill_n(gradient, InImage(g), 0.f);
-    // What of the window's gradient has not been given away yet.
+    // Gradient not yet assigned, per channel; zero once the first maximum is found.
     std::vector<float> remaining(channels);
     float* __restrict left = remaining.data();
     for (int64_t row = 0; row < g.out_height; row++) {
@@ -126,7 +127,8 @@ napi_value MaxPoolGradient(Arguments& arguments) {
           const float* __restrict value = in + position;
           float* __restrict given = gradient + position;
           for (int64_t c = 0; c < channels; c++) {
-            const bool is_greatest = value[c] == greatest[c];
+            // Where a window holds NaN, that is its greatest.
+            const bool is_greatest = value[c] == greatest[c] || value[c] != value[c];
             given[c] += is_greatest ? left[c] : 0.f;
             left[c] = is_greatest ? 0.f : left[c];
           }

@@ -1,5 +1,5 @@
 // Dropout masks from Threefry-2×32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers:
-// as easy as 1, 2, 3", SC 2011): the very numbers of src/random.ts, where the generator is explained.
+// as easy as 1, 2, 3", SC 2011): the same numbers as src/random.ts, which explains the generator.
 
 #include <cmath>
 

@@ -1,10 +1,9 @@
-// Sums, extremes, products along one dimension of three, and what is made of them along the last.
+// Sums, extremes and products along the middle one of three dimensions; softmax along the last.
 //
-// The reduced dimension is cut into parts of a fixed size whose results are put together in order, so that
-// the result does not depend on the number of threads. Sums are kept in double.
+// The reduced dimension is cut into parts of a fixed size, whose results are combined in order, so that the result does
+// not depend on the number of threads. Sums are accumulated in double.
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -41,7 +40,7 @@ struct Multiply {
   }
 };
 
-// NaN, once met, stays.
+// Once it has met NaN, it stays NaN.
 struct Greater {
   template <typename T>
   T operator()(T a, T b) const {
@@ -60,7 +59,7 @@ constexpr size_t kPartElements = 32768;
 constexpr size_t kBlock = 1024;
 constexpr size_t kLanes = 32;
 
-// `accumulators[i]`, for `width` elements that lie side by side, combined with `rows` rows of x.
+// Combines `accumulators[i]`, for `width` adjacent elements, with `rows` rows of x.
 template <typename T, typename Accumulator, typename Combine>
 void ReduceRows(const T* x, size_t rows, size_t row_stride, size_t width, const Combine& combine,
                 Accumulator* __restrict accumulators) {
@@ -72,7 +71,7 @@ void ReduceRows(const T* x, size_t rows, size_t row_stride, size_t width, const 
   }
 }
 
-// All of `count` elements side by side, in lanes that a vector holds.
+// Combines `count` adjacent elements, in as many lanes as a vector has.
 template <typename T, typename Accumulator, typename Combine>
 Accumulator ReduceContiguous(const T* x, size_t count, Accumulator start, const Combine& combine) {
   Accumulator lanes[kLanes];
@@ -226,7 +225,7 @@ size_t RowsOf(size_t length, int64_t columns, const char* name) {
   return length / columns;
 }
 
-// log Σ e^x, stable; −∞ where every element is.
+// log Σ e^x, numerically stable; −∞ if every element is.
 double LogSumExp(const float* x, size_t count) {
   const float greatest =
       ReduceContiguous(x, count, -std::numeric_limits<float>::infinity(), Greater());
@@ -281,19 +280,6 @@ napi_value SoftmaxCrossEntropy(Arguments& arguments) {
     }
   }
   return arguments.Number(sum / batch);
-}
-
-napi_value AllFinite(Arguments& arguments) {
-  const Span<float> x = arguments.Floats(0, "x");
-  std::atomic<bool> all{true};
-  Parallel(x.length, 1, [&](size_t begin, size_t end) {
-    // 0 · x is 0 unless x is NaN or infinite, and then it is NaN, as is every sum with it.
-    float zero = 0;
-#pragma omp simd reduction(+ : zero)
-    for (size_t i = begin; i < end; i++) zero += x.data[i] * 0.f;
-    if (zero != 0) all = false;
-  });
-  return arguments.Boolean(all);
 }
 
 }  // namespace twotower

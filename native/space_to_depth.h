@@ -1,9 +1,9 @@
-// A convolution with a stride as one of stride 1: each block of stride × stride positions of the input
-// becomes one position with all their channels, and the filter likewise. Matrix instructions multiply 32
-// channels at a time and an image has 3; blocks of 4×4 have 48.
+// Turns a strided convolution into one of stride 1: each block of stride × stride positions of the input becomes one
+// position with all their channels, and the filter likewise. Matrix instructions multiply 32 channels at a time and an
+// image has 3; blocks of 4×4 have 48.
 //
-// Called by the gradient by the filter in bfloat16, where it pays: 100 to 45 ms at [128, 227, 227, 3], 11×11 / 4,
-// two threads. In float32 it does not, nor forward, where the blocks cost what they save.
+// It pays for the gradient by the filter in bf16: 45 instead of 100 ms at [128, 227, 227, 3], 11×11 / 4, two threads. It
+// does not pay in float32, nor forward, where making the blocks costs what they save.
 
 #ifndef TWOTOWER_NATIVE_SPACE_TO_DEPTH_H_
 #define TWOTOWER_NATIVE_SPACE_TO_DEPTH_H_
@@ -12,16 +12,16 @@
 
 namespace twotower {
 
-// Whether there are so few channels, and such a stride.
+// Whether the input has so few channels for the stride that blocks pay.
 bool HasFewChannelsForItsStride(const Geometry& g);
 
-// The convolution of blocks, without padding: same output.
+// Geometry of the convolution of blocks: without padding, with the same output.
 Geometry GeometryOfBlocks(const Geometry& g);
 
-// x to blocks, `GeometryOfBlocks(g).InShape()`; padding and what no window reads is 0.
+// Copies x into blocks of shape `GeometryOfBlocks(g).InShape()`. Padding, and what no window reads, is 0.
 void ToBlocks(const Geometry& g, const float* x, float* blocks);
 
-// The filter's gradient from that of the filter over blocks, `GeometryOfBlocks(g).FilterShape()`.
+// Copies the gradient by the filter over blocks, `GeometryOfBlocks(g).FilterShape()`, into that by the filter.
 void FilterFromBlocks(const Geometry& g, const float* blocks, float* filter);
 
 }  // namespace twotower

@@ -7,20 +7,21 @@
  *     npm run bench -- --preset cifar10-seed --batch 128 --steps 10 --peer-python venv/bin/python
  *     npm run bench -- --precision bf16 --peer-python venv/bin/python
  */
-import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import {
   availableBackend,
-  PRECISIONS,
   prepareProcess,
   requirePrecision,
   useBackend,
 } from '../src/backend/backend.js';
-import type { BackendName, Precision } from '../src/backend/backend.js';
+import { PRECISIONS } from '../src/backend/numerics.js';
+import type { BackendName } from '../src/backend/backend.js';
+import type { Precision } from '../src/backend/numerics.js';
 import { loadConfiguration } from '../src/configuration.js';
 import type { Configuration } from '../src/configuration.js';
+import type { OwnChannels } from '../src/model/distribution.js';
 import { applyLayer } from '../src/model/forward.js';
 import { buildNetwork } from '../src/model/network.js';
 import type { Layer } from '../src/model/network.js';
@@ -32,6 +33,7 @@ import { TimedPlacement, noiseBatch, takeTurns } from '../src/training/compariso
 import type { Candidate, ComparisonRow } from '../src/training/comparison.js';
 import { BarePrimitives, Peer } from './contenders.js';
 import type { NamedMilliseconds } from './contenders.js';
+import { usableCores } from '../src/usable_cores.js';
 
 const LAYER_REPEATS = 5;
 
@@ -49,7 +51,7 @@ function layerMilliseconds(layer: Layer, batch: number): number {
   const apply = (x: tf.Tensor, w: tf.Tensor, b: tf.Tensor): tf.Tensor =>
     applyLayer(
       layer,
-      x,
+      x as OwnChannels,
       new Map([
         [`${layer.name}.weight`, w],
         [`${layer.name}.bias`, b],
@@ -135,7 +137,7 @@ async function measure(
   }: { towers: number; steps: number; precision: Precision; peerPython: string | undefined },
 ): Promise<Measurement> {
   const { batch } = configuration.training;
-  const threads = availableParallelism();
+  const threads = usableCores();
   prepareProcess();
   const { backend } = availableBackend();
   requirePrecision(precision, backend);

@@ -9,7 +9,7 @@
  */
 import { spawn } from 'node:child_process';
 import { linkSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +20,7 @@ import { BatchRing, batchesPerEpoch } from '../src/data/batches.js';
 import { openFolder } from '../src/data/folder.js';
 import { libjpegTurboVersion } from '../src/data/jpeg_decoder.js';
 import { RandomSequence, deriveKey } from '../src/random.js';
+import { usableCores } from '../src/usable_cores.js';
 
 /** Distinct images; the others of a pass are links to them. */
 const IMAGES = 1024;
@@ -110,7 +111,7 @@ const given = await yargs(hideBin(process.argv))
       type: 'string',
       describe: 'Python with torch and torchvision, to compare with',
     },
-    threads: { type: 'number', default: availableParallelism(), describe: 'Decoders of each' },
+    threads: { type: 'number', default: usableCores(), describe: 'Decoders of each' },
     passes: { type: 'number', default: 7, describe: 'Over all images, of each' },
   })
   .strict()

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Precision } from '../src/backend/backend.js';
+import type { Precision } from '../src/backend/numerics.js';
 import type { Configuration } from '../src/configuration.js';
 import type { Network } from '../src/model/network.js';
 import { quantile, spreadOf } from '../src/report/quantiles.js';

@@ -10,7 +10,7 @@
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -28,6 +28,7 @@ import { quantile } from '../src/report/quantiles.js';
 import { tensorsIn } from '../src/runs/tensors.js';
 import { writeSafetensors } from '../src/runs/safetensors.js';
 import { withTowers } from '../src/training/session.js';
+import { usableCores } from '../src/usable_cores.js';
 
 /** What the losses without dropout may differ by, relative. */
 const TOLERANCE = 1e-3;
@@ -77,7 +78,7 @@ async function sideBySide(
   testImages: number,
 ): Promise<{ taken: Step[]; ours: number; peers: number }> {
   const dataset = await openDataset(configuration.data);
-  const threads = availableParallelism();
+  const threads = usableCores();
   const placement: Placement = [{ ranks: [0], device: 'cpu', requested: 'cpu', threads }];
   const { backend } = availableBackend(undefined);
   const options = { configuration, dataset, statistics: null, towers: 1, placement, backend };
@@ -147,7 +148,7 @@ async function test(
   const { classes } = coordinator.network;
   let [own, others] = [0, 0];
   for await (const batch of ring.test(images)) {
-    const logits = await coordinator.evaluate(batch);
+    const logits = await coordinator.logitsOf(batch);
     const labels = new Int32Array(batch.labels, 0, batch.count);
     own += labels.filter((label, image) => label === predicted(logits, image, classes)).length;
     others += (await peer.ask<{ correct: number }>({ test: { count: batch.count } }, batch))

@@ -1,12 +1,12 @@
 /**
  * The command line: `twotower COMMAND`, or `npm start -- COMMAND` in a checkout.
  *
- * One file a command in `commands/`, each exporting a yargs `CommandModule` as `command`, imported when
- * it is asked for, so that `--help` need not wait for TensorFlow.
+ * Each command has a file in `commands/`, which is imported only if the command is given, so that `--help`
+ * need not wait for TensorFlow.
  */
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
-import type { Argv } from 'yargs';
+import type { CommandModule } from 'yargs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { aThreadLasts, endProcess } from './backend/process_end.js';
@@ -16,62 +16,73 @@ import { WorkerFailure } from './parallel/worker_failure.js';
 import { note } from './report/printing.js';
 import { terminalWidth } from './report/text.js';
 
+interface Command {
+  name: string;
+  describe: string;
+  load: () => Promise<{ command: CommandModule }>;
+}
+
 /** Every command, in the order of the help text. */
-const COMMANDS: { name: string; describe: string; add: (line: Argv) => Promise<Argv> }[] = [
+const COMMANDS: Command[] = [
   {
     name: 'train',
     describe: 'Train a network, its towers divided among workers',
-    add: async (line) => line.command((await import('./commands/train.js')).command),
+    load: () => import('./commands/train.js'),
   },
   {
     name: 'compare',
-    describe: 'Time split, grouped and dense placements against each other',
-    add: async (line) => line.command((await import('./commands/compare.js')).command),
+    describe: 'Time the split, grouped and dense placements against each other',
+    load: () => import('./commands/compare.js'),
+  },
+  {
+    name: 'check',
+    describe: 'Compare gradients with finite differences of the loss',
+    load: () => import('./commands/check.js'),
   },
   {
     name: 'evaluate',
-    describe: "Test a run's latest checkpoint",
-    add: async (line) => line.command((await import('./commands/evaluate.js')).command),
+    describe: 'Test a checkpoint of a run',
+    load: () => import('./commands/evaluate.js'),
   },
   {
     name: 'predict',
-    describe: "Print the five classes that a run's network finds most probable for each image",
-    add: async (line) => line.command((await import('./commands/predict.js')).command),
+    describe: 'Print the five most probable classes of each image',
+    load: () => import('./commands/predict.js'),
   },
   {
     name: 'visualize',
-    describe: "Draw a run's first kernels, its predictions or nearest images as a PNG",
-    add: async (line) => line.command((await import('./commands/visualize.js')).command),
+    describe: 'Draw first-layer kernels, predictions or nearest images as a PNG',
+    load: () => import('./commands/visualize.js'),
   },
   {
     name: 'report',
-    describe: 'Write runs as one HTML page: curves, kernels, confusion, where the time went',
-    add: async (line) => line.command((await import('./commands/report.js')).command),
+    describe: 'Write runs as one HTML page: curves, kernels, confusion matrix, where the time goes',
+    load: () => import('./commands/report.js'),
   },
   {
     name: 'export',
-    describe: "Write a run's parameters for other programs",
-    add: async (line) => line.command((await import('./commands/export.js')).command),
+    describe: 'Write parameters for PyTorch (safetensors) or as an ONNX model',
+    load: () => import('./commands/export.js'),
   },
   {
     name: 'import',
-    describe: 'Make a run of a PyTorch state_dict that was saved as safetensors',
-    add: async (line) => line.command((await import('./commands/import.js')).command),
+    describe: 'Make a run of a PyTorch state_dict saved as safetensors',
+    load: () => import('./commands/import.js'),
   },
   {
     name: 'plan',
-    describe: 'Print what a network costs before anything is trained',
-    add: async (line) => line.command((await import('./commands/plan.js')).command),
+    describe: 'Print what a network costs: shapes, parameters, operations and exchanged bytes',
+    load: () => import('./commands/plan.js'),
   },
   {
     name: 'data',
-    describe: 'Fetch, prepare or look at a data set',
-    add: async (line) => line.command((await import('./commands/data.js')).command),
+    describe: 'Fetch, prepare or inspect a data set',
+    load: () => import('./commands/data.js'),
   },
   {
     name: 'doctor',
     describe: 'Show versions, backend and devices, and what is missing',
-    add: async (line) => line.command((await import('./commands/doctor.js')).command),
+    load: () => import('./commands/doctor.js'),
   },
 ];
 
@@ -85,38 +96,39 @@ function version(): string {
  * @throws UserError for a command line that cannot be understood; whatever the command throws
  */
 export async function runCommandLine(commandArguments: string[]): Promise<void> {
-  const asked = askedFor(commandArguments);
-  let line = yargs(commandArguments)
+  const given = commandGiven(commandArguments);
+  const line = yargs(commandArguments)
     .scriptName('twotower')
     .usage('Usage: $0 COMMAND [OPTIONS]')
     .version(version())
     .help()
     .strict()
+    .strictCommands()
     .parserConfiguration({
-      // Else --set.training.batch=8 would be an object and --no-batch a boolean, not unknown options.
-      ...{ 'dot-notation': false, 'boolean-negation': false },
+      // Otherwise --set.training.batch=8 would be an object and --no-batch a boolean, not unknown options.
+      'dot-notation': false,
+      'boolean-negation': false,
       'parse-numbers': false,
     })
-    .check(refuseRepeated)
     .demandCommand(1, 1, 'no command given', 'more than one command given')
-    .recommendCommands()
     .wrap(Math.min(100, terminalWidth()))
     .exitProcess(false)
     .fail((message: string | null, error: Error | undefined) => {
       if (error instanceof Error && error.name !== 'YError') throw error;
-      const command = COMMANDS.find(({ name }) => name === asked);
+      const command = COMMANDS.find(({ name }) => name === given);
       const help = command === undefined ? 'twotower --help' : `twotower ${command.name} --help`;
       throw new UserError(`${messageOf(message ?? error)}; see ${help}`);
     });
-  for (const { name, describe, add } of COMMANDS) {
-    line = name === asked ? await add(line) : line.command(name, describe);
+  for (const { name, describe, load } of COMMANDS) {
+    if (name === given) line.command({ ...(await load()).command, describe });
+    else line.command(name, describe);
   }
   line.completion('completion', 'Print a script that completes words in bash or zsh', complete);
   await line.parseAsync();
 }
 
-/** The command that is run, or completed: there the program's name comes before it, and it may be half typed. */
-function askedFor(commandArguments: string[]): string | undefined {
+/** The command to run or to complete. In a completion request it follows the program's name, perhaps half typed. */
+function commandGiven(commandArguments: string[]): string | undefined {
   const [first, , typed] = commandArguments;
   if (first === COMPLETION_REQUEST) return typed;
   return commandArguments.find((argument) => !argument.startsWith('-'));
@@ -133,18 +145,9 @@ function complete(
   else done(names);
 }
 
-/** yargs makes an array of an option that is given more than once; only `--set`, and a command's runs or files, are several. */
-function refuseRepeated(given: Record<string, unknown>): true {
-  for (const [name, value] of Object.entries(given)) {
-    if (!Array.isArray(value) || ['_', 'set', 'runs', 'files'].includes(name)) continue;
-    throw new UserError(`--${name} is given more than once; give it once`);
-  }
-  return true;
-}
-
 /**
- * Prints what was thrown; a UserError as one line, and below it the stack of what a worker threw. The exit
- * code becomes 1.
+ * Prints what was thrown and sets the exit code to 1. A UserError is one line, followed by the stack if a
+ * worker threw it.
  */
 function report(thrown: unknown): void {
   process.exitCode = 1;
@@ -152,17 +155,17 @@ function report(thrown: unknown): void {
   if (thrown instanceof WorkerFailure && thrown.defect !== undefined) note(thrown.defect);
 }
 
-/** The reader has gone, as `head` does; so has the terminal; the disk of the file is full. */
+/** The reader of the output has ended, as `head` does; the terminal was closed; the disk is full. */
 const OUTPUT_LOST = ['EPIPE', 'EIO', 'ENOSPC'];
 
-/** Where nothing more can be printed: ends as a signal would, on which `train` saves first. */
+/** If nothing more can be printed, the process ends as by SIGTERM, on which `train` saves first. */
 let isOutputLost = false;
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (!OUTPUT_LOST.includes(error.code ?? '')) throw error;
     if (isOutputLost) return;
     isOutputLost = true;
-    // On stderr, where that is another file.
+    // stderr may be another file.
     if (error.code === 'ENOSPC')
       note(`twotower: the output cannot be written: ${messageOf(error)}`);
     if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(141);

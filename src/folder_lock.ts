@@ -108,7 +108,7 @@ export function lockFolder(folder: string, doing: string): FolderLock {
 }
 
 /** @throws UserError naming the other process that holds the folder's lock, if one does */
-export function refuseLocked(folder: string, doing = 'trains in'): void {
+export function refuseLocked(folder: string, doing: string): void {
   const seen = seenIn(fileIn(folder));
   if (seen === undefined) return;
   const holder = parse(seen.text);
@@ -314,7 +314,3 @@ function ifThere<Result>(file: string, read: () => Result): Result | undefined {
     throw new UserError(`cannot read ${file}: ${messageOf(error)}`, { cause: error });
   }
 }
-
-/** Of the training loop that is about to be replaced. */
-export type RunLock = FolderLock;
-export const lockRun = (path: string): RunLock => lockFolder(path, 'trains in');

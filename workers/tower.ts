@@ -1,7 +1,6 @@
 /**
- * The entry of a tower worker thread: decodes the coordinator's commands and hands them to the
- * thread's `Tower`. Started by `src/parallel/coordinator.ts`, one thread a Piscina pool, so that the
- * thread and its device stay together for the whole run.
+ * The entry of a tower worker thread: decodes the coordinator's commands and hands them to the thread's `Tower`. One
+ * thread is one Piscina pool, so that the thread and its device stay together for the whole run.
  */
 import { decodeCommand, encodeReply } from '../src/parallel/messages.js';
 import type { Command, Replies, SharedBuffers, WireMessage } from '../src/parallel/messages.js';
@@ -36,12 +35,12 @@ async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[
     case 'discard':
       opened.parameters.discard();
       return null;
-    case 'evaluate':
-      return opened.evaluate(command.sequence, command.count, command.step, buffers);
+    case 'logits':
+      return opened.logits(command, buffers);
     case 'locate':
-      return opened.locate(command.sequence, command.count, command.step, buffers);
+      return opened.locate(command, buffers);
     case 'inspect':
-      return opened.inspect(command.sequence, command.count, buffers);
+      return opened.inspect(command, buffers);
     case 'store':
       return opened.store(buffers);
     case 'load':

@@ -1,8 +1,8 @@
 /**
  * Chooses a tfjs backend and prepares a thread for computing with it.
  *
- * The main thread calls `prepareProcess` before its first worker; each worker calls `useBackend` before
- * its first tensor, and from then on tfjs computes on that worker's device.
+ * The main thread calls `prepareProcess` before its first worker. Each worker calls `useBackend` before its first
+ * tensor; from then on tfjs computes on that worker's device.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { UserError } from '../errors.js';
 import { addonPlaces, notLoaded, recordedReason } from '../set_up_parts.js';
 import { addonFolder, loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { loadNativeAddon, nativeIsPrepared } from './native/addon.js';
+import type { Precision } from './numerics.js';
 
 /** In the order in which a CPU worker prefers them. */
 export const BACKEND_NAMES = ['native', 'tensorflow', 'wasm'] as const;
@@ -18,25 +19,19 @@ export const BACKEND_NAMES = ['native', 'tensorflow', 'wasm'] as const;
 /** A numeric backend of TensorFlow.js. */
 export type BackendName = (typeof BACKEND_NAMES)[number];
 
-/** Types of the operands of convolutions and matrix products; sums, results and parameters are float32. */
-export const PRECISIONS = ['float32', 'bf16'] as const;
-
-/** Of the operands of convolutions and matrix products; sums and parameters are float32. */
-export type Precision = (typeof PRECISIONS)[number];
-
 /** Where a worker computes. */
 export type Device = 'cpu' | `gpu:${number}`;
 
 export interface BackendOptions {
   backend: BackendName;
   device: Device;
-  /** float32 unless given. */
+  /** Default float32. */
   precision?: Precision;
-  /** Threads that one operation may use; `wasm` uses one whatever this says. */
+  /** Threads that one operation may use; `wasm` always uses one. */
   threads: number;
   /**
-   * CPU devices that TensorFlow shows, 1 unless given; the thread computes on the one that `logicalCpu`
-   * names, 0 unless given. For trying device placement without GPUs.
+   * CPU devices that TensorFlow shows (default 1); the thread computes on the one that `logicalCpu` names
+   * (default 0). They let device placement be tried without GPUs.
    */
   logicalCpus?: number;
   logicalCpu?: number;
@@ -48,9 +43,9 @@ export interface BackendInformation {
   precision: Precision;
   threads: number;
   tfjs: string;
-  /** TensorFlow's version with `tensorflow`, else null. */
+  /** TensorFlow's version; null on other backends. */
   tensorflow: string | null;
-  /** oneDNN's version with `native`, else null. */
+  /** oneDNN's version; null on other backends. */
   oneDnn: string | null;
 }
 
@@ -60,23 +55,99 @@ export interface Gpu {
   name: string;
 }
 
-/** Settings of the whole process, read when TensorFlow is loaded. Call in the main thread, first. */
+/** A backend as the main thread sees it: only `use` loads tfjs. */
+interface Backend {
+  /** Why set-up failed, or why what it built does not load, and the remedy, in one line; null if all is there. */
+  whyMissing(): string | null;
+  computesOnGpus: boolean;
+  /** Whether it has `sharedTensors` among its capabilities. */
+  sharesTensors: boolean;
+  /** Why it does not compute in bf16 on this machine, and the remedy, in one line; null if it does. */
+  whyNoBf16(): string | null;
+  /** Prepares the process for workers with this backend. */
+  prepareWorkers(): void;
+  /** Makes it tfjs's backend in the calling thread. */
+  use(options: Required<BackendOptions>): Promise<Partial<LibraryVersions>>;
+}
+
+type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn'>;
+
+const lacksBf16 = (backend: BackendName) => (): string =>
+  `bf16 is computed by the native backend only; the backend is ${backend}`;
+
+const BACKENDS: Record<BackendName, Backend> = {
+  native: {
+    whyMissing: () => {
+      if (!nativeIsPrepared()) return recordedReason(addonPlaces('twotower').unavailable);
+      try {
+        loadNativeAddon();
+        return null;
+      } catch (error) {
+        return notLoaded(error);
+      }
+    },
+    computesOnGpus: false,
+    sharesTensors: true,
+    whyNoBf16: () =>
+      loadNativeAddon().information().bf16
+        ? null
+        : 'this processor does not multiply bf16 numbers; leave --precision out',
+    prepareWorkers: () => {},
+    use: async ({ threads, precision }) => {
+      const { useNative } = await import('./native/native.js');
+      return { oneDnn: await useNative(threads, precision) };
+    },
+  },
+  tensorflow: {
+    whyMissing: () =>
+      tensorFlowIsPrepared() ? null : recordedReason(join(addonFolder, '.unavailable')),
+    computesOnGpus: true,
+    sharesTensors: false,
+    whyNoBf16: lacksBf16('tensorflow'),
+    prepareWorkers: () => loadDevicePin().keepFreedMemory(),
+    use: async ({ device, threads, logicalCpus, logicalCpu }) => {
+      const name =
+        device === 'cpu' ? `/device:CPU:${logicalCpu}` : `/device:${device.toUpperCase()}`;
+      const { useTensorFlow } = await import('./tensorflow.js');
+      return { tensorflow: await useTensorFlow(name, { threads, logicalCpus }) };
+    },
+  },
+  wasm: {
+    whyMissing: () => null,
+    computesOnGpus: false,
+    sharesTensors: false,
+    whyNoBf16: lacksBf16('wasm'),
+    prepareWorkers: () => {},
+    use: async () => {
+      const { useWasm } = await import('./wasm.js');
+      await useWasm();
+      return {};
+    },
+  },
+};
+
+/** Applies the settings of the whole process that are read when TensorFlow loads. Call in the main thread, first. */
 export function prepareProcess(): void {
   // Warnings and the banners of start-up tell a user nothing; errors stay.
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
-  // Without it all workers' operations share one pool of threads, of the first worker's size.
+  // By default all workers' operations share one pool of threads, of the first worker's size.
   process.env['TF_OVERRIDE_GLOBAL_THREADPOOL'] ??= '1';
 }
 
-/** The same for workers with this backend; call in the main thread before the first of them starts. */
+/** `prepareProcess` for workers with this backend. Call in the main thread before the first of them starts. */
 export function prepareWorkers(backend: BackendName): void {
   prepareProcess();
-  if (backend === 'tensorflow') loadDevicePin().keepFreedMemory();
+  BACKENDS[backend].prepareWorkers();
+}
+
+/** Whether other threads can read the backend's tensors where they are: its `sharedTensors`. */
+export function sharesTensors(backend: BackendName): boolean {
+  return BACKENDS[backend].sharesTensors;
 }
 
 /**
- * The first of `BACKEND_NAMES` that set-up could prepare, with a warning of one line unless that is the
- * first of all.
+ * The first of `BACKEND_NAMES` that set-up could prepare, with a warning of one line unless it is the first of all.
+ *
  * @param wanted what the user forces, or the devices require
  * @throws UserError if `wanted` is not available, with the remedy
  */
@@ -92,76 +163,41 @@ export function availableBackend(wanted?: BackendName): { backend: BackendName; 
   return { backend, warning: `no native backend, using the slower ${backend}: ${reason}` };
 }
 
-/** Why set-up failed, or what it built does not load, and the remedy, one line; null: nothing is missing. */
+/** Why set-up failed, or why what it built does not load, and the remedy, in one line; null if nothing is missing. */
 export function whyMissing(backend: BackendName): string | null {
-  switch (backend) {
-    case 'native':
-      if (!nativeIsPrepared()) return recordedReason(addonPlaces('twotower').unavailable);
-      try {
-        loadNativeAddon();
-        return null;
-      } catch (error) {
-        return notLoaded(error);
-      }
-    case 'tensorflow':
-      return tensorFlowIsPrepared() ? null : recordedReason(join(addonFolder, '.unavailable'));
-    case 'wasm':
-      return null;
-  }
+  return BACKENDS[backend].whyMissing();
 }
 
 /**
  * Prepares the calling thread to compute with tfjs.
- * @throws UserError if the device is not one of the backend's, or it does not have the precision there;
- *   TensorFlow's own error for a GPU that it
- *   does not have, at the first operation
+ *
+ * @throws UserError if the backend does not compute on the device or in the precision. TensorFlow itself reports a
+ *   GPU that does not exist, at the first operation
  */
-export async function useBackend(options: BackendOptions): Promise<BackendInformation> {
-  const { backend, device, threads, logicalCpus = 1, logicalCpu = 0 } = options;
-  const precision = options.precision ?? 'float32';
-  if (backend !== 'tensorflow' && device !== 'cpu') {
+export async function useBackend(given: BackendOptions): Promise<BackendInformation> {
+  const options = { precision: 'float32', logicalCpus: 1, logicalCpu: 0, ...given } as const;
+  const { backend, device, threads, precision } = options;
+  if (!BACKENDS[backend].computesOnGpus && device !== 'cpu') {
     throw new UserError(`the ${backend} backend computes on the CPU only, not on ${device}`);
   }
   requirePrecision(precision, backend);
-  // Imported here, as the main thread computes nothing and tfjs takes half a second to load.
+  // Imported here, because the main thread computes nothing and tfjs takes half a second to load.
   const tf = await import('@tensorflow/tfjs');
-  let tensorflow: string | null = null;
-  let oneDnn: string | null = null;
-  switch (backend) {
-    case 'native': {
-      const { useNative } = await import('./native/native.js');
-      oneDnn = await useNative(threads, precision === 'bf16' ? 'bfloat16' : 'float32');
-      break;
-    }
-    case 'tensorflow': {
-      const name =
-        device === 'cpu' ? `/device:CPU:${logicalCpu}` : `/device:${device.toUpperCase()}`;
-      const { useTensorFlow } = await import('./tensorflow.js');
-      tensorflow = await useTensorFlow(name, { threads, logicalCpus });
-      break;
-    }
-    case 'wasm': {
-      const { useWasm } = await import('./wasm.js');
-      await useWasm();
-    }
-  }
+  const versions = await BACKENDS[backend].use(options);
   const { registerReluGradient } = await import('./relu_gradient.js');
   registerReluGradient();
   const { registerFusedGradients } = await import('./fused.js');
   registerFusedGradients();
   await tf.ready();
+  const { tensorflow = null, oneDnn = null } = versions;
   return { backend, device, precision, threads, tfjs: tf.version_core, tensorflow, oneDnn };
 }
 
 /** @throws UserError if the backend does not have the precision on this machine */
 export function requirePrecision(precision: Precision, backend: BackendName): void {
   if (precision === 'float32') return;
-  if (backend !== 'native') {
-    throw new UserError(`bf16 is computed by the native backend only; the backend is ${backend}`);
-  }
-  if (!loadNativeAddon().information().bfloat16) {
-    throw new UserError('this processor does not multiply bf16 numbers; leave --precision out');
-  }
+  const reason = BACKENDS[backend].whyNoBf16();
+  if (reason !== null) throw new UserError(reason);
 }
 
 /** What a backend shows when it is loaded. */
@@ -185,12 +221,12 @@ export function probe(backend: BackendName): Promise<Probe> {
   });
 }
 
-/** What an NVIDIA driver shows of itself: on Linux, in a container, and in Windows' Linux. */
+/** Signs of an NVIDIA driver: on Linux, in a container, and in Windows' Linux. */
 const NVIDIA_TRACES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'];
 
 /**
- * The GPUs that TensorFlow can use; none, at once, where there is no NVIDIA driver, and none with a warning
- * of one line where TensorFlow does not load. It is not loaded into the calling thread.
+ * The GPUs that TensorFlow can use. Without an NVIDIA driver there are none, and nothing is loaded. If TensorFlow
+ * does not load there are none either, with a warning of one line. The calling thread never loads it.
  */
 export async function listGpus(): Promise<{ gpus: Gpu[]; warning?: string }> {
   if (!NVIDIA_TRACES.some((path) => existsSync(path)) || !tensorFlowIsPrepared()) {

@@ -1,48 +1,36 @@
-/**
- * TensorFlow's ConfigProto, as bytes for `TFE_ContextOptionsSetConfig`: the options of one thread's
- * context. Encoded by hand, since five fields do not need a protobuf compiler. Field numbers are those of
- * tensorflow/core/protobuf/config.proto.
- */
+/** TensorFlow's ConfigProto, as bytes for `TFE_ContextOptionsSetConfig`: the options of one thread's context. */
+import protobuf from 'protobufjs';
 
 /** What a worker's context may use. */
 export interface ContextConfig {
-  /** Threads that one operation may use, all of this context's own. */
+  /** Threads that one operation may use; the context shares them with no other. */
   threads: number;
   /** CPU devices that the context shows (`CPU:0` …); more than one only to try pinning without GPUs. */
   logicalCpus: number;
 }
 
-/** Wire types of the protobuf encoding. */
-const VARINT = 0;
-const LENGTH_DELIMITED = 2;
+/** The fields that are set; numbers from tensorflow/core/protobuf/config.proto. */
+const SCHEMA = `
+  syntax = "proto3";
+  message GPUOptions { bool allow_growth = 4; }
+  message ConfigProto {
+    map<string, int32> device_count = 1;
+    int32 intra_op_parallelism_threads = 2;
+    int32 inter_op_parallelism_threads = 5;
+    GPUOptions gpu_options = 6;
+  }
+`;
 
-/** `device_count {CPU}`, `intra_` and `inter_op_parallelism_threads`, `gpu_options.allow_growth`. */
+const ConfigProto = protobuf.parse(SCHEMA, { keepCase: true }).root.lookupType('ConfigProto');
+
 export function encodeContextConfig({ threads, logicalCpus }: ContextConfig): Uint8Array {
-  // A map entry: key is field 1, value field 2.
-  const cpus = [
-    ...bytesField(1, [...new TextEncoder().encode('CPU')]),
-    ...varintField(2, logicalCpus),
-  ];
-  return Uint8Array.from([
-    ...bytesField(1, cpus),
-    ...varintField(2, threads),
+  const config = ConfigProto.fromObject({
+    device_count: { CPU: logicalCpus },
+    intra_op_parallelism_threads: threads,
     // Operations run one after another in the calling thread.
-    ...varintField(5, 1),
+    inter_op_parallelism_threads: 1,
     // Without growth the first worker would take a whole GPU's memory.
-    ...bytesField(6, varintField(4, 1)),
-  ]);
-}
-
-function varint(value: number): number[] {
-  const bytes: number[] = [];
-  for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);
-  return [...bytes, value];
-}
-
-function varintField(field: number, value: number): number[] {
-  return [...varint(field * 8 + VARINT), ...varint(value)];
-}
-
-function bytesField(field: number, bytes: number[]): number[] {
-  return [...varint(field * 8 + LENGTH_DELIMITED), ...varint(bytes.length), ...bytes];
+    gpu_options: { allow_growth: true },
+  });
+  return ConfigProto.encode(config).finish();
 }

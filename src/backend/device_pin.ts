@@ -1,6 +1,6 @@
 /**
- * Binds native/device_pin.cc, which lets each worker thread of one process compute on its own TensorFlow
- * device. Load it before tfjs-node-gpu, in every thread that uses that.
+ * Loads native/device_pin.cc, which lets each worker thread of one process compute on its own TensorFlow device. Load
+ * it before tfjs-node-gpu, in every thread that uses that.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -17,20 +17,21 @@ export interface TensorFlowDevice {
 
 export interface DevicePin {
   /**
-   * For the calling thread, from its next context and operation on.
+   * Pins the calling thread to a device, from its next context and operation on.
+   *
    * @param device `/device:GPU:1`
    * @param config a serialized ConfigProto
    */
   pin(device: string, config: Uint8Array): void;
-  /** Whether the calling thread's operations wait for those of other threads that take turns. */
+  /** Sets whether the calling thread's operations wait for those of other threads that take turns. */
   takeTurns(on: boolean): void;
-  /** Those that a context of the calling thread would have; makes one and deletes it. */
+  /** Devices that a context of the calling thread has. It creates a context and deletes it. */
   listDevices(): TensorFlowDevice[];
   /** Full name of the device on which the calling thread's last operation ran; '' before the first. */
   lastDevice(): string;
   /** Ends the process with this exit code, without waiting for its threads as Node does. */
   endProcess(code: number): never;
-  /** For the whole process: see the C++ source. */
+  /** Makes the process's allocator keep freed memory: see the C++ source. */
   keepFreedMemory(): void;
 }
 
@@ -45,8 +46,8 @@ const addonFile = join(addonFolder, 'device_pin.node');
 const library = join(addonFolder, '..', 'deps', 'lib', 'libtensorflow.so');
 
 /**
- * Whether set-up has prepared TensorFlow: this addon is put into place last. The library lies in the cache of
- * the user that set it up, which may be gone, or closed to this one.
+ * Whether set-up has prepared TensorFlow: it puts this addon into place last. The library is in the cache of the user
+ * who ran set-up, which may have been deleted or be unreadable.
  */
 export function tensorFlowIsPrepared(): boolean {
   return existsSync(addonFile) && existsSync(library);

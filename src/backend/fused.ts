@@ -1,25 +1,25 @@
 /**
- * The operations that a training step spends its time in, each one kernel where the backend has one for
- * it: a layer with its bias and ReLU, the loss, dropout's mask. Called by the forward pass; differentiable
- * once `registerFusedGradients` has run in the thread.
+ * The operations that a training step spends its time in, each one kernel if the backend has one for it: a layer with
+ * its bias and ReLU, the loss, the dropout mask. They are differentiable once `registerFusedGradients` has run in the
+ * thread.
  */
 import * as tf from '@tensorflow/tfjs';
 import { fillDropoutMask, type Key } from '../random.js';
+import type { Activation } from './numerics.js';
 import {
   CONVOLUTION_PARAMETER_GRADIENTS,
   DROPOUT_MASK,
   hasKernel,
+  LOCAL_RESPONSE_NORMALIZATION,
   SOFTMAX_CROSS_ENTROPY,
   type DropoutMaskAttributes,
 } from './own_kernels.js';
 import { reluGradient } from './relu_gradient.js';
 
-/** By the name of the input. */
+/** Functions that give the gradient by each input, by the input's name. */
 type Gradients = Record<string, () => tf.Tensor>;
 
-export type Activation = 'linear' | 'relu';
-
-/** tfjs has these kernels on every backend and no gradients for them: its `tf.fused` is for inference. */
+/** Registers gradients that tfjs lacks: it has the kernels on every backend, but its `tf.fused` is for inference. */
 export function registerFusedGradients(): void {
   tf.registerGradient({
     kernelName: tf.FusedConv2D,
@@ -34,6 +34,14 @@ export function registerFusedGradients(): void {
     outputsToSave: [true],
     gradFunc: (dy, saved, attributes) =>
       productGradients(dy as tf.Tensor3D, saved, attributes as unknown as tf._FusedMatMulAttrs),
+  });
+  tf.registerGradient({
+    kernelName: LOCAL_RESPONSE_NORMALIZATION,
+    inputsToSave: ['x'],
+    outputsToSave: [true],
+    gradFunc: (dy, [x, y], attributes) => ({
+      x: () => tf.engine().runKernel(tf.LRNGrad, { x: x!, y: y!, dy: dy as tf.Tensor }, attributes),
+    }),
   });
   tf.registerGradient({
     kernelName: SOFTMAX_CROSS_ENTROPY,
@@ -71,20 +79,22 @@ function convolutionGradients(
   const [dFilter, dBias] = convolutionParameterGradients(x, gradient, filter.shape, attributes);
   return {
     x: () =>
-      tf.engine().runKernel(
-        tf.Conv2DBackpropInput,
-        { dy: gradient, filter },
-        {
-          ...attributes,
-          inputShape: x.shape,
-        },
+      lastUse(gradient, dy, () =>
+        tf.engine().runKernel(
+          tf.Conv2DBackpropInput,
+          { dy: gradient, filter },
+          {
+            ...attributes,
+            inputShape: x.shape,
+          },
+        ),
       ),
     filter: () => dFilter,
     bias: () => dBias,
   };
 }
 
-/** Both at once, as every parameter is trained. */
+/** The gradients by the filter and by the bias. */
 function convolutionParameterGradients(
   x: tf.Tensor4D,
   dy: tf.Tensor4D,
@@ -112,7 +122,7 @@ export function fullyConnect(
 ): tf.Tensor2D {
   const [batch, inputs] = x.shape;
   const outputs = bias.size;
-  // The kernel takes batches of matrices; wasm's reads astray if it gets none.
+  // The kernel takes batches of matrices; without a batch dimension wasm's reads past its inputs.
   const a = tf.reshape(x, [1, batch, inputs]);
   const b = tf.reshape(weight, [1, inputs, outputs]);
   const attributes = { transposeA: false, transposeB: false, activation };
@@ -120,7 +130,7 @@ export function fullyConnect(
   return tf.reshape(y, [batch, outputs]);
 }
 
-/** Of untransposed operands of one batch. */
+/** Gradients of a product of untransposed operands, each a batch of one matrix. */
 function productGradients(
   dy: tf.Tensor3D,
   saved: tf.Tensor[],
@@ -128,11 +138,23 @@ function productGradients(
 ): Gradients {
   const [a, b, y] = saved as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
   const gradient = activation === 'relu' ? reluGradient(dy, y) : dy;
+  const [dB, dBias] = [tf.matMul(a, gradient, true, false), tf.sum(gradient, [0, 1])];
   return {
-    a: () => tf.matMul(gradient, b, false, true),
-    b: () => tf.matMul(a, gradient, true, false),
-    bias: () => tf.sum(gradient, [0, 1]),
+    a: () => lastUse(gradient, dy, () => tf.matMul(gradient, b, false, true)),
+    b: () => dB,
+    bias: () => dBias,
   };
+}
+
+/**
+ * Computes with the gradient of a ReLU, then frees it: the tape would keep it until the whole backward pass ends.
+ *
+ * @param dy the gradient of the ReLU's output, which the tape owns; the same tensor as `gradient` without a ReLU
+ */
+function lastUse(gradient: tf.Tensor, dy: tf.Tensor, compute: () => tf.Tensor): tf.Tensor {
+  const result = compute();
+  if (gradient !== dy) gradient.dispose();
+  return result;
 }
 
 /**

@@ -1,14 +1,12 @@
-/**
- * Images as the network takes them, from the bytes of a batch. Called by the tower, which makes the table
- * once and the images of every step from it.
- */
+/** Converts the bytes of a batch to the images that the network takes. */
 import * as tf from '@tensorflow/tfjs';
 import { hasKernel, IMAGES_FROM_BYTES } from './own_kernels.js';
 
 const BYTE_VALUES = 256;
 
 /**
- * What each byte becomes in each channel: (byte / 255 − mean) / std.
+ * The normalized value of each byte in each channel: (byte / 255 − mean) / std.
+ *
  * @returns `[256, channels]` float32
  */
 export function normalizationTable(mean: number[], std: number[]): Float32Array {
@@ -21,12 +19,13 @@ export function normalizationTable(mean: number[], std: number[]): Float32Array 
   return table;
 }
 
-/** Of the batch under way; fresh memory at 227² costs more in page faults than all the arithmetic. */
+/** The current batch's values, reused: fresh memory at 227² costs more in page faults than all the arithmetic. */
 let kept = new Float32Array(0);
 
 /**
- * @param bytes `shape`'s elements, the channels last
- * @param table of `normalizationTable`
+ * @param bytes uint8 of `shape`
+ * @param table from `normalizationTable`
+ * @param shape `[batch, height, width, channels]`
  * @returns float32 of `shape`; valid until the next call in this thread
  */
 export function imagesFromBytes(
@@ -48,22 +47,20 @@ export function imagesFromBytes(
   return tf.tensor4d(kept.subarray(0, bytes.length), shape);
 }
 
-/** How bytes become the network's input; the same for every image. */
+/** How bytes become the network's input, for every image. */
 export interface ImageNormalization {
-  /** Of `normalizationTable`. */
+  /** From `normalizationTable`. */
   table: Float32Array;
   std: number[];
-  /** float32 `[height, width, channels]`, divided by `std` too; null: none is subtracted. */
+  /** float32 `[height, width, channels]`, already divided by `std`; null if none is subtracted. */
   meanImage: Float32Array | null;
 }
 
 /**
- * As `imagesFromBytes`, less the mean image, and with noise on each image's colour.
+ * `imagesFromBytes`, minus the mean image, plus PCA colour noise per image. Each of the two is a pass of its own over
+ * the batch, which a run without it does not have.
  *
- * The bytes stay bytes until here, so both are passes over the batch of their own; a run without them has
- * neither.
- *
- * @param noise float32 `[count, channels]`, for pixels from 0 to 1; null: none
+ * @param noise float32 `[count, channels]`, on the scale of pixels from 0 to 1; null for none
  */
 export function normalizedImages(
   bytes: Uint8Array,

@@ -1,10 +1,10 @@
 /**
- * A convolution with stride 1 whose kernels and biases differ from place to place, composed of what every
- * backend has: the patches that kernels see become columns, and each place has a matrix product of its own.
- * Called by the forward pass.
+ * Locally-connected layer: a convolution with stride 1 whose kernels and biases differ from position to position.
+ * It is composed of operations that every backend has. The patches under the kernels become columns, and each position
+ * has a matrix product of its own.
  *
- * Places come first and images last, so that one pixel of all images lies together: taking a patch, and
- * adding up its gradient, is then a matter of gathering rows.
+ * Positions come first and images last, so that one pixel of all images is contiguous. Taking patches, and summing
+ * their gradients, is then gathering of rows.
  */
 import * as tf from '@tensorflow/tfjs';
 
@@ -47,9 +47,11 @@ function outputs(extent: number, { size, pad }: LocalConvolution): number {
 }
 
 /**
- * Forward, the pixels that each place sees; backward, each pixel's sum over the patches that it is in.
+ * - Forward: the pixels under the kernel at each position.
+ * - Backward: for each pixel, the sum over the patches that contain it.
+ *
  * @param pixels `[height · width, any]`
- * @returns `[places · size · size, any]`
+ * @returns `[positions · size · size, any]`
  */
 function patches(
   pixels: tf.Tensor2D,
@@ -61,7 +63,7 @@ function patches(
   const inside = (row: number, rows: number) => row >= 0 && row < rows;
   const area = size * size;
   const [outHeight, outWidth] = [outputs(height, window), outputs(width, window)];
-  // Rows past the last are zeros: what lies outside, either way.
+  // An index past the last row selects zeros: there is no pixel, or no patch.
   const seen = new Int32Array(outHeight * outWidth * area).fill(height * width);
   const seenBy = new Int32Array(height * width * area).fill(seen.length);
   for (let row = 0; row < outHeight; row++) {
@@ -87,7 +89,7 @@ function patches(
   return gathered(pixels) as tf.Tensor2D;
 }
 
-/** The chosen rows of `x`; the row after its last is zeros. */
+/** The rows of `x` with these indices; the row after its last is zeros. */
 function rowsOrZeros(x: tf.Tensor2D, rows: Int32Array): tf.Tensor2D {
   const withZeros = tf.concat([x, tf.zeros<tf.Rank.R2>([1, x.shape[1]])]);
   return tf.gather(withZeros, tf.tensor1d(rows, 'int32'));

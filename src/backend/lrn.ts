@@ -1,13 +1,14 @@
 /**
- * Local response normalization across channels (Krizhevsky et al. 2012, section 3.3), composed of matrix
- * products and element-wise operations, which every device has, or by the native backend's own kernel.
- * TensorFlow's exist for the CPU only, and take 2.3 times as long there, forward and backward at
+ * Local response normalization across channels (Krizhevsky et al. 2012, section 3.3): one kernel if the backend has a
+ * fast one, else composed of matrix products and element-wise operations, which every device has. TensorFlow's own
+ * kernel exists for the CPU only, and takes 2.3 times as long there as the composed form, forward and backward at
  * [128, 27, 27, 96].
  */
 import * as tf from '@tensorflow/tfjs';
+import { hasKernel, LOCAL_RESPONSE_NORMALIZATION } from './own_kernels.js';
 
 export interface LocalResponseNormalization {
-  /** Channels in the window, or its height and width in pixels; odd. */
+  /** Size of the window: channels, or pixels in height and width; odd. */
   size: number;
   k: number;
   /** Multiplies the plain sum of squares. */
@@ -25,8 +26,9 @@ export function localResponseNormalization(
   x: tf.Tensor4D,
   { size, k, alpha, beta }: LocalResponseNormalization,
 ): tf.Tensor4D {
-  if (tf.getBackend() === 'native') {
-    return tf.localResponseNormalization(x, (size - 1) / 2, k, alpha, beta);
+  if (hasKernel(LOCAL_RESPONSE_NORMALIZATION)) {
+    const attributes = { depthRadius: (size - 1) / 2, bias: k, alpha, beta };
+    return tf.engine().runKernel(LOCAL_RESPONSE_NORMALIZATION, { x }, attributes);
   }
   const channels = x.shape[3];
   return normalized(x, { k, alpha, beta }, (values, factor) => {
@@ -36,8 +38,8 @@ export function localResponseNormalization(
 }
 
 /**
- * As `localResponseNormalization`, over the `size` × `size` places around each in the same channel: the 2012
- * source's `rnorm`. Places outside the map count as 0.
+ * `localResponseNormalization` over the `size` × `size` positions around each one in the same channel: the 2012
+ * source's `rnorm`. Positions outside the map count as 0.
  */
 export function withinMapNormalization(
   x: tf.Tensor4D,
@@ -51,12 +53,12 @@ export function withinMapNormalization(
     [0, 0],
   ];
   return normalized(x, { k, alpha, beta }, (values, factor) =>
-    // A mean over a window of which all is there, so that it is a share of the sum.
+    // After padding, every window is complete, so its mean times its size is its sum.
     tf.mul(tf.avgPool(tf.pad(values, widths), size, 1, 'valid'), factor * size * size),
   );
 }
 
-/** @param sums of the values in each one's window, times the factor; windows must be symmetric */
+/** @param sums returns for each value the sum over its window, times the factor; windows must be symmetric */
 function normalized(
   x: tf.Tensor4D,
   { k, alpha, beta }: Omit<LocalResponseNormalization, 'size'>,
@@ -80,7 +82,7 @@ function normalized(
   return normalize(x) as tf.Tensor4D;
 }
 
-/** [channels, channels]: multiplied from the right it gives `factor` times the sum over each window. */
+/** `[channels, channels]`; multiplying by it from the right gives `factor` times the sum over each window. */
 function windowSums(channels: number, size: number, factor: number): tf.Tensor2D {
   const radius = (size - 1) / 2;
   const band = new Float32Array(channels * channels);
@@ -91,7 +93,7 @@ function windowSums(channels: number, size: number, factor: number): tf.Tensor2D
   return tf.tensor2d(band, [channels, channels]);
 }
 
-/** scale^−β; roots are several times faster than powers, and 3/4 is the β that everyone uses. */
+/** scale^−β. Roots are several times faster than powers, and β is 3/4 in practice. */
 function negativePower(scale: tf.Tensor, beta: number): tf.Tensor {
   if (beta !== 0.75) return tf.pow(scale, -beta);
   const root = tf.rsqrt(scale);

@@ -1,10 +1,10 @@
 /**
- * Max pooling on TensorFlow's CPU device by oneDNN's kernels, in place of tfjs-node-gpu's choice.
+ * Max pooling on TensorFlow's CPU device by oneDNN's kernels instead of those that tfjs-node-gpu calls.
  *
- * `MaxPoolGrad` finds each window's maximum again, in scalar code with a branch an element: 178 ms at
- * [128, 55, 55, 48], window 3, stride 2, one thread. oneDNN's forward keeps the position of the maximum
- * in a workspace that its gradient reads: 5 ms and 9 ms there. TensorFlow registers both, under names
- * of its graph rewriter, where it was built with oneDNN (x86-64); they can be called directly.
+ * `MaxPoolGrad` searches each window's maximum again, in scalar code with a branch per element: 178 ms at
+ * [128, 55, 55, 48], window 3, stride 2, one thread. oneDNN's forward kernel keeps the position of the maximum in a
+ * workspace that its gradient reads: 5 ms and 9 ms. If TensorFlow was built with oneDNN (x86-64), it registers both
+ * under names of its graph rewriter, and they can be called directly.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { OperationAttribute, TensorFlowBackend } from './tensorflow_backend.js';
@@ -25,7 +25,7 @@ export function registerWorkspaceMaxPool(backend: TensorFlowBackend): void {
   });
   replaceKernel(tf.MaxPoolGrad, (inputs, attributes) => {
     const { dy, input } = inputs as { dy: tf.TensorInfo; input: tf.TensorInfo };
-    // Computing the output once more costs less than keeping every workspace until the backward pass.
+    // Recomputing the output costs less than keeping every workspace until the backward pass.
     const [output, workspace] = forward(backend, input, attributes);
     const gradient = backend.executeSingleOutput(
       '_MklNativeMaxPoolGrad',

@@ -1,21 +1,27 @@
 /**
- * Kernels of ours, beyond tfjs's set. A backend may register any of them; who needs one asks `hasKernel`
- * and otherwise composes it of tfjs's own operations.
+ * The project's own kernels, beyond tfjs's set. A backend may register any of them. Code that needs one asks
+ * `hasKernel`, and composes it of tfjs's operations if the backend lacks it.
  */
 import * as tf from '@tensorflow/tfjs';
 
-/** dy where y > 0, else 0. Inputs `dy` and `y` of one shape. */
+/** 0 where y ≤ 0, else dy. Inputs `dy` and `y` of one shape. */
 export const RELU_GRADIENT = 'ReluGradient';
 
 /**
- * Inputs `all` `[…, channels]` and `term` `[…, fewer]`, attribute `first`: `term` plus the channels of `all`
+ * Local response normalization across channels. Input `x` `[batch, height, width, channels]`, attributes of tfjs's
+ * `LRN`; its gradient is tfjs's kernel `LRNGrad`. For backends where that is faster than the composed one.
+ */
+export const LOCAL_RESPONSE_NORMALIZATION = 'LocalResponseNormalization';
+
+/**
+ * Inputs `all` `[…, channels]` and `term` `[…, fewer]`, attribute `first`. Output: `term` plus the channels of `all`
  * from `first` on.
  */
 export const ADD_TO_CHANNELS = 'AddToChannels';
 
 /**
- * Inputs, attributes and first output of tfjs's `Conv2DBackpropFilter`; the second output is the gradient
- * by the bias, `[outChannels]`.
+ * Inputs, attributes and first output as for tfjs's `Conv2DBackpropFilter`; the second output is the gradient by the
+ * bias, `[outChannels]`.
  */
 export const CONVOLUTION_PARAMETER_GRADIENTS = 'ConvolutionParameterGradients';
 
@@ -25,7 +31,7 @@ export const CONVOLUTION_PARAMETER_GRADIENTS = 'ConvolutionParameterGradients';
  */
 export const SOFTMAX_CROSS_ENTROPY = 'SoftmaxCrossEntropy';
 
-/** No inputs; attributes `DropoutMaskAttributes`; output float32 as `fillDropoutMask` gives it. */
+/** No inputs; attributes `DropoutMaskAttributes`; output float32, the numbers of `fillDropoutMask`. */
 export const DROPOUT_MASK = 'DropoutMask';
 
 export interface DropoutMaskAttributes {
@@ -35,12 +41,13 @@ export interface DropoutMaskAttributes {
 }
 
 /**
- * Inputs `weight`, `velocity` and `gradient` of one shape; attributes `UpdateRule` of parallel/sgd.ts;
- * outputs the next weight and the next velocity, which may take the memory of the inputs.
+ * Inputs `weight`, `velocity` and `gradient` of one shape; attributes `UpdateRule` of parallel/sgd.ts.
+ * Outputs the next weight and the next velocity, which may take the memory of the inputs, and a scalar that is
+ * 0 if both are finite, else NaN.
  */
 export const MOMENTUM_UPDATE = 'MomentumUpdate';
 
-/** No inputs; attributes `ImagesFromBytesAttributes`; output float32 as `imagesFromBytes` gives it. */
+/** No inputs; attributes `ImagesFromBytesAttributes`; output float32, the numbers of `imagesFromBytes`. */
 export const IMAGES_FROM_BYTES = 'ImagesFromBytes';
 
 export interface ImagesFromBytesAttributes {
@@ -53,6 +60,6 @@ export interface ImagesFromBytesAttributes {
 
 /** Whether the calling thread's current backend has the kernel. */
 export function hasKernel(name: string): boolean {
-  // The type says that it is always found, yet it is not.
+  // Its type omits undefined, which it returns for an unknown kernel.
   return (tf.getKernel(name, tf.getBackend()) as tf.KernelConfig | undefined) !== undefined;
 }

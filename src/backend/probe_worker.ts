@@ -1,4 +1,4 @@
-/** The worker thread behind `probe`: loads the backend named in workerData, posts a `Probe`, and ends. */
+/** The worker thread of `probe`: it loads the backend named in workerData, posts a `Probe`, and ends. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { useBackend, type BackendName, type Probe } from './backend.js';
 import { loadDevicePin } from './device_pin.js';

@@ -1,16 +1,16 @@
 /**
- * Ending the process although a thread does not end. Node's own exit waits for every thread, and one that
- * hangs in native code (a driver, a file system) cannot be made to return from there.
+ * Ends the process although a thread does not end. Node's own exit waits for every thread, and a thread that hangs in
+ * native code (a driver, a file system) cannot be interrupted.
  *
- * The coordinator notes such a thread; the command line ends the process. A program that uses the package
- * as a library decides for itself.
+ * The coordinator reports such a thread, and the command line ends the process. A program that uses the package as a
+ * library decides for itself.
  */
 import { loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { loadNativeAddon, nativeIsPrepared } from './native/addon.js';
 
 let threadLasts = false;
 
-/** Says that a thread could not be ended. */
+/** Reports that a thread could not be ended. */
 export function noteLastingThread(): void {
   threadLasts = true;
 }
@@ -21,8 +21,8 @@ export function aThreadLasts(): boolean {
 }
 
 /**
- * Ends the process at once, whatever its threads do. Where no addon is, and with it hardly any native code
- * to hang in, by Node's own exit, or if a thread is known to last by SIGKILL, so without the code.
+ * Ends the process at once, whatever its threads do. Without an addon it uses Node's own exit, or SIGKILL if a thread is
+ * known to last; then the exit code is lost.
  */
 export function endProcess(code: number): never {
   if (nativeIsPrepared()) loadNativeAddon().endProcess(code);

@@ -1,12 +1,14 @@
 /**
- * The TensorFlow backend: tfjs-node-gpu's addon over the library that set-up prepared, each thread pinned
- * to one device.
+ * The TensorFlow backend: tfjs-node-gpu's addon over the library that set-up prepared, with each thread pinned to one
+ * device.
  */
 import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs';
 import { encodeContextConfig, type ContextConfig } from './context_config.js';
 import { loadDevicePin } from './device_pin.js';
+import { buildByTurns } from './build_by_turns.js';
 import { registerWorkspaceMaxPool } from './max_pool.js';
+import { keepNaNInMaxPool } from './nan.js';
 import { RELU_GRADIENT } from './own_kernels.js';
 import type { TensorFlowBackend } from './tensorflow_backend.js';
 
@@ -14,16 +16,18 @@ const require = createRequire(import.meta.url);
 
 /**
  * Loads the backend into this thread and makes it tfjs's current one.
- * @param device TensorFlow's name of it, e.g. `/device:GPU:1`
+ *
+ * @param device TensorFlow's name for it, such as `/device:GPU:1`
  * @returns TensorFlow's version
  */
 export async function useTensorFlow(device: string, config: ContextConfig): Promise<string> {
   loadDevicePin().pin(device, encodeContextConfig(config));
   restoreIsNullOrUndefined(require('node:util') as LegacyUtil);
-  // Its context is made while it loads.
+  // It creates its context while it loads.
   require('@tensorflow/tfjs-node-gpu');
   await tf.setBackend('tensorflow');
   const backend = tf.backend() as unknown as TensorFlowBackend;
+  buildByTurns(backend, loadDevicePin());
   registerTensorFlowKernels(backend, device.startsWith('/device:CPU'));
   return backend.binding.TF_Version;
 }
@@ -41,6 +45,7 @@ function registerTensorFlowKernels(backend: TensorFlowBackend, onCpu: boolean): 
   const there = tf.getKernel(RELU_GRADIENT, 'tensorflow') as tf.KernelConfig | undefined;
   if (there !== undefined) return;
   if (onCpu) registerWorkspaceMaxPool(backend);
+  keepNaNInMaxPool('tensorflow');
   tf.registerKernel({
     kernelName: RELU_GRADIENT,
     backendName: 'tensorflow',

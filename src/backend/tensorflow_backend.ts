@@ -1,4 +1,4 @@
-/** The part of tfjs-node-gpu's backend class that this project calls. */
+/** Types of the part of tfjs-node-gpu's backend class that this project calls. */
 import type * as tf from '@tensorflow/tfjs';
 
 /** An attribute of a TensorFlow operation; `type` is one of the binding's `TF_ATTR_` numbers. */
@@ -8,7 +8,6 @@ export interface OperationAttribute {
   value: unknown;
 }
 
-/** Of tfjs-node-gpu's backend, what we call. */
 export interface TensorFlowBackend {
   binding: {
     TF_Version: string;

@@ -1,24 +1,27 @@
 /**
- * The WebAssembly backend: where TensorFlow cannot be had. One thread a worker, on the CPU.
+ * The WebAssembly backend, for hosts where neither addon can be built: one CPU thread per worker.
  *
- * Supplies the training kernel that the package lacks, the gradient of a convolution by its filter.
+ * It adds the training kernel that the package lacks, the gradient of a convolution by its filter.
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { keepNaNInFusedProducts, keepNaNInMaxPool } from './nan.js';
 
 /** Loads the backend into this thread and makes it tfjs's current one. */
 export async function useWasm(): Promise<void> {
   const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
   const entry = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm');
   setWasmPaths(join(dirname(entry), '/'));
-  registerConv2DBackpropFilter();
+  registerWasmKernels();
   await tf.setBackend('wasm');
 }
 
-function registerConv2DBackpropFilter(): void {
+function registerWasmKernels(): void {
   const there = tf.getKernel(tf.Conv2DBackpropFilter, 'wasm') as tf.KernelConfig | undefined;
   if (there !== undefined) return;
+  keepNaNInMaxPool('wasm');
+  keepNaNInFusedProducts('wasm');
   tf.registerKernel({
     kernelName: tf.Conv2DBackpropFilter,
     backendName: 'wasm',
@@ -34,8 +37,8 @@ function registerConv2DBackpropFilter(): void {
 }
 
 /**
- * The filter's gradient is itself a convolution: of the input, its images taken for channels and its
- * channels for images, by the output's gradient as the filter, dilated by the forward stride.
+ * The filter's gradient is itself a convolution: of the input, with images and channels swapped, by the output's
+ * gradient as the filter, dilated by the forward stride.
  *
  * @param x [batch, height, width, in]
  * @param dy [batch, outHeight, outWidth, out]
@@ -59,7 +62,7 @@ function convolutionFilterGradient(
     ]);
     const byOutput = tf.transpose(dy, [1, 2, 0, 3]);
     const taps = tf.conv2d(padded, byOutput, 1, 'valid', 'NHWC', [strideHeight, strideWidth]);
-    // Rows and columns that the stride never reached come out as further taps.
+    // Rows and columns that the stride never reached give extra taps.
     const [channels, height, width, out] = [inChannels, filterHeight, filterWidth, outChannels];
     const used = tf.slice(taps, [0, 0, 0, 0], [channels, height, width, out]);
     return tf.transpose(used, [1, 2, 0, 3]);

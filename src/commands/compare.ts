@@ -1,90 +1,69 @@
 /**
+ * Times the placements of a network against each other.
+ *
  *     twotower compare --gpus 0,1
  *     twotower compare --preset cifar10-seed --cpu 2 --batch 128 --steps 20 --json
  */
-import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { compare, DEFAULT_PRESET } from '../library/compare.js';
 import type { Comparison } from '../library/compare.js';
 import { refuseReportFile, writeComparison } from '../library/report.js';
 import { print, printJson } from '../report/printing.js';
 import { formatBytes, formatCount, formatTable, terminalWidth } from '../report/text.js';
 import { RunEvents } from '../runs/events.js';
-import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
-import type { ConfigurationArguments } from './options.js';
-import { outputOptions, traceOption, withProgress } from './output_options.js';
-import type { OutputArguments } from './output_options.js';
-import { devicesFrom, placementOptions } from './placement_options.js';
-import type { PlacementArguments } from './placement_options.js';
+import { deviceOptions } from './device_options.js';
+import { path, text, wholeNumber } from './option_kinds.js';
+import { defineCommand } from './option_table.js';
+import { jsonOption, outputOptions, traceOption, withProgress } from './output_options.js';
+import { recipeOptions } from './recipe_options.js';
 
-const { preset, config, batch, seed, towers, set } = configurationOptions;
+const { preset, config, batch, seed, towers, settings } = recipeOptions;
 
-const options = {
-  preset: { ...preset, describe: `${preset.describe}; without it ${DEFAULT_PRESET}` },
-  config,
-  batch,
-  seed,
-  towers,
-  set,
-  ...placementOptions,
-  steps: {
-    requiresArg: true,
-    default: '10',
-    describe: 'Timed steps of each placement',
-  },
-  report: {
-    requiresArg: true,
-    describe: 'HTML file with the timings as a page, besides what is printed',
-  },
-  json: { type: 'boolean', default: false, describe: 'Print one JSON object, all else on stderr' },
-  ...traceOption,
-  ...outputOptions,
-} as const;
-
-interface CompareArguments extends ConfigurationArguments, PlacementArguments, OutputArguments {
-  report?: string | undefined;
-  trace?: string | undefined;
-  json?: boolean | undefined;
-}
-
-export const command: CommandModule<object, CompareArguments> = {
+export const command = defineCommand({
   command: 'compare',
-  describe: 'Time split, grouped and dense placements against each other',
-  builder: (yargs) =>
-    yargs
-      .options(options)
-      .example('$0 compare --gpus 0,1', "The paper's network, two towers on two GPUs or on one")
-      .example(
-        '$0 compare --preset demo --cpu 2 --json',
-        'A small one on the CPU, for a program',
-      ) as never,
-  handler: run,
-};
-
-async function run(given: ArgumentsCamelCase<CompareArguments>): Promise<void> {
-  if (given.report !== undefined) refuseReportFile(given.report);
-  const events = new RunEvents();
-  // Its --steps are those that are timed, not the configuration's.
-  const recipe = recipeFrom({ ...given, steps: undefined });
-  const steps = wholeNumber('steps', given.steps as string, 1)!;
-  const comparison = await withProgress(given, events, (progress) => {
-    events.on('omitted', (name, reason) => progress.note(`${name} is left out: ${reason}`));
-    events.on('warmUp', (name) => {
-      if (!progress.quiet) progress.note(`warming up ${name} …`);
+  options: {
+    preset: text({
+      ...preset.help,
+      describe: `${preset.help.describe} (default ${DEFAULT_PRESET})`,
+    }),
+    config,
+    batch,
+    seed,
+    towers,
+    settings,
+    ...deviceOptions,
+    steps: wholeNumber(1, { describe: 'Timed steps per placement (default 10)' }),
+    report: path({ describe: 'HTML file that also gets the timings, as a page' }),
+    ...jsonOption,
+    ...traceOption,
+    ...outputOptions,
+  },
+  examples: [
+    ['compare --gpus 0,1', "The paper's network, two towers on two GPUs or on one"],
+    ['compare --preset demo --cpu 2 --json', 'A small network on the CPU, as JSON'],
+  ],
+  run: async ({ report, json, quiet, verbose, ...options }) => {
+    if (report !== undefined) refuseReportFile(report);
+    const events = new RunEvents();
+    const comparison = await withProgress({ quiet, verbose }, events, (progress) => {
+      events.on('omitted', (name, reason) => progress.note(`${name} is left out: ${reason}`));
+      events.on('warmUp', (name) => {
+        if (!progress.quiet) progress.note(`warming up ${name} …`);
+      });
+      events.on('turn', ({ done, of }) =>
+        progress.show({ label: 'timing the placements in turn', unit: 'step', done, of }),
+      );
+      return compare({ ...options, events });
     });
-    events.on('turn', ({ done, of }) =>
-      progress.show({ label: 'timing the placements in turn', unit: 'step', done, of }),
-    );
-    return compare({ ...recipe, ...devicesFrom(given), steps, trace: given.trace, events });
-  });
-  if (given.report !== undefined) writeComparison(comparison, given.report);
-  if (given.json === true) printJson(comparison);
-  else printRows(comparison);
-}
+    if (report !== undefined) writeComparison(comparison, report);
+    if (json) printJson(comparison);
+    else printRows(comparison);
+  },
+});
 
 function printRows({ rows, preset, batch, steps }: Comparison): void {
   const width = terminalWidth();
   const milliseconds = (value: number): string => value.toFixed(1);
-  print(`${preset}, batch ${batch}, ${steps} steps of each in turn, milliseconds a step`);
+  print(`${preset}, batch ${batch}, ${steps} steps of each in turn, milliseconds per step`);
   print(
     formatTable(
       ['placement', 'median', 'p10', 'p90', 'images/s', 'speed-up'],
@@ -99,7 +78,7 @@ function printRows({ rows, preset, batch, steps }: Comparison): void {
       width,
     ),
   );
-  print('\nwhere the time goes, milliseconds a step (mean over the workers)');
+  print('\nwhere the time goes, milliseconds per step (mean over the workers)');
   print(
     formatTable(
       ['placement', 'forward', 'backward', 'copying', 'waiting', 'update', 'exchanged'],
@@ -115,10 +94,10 @@ function printRows({ rows, preset, batch, steps }: Comparison): void {
       width,
     ),
   );
-  print('\neach worker');
+  print('\nper worker');
   print(
     formatTable(
-      ['placement', 'device', 'parameters', 'peak of tensors'],
+      ['placement', 'device', 'parameters', 'peak memory of tensors'],
       rows.flatMap(({ name, workers }) =>
         workers.map(({ device, parameters, peakBytes }) => [
           name,

@@ -1,21 +1,20 @@
 /**
- * What a shell is offered for the next word: the names of presets and run folders, which yargs cannot know;
- * it adds commands, options and their choices itself. Called by the command line, for the scripts that
- * `twotower completion` prints.
+ * Completes the names that yargs cannot know: presets and run folders. yargs itself completes commands,
+ * options and their choices, through the script that `twotower completion` prints.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { presetNames } from '../configuration.js';
 
-/** What the shell's script puts before the words of its line. */
+/** The option that the script puts before the words of the command line. */
 export const COMPLETION_REQUEST = '--get-yargs-completions';
 
-/** Commands whose first argument is a run folder. */
+/** The commands whose first argument is a run folder. */
 const ON_RUNS = ['evaluate', 'predict', 'visualize', 'report', 'export'];
 
 /**
- * @param words the line so far, from the program's name to the word that is being typed, perhaps empty
- * @returns undefined where it is for yargs to say
+ * @param words the command line so far: the program's name first, the word being typed last, perhaps empty
+ * @returns undefined if yargs is to complete the word
  */
 export function namesFor(words: string[]): string[] | undefined {
   const [current, previous] = words.toReversed();
@@ -25,7 +24,7 @@ export function namesFor(words: string[]): string[] | undefined {
   return isRun ? runFolders() : undefined;
 }
 
-/** Where `train` puts them: `runs/NAME`. */
+/** Those in `runs/`, where `train` makes them by default. */
 function runFolders(): string[] {
   if (!existsSync('runs')) return [];
   return readdirSync('runs')

@@ -1,4 +1,6 @@
 /**
+ * The commands on data sets.
+ *
  *     twotower data fetch cifar10 DIR
  *     twotower data prepare SRC DST
  *     twotower data inspect DIR
@@ -10,12 +12,18 @@ import { command as prepare } from './data_prepare.js';
 
 export const command: CommandModule = {
   command: 'data',
-  describe: 'Fetch, prepare or look at a data set',
-  builder: (yargs) =>
-    yargs
-      .command(fetch as CommandModule)
-      .command(prepare as CommandModule)
-      .command(inspect as CommandModule)
+  builder: (line) =>
+    line
+      .command({ ...fetch, describe: 'Download a data set; continues where it was interrupted' })
+      .command({
+        ...prepare,
+        describe:
+          'Pack an image folder so that it is small and quick to read: 256×256, with statistics',
+      })
+      .command({
+        ...inspect,
+        describe: 'Count the images of each class, and draw some before and after augmentation',
+      })
       .demandCommand(
         2,
         2,
@@ -23,6 +31,6 @@ export const command: CommandModule = {
         'more than one command given',
       )
       .example('$0 data prepare imagenet prepared', '256×256, packed, with statistics')
-      .example('$0 data fetch cifar10 data', 'Its binary version, checked'),
+      .example('$0 data fetch cifar10 data', 'The binary version, verified'),
   handler: () => {},
 };

@@ -1,11 +1,28 @@
 /**
- * `twotower doctor`: versions, backend, devices and threads, what is missing and how to get it. Changes
- * nothing. `--json` prints one object (`Diagnosis`) on stdout.
+ * Prints versions, backend, devices and threads, what is missing and how to get it. Changes nothing.
+ *
+ *     twotower doctor
+ *     twotower doctor --json
  */
-import type { CommandModule } from 'yargs';
 import { diagnose } from '../library/diagnose.js';
 import type { Diagnosis } from '../library/diagnose.js';
 import { print, printJson } from '../report/printing.js';
+import { defineCommand } from './option_table.js';
+import { jsonOption } from './output_options.js';
+
+export const command = defineCommand({
+  command: 'doctor',
+  options: jsonOption,
+  examples: [
+    ['doctor', 'Why a GPU or a backend is missing, and the remedy'],
+    ['doctor --json', 'The same as JSON'],
+  ],
+  run: async ({ json }) => {
+    const diagnosis = await diagnose();
+    if (json) printJson(diagnosis);
+    else printDiagnosis(diagnosis);
+  },
+});
 
 function printDiagnosis({ versions, backend, gpus, threads, missing }: Diagnosis): void {
   const rows = [
@@ -23,18 +40,3 @@ function printDiagnosis({ versions, backend, gpus, threads, missing }: Diagnosis
   ];
   for (const [name, value] of rows) print(`${name!.padEnd(12)} ${value!}`);
 }
-
-export const command: CommandModule<object, { json: boolean }> = {
-  command: 'doctor',
-  describe: 'Show versions, backend and devices, and what is missing',
-  builder: (line) =>
-    line
-      .option('json', { type: 'boolean', default: false, describe: 'print one JSON object' })
-      .example('$0 doctor', 'Where a GPU or TensorFlow is missing: why, and the remedy')
-      .example('$0 doctor --json', 'The same for a program'),
-  handler: async ({ json }) => {
-    const diagnosis = await diagnose();
-    if (json) printJson(diagnosis);
-    else printDiagnosis(diagnosis);
-  },
-};

@@ -1,50 +1,37 @@
 /**
+ * Writes a run's parameters for other programs.
+ *
  *     twotower export runs/demo --format safetensors demo.safetensors
  *     twotower export runs/demo --format onnx --batch dynamic demo.onnx
  */
-import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { exportModel } from '../library/export.js';
 import { print } from '../report/printing.js';
-import { wholeNumber } from './options.js';
+import { choice, parseWholeNumber, path, textOption } from './option_kinds.js';
+import { defineCommand } from './option_table.js';
+import { runArgument } from './run_options.js';
 
-interface ExportArguments {
-  run: string;
-  file: string;
-  format: 'safetensors' | 'onnx';
-  batch?: string | undefined;
-}
-
-export const command: CommandModule<object, ExportArguments> = {
+export const command = defineCommand({
   command: 'export <run> <file>',
-  describe: "Write a run's latest parameters for PyTorch (safetensors) or as an ONNX model",
-  builder: (yargs) =>
-    yargs
-      .positional('run', { type: 'string', demandOption: true, describe: 'Run folder' })
-      .positional('file', { type: 'string', demandOption: true, describe: 'File to write' })
-      .options({
-        format: {
-          choices: ['safetensors', 'onnx'] as const,
-          default: 'safetensors' as const,
-          requiresArg: true,
-          describe:
-            'safetensors: a state_dict; onnx: a model from normalised images, NCHW, to logits',
-        },
-        batch: {
-          type: 'string',
-          requiresArg: true,
-          describe: 'ONNX: images at once, or "dynamic" for any number; without it 1',
-        },
-      })
-      .example('$0 export runs/demo demo.safetensors', 'A state_dict that PyTorch loads')
-      .example(
-        '$0 export runs/demo demo.onnx --format onnx --batch dynamic',
-        'A model for any number of images',
-      ),
-  handler: run,
-};
-
-function run({ run: path, file, format, batch }: ArgumentsCamelCase<ExportArguments>): void {
-  const images = batch === 'dynamic' ? batch : wholeNumber('batch', batch, 1);
-  const { tensors, source } = exportModel(path, file, { format, batch: images });
-  print(`${file}: ${tensors} tensors from ${source}`);
-}
+  positionals: { ...runArgument, file: path({ describe: 'File to write' }) },
+  options: {
+    format: choice(['safetensors', 'onnx'], {
+      describe:
+        'safetensors: a state_dict for PyTorch (default); onnx: a model from normalized images, NCHW, to logits',
+    }),
+    batch: textOption(
+      { describe: 'ONNX: batch size, or "dynamic" for any (default 1)' },
+      (given, name) => (given === 'dynamic' ? given : parseWholeNumber(given, name, 1)),
+    ),
+  },
+  examples: [
+    ['export runs/demo demo.safetensors', 'A state_dict that PyTorch loads'],
+    [
+      'export runs/demo demo.onnx --format onnx --batch dynamic',
+      'A model for any number of images',
+    ],
+  ],
+  run: ({ run, file, ...options }) => {
+    const { tensors, source } = exportModel(run, file, options);
+    print(`${file}: ${tensors} tensors from ${source}`);
+  },
+});

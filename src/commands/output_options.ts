@@ -1,39 +1,31 @@
-/** The options that say how much a long command tells of its course. */
-import type { Options } from 'yargs';
+/** The options that say how much a long command prints, and the display that obeys them. */
 import { ProgressDisplay } from '../report/progress.js';
 import type { Verbosity } from '../report/progress.js';
 import type { RunEvents } from '../runs/events.js';
+import { flag, path } from './option_kinds.js';
 
-const output = { group: 'Output:' } as const;
+const group = 'Output:';
 
 export const outputOptions = {
-  quiet: {
-    ...output,
-    type: 'boolean',
+  quiet: flag({
+    group,
     conflicts: 'verbose',
-    describe: 'Print results, warnings and errors alone',
-  },
-  verbose: {
-    ...output,
-    type: 'boolean',
-    describe: 'Print every step, and where its time goes',
-  },
-} as const satisfies Record<string, Options>;
+    describe: 'Print only results, warnings and errors',
+  }),
+  verbose: flag({ group, describe: 'Print every step, and where its time goes' }),
+};
 
-/** Of the commands that take steps. */
 export const traceOption = {
-  trace: {
-    ...output,
-    requiresArg: true,
-    describe: 'New file for a trace of every step, for ui.perfetto.dev',
-  },
-} as const satisfies Record<string, Options>;
+  trace: path({ group, describe: 'New file for a trace of every step, for ui.perfetto.dev' }),
+};
 
-export type OutputArguments = Verbosity;
+export const jsonOption = {
+  json: flag({ group, describe: 'Print one JSON object on stdout, everything else on stderr' }),
+};
 
-/** Runs `work` with a display of the events' warnings and progress that is taken away however it ends. */
+/** Runs `work` with a display of the events' warnings and progress, which is closed however `work` ends. */
 export async function withProgress<Result>(
-  { quiet, verbose }: OutputArguments,
+  { quiet, verbose }: Verbosity,
   events: RunEvents,
   work: (progress: ProgressDisplay) => Promise<Result>,
 ): Promise<Result> {

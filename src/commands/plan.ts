@@ -1,20 +1,38 @@
 /**
- * `twotower plan --preset alexnet-paper --towers 2`: what a network costs, before anything is trained.
+ * Prints what a network costs before anything is trained: a table with the shapes, parameters,
+ * multiply-accumulates and exchanged bytes of every layer.
  *
- * A table of every layer's shapes, parameters, multiply-accumulates and exchanged bytes; with `--json`
- * the same as one object on stdout.
+ *     twotower plan --preset alexnet-paper --towers 2
+ *     twotower plan --preset demo --json
  */
-import type { CommandModule } from 'yargs';
 import { plan } from '../library/plan.js';
 import type { Plan, PlannedLayer } from '../library/plan.js';
 import type { ActivationShape } from '../model/layers.js';
 import { print, printJson } from '../report/printing.js';
 import { terminalWidth } from '../report/text.js';
-import { configurationOptions, recipeFrom, type ConfigurationArguments } from './options.js';
+import { defineCommand } from './option_table.js';
+import { jsonOption } from './output_options.js';
+import { recipeOptions } from './recipe_options.js';
+
+const { preset, config, data, towers, batch, settings } = recipeOptions;
+
+export const command = defineCommand({
+  command: 'plan',
+  options: { preset, config, data, towers, batch, settings, ...jsonOption },
+  examples: [
+    ['plan --preset alexnet-paper', "The paper's network, layer by layer"],
+    ['plan --preset alexnet-paper --towers 4', 'The same network divided among four towers'],
+  ],
+  run: ({ json, ...recipe }) => {
+    const planned = plan(recipe);
+    if (json) printJson(planned);
+    else print(renderPlan(planned, terminalWidth()).trimEnd());
+  },
+});
 
 /**
- * The plan as text of at most `columns` characters a line where the names allow it: a table, or where
- * that is too wide, a few short lines a layer.
+ * The plan as a table, or as a few short lines per layer if the table is wider than `columns`. Only a long
+ * name can make a line longer than that.
  */
 export function renderPlan(plan: Plan, columns: number): string {
   const table = aligned(plan.layers);
@@ -25,9 +43,9 @@ export function renderPlan(plan: Plan, columns: number): string {
     '',
     ...(width <= columns ? table : plan.layers.flatMap(paragraph)),
     '',
-    `parameters  ${grouped(total.parameters)}; ${grouped(total.parametersPerRank)} a rank`,
-    `forward     ${scaled(total.macs, 1e9)} GMAC an image`,
-    `exchange    ${scaled(total.exchangedBytes, 1e6)} MB a step of ${plan.batch} images`,
+    `parameters  ${grouped(total.parameters)}; ${grouped(total.parametersPerRank)} per rank`,
+    `forward     ${scaled(total.macs, 1e9)} GMAC per image`,
+    `exchange    ${scaled(total.exchangedBytes, 1e6)} MB per step of ${plan.batch} images`,
     '',
   ].join('\n');
 }
@@ -74,7 +92,7 @@ function paragraph(layer: PlannedLayer): string[] {
   lines.push(`  output ${shape(layer.output)}`);
   if (layer.parameters > 0) {
     lines.push(`  ${grouped(layer.parameters)} parameters`);
-    lines.push(`  ${grouped(layer.parametersPerRank)} a rank`);
+    lines.push(`  ${grouped(layer.parametersPerRank)} per rank`);
     lines.push(`  ${scaled(layer.macs, 1e6)} MMAC`);
   }
   if (layer.exchangedBytes > 0) lines.push(`  ${scaled(layer.exchangedBytes, 1e6)} MB/step`);
@@ -93,35 +111,7 @@ function grouped(count: number): string {
   return count.toLocaleString('en-US');
 }
 
-/** A count, of operations or bytes, in units of 10⁶ or 10⁹: three digits, so that small nets show too. */
+/** A count of operations or bytes in units of 10⁶ or 10⁹, to three digits so that small networks show too. */
 function scaled(count: number, unit: number): string {
   return (count / unit).toLocaleString('en-US', { maximumSignificantDigits: 3 });
 }
-
-type PlanArguments = Pick<
-  ConfigurationArguments,
-  'preset' | 'config' | 'data' | 'towers' | 'batch' | 'set'
-> & { json: boolean };
-
-const { preset, config, data, towers, batch, set } = configurationOptions;
-
-export const command: CommandModule<object, PlanArguments> = {
-  command: 'plan',
-  describe: 'Print what a network costs: shapes, parameters, operations and exchanged bytes',
-  builder: (yargs) =>
-    yargs
-      .options({
-        ...{ preset, config, data, towers, batch, set },
-        json: { type: 'boolean', default: false, describe: 'Print one JSON object' },
-      })
-      .example('$0 plan --preset alexnet-paper', "The paper's network, layer by layer")
-      .example(
-        '$0 plan --preset alexnet-paper --towers 4',
-        'The same divided among four towers',
-      ) as never,
-  handler: (given) => {
-    const planned = plan(recipeFrom(given));
-    if (given.json) printJson(planned);
-    else print(renderPlan(planned, terminalWidth()).trimEnd());
-  },
-};

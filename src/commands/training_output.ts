@@ -1,4 +1,4 @@
-/** What `train` prints of a run's events. Called by the command. */
+/** What the command `train` prints: one line per so many batches, per test and per warning. */
 import type { ProgressDisplay } from '../report/progress.js';
 import {
   MetricsWindow,
@@ -10,12 +10,12 @@ import type { StepMeasurement } from '../report/training_progress.js';
 import { formatCount, formatPercent, inRows, terminalWidth } from '../report/text.js';
 import type { RunEvents, RunStart, StepDone, TestDone } from '../runs/events.js';
 
-/** Without `--log-every`; a bar makes do with the epoch's last. */
+/** Batches per line without `--log-every`; with a progress bar, only an epoch's last batch has a line. */
 const LINES_EVERY = 100;
-/** Steps that the bar's numbers are the means of. */
+/** Steps over which the bar's numbers are averaged. */
 const BAR_STEPS = 20;
 
-/** @param logEvery batches between lines; an epoch's last batch has one too */
+/** @param logEvery batches per line; an epoch's last batch always has one */
 export function printTraining(
   events: RunEvents,
   progress: ProgressDisplay,

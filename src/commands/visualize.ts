@@ -1,91 +1,68 @@
 /**
+ * Draws a figure of a run as a PNG.
+ *
  *     twotower visualize runs/demo
  *     twotower visualize runs/cifar10-quick --neighbours --out neighbours.png
  */
-import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { UserError } from '../errors.js';
 import { visualize } from '../library/visualize.js';
-import type { VisualizeOptions } from '../library/visualize.js';
 import { print } from '../report/printing.js';
 import { RunEvents } from '../runs/events.js';
-import { configurationOptions, recipeFrom, wholeNumber } from './options.js';
-import type { ConfigurationArguments } from './options.js';
+import { deviceOptions } from './device_options.js';
+import { flag, path, wholeNumber } from './option_kinds.js';
+import { defineCommand, wordsOf } from './option_table.js';
 import { outputOptions, withProgress } from './output_options.js';
-import type { OutputArguments } from './output_options.js';
-import { devicesFrom, placementOptions } from './placement_options.js';
-import type { PlacementArguments } from './placement_options.js';
+import { recipeOptions } from './recipe_options.js';
+import { classesOption, runArgument } from './run_options.js';
 
-const options = {
-  predictions: {
-    type: 'boolean',
-    conflicts: 'neighbours',
-    describe: 'Instead of kernels: test images with their five most probable classes',
-  },
-  neighbours: {
-    type: 'boolean',
-    describe: 'Instead of kernels: test images with the training images nearest to them',
-  },
-  out: { requiresArg: true, describe: 'PNG file; without it RUN/kernels.png and so on' },
-  images: { requiresArg: true, describe: 'Test images; without it 8 predictions, 5 neighbours' },
-  search: {
-    requiresArg: true,
-    describe: 'Training images that --neighbours searches; without it 5000',
-  },
-  data: configurationOptions.data,
-  ...placementOptions,
-  quiet: outputOptions.quiet,
-} as const;
-
-interface VisualizeArguments
-  extends Pick<ConfigurationArguments, 'data'>, PlacementArguments, Pick<OutputArguments, 'quiet'> {
-  run: string;
-  predictions?: boolean | undefined;
-  neighbours?: boolean | undefined;
-  out?: string | undefined;
-  images?: string | undefined;
-  search?: string | undefined;
-}
-
-export const command: CommandModule<object, VisualizeArguments> = {
-  command: 'visualize <run>',
-  describe: "Draw a run's first kernels, its predictions or nearest images as a PNG",
-  builder: (yargs) =>
-    yargs
-      .positional('run', { type: 'string', demandOption: true, describe: 'Run folder' })
-      .options(options)
-      .example('$0 visualize runs/demo', "The first layer's kernels, tower by tower")
-      .example('$0 visualize runs/demo --neighbours', 'Nearest training images') as never,
-  handler: run,
+/** Options that mean nothing for kernels, which are read from the checkpoint. */
+const imageOptions = {
+  images: wholeNumber(1, {
+    describe: 'Number of test images (default 8 for --predictions, 5 for --neighbours)',
+  }),
+  data: recipeOptions.data,
+  ...classesOption,
+  ...deviceOptions,
 };
 
-/** An option that would change nothing is a mistake. */
-function refuseUnused(
-  given: ArgumentsCamelCase<VisualizeArguments>,
-  figure: NonNullable<VisualizeOptions['figure']>,
-): void {
-  if (figure !== 'neighbours' && given.search !== undefined) {
-    throw new UserError('--search goes with --neighbours alone');
-  }
-  if (figure !== 'kernels') return;
-  // The kernels are read from the checkpoint: nothing is computed and no image looked at.
-  const unused = ['images', 'data', ...Object.keys(placementOptions)].find(
-    (name) => given[name] !== undefined,
-  );
-  if (unused !== undefined) {
-    throw new UserError(`--${unused} goes with --predictions or --neighbours; kernels need none`);
-  }
-}
+const searchOption = {
+  search: wholeNumber(1, {
+    describe: 'Number of training images that --neighbours searches (default 5000)',
+  }),
+};
 
-async function run(given: ArgumentsCamelCase<VisualizeArguments>): Promise<void> {
-  const events = new RunEvents();
-  const { data } = recipeFrom({ data: given.data });
-  const figure = given.predictions ? 'predictions' : given.neighbours ? 'neighbours' : 'kernels';
-  refuseUnused(given, figure);
-  const images = wholeNumber('images', given.images, 1);
-  const search = wholeNumber('search', given.search, 1);
-  const shown = { figure, images, search, out: given.out } as const;
-  const file = await withProgress(given, events, () =>
-    visualize(given.run, { ...shown, data, ...devicesFrom(given), events }),
-  );
-  print(file);
-}
+export const command = defineCommand({
+  command: 'visualize <run>',
+  positionals: runArgument,
+  options: {
+    predictions: flag({
+      conflicts: 'neighbours',
+      describe: 'Draw test images with their five most probable classes, instead of kernels',
+    }),
+    neighbours: flag({
+      describe: 'Draw test images with the training images nearest to them, instead of kernels',
+    }),
+    out: path({ describe: 'PNG file (default kernels.png, predictions.png … in the run folder)' }),
+    ...searchOption,
+    ...imageOptions,
+    quiet: outputOptions.quiet,
+  },
+  examples: [
+    ['visualize runs/demo', "The first layer's kernels, tower by tower"],
+    ['visualize runs/demo --neighbours', 'The nearest training images'],
+  ],
+  run: async ({ run, predictions, neighbours, quiet, ...options }, typed) => {
+    const figure = predictions ? 'predictions' : neighbours ? 'neighbours' : 'kernels';
+    const [search] = figure === 'neighbours' ? [] : wordsOf(searchOption, typed);
+    if (search !== undefined) throw new UserError(`${search} goes with --neighbours only`);
+    const [unused] = figure === 'kernels' ? wordsOf(imageOptions, typed) : [];
+    if (unused !== undefined) {
+      throw new UserError(`${unused} goes with --predictions or --neighbours; kernels need none`);
+    }
+    const events = new RunEvents();
+    const file = await withProgress({ quiet }, events, () =>
+      visualize(run, { figure, ...options, events }),
+    );
+    print(file);
+  },
+});

@@ -44,9 +44,12 @@ export function libjpegTurboVersion(): string | null {
   return loadAddon()?.libjpegTurbo ?? null;
 }
 
-/** Why sharp decodes JPEGs, and the remedy, one line. */
-export function whyNoLibjpegTurbo(): string {
-  return loadingFailure === undefined ? recordedReason(unavailable) : notLoaded(loadingFailure);
+/** A warning of one line that sharp decodes JPEGs, with the reason and the remedy; null if libjpeg-turbo does. */
+export function slowJpegWarning(): string | null {
+  if (loadAddon() !== null) return null;
+  const reason =
+    loadingFailure === undefined ? recordedReason(unavailable) : notLoaded(loadingFailure);
+  return `no libjpeg-turbo, so sharp decodes JPEGs, to the same pixels in four times the time: ${reason}`;
 }
 
 // Grown to the largest image met; reused so that decoding does not allocate.

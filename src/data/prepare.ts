@@ -7,7 +7,6 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { pack, unpack } from 'msgpackr';
 import { Piscina } from 'piscina';
@@ -16,6 +15,7 @@ import { jsonBytes, makeFolder, writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 import { type FolderLock, isLockFile, lockFolder } from '../folder_lock.js';
 import { deriveKey, permutation } from '../random.js';
+import { usableCores } from '../usable_cores.js';
 import type { Split } from './split.js';
 import { Breather, unlessAborted } from './abortable.js';
 import { type ExampleSet, nameOfExample, openSource } from './dataset.js';
@@ -238,7 +238,7 @@ async function packAll(
   counts: Record<Split, number>,
   lock: FolderLock,
 ): Promise<void> {
-  const { destination, threads = availableParallelism(), onProgress, signal } = options;
+  const { destination, threads = usableCores(), onProgress, signal } = options;
   const images = counts.train + counts.test;
   const missing = jobs.filter(({ split, number }) => begun[split][number] === undefined);
   const counter = new Int32Array(new SharedArrayBuffer(4));

@@ -1,4 +1,4 @@
-/** Gradients against finite differences: `checkGradients` of the package, and `train --check-gradients`. */
+/** Gradients against finite differences of the loss: `checkGradients` of the package, and the command `check`. */
 import { UserError } from '../errors.js';
 import { loadParameters } from '../runs/tensors.js';
 import { compareWithFiniteDifferences } from '../training/gradient_check.js';
@@ -13,8 +13,8 @@ import type { TrainOptions } from './train_options.js';
 /**
  * Compares the gradients of the first batch with finite differences of the loss.
  *
- * @returns one comparison a parameter tensor; `relativeError` is a fraction
- * @throws UserError in bfloat16, beside `train`'s
+ * @returns one comparison per parameter tensor; `relativeError` is a fraction
+ * @throws UserError for bfloat16, and as `train` does
  */
 export async function checkGradients(
   options: Recipe & Devices & Pick<TrainOptions, 'init' | 'events'>,

@@ -1,29 +1,29 @@
-/**
- * Where the towers compute, as a caller of the library says it, and what that comes to on this host.
- * Called by `train`, `compare` and `evaluate` of the library.
- */
-import { availableParallelism } from 'node:os';
+/** Where the towers compute: what a caller of the library asks for, and what that comes to on this host. */
 import {
   availableBackend,
   listGpus,
   prepareProcess,
   requirePrecision,
 } from '../backend/backend.js';
-import type { BackendName, Precision } from '../backend/backend.js';
+import type { BackendName } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import { resolvePlacement } from '../parallel/placement.js';
 import type { Machine, Placement } from '../parallel/placement.js';
+import { usableCores } from '../usable_cores.js';
 
-/** Without `gpus` and `cpu`: the GPUs that can be used, else workers on the CPU. */
+/** Devices to compute on (default: the usable GPUs, else workers on the CPU). */
 export interface Devices {
   /** One worker on each of these GPUs, by ordinal; repeated ordinals share a GPU. */
   gpus?: number[] | undefined;
-  /** So many workers on the CPU. */
+  /** Number of workers on the CPU. */
   cpu?: number | undefined;
-  /** An error where a CPU would stand in for a GPU. */
+  /** CPU threads per worker (default: an equal share of the cores that this process may use). */
+  threads?: number | undefined;
+  /** Makes it an error if a CPU would stand in for a GPU. */
   requireGpu?: boolean | undefined;
-  /** Without it the first that works here. */
+  /** Default: the first that works here. */
   backend?: BackendName | undefined;
-  /** Operands of convolutions and matrix products; `float32` unless given. */
+  /** Operands of convolutions and matrix products (default `float32`). */
   precision?: Precision | undefined;
 }
 
@@ -39,10 +39,10 @@ export interface ResolvedPlacement {
 }
 
 /**
- * Sets the engine up where it is not yet, and finds the placement.
+ * Sets the engine up if that has not been done, and resolves the placement.
  *
- * @param towers asked for or, for a run that exists, its towers; undefined: one a worker
- * @param presetTowers where no device is named either
+ * @param towers number asked for, or that of an existing run; undefined: one per worker
+ * @param presetTowers number of towers if no device is named either
  */
 export async function resolveDevices(
   given: Devices,
@@ -55,7 +55,7 @@ export async function resolveDevices(
   const { gpus, warning: gpuWarning } = mayUseGpus ? await listGpus() : { gpus: [] };
   const machine = {
     gpus,
-    cores: availableParallelism(),
+    cores: usableCores(),
     cpuBackend: mayUseGpus ? undefined : given.backend,
   };
   const resolved = resolvePlacement(
@@ -63,6 +63,7 @@ export async function resolveDevices(
       gpus: given.gpus,
       cpu: given.cpu,
       towers,
+      threads: given.threads,
       requireGpu: given.requireGpu,
     },
     presetTowers,
@@ -77,8 +78,8 @@ export async function resolveDevices(
 }
 
 /**
- * Compiles the addons and fetches TensorFlow where that is not done: once after an installation, as
- * `npx twotower doctor` does too; a moment afterwards. Where it cannot be done, `availableBackend` falls back.
+ * Compiles the addons and fetches TensorFlow if that has not been done: once per installation; later calls take a
+ * moment. If it cannot be done, `availableBackend` falls back.
  */
 async function prepareEngine(): Promise<void> {
   const setup = new URL('../../../scripts/setup.mjs', import.meta.url).href;

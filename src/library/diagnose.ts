@@ -1,7 +1,6 @@
-/** What this host can compute with: `diagnose` of the package, and all that the command `doctor` finds out. */
+/** What this host can compute with: `diagnose` of the package, whose result the command `doctor` prints. */
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { libjpegTurboVersion, whyNoLibjpegTurbo } from '../data/jpeg_decoder.js';
+import { libjpegTurboVersion, slowJpegWarning } from '../data/jpeg_decoder.js';
 import {
   availableBackend,
   prepareProcess,
@@ -12,6 +11,7 @@ import {
   type Probe,
 } from '../backend/backend.js';
 import { notLoaded } from '../set_up_parts.js';
+import { usableCores } from '../usable_cores.js';
 
 /** What this host can compute with, and what is missing. */
 export interface Diagnosis {
@@ -21,20 +21,18 @@ export interface Diagnosis {
     tfjs: string;
     tensorflow: string | null;
     oneDnn: string | null;
-    /** null: sharp decodes all images. */
+    /** null if sharp decodes all images. */
     libjpegTurbo: string | null;
   };
   backend: BackendName;
   gpus: Gpu[];
-  /** CPU threads that the operating system lets this process use. */
+  /** CPU cores that this process may use. */
   threads: number;
   /** What keeps a backend or a GPU from being used, each with its remedy. */
   missing: string[];
 }
 
-/**
- * Loads the backends in threads of their own, as training does, and asks them. Changes nothing.
- */
+/** Loads the backends in threads of their own, as training does, and asks them. It changes nothing. */
 export async function diagnose(): Promise<Diagnosis> {
   prepareProcess();
   const { backend, warning } = availableBackend();
@@ -56,13 +54,9 @@ export async function diagnose(): Promise<Diagnosis> {
       'no GPU that TensorFlow can use, so CPU workers carry out `--gpus`: install an NVIDIA driver (nvidia-smi then lists the GPUs) and run npm run setup',
     );
   }
-  const libjpegTurbo = libjpegTurboVersion();
-  if (libjpegTurbo === null) {
-    missing.push(
-      `no libjpeg-turbo, so sharp decodes JPEGs, to the same pixels in four times the time: ${whyNoLibjpegTurbo()}`,
-    );
-  }
-  // That backend needs nothing of set-up.
+  const slowJpegs = slowJpegWarning();
+  if (slowJpegs !== null) missing.push(slowJpegs);
+  // The fallback needs nothing of set-up.
   const { information } = probes.get(backend) ?? (await probe('wasm'));
   const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
   return {
@@ -72,11 +66,11 @@ export async function diagnose(): Promise<Diagnosis> {
       tfjs: information.tfjs,
       tensorflow: tensorflow?.information.tensorflow ?? null,
       oneDnn: information.oneDnn,
-      libjpegTurbo,
+      libjpegTurbo: libjpegTurboVersion(),
     },
     backend,
     gpus,
-    threads: availableParallelism(),
+    threads: usableCores(),
     missing,
   };
 }

@@ -1,11 +1,12 @@
-/** A run's parameters for other programs: `exportModel` of the package, and all that the command `export` does. */
+/** Writes a run's parameters for other programs: `exportModel` of the package. */
 import { existsSync } from 'node:fs';
 import { loadConfiguration } from '../configuration.js';
 import { writeDurably } from '../durable_file.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import { onnxModel } from '../model/onnx.js';
-import { checkpointFiles, requireCheckpoint } from '../runs/checkpoint.js';
+import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
+import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
 import { openRunFolder } from '../runs/layout.js';
 import type { RunFolder } from '../runs/layout.js';
 import { readSafetensors, writeSafetensors } from '../runs/safetensors.js';
@@ -13,10 +14,12 @@ import type { TensorMap } from '../runs/safetensors.js';
 
 /** How `exportModel` writes. */
 export interface ExportOptions {
-  /** `safetensors`: a `state_dict` for PyTorch; `onnx`: a model from normalised images, NCHW, to logits. */
+  /** `safetensors`: a `state_dict` for PyTorch; `onnx`: a model from normalized images, NCHW, to logits. */
   format?: 'safetensors' | 'onnx' | undefined;
-  /** ONNX: images at once, or any number; 1 unless given. */
+  /** ONNX: images per call, or any number of them (default 1). */
   batch?: number | 'dynamic' | undefined;
+  /** Which checkpoint to export (default: the latest). */
+  checkpoint?: CheckpointChoice | undefined;
 }
 
 /** What was written. */
@@ -27,19 +30,19 @@ export interface ExportedModel {
 }
 
 /**
- * Writes the parameters of the run's latest checkpoint.
+ * Writes the parameters of a checkpoint.
  *
  * @param path run folder
  * @param file path of the new file
- * @throws UserError where it is no run, has no checkpoint, or the file exists
+ * @throws UserError if it is no run folder, has no such checkpoint, or the file exists
  */
 export function exportModel(
   path: string,
   file: string,
-  { format = 'safetensors', batch }: ExportOptions = {},
+  { format = 'safetensors', batch, checkpoint }: ExportOptions = {},
 ): ExportedModel {
   const run = openRunFolder(path);
-  const { model } = checkpointFiles(requireCheckpoint(run));
+  const { model } = chooseCheckpoint(run, checkpoint).files;
   if (existsSync(file)) throw new UserError(`${file} exists: name another file or remove it`);
   if (batch !== undefined && format !== 'onnx') {
     throw new UserError('--batch goes with --format onnx only: safetensors holds parameters alone');
@@ -54,7 +57,7 @@ export function exportModel(
   return { tensors: tensors.size, source: model };
 }
 
-/** A mean that a program must have from the run's statistics. */
+/** How another program gets a mean that is not in the configuration. */
 function meanOf(mean: 'image' | 'channel'): string {
   return `of the training images, per ${mean === 'image' ? 'pixel' : 'channel'}: statistics.msgpack of the run`;
 }

@@ -1,27 +1,30 @@
 /**
- * Parameters from elsewhere as a run: `importModel` of the package, and all that the command `import` does.
+ * Makes a run of parameters from elsewhere: `importModel` of the package.
  *
- * Reads a PyTorch `state_dict` saved as safetensors, its tensors named after the network's layers
- * (`conv1.weight` … `fc3.bias`) and in PyTorch's layout: what `export` writes, and what a module with
- * those attributes has. How many towers it was grouped by shows in the kernels' shapes.
+ * Reads a PyTorch `state_dict` saved as safetensors. Its tensors are named after the network's layers
+ * (`conv1.weight` … `fc3.bias`) and have PyTorch's layout, as `export` writes them and as a module with
+ * those attributes has them. The kernels' shapes tell how many towers it was grouped by.
  */
 import { rmSync } from 'node:fs';
 import type { Configuration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
-import { differencesFrom, initialState, saveCheckpoint } from '../runs/checkpoint.js';
-import { claimRunFolder, refuseTakenRunFolder } from '../runs/run_folder.js';
+import type { CheckpointState } from '../runs/checkpoint_state.js';
+import { INITIAL_PROGRESS } from '../runs/progress.js';
+import { Run } from '../runs/run.js';
+import { refuseTakenRunFolder } from '../runs/run_path.js';
 import { verifyIfSummed } from '../checksums.js';
-import { describeSafetensors, readSafetensors } from '../runs/safetensors.js';
+import { describeSafetensors, readSafetensors, refuseNotFinite } from '../runs/safetensors.js';
 import type { DescribedTensor, TensorMap } from '../runs/safetensors.js';
+import { differencesFrom } from '../runs/tensors.js';
 import { asksForTowers, configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
 export interface ImportOptions extends Recipe {
-  /** Towers of the network; without it as many as the file's kernels are grouped by. */
+  /** Towers of the network (default: as many as the file's kernels are grouped by). */
   towers?: number | undefined;
-  /** New run folder; without it `runs/PRESET`, numbered if taken. */
+  /** New run folder (default: `runs/PRESET`, numbered if taken). */
   out?: string | undefined;
 }
 
@@ -34,16 +37,16 @@ export interface ImportedRun {
   parameters: number;
 }
 
-/** A tensor that the file and the network do not have alike. */
+/** A tensor that differs between the file and the network. */
 export interface ModelDifference {
   name: string;
-  /** Such as `F16 [96, 3, 11, 11]`; null where the file has none. */
+  /** Such as `F16 [96, 3, 11, 11]`; null if the file has none. */
   inFile: string | null;
-  /** null where the network has none. */
+  /** null if the network has none. */
   inNetwork: string | null;
 }
 
-/** The file's tensors are not the network's; `differences` lists every one that does not fit. */
+/** The file's tensors are not the network's; `differences` lists all that do not fit. */
 export class ModelDoesNotFit extends UserError {
   constructor(
     message: string,
@@ -53,18 +56,18 @@ export class ModelDoesNotFit extends UserError {
   }
 }
 
-/** What PyTorch puts before every name: DataParallel, DistributedDataParallel and compile. */
+/** What DataParallel, DistributedDataParallel and compile of PyTorch put before every name. */
 const WRAPPERS = /^(module\.|_orig_mod\.)+/;
 
 /**
- * Makes a run folder whose first checkpoint holds the file's parameters, without momentum: `evaluate`,
- * `export` and `train` (with `resume`, or its `model.safetensors` as `init`) take it as any other.
+ * Makes a run folder whose only checkpoint, of step 0, has the file's parameters and zero momentum. Every
+ * function that takes a run takes it.
  *
  * @param file path of the safetensors file
- * @throws ModelDoesNotFit where a tensor is missing, left over, or of another shape or type;
- *   UserError for a file or an option that cannot be read. Nothing is written then
+ * @throws ModelDoesNotFit if a tensor is missing, left over, or of another shape or type; UserError if the
+ *   file or an option cannot be read, or a value is not finite. Nothing is written then
  */
-export function importModel(file: string, options: ImportOptions): ImportedRun {
+export async function importModel(file: string, options: ImportOptions): Promise<ImportedRun> {
   verifyIfSummed(file);
   const described = unwrapped(describeSafetensors(file));
   const asked = configurationOf(options);
@@ -76,9 +79,10 @@ export function importModel(file: string, options: ImportOptions): ImportedRun {
   const network = buildNetwork(configuration.network, towers, configuration.data.classes);
   refuseDifferences(file, configuration, network, described);
   const stored = unwrapped(readSafetensors(file));
+  refuseNotFinite(stored, file);
   if (options.out !== undefined) refuseTakenRunFolder(options.out);
   return {
-    path: writeRun(options.out, configuration, network, stored),
+    path: await writeRun(options.out, configuration, network, stored),
     towers,
     tensors: network.parameters.length,
     parameters: network.parameterCount,
@@ -91,7 +95,7 @@ function unwrapped<Tensor>(tensors: Map<string, Tensor>): Map<string, Tensor> {
   return new Map([...tensors].map(([name, tensor]) => [name.replace(WRAPPERS, ''), tensor]));
 }
 
-/** How often the file's kernels go into the channels before them, at the first layer that reads its own tower. */
+/** The channels before a layer over those that its kernels read, at the first layer that reads its own tower. */
 function towersOf(
   described: Map<string, DescribedTensor>,
   { network, data }: Configuration,
@@ -139,30 +143,44 @@ function refuseDifferences(
 }
 
 /**
- * All of the folder or nothing: it was absent or empty.
+ * Writes the run folder whole or not at all.
+ *
  * @returns its path
  */
-function writeRun(
+async function writeRun(
   out: string | undefined,
   configuration: Configuration,
   network: Network,
   stored: TensorMap,
-): string {
+): Promise<string> {
   const model: TensorMap = new Map();
   const optimizer: TensorMap = new Map();
   for (const { name, shape } of network.parameters) {
     const { data } = stored.get(name)!;
     model.set(name, { shape, data });
-    optimizer.set(name, { shape, data: new Float32Array(data.length) });
+    const zeros = new Float32Array(new SharedArrayBuffer(data.byteLength));
+    optimizer.set(name, { shape, data: zeros });
   }
-  const { run, lock } = claimRunFolder(out, configuration);
+  const { towers, data, training } = configuration;
+  const state: CheckpointState = {
+    progress: INITIAL_PROGRESS,
+    seed: training.seed,
+    towers,
+    datasetName: data.source,
+    classes: null,
+    batch: training.batch,
+    trainingImages: null,
+    precision: null,
+  };
+  const run = Run.claim(out, configuration);
   try {
-    saveCheckpoint(run, { state: initialState(configuration), model, optimizer });
+    run.save(state, { model, optimizer }, () => {});
+    await run.written();
   } catch (error) {
-    rmSync(run.path, { recursive: true, force: true });
+    rmSync(run.folder.path, { recursive: true, force: true });
     throw error;
   } finally {
-    lock.release();
+    await run.close();
   }
-  return run.path;
+  return run.folder.path;
 }

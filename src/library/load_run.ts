@@ -1,14 +1,26 @@
-/** Reading a run folder: `loadRun` of the package. */
+/** Reads a run folder: `loadRun` of the package. */
 import { loadConfiguration } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { existsSync } from 'node:fs';
-import { loadCheckpoint, requireCheckpoint } from '../runs/checkpoint.js';
-import type { Checkpoint } from '../runs/checkpoint.js';
+import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
+import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
+import type { StoredState } from '../runs/checkpoint_state.js';
 import { openRunFolder } from '../runs/layout.js';
-import { readMetrics } from '../runs/metrics.js';
+import { readMetrics } from '../runs/metrics_log.js';
+import { readSafetensors } from '../runs/safetensors.js';
+import type { TensorMap } from '../runs/safetensors.js';
 import { readSummary } from '../runs/summary.js';
 import type { MetricsEvent } from '../runs/metrics.js';
 import type { Summary } from '../runs/summary.js';
+
+/** A checkpoint in memory. */
+export interface LoadedCheckpoint {
+  state: StoredState;
+  /** Canonical parameters by name. */
+  model: TensorMap;
+  /** Their momentum buffers: the same names and shapes. */
+  optimizer: TensorMap;
+}
 
 /** What a run folder holds. */
 export interface LoadedRun {
@@ -16,18 +28,19 @@ export interface LoadedRun {
   configuration: Configuration;
   /** Every step and test, in order. */
   metrics: MetricsEvent[];
-  /** null while the run goes on for the first time, or after a kill. */
+  /** null while the run is under way, or after a kill. */
   summary: Summary | null;
   /**
-   * The latest checkpoint: canonical parameters, their momentum and the position.
-   * @throws UserError where there is none yet
+   * Reads and verifies a checkpoint (default: the latest).
+   *
+   * @throws UserError if there is no such checkpoint
    */
-  loadCheckpoint: () => Checkpoint;
+  loadCheckpoint: (choice?: CheckpointChoice) => LoadedCheckpoint;
 }
 
 /**
  * @param path run folder
- * @throws UserError where it is none, or one of its files is malformed
+ * @throws UserError if it is no run folder, or one of its files is malformed
  */
 export function loadRun(path: string): LoadedRun {
   const run = openRunFolder(path);
@@ -36,6 +49,13 @@ export function loadRun(path: string): LoadedRun {
     configuration: loadConfiguration({ file: run.configurationFile }),
     metrics: readMetrics(run),
     summary: existsSync(run.summaryFile) ? readSummary(run) : null,
-    loadCheckpoint: () => loadCheckpoint(requireCheckpoint(run)),
+    loadCheckpoint: (choice) => {
+      const { files, state } = chooseCheckpoint(run, choice);
+      return {
+        state,
+        model: readSafetensors(files.model),
+        optimizer: readSafetensors(files.optimizer),
+      };
+    },
   };
 }

@@ -1,7 +1,4 @@
-/**
- * Reports as functions: run folders, or a comparison, as one HTML file that needs no other. Called by the
- * commands of those names, and by the dashboard for its page.
- */
+/** Reports of run folders, or of a comparison, as one self-contained HTML file. */
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Configuration } from '../configuration.js';
@@ -12,23 +9,29 @@ import { pageBody, pageDocument } from '../report/page.js';
 import type { PageContent } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
 import type { ReportedRun } from '../report/run_report.js';
-import { checkpointFiles, latestCheckpoint, loadState } from '../runs/checkpoint.js';
-import { firstKernelsIn } from '../runs/first_kernels.js';
+import { latestCheckpointPath, withCheckpoint } from '../runs/checkpoint_reader.js';
+import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
+import { readFirstKernels } from '../runs/first_kernels.js';
 import { openRunFolder } from '../runs/layout.js';
+import type { RunFolder } from '../runs/layout.js';
 import { readLastTest } from '../runs/summary.js';
-import { readSafetensors } from '../runs/safetensors.js';
 import type { Comparison } from './compare.js';
 import { loadRun } from './load_run.js';
 
 /**
- * Writes the report of runs, over each other where there are several.
+ * Writes the report of runs, over each other if there are several.
  *
  * @param runs run folders, at least one; a run may be under way
- * @param file replaced where it is there
- * @throws UserError where one is no run folder, or the file cannot be written
+ * @param file replaced if it exists
+ * @param checkpoint whose kernels to draw (default: the latest)
+ * @throws UserError if one is no run folder or has no such checkpoint, or the file cannot be written
  */
-export async function writeReport(runs: readonly string[], file: string): Promise<void> {
-  writePage(file, await runReport(runs.map(reportedRun)));
+export async function writeReport(
+  runs: readonly string[],
+  file: string,
+  checkpoint?: CheckpointChoice,
+): Promise<void> {
+  writePage(file, await runReport(runs.map((run) => reportedRun(run, checkpoint))));
 }
 
 /** Writes the report of timings. */
@@ -55,21 +58,26 @@ function writePage(file: string, content: PageContent): void {
 }
 
 /** All that a report tells of a run, read from its folder. */
-export function reportedRun(path: string): ReportedRun {
+export function reportedRun(path: string, checkpoint: CheckpointChoice = 'latest'): ReportedRun {
   const folder = openRunFolder(path);
   const { configuration, metrics, summary } = loadRun(path);
-  const checkpoint = latestCheckpoint(folder);
   return {
     ...{ name: path, configuration, summary },
     metrics: metrics.filter((event) => event.event !== 'skip'),
-    kernels: checkpoint === undefined ? null : kernelsOf(configuration, checkpoint),
+    kernels: kernelsOf(folder, configuration, checkpoint),
     classResults: readLastTest(folder),
   };
 }
 
-/** @param checkpoint its folder */
-function kernelsOf(configuration: Configuration, checkpoint: string): ReportedRun['kernels'] {
-  const { model, state } = checkpointFiles(checkpoint);
-  const kernels = firstKernelsIn(configuration, readSafetensors(model));
-  return kernels === null ? null : { ...kernels, step: loadState(state).step };
+/** null if the run has no checkpoint yet, or its first layer no kernels to draw. */
+function kernelsOf(
+  folder: RunFolder,
+  configuration: Configuration,
+  checkpoint: CheckpointChoice,
+): ReportedRun['kernels'] {
+  if (checkpoint === 'latest' && latestCheckpointPath(folder) === undefined) return null;
+  return withCheckpoint(folder, checkpoint, ({ step, files }) => {
+    const kernels = readFirstKernels(configuration, files.model);
+    return kernels === null ? null : { ...kernels, step };
+  });
 }

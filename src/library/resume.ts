@@ -1,9 +1,8 @@
 /**
  * Resuming a run: what of its configuration may change, and where in the data its checkpoint stands.
  */
-import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import type { Precision } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { UserError } from '../errors.js';
@@ -12,7 +11,7 @@ import type { RunFolder } from '../runs/layout.js';
 import { INITIAL_PROGRESS } from '../runs/progress.js';
 import type { Progress } from '../runs/progress.js';
 import type { ResumePoint, Run } from '../runs/run.js';
-import { readLastTest, readSummary } from '../runs/summary.js';
+import { readEnd } from '../runs/summary.js';
 import type { Limits } from '../training/policy.js';
 import { configurationOf } from './recipe.js';
 import type { TrainOptions } from './train_options.js';
@@ -40,9 +39,6 @@ export function resume(run: Run, given: TrainOptions): ResumedRun {
   }
   const { path, configurationFile: config } = run.folder;
   const point = run.load('latest');
-  if (point === null) {
-    throw new UserError(`${path} has no checkpoint yet: start a new run`);
-  }
   const own = configurationOf({ config });
   const configuration = configurationOf({ ...given, config });
   refuseAnotherCourse(own, configuration, path);
@@ -98,19 +94,21 @@ function shown(value: unknown): string {
  */
 export function startOf(
   point: StoredCheckpoint | null,
-  { training: { batch } }: Configuration,
+  { training: { batch }, data }: Configuration,
   trainingImages: number,
 ): Start {
   if (point === null) return { progress: INITIAL_PROGRESS, point };
   const { progress, batch: before, trainingImages: imagesBefore } = point.state;
-  if (imagesBefore !== null && imagesBefore !== trainingImages) {
+  // With the validation images folded back in there are more; the epoch goes on with as many of its batches done.
+  const isFolded = data.validation === 0 && imagesBefore !== null && imagesBefore < trainingImages;
+  if (imagesBefore !== null && imagesBefore !== trainingImages && !isFolded) {
     throw new UserError(
       `the checkpoint is of a data set with ${imagesBefore} training images, this one has ${trainingImages}: give the --data it was trained on`,
     );
   }
-  if (before === batch) return { progress, point };
+  if (before === batch && !isFolded) return { progress, point };
   const batches = batchesPerEpoch(trainingImages, batch);
-  const isWhole = progress.batch === batchesPerEpoch(trainingImages, before);
+  const isWhole = progress.batch === batchesPerEpoch(imagesBefore ?? trainingImages, before);
   // The last batch of an epoch that is not over must be left, as only it is followed by the epoch's test.
   const done = Math.min(batches - 1, Math.floor((progress.batch * before) / batch));
   return { progress: { ...progress, batch: isWhole ? batches : done }, point };
@@ -123,10 +121,10 @@ export function refuseCompleted(
   { training: { epochs, steps }, test }: Configuration,
 ): void {
   // The last test may have been interrupted or failed, or one of more crops not been asked for until now.
-  const last = readLastTest(run);
+  const { summary, lastTest: last } = readEnd(run);
   const isTested = lastTest?.step === step && last?.step === step && last.crops === test.crops;
   // A kill may have come between the last checkpoint and the end.
-  const hasEnded = existsSync(run.summaryFile) && readSummary(run).status === 'completed';
+  const hasEnded = summary?.status === 'completed';
   if (!isTested || !hasEnded || !(epoch >= epochs || (steps !== null && step >= steps))) return;
   throw new UserError(
     `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? step} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to continue`,

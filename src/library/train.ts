@@ -15,7 +15,7 @@ import { WorkerFailure } from '../parallel/worker_failure.js';
 import { TraceFile } from '../report/trace.js';
 import { RunEvents } from '../runs/events.js';
 import { Run } from '../runs/run.js';
-import { freeRunPath, refuseTakenRunFolder } from '../runs/run_folder.js';
+import { freeRunPath, refuseTakenRunFolder } from '../runs/run_path.js';
 import { keepStatistics, statisticsFor } from '../runs/statistics.js';
 import type { Summary } from '../runs/summary.js';
 import { loadParameters } from '../runs/tensors.js';
@@ -106,22 +106,27 @@ function refuseImpossibleOptions(options: TrainOptions): void {
 /** @param run the run to resume; undefined for a new one */
 async function prepareTraining(options: TrainOptions, run: Run | undefined): Promise<Preparation> {
   const { events = new RunEvents(), signal = new AbortController().signal } = options;
+  signal.throwIfAborted();
   const resumed = run === undefined ? undefined : resume(run, options);
   const precision = options.precision ?? resumed?.point.state.precision ?? undefined;
   const asked = { ...options, precision };
-  const { configuration, dataset, resolved } = await prepare(asked, resumed?.configuration);
+  const { configuration, dataset, resolved } = await prepare(
+    asked,
+    resumed && { ...resumed, classes: resumed.point.state.classes },
+    signal,
+  );
   // What can be refused is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, configuration.training.batch);
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
   const start = startOf(resumed?.point ?? null, configuration, dataset.train.count);
   if (run !== undefined) refuseCompleted(run.folder, start.progress, configuration);
   const warnings = [
-    ...(run?.warnings ?? []),
+    ...(run?.takenOver === undefined ? [] : [run.takenOver]),
     ...resolved.warnings,
     ...(resumed?.point.warnings ?? []),
   ];
   warnings.forEach((warning) => events.emit('warning', warning));
-  const statistics = await statisticsFor(configuration, dataset, run?.folder.path, events);
+  const statistics = await statisticsFor(configuration, dataset, run?.folder.path, events, signal);
   const { exchangeTimeoutMs } = options;
   return {
     options,
@@ -153,8 +158,9 @@ async function restarting(preparation: Preparation, claim: () => Run): Promise<E
       return ended;
     }
     const { configuration, dataset } = session;
-    const last = ended?.run.load('latest') ?? null;
-    if (last !== null) start = startOf(last, configuration, dataset.train.count);
+    if (ended !== undefined && ended.run.latest() !== null) {
+      start = startOf(ended.run.load('latest'), configuration, dataset.train.count);
+    }
     const warning = `${messageOf(failure)}; the workers start again from step ${start.progress.step}, restart ${restarts + 1} of at most ${allowed}`;
     warnings.push(warning);
     events.emit('warning', warning);

@@ -4,28 +4,30 @@ import type { Devices } from './devices.js';
 import type { Recipe } from './recipe.js';
 
 export interface TrainOptions extends Recipe, Devices {
-  /** New run folder; without it `runs/PRESET`, numbered if taken. */
+  /** New run folder; if omitted, `runs/PRESET`, numbered if that is taken. */
   out?: string | undefined;
-  /** Run folder to go on with, on any devices; excludes `out`, `init`, `preset` and `config`. */
+  /** Run folder to resume, on any devices; excludes `out`, `init`, `preset` and `config`. */
   resume?: string | undefined;
-  /** Safetensors file with the initial parameters, as `export` writes it. */
+  /** With `resume`: file of lines `NAME IN THE DATA, NAME IN THE RUN`, if the data calls its classes otherwise. */
+  classes?: string | undefined;
+  /** Initial parameters: a safetensors file, as `export` writes it. */
   init?: string | undefined;
-  /** Steps between checkpoints, besides the one at each epoch's end. */
+  /** Steps between checkpoints, besides the one at the end of each epoch. */
   checkpointEvery?: number | undefined;
-  /** Minutes between checkpoints by time; 0 for none (default 10). */
+  /** Minutes between checkpoints by time; 0 turns them off (default 10). */
   checkpointMinutes?: number | undefined;
-  /** Test only a sample of so many images. */
+  /** Test on a random sample of this many images. */
   testLimit?: number | undefined;
   /** New file for a trace of every step, in Chrome's format. */
   trace?: string | undefined;
-  /** How often workers of which one failed are started again, from the last checkpoint; 0 unless given. */
+  /** How many times the workers are restarted from the last checkpoint if one fails (default 0). */
   restarts?: number | undefined;
-  /** Milliseconds after which workers that do not move on are taken to hang; 5 minutes unless given. */
+  /** Milliseconds without progress after which the workers count as hung (default 300,000). */
   exchangeTimeoutMs?: number | undefined;
-  /** How many batches of the run may be left out because loss or a gradient was not finite; 0 unless given. */
+  /** How many batches of the run may be skipped because the loss or a gradient is not finite (default 0). */
   skipNonfinite?: number | undefined;
-  /** Hears of every step, test and checkpoint. */
+  /** Emits every step, test and checkpoint. */
   events?: RunEvents | undefined;
-  /** Aborted: the step is finished, a checkpoint saved, and the run ends as `interrupted`. */
+  /** Once aborted, `train` finishes the step, saves a checkpoint and ends the run as `interrupted`. */
   signal?: AbortSignal | undefined;
 }

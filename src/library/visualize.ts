@@ -1,4 +1,4 @@
-/** A run's figures: `visualize` of the package, and all that the command of that name does. */
+/** Draws a run's kernels, predictions or nearest images: `visualize` of the package. */
 import { join } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import type { BatchRing } from '../data/batches.js';
@@ -9,58 +9,74 @@ import { drawNeighbours, drawPredictions } from '../report/image_figures.js';
 import { drawKernels } from '../report/kernels.js';
 import { formatCount } from '../report/text.js';
 import { loadParameters } from '../runs/tensors.js';
-import { checkpointFiles, requireCheckpoint } from '../runs/checkpoint.js';
+import { UserError } from '../errors.js';
+import { chooseCheckpoint, withCheckpoint } from '../runs/checkpoint_reader.js';
+import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
 import type { RunEvents } from '../runs/events.js';
-import { firstKernels } from '../runs/first_kernels.js';
+import { readFirstKernels } from '../runs/first_kernels.js';
 import { inspectImages, nearestImages } from '../training/inspection.js';
 import { openRunFolder } from '../runs/layout.js';
 import { statisticsFor } from '../runs/statistics.js';
 import { withTowers } from '../training/session.js';
 import { resolveDevices } from './devices.js';
 import type { Devices } from './devices.js';
+import { dataWarnings, runClasses, withClassesOf } from './preparation.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
 /** Columns of Figure 4, right, after the test image. */
 const NEIGHBOURS = 6;
 
-/** Which picture `visualize` draws, and of how much. */
+/** Which picture to draw, and of how much. */
 export interface VisualizeOptions extends Pick<Recipe, 'data'>, Devices {
-  /** The paper's Figure 3, or the left or right half of its Figure 4; `kernels` unless given. */
+  /** The paper's Figure 3, or the left or right half of its Figure 4 (default `kernels`). */
   figure?: 'kernels' | 'predictions' | 'neighbours' | undefined;
-  /** Test images; without it 8 predictions or 5 neighbours. */
+  /** Which checkpoint to draw (default: the latest). */
+  checkpoint?: CheckpointChoice | undefined;
+  /** Test images (default: 8 predictions, 5 neighbours). */
   images?: number | undefined;
-  /** Training images among which the nearest are sought; 5000 unless given. */
+  /** Training images among which to search the nearest (default 5000). */
   search?: number | undefined;
-  /** PNG file; without it `kernels.png`, `predictions.png` or `neighbours.png` in the run folder. */
+  /** PNG file (default: `kernels.png`, `predictions.png` or `neighbours.png` in the run folder). */
   out?: string | undefined;
-  /** Hears `warning` and, of a search, `progress`. */
+  /** File of lines `NAME IN THE DATA, NAME IN THE RUN`, if the data calls its classes otherwise than the run. */
+  classes?: string | undefined;
+  /** Emits `warning` and, during a search, `progress`. */
   events?: RunEvents | undefined;
 }
 
 /**
- * Draws a figure of the run's latest checkpoint.
+ * Draws a figure of a checkpoint.
  *
  * @param path run folder
  * @returns the path of the PNG file
- * @throws UserError where it is no run, has no checkpoint, or its data are not there
+ * @throws UserError if it is no run folder, has no such checkpoint, or its data is not there
  */
 export async function visualize(path: string, options: VisualizeOptions = {}): Promise<string> {
-  const { figure = 'kernels', search = 5000, data } = options;
+  const { figure = 'kernels', search = 5000, data, checkpoint = 'latest' } = options;
   const images = options.images ?? (figure === 'predictions' ? 8 : 5);
   const folder = openRunFolder(path);
-  const { model } = checkpointFiles(requireCheckpoint(folder));
   const configuration = configurationOf({ data, config: folder.configurationFile });
   const out = options.out ?? join(path, `${figure}.png`);
   if (figure === 'kernels') {
-    const { layer, weights } = firstKernels(configuration, model);
+    const kernels = withCheckpoint(folder, checkpoint, ({ files }) =>
+      readFirstKernels(configuration, files.model),
+    );
+    if (kernels === null) {
+      throw new UserError(
+        'the first layer is no convolution of an RGB image: it has no kernels to draw',
+      );
+    }
+    const { layer, weights } = kernels;
     writeDurably(out, [await drawKernels(layer, weights, configuration.towers)]);
   } else {
+    const { files, state } = chooseCheckpoint(folder, checkpoint);
     const picture = await drawImages(
       path,
       options,
       configuration,
-      model,
+      files.model,
+      state.classes,
       async (towers, ring, classes) =>
         figure === 'predictions'
           ? drawPredictions(await inspectImages(towers, ring.sample('test'), images), classes)
@@ -100,14 +116,17 @@ async function neighbours(
 async function drawImages(
   path: string,
   given: VisualizeOptions,
-  configuration: Configuration,
+  asked: Configuration,
   model: string,
+  classes: string[] | null,
   draw: (towers: Coordinator, ring: BatchRing, classes: string[]) => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
-  const { towers } = configuration;
+  const { towers } = asked;
   const resolved = await resolveDevices(given, towers, towers);
-  resolved.warnings.forEach((warning) => given.events?.emit('warning', warning));
-  const dataset = await openDataset(configuration.data);
+  const dataset = await openDataset(asked.data, undefined, runClasses(classes, given.classes));
+  const configuration = withClassesOf(asked, dataset);
+  const warnings = [...resolved.warnings, ...dataWarnings(dataset)];
+  warnings.forEach((warning) => given.events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, path, given.events);
   return withTowers(
     { configuration, dataset, statistics, ...resolved },

@@ -1,73 +1,81 @@
 /**
- * The forward pass, written once for the list of ranks that a worker holds: split, grouped and dense
- * networks run this same code, and only the collectives' transport differs. Called by the tower
- * worker, inside `tf.variableGrads` when training.
+ * The forward pass, written once for the list of ranks that a worker holds. Split, grouped and dense networks run this
+ * same code; only the transport of the collectives differs.
  */
 import * as tf from '@tensorflow/tfjs';
-import { convolve, dropoutMask, fullyConnect, type Activation } from '../backend/fused.js';
+import { convolve, crossEntropy, dropoutMask, fullyConnect } from '../backend/fused.js';
+import type { Activation } from '../backend/numerics.js';
 import { convolveLocally } from '../backend/local.js';
 import { localResponseNormalization, withinMapNormalization } from '../backend/lrn.js';
 import { deriveKey } from '../random.js';
+import type { Invariant, LayerInput, OwnChannels, Replicated } from './distribution.js';
 import type { ConvLayer, DropoutLayer, PoolLayer } from './layers.js';
 import { beyondFarEdges, type Layer, type Network } from './network.js';
 
 /** One rank's parameters by canonical name, in computing layout. */
 export type RankParameters = Map<string, tf.Tensor>;
 
-/** What crosses the boundary between ranks: `parallel/collectives.ts` says how, forward and backward. */
+/** The operations between ranks, forward and backward. `parallel/collectives.ts` implements them. */
 export interface Collectives {
   /** This worker's ranks, ascending. */
   ranks: number[];
-  /** All ranks' channels, from this worker's ranks' `[batch, …, channels / towers]`. */
-  gatherActivations(layer: string, own: tf.Tensor[]): tf.Tensor;
-  /** `[batch, classes]`, from this worker's ranks' `[batch, classes / towers]`. */
-  gatherLogits(own: tf.Tensor[]): tf.Tensor2D;
+  /**
+   * @param layer the layer that reads the result
+   * @param own `[batch, …, channels / towers]` of each of this worker's ranks
+   * @returns `[batch, …, channels]`: the channels of all ranks
+   */
+  gatherActivations(layer: string, own: OwnChannels[]): Replicated;
+  /**
+   * @param own `[batch, classes / towers]` of each of this worker's ranks
+   * @returns `[batch, classes]`
+   */
+  gatherLogits(own: OwnChannels[]): Invariant<tf.Tensor2D>;
 }
 
-/** Where dropout draws its masks from; evaluation has none. */
+/** What dropout's masks are drawn from. Evaluation has none. */
 export interface TrainingPosition {
   seed: number;
   step: number;
 }
 
-/**
- * Computes one layer of one rank by calling `compute`, and may look at what goes in and out: how a trace
- * and `visualize` see inside the network.
- */
+/** Computes one layer of one rank by calling `compute`. It may look at the input and the output. */
 export type AroundLayer = (
   layer: Layer,
   rank: number,
-  input: tf.Tensor,
-  compute: (input: tf.Tensor) => tf.Tensor,
-) => tf.Tensor;
+  input: LayerInput,
+  compute: (input: LayerInput) => OwnChannels,
+) => OwnChannels;
 
 const FLOAT32_LARGEST = 3.4028234e38;
 
 /**
  * @param parameters of each rank of `collectives.ranks`
- * @param images `[batch, height, width, channels]` float32, normalised
+ * @param images `[batch, height, width, channels]` float32, normalized
  * @param training null leaves dropout out
- * @param around called for every layer of every rank; a ReLU that its layer computes is part of that
+ * @param around called for every layer of every rank, but not for a ReLU that the layer before it computes
  * @returns `[batch, classes]` float32, the same on every worker
  */
 export function forward(
   network: Network,
   parameters: RankParameters[],
   collectives: Collectives,
-  images: tf.Tensor4D,
+  images: Replicated<tf.Tensor4D>,
   training: TrainingPosition | null,
   around: AroundLayer = (_layer, _rank, input, compute) => compute(input),
-): tf.Tensor2D {
-  let activations: tf.Tensor[] = collectives.ranks.map(() => images);
+): Invariant<tf.Tensor2D> {
+  const { ranks } = collectives;
+  let activations: OwnChannels[] = [];
   for (const [index, layer] of network.layers.entries()) {
     if (layer.specification.type === 'relu' && isFollowedByRelu(network, index - 1)) continue;
+    let inputs: LayerInput[] = activations;
+    if (index === 0) inputs = ranks.map(() => images);
     if (layer.gathers) {
       const gathered = collectives.gatherActivations(layer.name, activations);
-      activations = collectives.ranks.map(() => gathered);
+      inputs = ranks.map(() => gathered);
     }
     const activation = isFollowedByRelu(network, index) ? 'relu' : 'linear';
-    activations = activations.map((input, own) => {
-      const rank = collectives.ranks[own]!;
+    activations = inputs.map((input, own) => {
+      const rank = ranks[own]!;
       return around(layer, rank, input, (read) =>
         applyLayer(layer, read, parameters[own]!, training, rank, activation),
       );
@@ -76,24 +84,48 @@ export function forward(
   return collectives.gatherLogits(activations);
 }
 
-/** Whether a ReLU comes straight after this layer's product, so that one kernel computes both. */
+/**
+ * The mean softmax cross-entropy over the batch. Every worker computes the same one.
+ *
+ * @param logits `[batch, classes]`
+ * @param labels `[batch]` int32
+ * @returns scalar, nats
+ */
+export function lossOf(logits: Invariant<tf.Tensor2D>, labels: tf.Tensor1D): Invariant<tf.Scalar> {
+  return crossEntropy(logits, labels) as Invariant<tf.Scalar>;
+}
+
+/** Whether a ReLU follows this layer at once, so that one kernel computes both. */
 function isFollowedByRelu({ layers }: Network, index: number): boolean {
   const type = layers[index]?.specification.type;
   return (type === 'conv' || type === 'fc') && layers[index + 1]?.specification.type === 'relu';
 }
 
 /**
- * One layer of one rank: `[batch, …layer.input]` → `[batch, …layer.output]`.
+ * Computes one layer of one rank.
  *
- * @param activation of a conv or fc layer, which computes it with its product; others ignore it
+ * @param input `[batch, …layer.input]` float32
+ * @param activation of a conv or fc layer, whose kernel computes it too; other layers ignore it
+ * @returns `[batch, …layer.output]` float32
  */
 export function applyLayer(
+  layer: Layer,
+  input: LayerInput,
+  parameters: RankParameters,
+  training: TrainingPosition | null,
+  rank: number,
+  activation: Activation = 'linear',
+): OwnChannels {
+  return computeLayer(layer, input, parameters, training, rank, activation) as OwnChannels;
+}
+
+function computeLayer(
   layer: Layer,
   input: tf.Tensor,
   parameters: RankParameters,
   training: TrainingPosition | null,
   rank: number,
-  activation: Activation = 'linear',
+  activation: Activation,
 ): tf.Tensor {
   const specification = layer.specification;
   switch (specification.type) {
@@ -136,7 +168,7 @@ export function applyLayer(
   }
 }
 
-/** The gradient kernels know `same`, not explicit padding; where they are equal nothing is copied. */
+/** Pads by copying, unless the gradient kernels' own padding, `same` or none, is equal to it. */
 function padded(
   image: tf.Tensor4D,
   { size, stride, pad }: ConvLayer,
@@ -157,7 +189,7 @@ function padded(
 function maxPool(input: tf.Tensor4D, { size, stride }: PoolLayer, layer: Layer): tf.Tensor {
   const [below, right] = beyondFarEdges(layer);
   if (below + right === 0) return tf.maxPool(input, size, stride, 'valid');
-  // A single row and column past the far edges is what 'same' pads with nothing, where windows overlap by no more.
+  // If windows do not overlap by more, 'same' ignores one row and column past the far edges.
   if (below === 1 && right === 1 && size <= stride + 1)
     return tf.maxPool(input, size, stride, 'same');
   const widths: [number, number][] = [
@@ -169,7 +201,7 @@ function maxPool(input: tf.Tensor4D, { size, stride }: PoolLayer, layer: Layer):
   return tf.maxPool(tf.pad(input, widths, -FLOAT32_LARGEST), size, stride, 'valid');
 }
 
-/** Zeroes a share `rate` of the units and scales the others by 1/(1 − rate), as PyTorch does. */
+/** Zeroes each unit with probability `rate` and scales the others by 1/(1 − rate), as PyTorch does. */
 function dropout(
   input: tf.Tensor,
   layer: DropoutLayer,

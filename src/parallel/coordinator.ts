@@ -1,15 +1,15 @@
 /**
- * The coordinator: has one thread a placement entry (`tower_threads.ts`), holds the shared memory through which they
- * exchange, and runs synchronized steps that happen on every rank or on none. Lives in the main
- * thread; the trainer and `compare` drive it.
+ * The coordinator: starts one thread per placement entry (`tower_threads.ts`), owns the shared memory through which
+ * they exchange, and takes synchronized steps that happen on every rank or on none. It lives in the main thread.
  *
  *     compute on all workers → all finite? → commit on all workers
  *
- * A worker that fails, ends or hangs ends every other worker's waiting at once; the coordinator is of no
- * more use then, and says which worker, where and why (`WorkerFailure`).
+ * A worker that fails, ends or hangs ends every other worker's waiting at once. The coordinator then throws a
+ * `WorkerFailure`, which says which worker, where and why, and is of no more use.
  */
-import { prepareWorkers } from '../backend/backend.js';
-import type { BackendName, Precision } from '../backend/backend.js';
+import { prepareWorkers, sharesTensors } from '../backend/backend.js';
+import type { BackendName } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
@@ -24,8 +24,11 @@ import type {
 } from './messages.js';
 import type { Placement } from './placement.js';
 import { connectPeers } from './peer_memory.js';
+import { buffersOf } from './shared_batch.js';
+import type { SharedBatch } from './shared_batch.js';
 import { NotFiniteParameters, allocateTensors, firstNotFinite } from './shared_parameters.js';
 import type { SharedParameters } from './shared_parameters.js';
+import type { UpdateRuleOfRun } from './sgd.js';
 import { allocateSlotCopies } from './slot_copies.js';
 import { allocateExchangeMemory } from './slots.js';
 import { NotFiniteError, explainNotFinite } from './step_outcome.js';
@@ -33,32 +36,27 @@ import type { StepOutcome } from './step_outcome.js';
 import { TowerThreads } from './tower_threads.js';
 import type { TraceGroup } from '../report/trace.js';
 
-/** One mini-batch where it lies in shared memory; see `src/data/batches.ts`. */
-export interface SharedBatch {
-  pixels: SharedArrayBuffer;
-  labels: SharedArrayBuffer;
-  colours?: SharedArrayBuffer | undefined;
-  count: number;
-}
-
 export interface CoordinatorOptions {
   configuration: Configuration;
   towers: number;
   placement: Placement;
   backend: BackendName;
-  /** float32 unless given. */
+  /** Precision of the products (default float32). */
   precision?: Precision;
-  /** Without it, as for noise, a mean that is had from the data's images is 0.5. */
+  /** How pixels become input. The default is for noise, where a mean that depends on the images is 0.5. */
   normalization?: Pick<OpenCommand, 'mean' | 'std' | 'meanImage'>;
-  /** Largest batch that will be computed or evaluated. */
+  /** Largest batch that will be computed. */
   batch: number;
-  /** Milliseconds in which no worker moves on, after which one is taken to hang; 5 minutes unless given. */
+  /** Milliseconds without progress of any worker after which one is taken to hang (default 5 minutes). */
   exchangeTimeoutMs?: number | undefined;
-  /** Gets a track of each rank and one of the coordinator. */
+  /** Gets a track per rank and one for the coordinator. */
   trace?: TraceGroup | undefined;
+  /** Gives up opening when it is aborted. */
+  signal?: AbortSignal | undefined;
 }
 
 export class Coordinator {
+  /** Number of the round of exchanges begun last. */
   private sequence = 0;
   /** The step begun last; null before the first. */
   private currentStep: number | null = null;
@@ -68,13 +66,17 @@ export class Coordinator {
   private constructor(
     readonly network: Network,
     readonly placement: Placement,
-    /** What each worker said when it opened. */
+    /** What each worker replied when it opened. */
     readonly workers: OpenReply[],
     private readonly threads: TowerThreads,
     private readonly trace: CoordinatorTrace,
   ) {}
 
-  /** Starts the workers and initializes their parameters from the configuration's seed. */
+  /**
+   * Starts the workers and initializes their parameters from the configuration's seed.
+   *
+   * @throws WorkerFailure, UserError for a network that cannot be divided, and the reason of `signal`
+   */
   static async open({
     configuration,
     towers,
@@ -85,20 +87,19 @@ export class Coordinator {
     batch,
     exchangeTimeoutMs,
     trace,
+    signal,
   }: CoordinatorOptions): Promise<Coordinator> {
     const network = buildNetwork(configuration.network, towers, configuration.data.classes);
     const ranks = placement.map((worker) => worker.ranks);
     const exchange = allocateExchangeMemory(network, ranks, batch);
-    // Only the native backend's tensors lie where other threads can read them.
-    const connections = backend === 'native' ? connectPeers(exchange, ranks.length) : undefined;
-    const copies = backend === 'native' ? undefined : allocateSlotCopies(exchange);
+    const shares = sharesTensors(backend);
+    const connections = shares ? connectPeers(exchange, ranks.length) : undefined;
+    const copies = shares ? undefined : allocateSlotCopies(exchange);
     prepareWorkers(backend);
     trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
     const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
-    const coordinatorTrace = new CoordinatorTrace(trace, threads);
-    const coordinator = new Coordinator(network, placement, [], threads, coordinatorTrace);
     try {
-      const replies = await coordinator.threads.all(
+      const workers = await threads.all(
         'open',
         (worker) => ({
           kind: 'open',
@@ -120,11 +121,12 @@ export class Coordinator {
           ...(copies && { copies }),
           ...(connections && { peers: connections[worker]! }),
         }),
+        signal,
       );
-      coordinator.workers.push(...replies);
-      return coordinator;
+      const coordinatorTrace = new CoordinatorTrace(trace, threads);
+      return new Coordinator(network, placement, workers, threads, coordinatorTrace);
     } catch (error) {
-      await coordinator.close();
+      await threads.close();
       throw error;
     }
   }
@@ -191,11 +193,11 @@ export class Coordinator {
       () => ({ kind: 'compute', step, sequence, count, measurePeak }),
       () => buffersOf(batch),
     );
-    const gradients = replies.flatMap(({ notFinite }) => notFinite ?? []);
-    if (gradients.length === 0) return replies;
+    const found = replies.flatMap(({ notFinite }) => notFinite ?? []);
+    if (found.length === 0) return replies;
     await this.discard();
     const outputs = await this.locateNotFinite(step, batch);
-    return explainNotFinite(this.network, step, outputs, gradients);
+    return explainNotFinite(this.network, step, outputs, found);
   }
 
   /** Repeats the forward pass of a step to find each worker's first output that is not finite. */
@@ -209,21 +211,26 @@ export class Coordinator {
     return places.flatMap((place) => place ?? []);
   }
 
-  /** Logits of one batch, `[count, classes]`: dropout off, or under a training step's dropout masks. */
-  async evaluate(batch: SharedBatch, step: number | null = null): Promise<Float32Array> {
+  /**
+   * Computes one batch forward.
+   *
+   * @param step apply the dropout masks of this training step; null leaves dropout off
+   * @returns logits, float32 `[count, classes]`
+   */
+  async logitsOf(batch: SharedBatch, step: number | null = null): Promise<Float32Array> {
     const sequence = ++this.sequence;
     this.threads.doing = `in the test${this.position(' after')}`;
     const replies = await this.trace.whole('test', () =>
       this.threads.all(
-        'evaluate',
-        () => ({ kind: 'evaluate', sequence, count: batch.count, step }),
+        'logits',
+        () => ({ kind: 'logits', sequence, count: batch.count, step }),
         () => buffersOf(batch),
       ),
     );
     return replies[0]!.logits;
   }
 
-  /** Logits and last hidden activations of one batch, dropout off. */
+  /** Computes one batch forward with dropout off: logits and the activations of the last hidden layer. */
   async inspect(batch: SharedBatch): Promise<InspectReply> {
     const sequence = ++this.sequence;
     this.threads.doing = 'in an inspection';
@@ -282,10 +289,10 @@ export class Coordinator {
   }
 
   /**
-   * Forward and backward without an update: the norm of each parameter's gradient. The gradients stay on the workers,
-   * for `perturb`, until `discard`.
+   * Runs forward and backward without an update. The gradients stay on the workers, for `perturb`, until `discard`.
    *
-   * @throws NotFiniteError where loss or gradients are not finite
+   * @returns the norm of each parameter's gradient, by name
+   * @throws NotFiniteError if the loss or a gradient is not finite
    */
   async computeGradientNorms(step: number, batch: SharedBatch): Promise<Record<string, number>> {
     const computed = await this.compute(step, batch, false);
@@ -309,11 +316,12 @@ export class Coordinator {
     await this.threads.all('discard', () => ({ kind: 'discard' }));
   }
 
-  /** For the message of a failure; empty before the first step. */
+  /** The current step, for the message of a failure; empty before the first. */
   private position(preposition: string): string {
     return this.currentStep === null ? '' : `${preposition} step ${this.currentStep}`;
   }
 
+  /** The memory that each worker's tensors take. */
   async memory(): Promise<Replies['memory'][]> {
     return this.threads.all('memory', () => ({ kind: 'memory' }));
   }
@@ -323,6 +331,7 @@ export class Coordinator {
     return this.threads.haveFailed;
   }
 
+  /** Writes the rest of the trace and ends the threads. */
   async close(): Promise<void> {
     try {
       await this.trace.finish();
@@ -332,22 +341,8 @@ export class Coordinator {
   }
 }
 
-/** What the workers read of a batch; the rest goes with the command. */
-function buffersOf({ pixels, labels, colours }: SharedBatch): Omit<SharedBatch, 'count'> {
-  return { pixels, labels, colours };
-}
-
 function normalizationOfNoise({
   data: { mean, std },
 }: Configuration): Pick<OpenCommand, 'mean' | 'std' | 'meanImage'> {
   return { mean: typeof mean === 'string' ? [0.5, 0.5, 0.5] : mean, std, meanImage: null };
-}
-
-/** The run's part of the update rule; parameters multiply it by their own multipliers. */
-export interface UpdateRuleOfRun {
-  learningRate: number;
-  /** By parameter's name, in place of the network's own multipliers of the learning rate. */
-  multipliers?: Record<string, number>;
-  momentum: number;
-  weightDecay: number;
 }

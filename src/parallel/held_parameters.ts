@@ -18,8 +18,8 @@ import {
 } from '../model/parameters.js';
 import type { CommitCommand, NotFinitePlace, SharedBuffers, StoreReply } from './messages.js';
 import { momentumName } from './shared_parameters.js';
-import type { Exchange } from './slots.js';
-import { updateParameter } from './sgd.js';
+import type { Exchange } from './exchange.js';
+import { finiteCheck, updateParameter } from './sgd.js';
 
 /** One parameter of one rank. */
 interface HeldParameter {
@@ -29,6 +29,8 @@ interface HeldParameter {
   velocity: tf.Variable;
   /** Of the step computed last, until it is committed or discarded. */
   gradient: tf.Tensor | null;
+  /** Whether the weight and the velocity are finite: checked whenever they are replaced. */
+  isFinite: boolean;
 }
 
 export class HeldParameters {
@@ -61,7 +63,7 @@ export class HeldParameters {
       const velocity = tf.variable(still, false, `velocity of ${name}`);
       tf.dispose([initial, still]);
       parameters.set(parameter.name, weight);
-      this.held.push({ parameter, rank, weight, velocity, gradient: null });
+      this.held.push({ parameter, rank, weight, velocity, gradient: null, isFinite: true });
     }
     return parameters;
   }
@@ -90,31 +92,44 @@ export class HeldParameters {
 
   /** Changes each weight by its gradient, as `updateParameter` does, and lets the gradients go. */
   update({ learningRate, multipliers, momentum, weightDecay }: CommitCommand): void {
-    for (const { parameter, rank, weight, velocity, gradient } of this.held) {
+    const checks = this.held.map(({ parameter, rank, weight, velocity, gradient }) => {
       if (gradient === null) throw new Error('commit without a computed step');
       this.exchange.activity.moveTo('update', parameter.layer);
       this.exchange.timeline?.moveTo(`update ${parameter.layer}`, 'update', rank);
-      updateParameter(weight, velocity, gradient, {
+      return updateParameter(weight, velocity, gradient, {
         learningRate:
           learningRate * (multipliers?.[parameter.name] ?? parameter.learningRateMultiplier),
         momentum,
         weightDecay: weightDecay * parameter.weightDecayMultiplier,
       });
-    }
+    });
+    const verdicts = valuesOf(() => tf.stack(checks));
+    tf.dispose(checks);
+    this.held.forEach((held, index) => (held.isFinite = verdicts[index] === 0));
     this.discard();
   }
 
   /**
-   * Of the gradients that are not finite the one that was computed first, so of the last layer. A sum is
-   * finite only if every term is, and takes one pass of the device over each gradient.
+   * The first layer with a parameter that is not finite. If there is none, the last layer with a gradient that is
+   * not: its gradient was computed first. A sum is finite only if every term is, and takes one pass of the device
+   * over each gradient.
+   *
+   * The weights are checked too because a gradient can miss them: dropout and ReLU mask it, and the first layer has
+   * no gradient by its input.
    */
   firstNotFinite(): NotFinitePlace | undefined {
+    const spoiled = this.held.find(({ isFinite }) => !isFinite);
+    if (spoiled !== undefined) {
+      const layer = this.network.layers.indexOf(layerOf(this.network, spoiled.parameter));
+      return { rank: spoiled.rank, layer, of: 'parameter' };
+    }
     const sums = valuesOf(() => tf.stack(this.held.map(({ gradient }) => tf.sum(gradient!))));
     const places = this.held
       .filter((_, index) => !Number.isFinite(sums[index]))
       .map(({ parameter, rank }) => ({
         rank,
         layer: this.network.layers.indexOf(layerOf(this.network, parameter)),
+        of: 'gradient' as const,
       }));
     const last = Math.max(...places.map(({ layer }) => layer));
     return places.find(({ layer }) => layer === last);
@@ -134,9 +149,12 @@ export class HeldParameters {
 
   /** Copies this worker's shares from the shared whole tensors. */
   load(buffers: SharedBuffers): void {
-    this.eachShare(buffers, (_name, layer, shape, tensor, whole) => {
+    for (const held of this.held) held.isFinite = true;
+    this.eachShare(buffers, (_name, layer, shape, tensor, whole, held) => {
       this.exchange.activity.moveTo('load', layer.name);
       const loaded = toComputingLayout(layer, shape, whole.slice());
+      const check = valuesOf(() => finiteCheck(loaded));
+      held.isFinite &&= check[0] === 0;
       tensor.assign(loaded);
       loaded.dispose();
     });
@@ -156,16 +174,18 @@ export class HeldParameters {
       shape: number[],
       tensor: tf.Variable,
       whole: Float32Array,
+      held: HeldParameter,
     ) => void,
   ): void {
-    for (const { parameter, rank, weight, velocity } of this.held) {
+    for (const held of this.held) {
+      const { parameter, rank, weight, velocity } = held;
       const layer = layerOf(this.network, parameter);
       const { shape, start, length } = shareOf(parameter, rank, this.network.towers);
       const shareIn = (whole: SharedArrayBuffer): Float32Array =>
         new Float32Array(whole, start * Float32Array.BYTES_PER_ELEMENT, length);
       const { name } = parameter;
-      visit(name, layer, shape, weight, shareIn(parameters![name]!));
-      visit(momentumName(parameter), layer, shape, velocity, shareIn(velocities![name]!));
+      visit(name, layer, shape, weight, shareIn(parameters![name]!), held);
+      visit(momentumName(parameter), layer, shape, velocity, shareIn(velocities![name]!), held);
     }
   }
 

@@ -1,17 +1,19 @@
 /**
- * What the coordinator and the tower workers say to each other. A message is msgpackr bytes, with the
- * shared buffers that it speaks of beside it: those travel by reference. Replies are msgpackr bytes.
+ * What the coordinator and the tower workers say to each other. A command is msgpackr bytes, with the shared buffers
+ * that it is about beside it, because those travel by reference. A reply is msgpackr bytes.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { Packr } from 'msgpackr';
-import type { BackendName, Device, Precision } from '../backend/backend.js';
+import type { BackendName, Device } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { PeerConnections } from './peer_memory.js';
+import type { UpdateRuleOfRun } from './sgd.js';
 import type { SlotCopies } from './slot_copies.js';
 import type { Span } from './timeline.js';
 import type { ExchangeMemory } from './slots.js';
 
-/** Prepares a worker; the first command it gets. */
+/** Prepares a worker; its first command. */
 export interface OpenCommand {
   kind: 'open';
   specification: NetworkSpecification;
@@ -19,7 +21,7 @@ export interface OpenCommand {
   classes: number;
   /** The ranks of every worker. */
   workers: number[][];
-  /** Which of them this one is. */
+  /** Position of this worker among them. */
   worker: number;
   backend: BackendName;
   device: Device;
@@ -27,19 +29,21 @@ export interface OpenCommand {
   threads: number;
   /** Seed of initialization and dropout. */
   seed: number;
+  /** Mean of each channel of the image, for pixels from 0 to 1. */
   mean: number[];
+  /** Standard deviation of each channel. */
   std: number[];
-  /** float32 `[height, width, 3]`, subtracted from the image that `mean` and `std` make; null: none. */
+  /** float32 `[height, width, 3]`, subtracted from the image after `mean` and `std` are applied; null if none. */
   meanImage: Float32Array | null;
   /** Keep a timeline, for `spans` to fetch. */
   traced: boolean;
 }
 
-/** Forward and backward of one mini-batch; the gradients are held until `commit` or `discard`. */
+/** Runs forward and backward on one mini-batch and keeps the gradients until `commit` or `discard`. */
 export interface ComputeCommand {
   kind: 'compute';
   step: number;
-  /** Number of this round of exchanges; grows by one. */
+  /** Number of this round of exchanges; each round's is larger by one. */
   sequence: number;
   /** Images in the batch. */
   count: number;
@@ -47,14 +51,15 @@ export interface ComputeCommand {
   measurePeak: boolean;
 }
 
-/** Applies the held gradients. */
-export interface CommitCommand {
+/** Applies the kept gradients. */
+export interface CommitCommand extends UpdateRuleOfRun {
   kind: 'commit';
-  learningRate: number;
-  /** By parameter's name, in place of the network's own multipliers of the rate. */
-  multipliers?: Record<string, number>;
-  momentum: number;
-  weightDecay: number;
+}
+
+/** A forward pass of `count` images, in round `sequence`. */
+export interface ForwardCommand {
+  sequence: number;
+  count: number;
 }
 
 export type Command =
@@ -62,37 +67,40 @@ export type Command =
   | ComputeCommand
   | CommitCommand
   | { kind: 'discard' }
-  /** Forward only: dropout off; or, with `step`, under that training step's dropout masks. */
-  | { kind: 'evaluate'; sequence: number; count: number; step: number | null }
-  /** Forward only, as in training step `step`: where something first is not finite. */
-  | { kind: 'locate'; sequence: number; count: number; step: number }
-  /** Forward only, dropout off, for a look inside. */
-  | { kind: 'inspect'; sequence: number; count: number }
-  /** Copies parameters and velocities between this worker's ranks and the shared canonical tensors. */
+  /** Computes logits: with the dropout masks of training step `step`; null leaves dropout off. */
+  | ({ kind: 'logits'; step: number | null } & ForwardCommand)
+  /** Repeats the forward pass of training step `step` to find where something first is not finite. */
+  | ({ kind: 'locate'; step: number } & ForwardCommand)
+  /** Computes logits and the last hidden activations, with dropout off. */
+  | ({ kind: 'inspect' } & ForwardCommand)
+  /** Copies parameters and momentum buffers of this worker's ranks into the shared whole tensors. */
   | { kind: 'store' }
+  /** Copies them from the shared whole tensors. */
   | { kind: 'load' }
-  /** Sum of squares of each held gradient, over this worker's ranks. */
+  /** Sums the squares of each kept gradient over this worker's ranks. */
   | { kind: 'gradientSquares' }
-  /** parameter ← parameter + scale × held gradient. */
+  /** parameter ← parameter + scale × kept gradient. */
   | { kind: 'perturb'; parameter: string; scale: number }
-  /** Fetches what the worker did since the last time, for the trace. */
+  /** Fetches what the worker has done since the last `spans`, for the trace. */
   | { kind: 'spans' }
   | { kind: 'memory' };
 
-/** Shared buffers that go with a command. */
+/** Shared buffers beside a command; which of them are there depends on its kind. */
 export interface SharedBuffers {
   exchange?: ExchangeMemory;
-  /** How values get across: by copies, or where they lie. */
+  /** For the transport that copies. */
   copies?: SlotCopies;
+  /** For the transport without copies. */
   peers?: PeerConnections;
   /** uint8 `[count, height, width, 3]`. */
   pixels?: SharedArrayBuffer;
   /** int32 `[count]`. */
   labels?: SharedArrayBuffer;
-  /** float32 `[count, 3]`: colour noise, for pixels from 0 to 1; undefined: none. */
+  /** float32 `[count, 3]`: PCA colour augmentation, for pixels from 0 to 1; undefined if there is none. */
   colours?: SharedArrayBuffer | undefined;
-  /** Canonical whole parameters and velocities by name, float32. */
+  /** Whole tensors in canonical layout by parameter name, float32. */
   parameters?: Record<string, SharedArrayBuffer>;
+  /** The same of the momentum buffers. */
   velocities?: Record<string, SharedArrayBuffer>;
 }
 
@@ -102,13 +110,13 @@ export interface WireMessage {
 }
 
 export interface OpenReply {
-  /** The tfjs backend and what it runs on. */
+  /** Name and versions of the backend. */
   backend: string;
-  /** Parameters that this worker holds. */
+  /** Number of parameters that this worker holds. */
   parameters: number;
 }
 
-/** Milliseconds of one step on one worker; the exchange parts are not in forward and backward. */
+/** The parts of one step on one worker, milliseconds. Forward and backward do not include the exchange. */
 export interface StepTiming {
   forwardMs: number;
   backwardMs: number;
@@ -118,31 +126,33 @@ export interface StepTiming {
   exchangeBytes: number;
 }
 
-/** A rank's layer where something is not finite. */
+/** Where something is not finite. */
 export interface NotFinitePlace {
   rank: number;
-  /** Position of the layer in the network; one past the last: only the loss. */
+  /** Position of the layer in the network; one past the last if only the loss is not finite. */
   layer: number;
+  /** What of the layer it is. */
+  of: 'parameter' | 'gradient' | 'output' | 'loss';
 }
 
 export interface ComputeReply {
   loss: number;
   /** Images of the batch whose largest logit is the label's. */
   correct: number;
-  /** Null if loss and gradients all are finite. */
+  /** Null if the loss and all gradients are finite. */
   notFinite: NotFinitePlace | null;
   timing: StepTiming;
-  /** Most bytes of tensors alive at once; 0 unless asked for. */
+  /** Most bytes of tensors alive at once; 0 unless measured. */
   peakBytes: number;
 }
 
-export interface EvaluateReply {
+export interface LogitsReply {
   /** float32 `[count, classes]`. */
   logits: Float32Array;
 }
 
-export interface InspectReply extends EvaluateReply {
-  /** float32 `[count, units]`: what the last layer reads, the activations of the last hidden one. */
+export interface InspectReply extends LogitsReply {
+  /** float32 `[count, units]`: the activations of the last hidden layer, which the last layer reads. */
   features: Float32Array;
 }
 
@@ -157,8 +167,8 @@ export interface Replies {
   compute: ComputeReply;
   commit: { updateMs: number };
   discard: null;
-  evaluate: EvaluateReply;
-  /** The first output, in forward order; null where all are finite. */
+  logits: LogitsReply;
+  /** The first output that is not finite, in forward order; null if all are. */
   locate: NotFinitePlace | null;
   inspect: InspectReply;
   store: StoreReply;
@@ -166,18 +176,18 @@ export interface Replies {
   gradientSquares: Record<string, number>;
   perturb: null;
   spans: Span[];
-  /** Of tensors, and what the backend's pool holds for them and for later ones, 0 where there is none. */
+  /** Number and bytes of tensors; bytes of the backend's pool, 0 if it has none. */
   memory: { tensors: number; bytes: number; pooledBytes: number };
 }
 
-/** `moreTypes` keeps a Float32Array one. */
+/** `moreTypes` keeps a Float32Array what it is. */
 const packr = new Packr({ useRecords: false, moreTypes: true });
 
 export function encodeCommand(command: Command, buffers: SharedBuffers): WireMessage {
   return { command: copyOf(packr.pack(command)), buffers };
 }
 
-/** What goes with a command and is the worker's from then on. */
+/** Ports that are the worker's alone once it has the command. */
 export function transferListOf({ peers }: SharedBuffers): MessagePort[] {
   return peers?.ports.filter((port) => port !== null) ?? [];
 }
@@ -194,7 +204,7 @@ export function decodeReply<Kind extends keyof Replies>(bytes: Uint8Array): Repl
   return packr.unpack(bytes) as Replies[Kind];
 }
 
-/** msgpackr returns a view of a larger pooled buffer; a structured clone would copy all of that. */
+/** Copies the bytes: msgpackr returns a view of a large pooled buffer, which a structured clone would copy whole. */
 function copyOf(bytes: Uint8Array): Uint8Array {
   return Uint8Array.from(bytes);
 }

@@ -1,6 +1,6 @@
 /**
- * The transport without copies: a worker reads another's tensors where they lie. For the native backend,
- * whose tensors are in memory that threads can share.
+ * The transport without copies: a worker reads another's tensors where they lie. For backends
+ * with `sharedTensors`.
  *
  * A slot says in which buffer of the publishing worker its values begin, and where in it. The buffers
  * themselves are handed over through a message port, each once: a step uses the same ones again and again.
@@ -13,8 +13,9 @@
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs';
-import type { NativeBackend } from '../backend/native/native_backend.js';
-import type { ExchangeMemory, Slot, Transport } from './slots.js';
+import { capabilities } from '../backend/capabilities.js';
+import type { Transport } from './exchange.js';
+import type { ExchangeMemory, Slot } from './slots.js';
 
 /** What one worker is given. */
 export interface PeerConnections {
@@ -70,15 +71,14 @@ export class PeerMemoryTransport implements Transport {
   }
 
   publish(slot: Slot, tensor: tf.Tensor, readers: number[]): void {
-    const backend = tf.backend() as NativeBackend;
-    const kept = tf.keep(backend.inShareableMemory(tensor));
+    const shared = capabilities().sharedTensors!;
+    const kept = tf.keep(shared.inShareableMemory(tensor));
     this.published.push(kept);
-    const values = backend.float32(kept)!;
-    const buffer = values.buffer as SharedArrayBuffer;
+    const { buffer, byteOffset } = shared.sharedValuesOf(kept);
     const id = this.numberOf(buffer);
     for (const reader of readers) this.peers[reader]!.announce(id, buffer);
     this.places[2 * slot.index] = id;
-    this.places[2 * slot.index + 1] = values.byteOffset / Float32Array.BYTES_PER_ELEMENT;
+    this.places[2 * slot.index + 1] = byteOffset / Float32Array.BYTES_PER_ELEMENT;
   }
 
   read(slot: Slot, length: number, from: number): Float32Array {

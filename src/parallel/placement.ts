@@ -1,6 +1,6 @@
 /**
- * Which ranks live on which worker, and where each worker computes (`[[0],[1]]` is split,
- * `[[0,1]]` grouped, `[[0]]` dense). Called by the commands; pure.
+ * Which ranks are on which worker, and where each worker computes: `[[0],[1]]` is split, `[[0,1]]` grouped, `[[0]]`
+ * dense. Pure.
  */
 import type { BackendName, Device } from '../backend/backend.js';
 import { UserError } from '../errors.js';
@@ -11,9 +11,9 @@ export interface WorkerPlacement {
   ranks: number[];
   /** Where it computes. */
   device: Device;
-  /** What was asked for; differs from `device` where no GPU is usable. */
+  /** What was asked for; differs from `device` if no GPU is usable. */
   requested: Device;
-  /** Threads of its numeric backend. */
+  /** CPU threads of its numeric backend. */
   threads: number;
 }
 
@@ -21,12 +21,14 @@ export interface WorkerPlacement {
 export type Placement = WorkerPlacement[];
 
 export interface PlacementRequest {
-  /** `--gpus`: one worker an entry. */
+  /** `--gpus`: one worker per entry. */
   gpus?: number[] | undefined;
   /** `--cpu N`: N workers on the CPU. */
   cpu?: number | undefined;
-  /** `--towers`; without it one tower a worker. */
+  /** `--towers` (default: one per worker). */
   towers?: number | undefined;
+  /** `--threads`: CPU threads per worker (default: an equal share of the cores). */
+  threads?: number | undefined;
   /** `--require-gpu`: a CPU in place of a GPU is an error. */
   requireGpu?: boolean | undefined;
 }
@@ -34,19 +36,23 @@ export interface PlacementRequest {
 /** What the machine offers. */
 export interface Machine {
   gpus: { ordinal: number; name: string }[];
+  /** CPU cores that this process may use. */
   cores: number;
-  /** The backend that was asked for, where it does not compute on GPUs: none were looked for then. */
+  /** The backend that was asked for, if it does not compute on GPUs: then none were looked for. */
   cpuBackend?: BackendName | undefined;
 }
 
 /** Far above what any layer can be divided by. */
 const MOST_WORKERS = 1024;
 
+/** Starting more threads than that would exhaust the system. */
+const MOST_THREADS = 1024;
+
 /**
- * @param presetTowers the towers where neither devices nor `--towers` say otherwise
- * @returns the placement, and the warning of a CPU that stands in for a GPU
- * @throws UserError for an ordinal that does not exist, a GPU that is required and absent, or towers
- *   that the workers cannot share evenly
+ * @param presetTowers number of towers if neither devices nor `--towers` set it
+ * @returns the placement, and a warning if a CPU stands in for a GPU
+ * @throws UserError for an ordinal that does not exist, a GPU that is required and absent, towers that the workers
+ *   cannot share evenly, or a number of threads out of range
  */
 export function resolvePlacement(
   request: PlacementRequest,
@@ -92,11 +98,11 @@ export function resolvePlacement(
   const towers = request.towers ?? (devicesGiven ? workers : presetTowers);
   if (towers % workers !== 0) {
     throw new UserError(
-      `${towers} towers cannot be shared evenly by ${workers} workers: name a number of devices that divides ${towers}, or choose --towers as a multiple of ${workers}`,
+      `${towers} towers cannot be divided evenly among ${workers} workers: name a number of devices that divides ${towers}, or make --towers a multiple of ${workers}`,
     );
   }
   const share = towers / workers;
-  const threads = Math.max(1, Math.floor(machine.cores / workers));
+  const threads = threadsOf(request, machine, workers);
   const placement = devices.map((device, worker) => ({
     ranks: Array.from({ length: share }, (_, index) => worker * share + index),
     device,
@@ -106,7 +112,16 @@ export function resolvePlacement(
   return { placement, towers, warnings };
 }
 
-/** Of towers or workers: an array as long as any number that is typed would not fit into memory. */
+/** CPU threads of each worker. */
+function threadsOf({ threads }: PlacementRequest, { cores }: Machine, workers: number): number {
+  if (threads === undefined) {
+    return Math.min(MOST_THREADS, Math.max(1, Math.floor(cores / workers)));
+  }
+  if (Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS) return threads;
+  throw new UserError(`--threads ${threads}: give a whole number from 1 to ${MOST_THREADS}`);
+}
+
+/** Checks a number of towers or workers: an array of any length that can be typed would not fit into memory. */
 function bounded(count: number, of: 'towers' | 'workers'): number {
   if (count >= 1 && count <= MOST_WORKERS) return count;
   throw new UserError(`${count} ${of}: give a number from 1 to ${MOST_WORKERS}`);

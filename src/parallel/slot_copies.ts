@@ -3,7 +3,8 @@
  * others read. For backends that keep their tensors where other threads cannot see them.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type { ExchangeMemory, Slot, Transport } from './slots.js';
+import type { Transport } from './exchange.js';
+import type { ExchangeMemory, Slot } from './slots.js';
 
 /** The memory of each slot, by its index; structured-cloneable, shared by reference. */
 export type SlotCopies = Record<number, SharedArrayBuffer>;

@@ -50,25 +50,25 @@ export function requireFinite(outcome: StepOutcome): StepResult {
 }
 
 /**
- * Names the first output that is not finite. If all outputs are finite, names the gradient that was computed first.
+ * Names the first parameter that is not finite, else the first output, else the gradient that was computed first.
  *
  * @param outputs the first output on each worker that is not finite
- * @param gradients the first gradient on each worker that is not finite, at least one
+ * @param found what each worker found not to be finite before the update, at least one place
  */
 export function explainNotFinite(
   { layers }: Network,
   step: number,
   outputs: NotFinitePlace[],
-  gradients: NotFinitePlace[],
+  found: NotFinitePlace[],
 ): NotFiniteError {
+  const [parameter] = found
+    .filter((place) => place.of === 'parameter')
+    .sort((a, b) => a.layer - b.layer);
   const [output] = outputs.toSorted((a, b) => a.layer - b.layer);
-  const [gradient] = gradients.toSorted((a, b) => b.layer - a.layer);
-  const { rank, layer } = output ?? gradient!;
+  const [gradient] = found.toSorted((a, b) => b.layer - a.layer);
+  const { rank, layer, of } = parameter ?? output ?? gradient!;
   const name = layers[layer]?.name ?? null;
-  const what =
-    name === null
-      ? 'the loss'
-      : `the ${output === undefined ? 'gradient' : 'output'} of ${name} on rank ${rank}`;
+  const what = name === null ? 'the loss' : `the ${of} of ${name} on rank ${rank}`;
   return new NotFiniteError(
     `step ${step}: ${what} is not finite; the parameters stay at step ${step - 1}: ` +
       'lower --lr, check the data, or skip such batches with --skip-nonfinite',

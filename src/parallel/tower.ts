@@ -1,23 +1,21 @@
 /**
- * What a worker thread does with its ranks' parameters. Lives in `workers/tower.ts`, which hands it the
- * coordinator's commands.
+ * A tower: what a worker thread holds of the network and does with it. The coordinator's other half.
  *
- * A step is two commands. `compute` runs forward and backward and changes nothing that lasts;
- * `commit` updates. So the coordinator can let a step happen on all workers or on none.
+ * A step is two commands. `compute` runs forward and backward and changes nothing that lasts; `commit` updates. So the
+ * coordinator can let a step happen on all workers or on none.
  */
 import * as tf from '@tensorflow/tfjs';
 import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';
-import { crossEntropy } from '../backend/fused.js';
-import type { NativeBackend } from '../backend/native/native_backend.js';
+import { capabilities } from '../backend/capabilities.js';
 import {
   type ImageNormalization,
   normalizationTable,
   normalizedImages,
 } from '../backend/images.js';
-import { buildingKernels } from '../backend/kernel_building.js';
-import { forward } from '../model/forward.js';
+import type { Invariant, Replicated } from '../model/distribution.js';
+import { forward, lossOf } from '../model/forward.js';
 import type { AroundLayer, Collectives, TrainingPosition } from '../model/forward.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
@@ -26,8 +24,9 @@ import type {
   CommitCommand,
   ComputeCommand,
   ComputeReply,
-  EvaluateReply,
+  ForwardCommand,
   InspectReply,
+  LogitsReply,
   NotFinitePlace,
   OpenCommand,
   OpenReply,
@@ -37,15 +36,14 @@ import type {
 } from './messages.js';
 import { PeerMemoryTransport } from './peer_memory.js';
 import { SlotCopyTransport } from './slot_copies.js';
-import { Exchange } from './slots.js';
+import { Exchange } from './exchange.js';
 import { Timeline } from './timeline.js';
 import { HeldParameters } from './held_parameters.js';
+import { finiteCheck } from './sgd.js';
 
 export class Tower {
   private readonly collectives: Collectives;
   readonly parameters: HeldParameters;
-  /** What was done before, and at which batch size. */
-  private readonly met = new Set<string>();
 
   private constructor(
     private readonly network: Network,
@@ -54,7 +52,7 @@ export class Tower {
     private readonly normalization: ImageNormalization,
   ) {
     this.collectives = collectivesOver(exchange);
-    this.parameters = buildingKernels(() => new HeldParameters(network, exchange, seed));
+    this.parameters = new HeldParameters(network, exchange, seed);
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -84,24 +82,13 @@ export class Tower {
     return { tower, reply };
   }
 
-  /** What this worker did when; null where it is not traced. */
+  /** What this worker did when; null if it is not traced. */
   get timeline(): Timeline | null {
     return this.exchange.timeline;
   }
 
-  /** Guards the first time that `what` is done: its kernels are built then. */
-  private meeting<Result>(what: string, compute: () => Result): Result {
-    if (this.met.has(what)) return compute();
-    const result = buildingKernels(compute);
-    this.met.add(what);
-    return result;
-  }
-
+  /** Runs forward and backward on one batch, and keeps the gradients. */
   compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
-    return this.meeting(`compute ${command.count}`, () => this.computeStep(command, buffers));
-  }
-
-  private computeStep(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
     this.parameters.discard();
     this.exchange.begin(command.sequence);
     const start = performance.now();
@@ -113,7 +100,7 @@ export class Tower {
       const logits = this.forward(images, { seed: this.seed, step: command.step });
       this.timeline?.moveTo('forward loss', 'forward');
       correct = correctOf(logits, labels);
-      const loss = crossEntropy(logits, labels);
+      const loss = lossOf(logits, labels);
       this.exchange.activity.moveTo('backward', 'logits');
       this.timeline?.moveTo('backward loss', 'backward');
       forwardEnd = performance.now();
@@ -142,7 +129,7 @@ export class Tower {
     };
   }
 
-  /** As `compute`, with the most bytes of tensors alive at once; tfjs keeps account of every kernel, which slows the step. */
+  /** `compute`, with the peak of tensor memory. tfjs accounts for every kernel then, which slows the step. */
   async computeMeasuringPeak(
     command: ComputeCommand,
     buffers: SharedBuffers,
@@ -155,57 +142,51 @@ export class Tower {
     return { ...reply!, peakBytes: profile.peakBytes };
   }
 
+  /** Updates the parameters by the kept gradients. */
   commit(rule: CommitCommand): { updateMs: number } {
-    return this.meeting('commit', () => this.update(rule));
-  }
-
-  private update(rule: CommitCommand): { updateMs: number } {
     const start = performance.now();
     this.parameters.update(rule);
     return { updateMs: performance.now() - start };
   }
 
-  /** Forward only. @param step null: dropout off; else the masks of that training step */
-  evaluate(
-    sequence: number,
-    count: number,
-    step: number | null,
+  /**
+   * Computes logits.
+   *
+   * @param step apply the dropout masks of this training step; null leaves dropout off
+   */
+  logits(
+    { sequence, count, step }: ForwardCommand & { step: number | null },
     buffers: SharedBuffers,
-  ): EvaluateReply {
+  ): LogitsReply {
     this.exchange.begin(sequence);
     const training = step === null ? null : { seed: this.seed, step };
-    const logits = this.meeting(`evaluate ${count}`, () =>
-      valuesOf(() => {
-        const { images } = this.batch(count, buffers);
-        return this.forward(images, training);
-      }),
-    );
+    const logits = valuesOf(() => {
+      const { images } = this.batch(count, buffers);
+      return this.forward(images, training);
+    });
     return { logits };
   }
 
-  /** Forward only, dropout off: logits, and what the last layer reads. */
-  inspect(sequence: number, count: number, buffers: SharedBuffers): InspectReply {
+  /** Computes logits and the activations that the last layer reads, with dropout off. */
+  inspect({ sequence, count }: ForwardCommand, buffers: SharedBuffers): InspectReply {
     this.exchange.begin(sequence);
     const last = this.network.layers.at(-1);
-    return this.meeting(`inspect ${count}`, () => {
-      let features = new Float32Array(0);
-      const logits = valuesOf(() => {
-        const { images } = this.batch(count, buffers);
-        const around: AroundLayer = (layer, _rank, input, compute) => {
-          if (layer === last) features = input.dataSync<'float32'>().slice();
-          return compute(input);
-        };
-        return this.forward(images, null, around);
+    let features = new Float32Array(0);
+    const logits = valuesOf(() => {
+      const { images } = this.batch(count, buffers);
+      return this.forward(images, null, (layer, _rank, input, compute) => {
+        if (layer === last) features = input.dataSync<'float32'>().slice();
+        return compute(input);
       });
-      return { logits, features };
     });
+    return { logits, features };
   }
 
   private forward(
-    images: tf.Tensor4D,
+    images: Replicated<tf.Tensor4D>,
     training: TrainingPosition | null,
     around: AroundLayer = (_layer, _rank, input, compute) => compute(input),
-  ): tf.Tensor2D {
+  ): Invariant<tf.Tensor2D> {
     const { activity, timeline } = this.exchange;
     const noting: AroundLayer = (layer, rank, input, compute) => {
       activity.moveTo('forward', layer.name);
@@ -226,35 +207,37 @@ export class Tower {
     );
   }
 
-  /** Normalised images `[count, height, width, 3]` and labels `[count]` of a batch of the ring. */
+  /** The batch as tensors: normalized images float32 `[count, height, width, 3]` and labels int32 `[count]`. */
   private batch(
     count: number,
     { pixels, labels, colours }: SharedBuffers,
-  ): { images: tf.Tensor4D; labels: tf.Tensor1D } {
+  ): { images: Replicated<tf.Tensor4D>; labels: tf.Tensor1D } {
     const { height, width, channels } = this.network.input;
     const bytes = new Uint8Array(pixels!, 0, count * height * width * channels);
     const noise = colours === undefined ? null : new Float32Array(colours, 0, count * channels);
+    const shape: [number, number, number, number] = [count, height, width, channels];
+    const images = normalizedImages(bytes, this.normalization, noise, shape);
     return {
-      images: normalizedImages(bytes, this.normalization, noise, [count, height, width, channels]),
+      images: images as Replicated<tf.Tensor4D>,
       labels: tf.tensor1d(Int32Array.from(new Int32Array(labels!, 0, count)), 'int32'),
     };
   }
 
-  /** Where a gradient, or else the loss, is not finite; null where all are. */
+  /** The first gradient that is not finite, else the loss if it is not; null if all are finite. */
   private firstNotFinite(loss: number): NotFinitePlace | null {
     this.exchange.activity.moveTo('check', 'logits');
     this.timeline?.moveTo('check the gradients', 'backward');
     const first = this.parameters.firstNotFinite();
     if (first !== undefined) return first;
     const { length } = this.network.layers;
-    return Number.isFinite(loss) ? null : { rank: this.exchange.ranks[0]!, layer: length };
+    return Number.isFinite(loss)
+      ? null
+      : { rank: this.exchange.ranks[0]!, layer: length, of: 'loss' };
   }
 
-  /** Forward only, under the masks of training step `step`: the first output that is not finite. */
+  /** Repeats the forward pass of training step `step`. @returns the first output that is not finite; null if all are */
   locate(
-    sequence: number,
-    count: number,
-    step: number,
+    { sequence, count, step }: ForwardCommand & { step: number },
     buffers: SharedBuffers,
   ): NotFinitePlace | null {
     this.exchange.begin(sequence);
@@ -263,37 +246,35 @@ export class Tower {
       const { images } = this.batch(count, buffers);
       this.forward(images, { seed: this.seed, step }, (layer, rank, input, compute) => {
         const output = compute(input);
-        // Zero times anything but a number is not a number.
-        const sum = tf.sum(tf.mul(output, 0)).dataSync<'float32'>()[0]!;
-        if (!Number.isFinite(sum)) first ??= { rank, layer: this.network.layers.indexOf(layer) };
+        if (finiteCheck(output).dataSync<'float32'>()[0] !== 0) {
+          first ??= { rank, layer: layer.index, of: 'output' };
+        }
         return output;
       });
     });
     return first;
   }
 
-  /** Copies this worker's shares into the shared canonical tensors. */
+  /** Copies this worker's shares into the shared whole tensors, and says which of them are not finite. */
   store(buffers: SharedBuffers): StoreReply {
-    return this.meeting('store', () => this.parameters.store(buffers));
+    return this.parameters.store(buffers);
   }
 
-  /** Copies this worker's shares from the shared canonical tensors. */
+  /** Copies this worker's shares from the shared whole tensors. */
   load(buffers: SharedBuffers): void {
-    this.meeting('load', () => this.parameters.load(buffers));
+    this.parameters.load(buffers);
   }
 
   memory(): Replies['memory'] {
-    const { numTensors, numBytes, ...ofBackend } = tf.memory();
-    const { bytesInUse = 0, bytesWaiting = 0 } = ofBackend as Partial<
-      ReturnType<NativeBackend['memory']>
-    >;
-    return { tensors: numTensors, bytes: numBytes, pooledBytes: bytesInUse + bytesWaiting };
+    const { numTensors, numBytes } = tf.memory();
+    const pooledBytes = capabilities().pooledBytes?.() ?? 0;
+    return { tensors: numTensors, bytes: numBytes, pooledBytes };
   }
 }
 
-/** Has `note` called when the gradient reaches `output`, before it goes back through what made it. */
+/** Calls `note` when the gradient reaches `output`, before it goes through the operation that made it. */
 function beforeBackward(output: tf.Tensor, note: () => void): void {
-  // The tape itself, since an operation that only looks would cost each layer two copies and their bookkeeping.
+  // Changes the tape itself: an operation that only calls `note` would cost each layer two copies and their bookkeeping.
   const node = tf.engine().state.activeTape?.findLast(({ outputs }) => outputs.includes(output));
   if (node?.gradient === undefined) return;
   const { gradient } = node;
@@ -303,6 +284,7 @@ function beforeBackward(output: tf.Tensor, note: () => void): void {
   };
 }
 
+/** Number of images whose largest logit is the label's. */
 function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
   return tf.tidy<number>(
     () => tf.sum(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'int32')).dataSync<'int32'>()[0]!,

@@ -1,9 +1,9 @@
 /**
- * The tower workers' threads, one a placement entry: carries the coordinator's commands to all of them and
- * their replies back, and notices one that throws, ends or hangs.
+ * The tower workers' threads, one per placement entry. They carry each of the coordinator's commands to all workers,
+ * bring the replies back, and notice a worker that throws, ends or hangs.
  *
- * The first failure ends every other worker's waiting at once. The threads are of no more use then: what
- * they held is lost or half done, and each later command throws the same error.
+ * The first failure ends every other worker's waiting at once. From then on each command throws the same error,
+ * because what the workers held is lost or half done.
  */
 import { Piscina } from 'piscina';
 import { noteLastingThread } from '../backend/process_end.js';
@@ -14,34 +14,38 @@ import type { Command, Replies, SharedBuffers } from './messages.js';
 import type { Placement } from './placement.js';
 import { abortExchange } from './slots.js';
 import type { ExchangeMemory } from './slots.js';
-import { settlesWithin, unlessStalled } from './watchdog.js';
+import { settlesWithin, unlessAborted, unlessStalled } from './watchdog.js';
 import { WorkerFailure } from './worker_failure.js';
 
-/** Milliseconds in which no worker moves on, after which one is taken to hang. */
+/** Default time without progress of any worker after which one is taken to hang, milliseconds. */
 const EXCHANGE_TIMEOUT_MS = 5 * 60 * 1000;
 
-/** The least such time the first time that a command is given: libraries load and kernels are chosen. */
+/** The least such time when a kind of command is sent for the first time: libraries load and kernels are chosen. */
 const FIRST_TIMEOUT_MS = 10 * 60 * 1000;
 
-/** What the other workers have, after a failure, to notice that they need not wait. */
+/** Time that the other workers have after a failure to notice that they need not wait, milliseconds. */
 const STOPPING_MS = 1000;
 
-/** What threads have to end: one that computes in native code cannot be ended before it returns from there. */
+/** Time that threads have to end, milliseconds. A thread cannot be ended while it computes in native code. */
 const CLOSING_MS = 10_000;
+
+/** The same after the caller has asked to stop. */
+const CLOSING_AFTER_STOP_MS = 1000;
 
 /** What Piscina and Node say of a thread that did not throw but end; their stacks show nothing. */
 const ENDED = /^worker exited with code|^Worker terminated due to reaching memory limit/i;
 
 export class TowerThreads {
-  /** What the commands are for, as a failure's message says it: `at step 7`. */
+  /** What the commands are for, in the words of a failure's message: `at step 7`. */
   doing = 'while starting';
 
   private readonly pools: Piscina[];
   private readonly activity: ActivityView;
   /** The kinds of command that all workers have carried out. */
   private readonly met = new Set<Command['kind']>();
-  /** The first; nothing more is done then. */
+  /** The first failure. */
   private failure: unknown;
+  private isStopped = false;
 
   /** Starts the threads; their first command must be `open`. */
   constructor(
@@ -56,13 +60,15 @@ export class TowerThreads {
   /**
    * Sends each worker its command.
    *
-   * @returns the replies, when all are there
-   * @throws WorkerFailure the first, when the other workers have stopped
+   * @param signal gives the command up when it is aborted; the threads are of no more use then
+   * @returns the replies, once all are there
+   * @throws WorkerFailure the first, once the other workers have stopped; the signal's reason at once
    */
   async all<Kind extends Command['kind']>(
     kind: Kind,
     commandOf: (worker: number) => Extract<Command, { kind: Kind }>,
     buffersOf: (worker: number) => SharedBuffers = () => ({}),
+    signal?: AbortSignal,
   ): Promise<Replies[Kind][]> {
     if (this.failure !== undefined) throw this.failure as Error;
     const busy = new Set(this.pools.keys());
@@ -82,16 +88,18 @@ export class TowerThreads {
     const timeoutMs = this.met.has(kind)
       ? this.exchangeTimeoutMs
       : Math.max(this.exchangeTimeoutMs, FIRST_TIMEOUT_MS);
+    const unlessStopped = unlessAborted(Promise.all(answers), signal);
     try {
-      const replies = await unlessStalled(Promise.all(answers), this.activity, timeoutMs, () =>
+      const replies = await unlessStalled(unlessStopped, this.activity, timeoutMs, () =>
         this.stallOf([...busy], timeoutMs),
       );
       this.met.add(kind);
       return replies;
     } catch (error) {
       this.failure = error;
+      this.isStopped = signal?.aborted === true;
       abortExchange(this.exchange);
-      await settlesWithin(Promise.allSettled(answers), STOPPING_MS);
+      if (!this.isStopped) await settlesWithin(Promise.allSettled(answers), STOPPING_MS);
       throw error;
     }
   }
@@ -104,7 +112,8 @@ export class TowerThreads {
   async close(): Promise<void> {
     abortExchange(this.exchange);
     const ended = Promise.all(this.pools.map((pool) => pool.destroy()));
-    if (!(await settlesWithin(ended, CLOSING_MS))) noteLastingThread();
+    const closingMs = this.isStopped ? CLOSING_AFTER_STOP_MS : CLOSING_MS;
+    if (!(await settlesWithin(ended, closingMs))) noteLastingThread();
   }
 
   private failureOf(worker: number, error: unknown): WorkerFailure {
@@ -117,12 +126,12 @@ export class TowerThreads {
     );
   }
 
-  /** Of the workers that have not answered the one that the others wait for, if one does not wait itself. */
+  /** Blames, of the workers that have not answered, one that does not wait for another itself. */
   private stallOf(busy: number[], timeoutMs: number): WorkerFailure {
     const worker = busy.find((candidate) => !this.activity.isWaiting(candidate)) ?? busy[0]!;
     return new WorkerFailure(
-      `${this.nameOf(worker)} has not moved on for ${timeoutMs / 1000} s ${this.whereabouts(worker)}: ` +
-        'it hangs, or give a longer --exchange-timeout',
+      `${this.nameOf(worker)} has made no progress for ${timeoutMs / 1000} s ${this.whereabouts(worker)}: ` +
+        'it hangs or is slow; if slow, raise --exchange-timeout',
       undefined,
     );
   }
@@ -138,7 +147,7 @@ export class TowerThreads {
   }
 }
 
-/** A pool of exactly one thread keeps a placement entry's state and device together. */
+/** Each pool has exactly one thread, which keeps a placement entry's state and device together. */
 function startThread(): Piscina {
   return new Piscina({
     filename: new URL('../../workers/tower.js', import.meta.url).href,
@@ -147,8 +156,8 @@ function startThread(): Piscina {
     idleTimeout: Infinity,
     // Between commands the thread's event loop must run, so that tensors can be freed.
     atomics: 'disabled',
-    // A step's garbage outlives the short collections; without a limit V8 lets 100 MB of it gather
-    // before the first long one. What lives is about 35 MB: tensors are not in this heap.
+    // A step's garbage outlives V8's short collections, and without a limit 100 MB of it gather before the first
+    // long one. About 35 MB of this heap are live; tensors are elsewhere.
     resourceLimits: { maxOldGenerationSizeMb: 160 },
   });
 }

@@ -1,13 +1,13 @@
-/** Notices that workers hang. Called by the coordinator around every command. */
+/** Ways to end a wait for the workers: nobody makes progress, time is up, or the caller has asked to stop. */
 import type { ActivityView } from './activity.js';
 
-/** How often to look, at least. */
+/** Longest time between two looks at the workers, milliseconds. */
 const LONGEST_INTERVAL_MS = 1000;
 
 /**
- * Awaits `work`, as long as the workers move on.
+ * Awaits `work` for as long as some worker makes progress.
  *
- * @param timeoutMs after so long without a move of any worker, `stall` is thrown
+ * @param timeoutMs throws `stall()` after this many milliseconds without progress of any worker
  */
 export async function unlessStalled<Result>(
   work: Promise<Result>,
@@ -23,7 +23,7 @@ export async function unlessStalled<Result>(
     let last = performance.now();
     timer = setInterval(() => {
       const now = performance.now();
-      // Of the time in which the whole process was stopped, as by Ctrl-Z, no worker is guilty.
+      // While the whole process is stopped, as by Ctrl-Z, time passes for which no worker is to blame.
       idleMs += Math.min(now - last, 2 * interval);
       last = now;
       if (activity.moves() !== moves) {
@@ -41,7 +41,26 @@ export async function unlessStalled<Result>(
   }
 }
 
-/** Whether `work` settles within so many milliseconds. */
+/** Awaits `work`, but throws the signal's reason as soon as it is aborted. */
+export async function unlessAborted<Result>(
+  work: Promise<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  if (signal === undefined) return work;
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort);
+  });
+  try {
+    return await Promise.race([aborted, work]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Whether `work` settles within this many milliseconds. */
 export async function settlesWithin(
   work: Promise<unknown>,
   milliseconds: number,

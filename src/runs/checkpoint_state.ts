@@ -4,7 +4,7 @@
  * The parameters and their momentum buffers lie beside it as safetensors.
  */
 import { pack, unpack } from 'msgpackr';
-import type { Precision } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import { readSmallFile } from '../bounded_file.js';
 import { UserError, messageOf } from '../errors.js';
 import type { PlateauState, Progress, Tested } from './progress.js';

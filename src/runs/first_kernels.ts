@@ -1,9 +1,8 @@
-/** The kernels that read the image, from a checkpoint. Called by `visualize`, the report and TensorBoard's log. */
+/** The kernels that read the image, in a checkpoint. */
 import type { Configuration } from '../configuration.js';
-import { UserError } from '../errors.js';
 import type { KernelWeights } from '../report/kernels.js';
-import { readSafetensors } from './safetensors.js';
-import type { TensorMap } from './safetensors.js';
+import { readTensor } from './safetensors.js';
+import type { StoredTensor, TensorMap } from './safetensors.js';
 
 export interface FirstKernels {
   layer: string;
@@ -11,24 +10,30 @@ export interface FirstKernels {
 }
 
 /**
- * @param model a checkpoint's `model.safetensors`
- * @throws UserError where the first layer is no convolution of an RGB image
+ * Reads them from a file, and no other tensor of it.
+ *
+ * @param model a checkpoint's `model.safetensors`; its checksum is not verified
+ * @returns null if the first layer is no convolution of an RGB image
+ * @throws UserError if the file is not valid
  */
-export function firstKernels(configuration: Configuration, model: string): FirstKernels {
-  const kernels = firstKernelsIn(configuration, readSafetensors(model));
-  if (kernels !== null) return kernels;
-  throw new UserError(
-    'the first layer is no convolution of an RGB image: it has no kernels to draw',
-  );
+export function readFirstKernels(configuration: Configuration, model: string): FirstKernels | null {
+  return firstKernels(configuration, (name) => readTensor(model, name));
 }
 
-/** @returns null where the first layer is no convolution of an RGB image */
+/** @returns null if the first layer is no convolution of an RGB image */
 export function firstKernelsIn(
-  { network }: Configuration,
+  configuration: Configuration,
   parameters: TensorMap,
+): FirstKernels | null {
+  return firstKernels(configuration, (name) => parameters.get(name));
+}
+
+function firstKernels(
+  { network }: Configuration,
+  tensorOf: (name: string) => StoredTensor | undefined,
 ): FirstKernels | null {
   const first = network.layers[0];
   if (first?.type !== 'conv' || network.input.channels !== 3) return null;
-  const weights = parameters.get(`${first.name}.weight`);
+  const weights = tensorOf(`${first.name}.weight`);
   return weights === undefined ? null : { layer: first.name, weights };
 }

@@ -1,11 +1,6 @@
-/** `metrics.jsonl`: one event per line, for each step, test and skipped batch. */
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import { writeDurably } from '../durable_file.js';
-import { UserError, messageOf } from '../errors.js';
-import type { TrainerState } from './checkpoint.js';
-import type { RunFolder } from './layout.js';
+/** The events of `metrics.jsonl`, one per line: each step, each test and each skipped step. */
 
-/** One training step; one each, so that where a run was resumed does not show in its metrics. */
+/** One training step. Accuracies are fractions. Times are in milliseconds. */
 export interface TrainEvent {
   event: 'train';
   step: number;
@@ -14,21 +9,21 @@ export interface TrainEvent {
   accuracy: number;
   learningRate: number;
   imagesPerSecond: number;
-  /** Before the step, until its batch was decoded. */
+  /** Wait for the batch, before the step. */
   dataWaitMs: number;
   stepMs: number;
-  /** The parts of `stepMs`, means over the workers; the exchange is in neither of the first two. */
+  /** Parts of `stepMs`, means over the workers; forward and backward do not include the exchange. */
   forwardMs: number;
   backwardMs: number;
-  /** Copying and waiting. */
+  /** Copying and waiting, both passes. */
   exchangeMs: number;
-  /** Of `exchangeMs`: until the other ranks had written. */
+  /** Part of `exchangeMs`: waiting for other ranks. */
   exchangeWaitMs: number;
   updateMs: number;
   exchangeBytes: number;
 }
 
-/** One pass over the test images with the parameters as they are after `step`. */
+/** One test of one crop per image, with the parameters after `step`. */
 export interface TestEvent {
   event: 'test';
   step: number;
@@ -38,12 +33,12 @@ export interface TestEvent {
   top5: number;
 }
 
-/** A step that was not taken: its loss or a gradient was not finite, and the parameters are as before. */
+/** A step that changed nothing, because its loss or a gradient was not finite. */
 export interface SkipEvent {
   event: 'skip';
   step: number;
   epoch: number;
-  /** Where it first appeared; layer null: in the loss alone. */
+  /** Where it first appeared; `layer` is null if that was the loss. */
   rank: number;
   layer: string | null;
 }
@@ -51,33 +46,8 @@ export interface SkipEvent {
 /** A line of `metrics.jsonl`. */
 export type MetricsEvent = TrainEvent | TestEvent | SkipEvent;
 
-/** Appends one line in one write, so that a kill leaves whole lines but perhaps the last. */
-export function appendMetrics(run: RunFolder, event: MetricsEvent): void {
-  try {
-    appendFileSync(run.metricsFile, `${JSON.stringify(event)}\n`);
-  } catch (error) {
-    throw new UserError(`cannot write ${run.metricsFile}: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-/**
- * All events, in order. A last line without its newline is one that a kill cut off: it is left out.
- *
- * @throws UserError naming the line that is not such an event
- */
-export function readMetrics(run: RunFolder): MetricsEvent[] {
-  if (!existsSync(run.metricsFile)) return [];
-  const lines = readFileSync(run.metricsFile, 'utf8').split('\n').slice(0, -1);
-  return lines.map((line, index) => {
-    try {
-      return eventOf(JSON.parse(line));
-    } catch (error) {
-      throw new UserError(`${run.metricsFile}, line ${index + 1}: ${messageOf(error)}`);
-    }
-  });
-}
-
-function eventOf(value: unknown): MetricsEvent {
+/** @throws Error saying what makes the value no event */
+export function eventOf(value: unknown): MetricsEvent {
   const fields = fieldsOf(value);
   const kind = fields['event'] as MetricsEvent['event'];
   if (!Object.hasOwn(NUMBERS, kind)) throw new Error('it is no train, test or skip event');
@@ -110,17 +80,3 @@ const NUMBERS: Record<MetricsEvent['event'], readonly string[]> = {
 
 const fieldsOf = (value: unknown): Record<string, unknown> =>
   (value ?? {}) as Record<string, unknown>;
-
-/** Drops what a run from the checkpoint writes again, so that its metrics are those of an uninterrupted one. */
-export function dropMetricsAfter(
-  run: RunFolder,
-  { step, testTop1 }: Pick<TrainerState, 'step' | 'testTop1'>,
-): void {
-  if (!existsSync(run.metricsFile)) return;
-  const kept = readMetrics(run).filter((event) => {
-    const isAgain = event.step === step && event.event === 'test' && testTop1 === null;
-    return event.step <= step && !isAgain;
-  });
-  const text = kept.map((event) => `${JSON.stringify(event)}\n`).join('');
-  writeDurably(run.metricsFile, [new TextEncoder().encode(text)]);
-}

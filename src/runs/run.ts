@@ -7,36 +7,51 @@
  *     await run.written();
  *     run.finish(summary);
  *     await run.close();
+ *
+ * Every verb that writes checks the lock first: once it is lost, nothing more is written.
  */
+import { rmSync, renameSync } from 'node:fs';
 import type { Configuration } from '../configuration.js';
-import { UserError } from '../errors.js';
+import { makeFolder, syncFolder, writeJsonDurably } from '../durable_file.js';
+import { UserError, messageOf } from '../errors.js';
+import { lockFolder, type FolderLock } from '../folder_lock.js';
+import { checkpointEntries, checkpointPath } from './checkpoint_folder.js';
+import type { CheckpointEntry } from './checkpoint_folder.js';
+import {
+  chooseCheckpoint,
+  lastWholeCheckpoint,
+  latestCheckpointPath,
+  wasTested,
+} from './checkpoint_reader.js';
 import type { CheckpointChoice, StoredCheckpoint } from './checkpoint_reader.js';
 import type { CheckpointState } from './checkpoint_state.js';
-import type { RunFolder } from './layout.js';
+import { CheckpointThread } from './checkpoint_thread.js';
+import { clearPassing, type CheckpointTensors } from './checkpoint_writer.js';
+import { openRunFolder, runFolderAt, type RunFolder } from './layout.js';
 import type { MetricsEvent } from './metrics.js';
-import type { TensorMap } from './safetensors.js';
+import { MetricsLog } from './metrics_log.js';
+import { TRAINS, makeFreeRunPath, refuseTakenRunFolder } from './run_path.js';
+import { readEnd, writeLastTest, writeSummary } from './summary.js';
 import type { LastTest, Summary } from './summary.js';
-
-/** A checkpoint could not be written; the earlier ones are as they were. */
-export class SaveError extends UserError {}
-
-/** The tensors of a checkpoint, canonical names and shapes, in shared memory. */
-export interface CheckpointTensors {
-  model: TensorMap;
-  /** Momentum buffers. */
-  optimizer: TensorMap;
-}
 
 /** The checkpoint that a run resumes from. */
 export interface ResumePoint extends StoredCheckpoint {
-  /** What was passed over, one line each: newer checkpoints that are damaged. */
+  /** One line for each file that could not be read and is passed over. */
   warnings: string[];
 }
 
-export declare class Run {
-  readonly folder: RunFolder;
-  /** What was found in the way, one line each: the lock of a process that has ended. */
-  readonly warnings: readonly string[];
+export class Run {
+  private readonly metrics: MetricsLog;
+  private readonly thread = new CheckpointThread();
+  /** Paths of checkpoints that `load` found damaged. */
+  private damaged: string[] = [];
+
+  private constructor(
+    readonly folder: RunFolder,
+    private readonly lock: FolderLock,
+  ) {
+    this.metrics = new MetricsLog(folder.metricsFile);
+  }
 
   /**
    * Creates and locks a new run folder with its `config.json`.
@@ -44,65 +59,199 @@ export declare class Run {
    * @param path if omitted, the first of `runs/NAME`, `runs/NAME-2` … that is free
    * @throws UserError if the path is taken, locked or cannot be created
    */
-  static claim(path: string | undefined, configuration: Configuration): Run;
+  static claim(path: string | undefined, configuration: Configuration): Run {
+    const folder = runFolderAt(path ?? makeFreeRunPath(configuration));
+    makeFolder(folder.path);
+    const lock = lockFolder(folder.path, TRAINS);
+    try {
+      refuseTakenRunFolder(folder.path);
+      writeJsonDurably(folder.configurationFile, configuration);
+      return new Run(folder, lock);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
 
   /**
    * Locks an existing run folder; changes nothing else in it.
    *
    * @throws UserError if it is no run folder, or another process trains in it
    */
-  static reopen(path: string): Run;
+  static reopen(path: string): Run {
+    const folder = openRunFolder(path);
+    return new Run(folder, lockFolder(path, TRAINS));
+  }
+
+  /** One line about the stale lock that was taken over; undefined if there was none. */
+  get takenOver(): string | undefined {
+    return this.lock.takenOver;
+  }
 
   /**
-   * Finds and verifies a checkpoint to resume from; `'latest'` passes over damaged ones.
+   * Finds and verifies a checkpoint to resume from; `'latest'` passes over damaged ones. Warns of a summary or
+   * last test that cannot be read, as nothing more depends on them.
    *
-   * @returns null if the run has no checkpoint at all
-   * @throws UserError if none of them is whole, or the chosen one is missing or damaged
+   * @throws UserError if none is whole, or the chosen one is missing or damaged
    */
-  load(choice: CheckpointChoice): ResumePoint | null;
+  load(choice: CheckpointChoice): ResumePoint {
+    this.lock.check();
+    clearPassing(this.folder);
+    const { problems } = readEnd(this.folder);
+    if (choice !== 'latest') {
+      return { ...chooseCheckpoint(this.folder, choice), warnings: problems };
+    }
+    const { checkpoint, damaged } = lastWholeCheckpoint(this.folder);
+    this.damaged = damaged.map(({ path }) => path);
+    const { step } = checkpoint;
+    const passedOver = damaged.map(
+      ({ path, problem }) =>
+        `${problem}; continuing from step ${step}, the last whole checkpoint (${path} is kept as ${path}.damaged)`,
+    );
+    return { ...checkpoint, warnings: [...problems, ...passedOver] };
+  }
 
   /**
    * Brings the folder back to the moment of a checkpoint, to continue from there with `configuration`:
-   * cuts the metrics, removes the summary and a newer `test.json`, and sets later checkpoints aside.
+   * cuts the metrics, removes the summary and a later `test.json`, and sets later checkpoints aside, as
+   * `step-N.damaged` if `load` found them so, else as `step-N.suspect`. A suspect that training continues from
+   * is none any more and gets its name `step-N` back: read its files before.
    *
    * @param to null: the start, before the first step
+   * @throws UserError if the folder cannot be changed; LockLost
    */
-  cutBack(to: StoredCheckpoint | null, configuration: Configuration): void;
+  cutBack(to: StoredCheckpoint | null, configuration: Configuration): void {
+    this.lock.check();
+    const { folder } = this;
+    writeJsonDurably(folder.configurationFile, configuration);
+    this.metrics.cut(to?.state.metricsBytes ?? 0);
+    removeTestAfter(folder, to?.step ?? 0);
+    rmSync(folder.summaryFile, { force: true });
+    clearPassing(folder);
+    this.setAside((entry) => entry.step > (to?.step ?? -1));
+    if (to !== null) rename(to.path, checkpointPath(folder, to.step));
+  }
 
-  /** Appends a line to `metrics.jsonl`. @throws UserError if it cannot be written; LockLost */
-  log(event: MetricsEvent): void;
+  /**
+   * Appends a line to `metrics.jsonl`.
+   *
+   * @throws UserError if it cannot be written; LockLost
+   */
+  log(event: MetricsEvent): void {
+    this.lock.check();
+    this.metrics.append(event);
+  }
 
-  /** Replaces `test.json`. @throws UserError if it cannot be written; LockLost */
-  keepTest(test: LastTest): void;
+  /**
+   * Replaces `test.json`.
+   *
+   * @throws UserError if it cannot be written; LockLost
+   */
+  keepTest(test: LastTest): void {
+    this.lock.check();
+    writeLastTest(this.folder, test);
+  }
 
   /**
    * Begins to write a checkpoint in another thread and returns at once.
    *
-   * The tensors must not change until `written()` resolves. Await `written()` before the next `save`.
+   * The tensors, which should be in shared memory, must not change until `written()` resolves; `written()`
+   * must have resolved before the next `save`.
    *
    * @param then called in this thread once the checkpoint has its final name; what it throws comes out of
    *   `check` or `written`
+   * @throws LockLost
    */
-  save(state: CheckpointState, tensors: CheckpointTensors, then: (path: string) => void): void;
+  save(state: CheckpointState, tensors: CheckpointTensors, then: (path: string) => void): void {
+    this.lock.check();
+    const { folder, lock, metrics } = this;
+    this.thread.write(
+      { run: folder, lock: lock.held, state, metricsBytes: metrics.bytes, tensors },
+      then,
+    );
+  }
 
-  /** Waits for the write under way. @throws SaveError, LockLost or what `then` threw, once */
-  written(): Promise<void>;
+  /**
+   * Waits for the write under way.
+   *
+   * @throws SaveError, LockLost or what `then` threw, once
+   */
+  written(): Promise<void> {
+    return this.thread.written();
+  }
 
-  /** Never waits. @throws SaveError, LockLost or what `then` threw, once */
-  check(): void;
+  /**
+   * Says whether what was written is well, without waiting.
+   *
+   * @throws SaveError or what `then` threw, once; LockLost
+   */
+  check(): void {
+    this.lock.check();
+    this.thread.check();
+  }
 
   /**
    * After a run that diverged: renames the checkpoints that are newer than the newest tested one to
-   * `step-N.suspect`, so that resuming does not take them. That of step 0 stays.
+   * `step-N.suspect`, so that resuming does not take them. The initial parameters, step 0, are no suspects.
+   * Await `written()` before.
+   *
+   * @throws UserError if one cannot be renamed; LockLost
    */
-  setSuspectsAside(): void;
+  setSuspectsAside(): void {
+    this.lock.check();
+    const tested = checkpointEntries(this.folder).findLast(
+      ({ kind, path }) => kind === 'whole' && wasTested(path),
+    );
+    this.setAside(({ step }) => step > (tested?.step ?? 0));
+  }
 
-  /** Path of the newest checkpoint, which resuming takes; null if there is none. */
-  latest(): string | null;
+  /** Path of the checkpoint that resuming takes, unverified; null if there is none. */
+  latest(): string | null {
+    return latestCheckpointPath(this.folder) ?? null;
+  }
 
-  /** Writes `summary.json`. @throws UserError if it cannot be written; LockLost */
-  finish(summary: Summary): void;
+  /**
+   * Writes `summary.json`.
+   *
+   * @throws UserError if it cannot be written; LockLost
+   */
+  finish(summary: Summary): void {
+    this.lock.check();
+    writeSummary(this.folder, summary);
+  }
 
   /** Waits for the write under way, whatever comes of it, and gives the lock back. */
-  close(): Promise<void>;
+  async close(): Promise<void> {
+    await this.thread.close();
+    this.lock.release();
+  }
+
+  private setAside(isAside: (entry: CheckpointEntry) => boolean): void {
+    const { folder, damaged } = this;
+    const entries = checkpointEntries(folder).filter(
+      (entry) => entry.kind === 'whole' && isAside(entry),
+    );
+    for (const { step, path } of entries) {
+      const mark = damaged.includes(path) ? 'damaged' : 'suspect';
+      rename(path, checkpointPath(folder, step, mark));
+    }
+    if (entries.length > 0) syncFolder(folder.checkpoints);
+  }
+}
+
+/** Replaces what has that name already. */
+function rename(path: string, name: string): void {
+  if (path === name) return;
+  try {
+    rmSync(name, { recursive: true, force: true });
+    renameSync(path, name);
+  } catch (error) {
+    throw new UserError(`cannot rename ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Removes a `test.json` of a later step, or one that cannot be read: the run makes the test again. */
+function removeTestAfter(folder: RunFolder, step: number): void {
+  const { lastTest } = readEnd(folder);
+  if (lastTest === null || lastTest.step > step) rmSync(folder.testFile, { force: true });
 }

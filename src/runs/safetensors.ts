@@ -1,21 +1,22 @@
 /**
- * Reading and writing safetensors files, float32 only; of other types the header can be read.
+ * Reads and writes safetensors files of float32 tensors; of other types it reads the header.
  *
- * The format (safetensors' documentation, "Format"): 8 bytes little-endian length N of the header; N bytes
- * of JSON, `{"name": {"dtype": "F32", "shape": [...], "data_offsets": [begin, end]}, "__metadata__":
- * {...}}`, padded with spaces to a multiple of 8; then the data, little-endian, row-major, without holes.
+ * The format (safetensors' documentation, "Format") has three parts:
+ * - 8 bytes: the length N of the header, little-endian;
+ * - N bytes: the header as JSON, `{"name": {"dtype": "F32", "shape": [...], "data_offsets": [begin, end]},
+ *   "__metadata__": {...}}`, padded with spaces to a multiple of 8;
+ * - the data: little-endian, row-major, without holes.
  *
- * Called by checkpoints, `export`, `import` and `train --init`. Tensors are read into SharedArrayBuffers, so
- * that tower workers take their slices without a copy.
+ * Tensors are read into SharedArrayBuffers, so that tower workers take their slices without a copy.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { UserError, messageOf } from '../errors.js';
 import { writeDurably } from '../durable_file.js';
 
-/** A float32 tensor as a file holds it. */
+/** A float32 tensor. */
 export interface StoredTensor {
   shape: number[];
-  /** Row-major, as many as the product of `shape`. */
+  /** Row-major; its length is the product of `shape`. */
   data: Float32Array;
 }
 
@@ -27,10 +28,21 @@ const BYTES = Float32Array.BYTES_PER_ELEMENT;
 /** The reference reader's limit. */
 const LONGEST_HEADER = 100_000_000;
 
-/** Bytes of an element; a type that is not here, such as one of less than a byte, is not measured. */
+/** Bytes per element. The size of tensors of other types is not checked: some take less than a byte. */
 const TYPE_BYTES: Partial<Record<string, number>> = {
-  ...{ F64: 8, F32: 4, F16: 2, BF16: 2 },
-  ...{ I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 },
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
 };
 
 /** A tensor as the header describes it. */
@@ -40,7 +52,7 @@ export interface DescribedTensor {
   shape: number[];
 }
 
-/** The first bytes of a zip archive, which torch.save makes. */
+/** The first bytes of a zip archive, the format of torch.save. */
 const ZIP = [0x50, 0x4b, 0x03, 0x04];
 
 interface HeaderEntry extends DescribedTensor {
@@ -50,10 +62,10 @@ interface HeaderEntry extends DescribedTensor {
 }
 
 /**
- * Writes `tensors` in the map's order. The data goes to the file straight from its arrays.
+ * Writes `tensors` in the map's order, their data straight from its arrays.
  *
- * @param metadata strings kept under `__metadata__`, e.g. `{ format: 'pt' }`
- * @throws UserError where the file cannot be written
+ * @param metadata strings for `__metadata__`, such as `{ format: 'pt' }`
+ * @throws UserError if the file cannot be written
  */
 export function writeSafetensors(
   path: string,
@@ -63,7 +75,7 @@ export function writeSafetensors(
   writeDurably(path, safetensorsChunks(tensors, metadata));
 }
 
-/** The bytes of such a file, one after another, as they are written. */
+/** The bytes of such a file, piece by piece. */
 export function* safetensorsChunks(
   tensors: TensorMap,
   metadata?: Record<string, string>,
@@ -87,19 +99,35 @@ export function* safetensorsChunks(
 }
 
 /**
- * @returns tensors in the order of their data in the file
+ * Reads all tensors, in the order of their data in the file.
+ *
  * @throws UserError naming the file and what is wrong with it
  */
 export function readSafetensors(path: string): TensorMap {
+  return readTensors(path, () => true);
+}
+
+/**
+ * Reads one tensor and no other data of the file.
+ *
+ * @returns undefined if the file has no tensor of that name
+ * @throws UserError naming the file and what is wrong with it
+ */
+export function readTensor(path: string, name: string): StoredTensor | undefined {
+  return readTensors(path, (entry) => entry.name === name).get(name);
+}
+
+function readTensors(path: string, isWanted: (entry: HeaderEntry) => boolean): TensorMap {
   const descriptor = openToRead(path);
   try {
     const { entries, start } = readHeader(descriptor, path);
-    const other = entries.find(({ dtype }) => dtype !== 'F32');
+    const wanted = entries.filter(isWanted);
+    const other = wanted.find(({ dtype }) => dtype !== 'F32');
     if (other !== undefined) {
       throw invalid(path, `tensor ${other.name} has dtype "${other.dtype}"; only F32 is read`);
     }
     const tensors: TensorMap = new Map();
-    for (const { name, shape, begin, end } of entries) {
+    for (const { name, shape, begin, end } of wanted) {
       const data = new Float32Array(memoryFor(path, name, end - begin));
       readAt(descriptor, path, start + begin, bytesOf(data));
       tensors.set(name, { shape, data });
@@ -110,7 +138,33 @@ export function readSafetensors(path: string): TensorMap {
   }
 }
 
-/** The file is that long, but a file with holes may be longer than any memory. */
+/**
+ * Checks that every value of tensors read from `path` is finite. A network computes on with NaN, and may
+ * show it nowhere: pooling and ReLU can drop it.
+ *
+ * @throws UserError naming the first tensor that has another value, and where
+ */
+export function refuseNotFinite(tensors: TensorMap, path: string): void {
+  for (const [name, { shape, data }] of tensors) {
+    const index = data.findIndex((value) => !Number.isFinite(value));
+    if (index < 0) continue;
+    throw new UserError(
+      `${path}: ${name} is not finite (${data[index]} at [${positionOf(index, shape).join(', ')}]): take parameters from before training diverged`,
+    );
+  }
+}
+
+/** The indices of a row-major element. */
+function positionOf(index: number, shape: number[]): number[] {
+  const position: number[] = [];
+  for (const length of shape.toReversed()) {
+    position.unshift(index % length);
+    index = Math.floor(index / length);
+  }
+  return position;
+}
+
+/** A file with holes may be longer than any memory. */
 function memoryFor(path: string, name: string, bytes: number): SharedArrayBuffer {
   try {
     return new SharedArrayBuffer(bytes);
@@ -123,7 +177,7 @@ function memoryFor(path: string, name: string, bytes: number): SharedArrayBuffer
 }
 
 /**
- * What a file of any types holds, without its data, in the order of the data.
+ * Describes the tensors of a file, of any types, in the order of their data, which is not read.
  *
  * @throws UserError naming the file and what is wrong with it
  */
@@ -137,7 +191,7 @@ export function describeSafetensors(path: string): Map<string, DescribedTensor> 
   }
 }
 
-/** `start`: position of the data in the file. */
+/** @returns `start`: the position of the data in the file */
 function readHeader(descriptor: number, path: string): { entries: HeaderEntry[]; start: number } {
   const size = fstatSync(descriptor).size;
   const lengthBytes = readAt(descriptor, path, 0, new Uint8Array(Math.min(8, size)));
@@ -167,7 +221,7 @@ function headerLengthIn(lengthBytes: Uint8Array, fileSize: number, path: string)
   return Number(length);
 }
 
-/** The header's tensors, in the order of their data, which they cover exactly. */
+/** The header's tensors in the order of their data; checks that they cover the data exactly. */
 function parseHeader(json: Uint8Array, dataSize: number, path: string): HeaderEntry[] {
   let text: string;
   let header: unknown;
@@ -184,7 +238,7 @@ function parseHeader(json: Uint8Array, dataSize: number, path: string): HeaderEn
     if (name === '__metadata__') checkMetadata(value, path);
     else entries.push(parseEntry(name, value, path));
   }
-  // Of two members of one name JSON.parse keeps the last. The quotes of this one cannot stand in a string.
+  // JSON.parse keeps the last of two members with one name. Inside a string these quotes would be escaped.
   const described = text.match(/"data_offsets"/g)?.length ?? 0;
   if (described !== entries.length) throw invalid(path, 'a tensor is there twice');
   // An empty tensor begins where the next one does.
@@ -271,7 +325,7 @@ function sizeOf(shape: number[]): number {
   return shape.reduce((product, length) => product * length, 1);
 }
 
-/** The same memory. Node runs on little-endian hosts wherever TensorFlow does. */
+/** The same memory. TensorFlow and Node share only little-endian hosts. */
 function bytesOf(data: Float32Array): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

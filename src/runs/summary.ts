@@ -7,19 +7,19 @@ import type { RunFolder } from './layout.js';
 
 /** Means over the images of a test. */
 export interface TestResult {
-  /** Mean over the images of minus the logarithm of the label's probability, nats. */
+  /** Mean cross-entropy, nats. */
   loss: number;
-  /** Share of the images whose label is the most probable class, and among the five most probable. */
+  /** Fractions of the images whose label is the most probable class, or among the five most probable. */
   top1: number;
   top5: number;
   images: number;
-  /** Views of each image. */
+  /** Crops per image. */
   crops: Crops;
   /** Names, by label. */
   classes: string[];
-  /** Share of each class's images that were predicted right; null for a class without any. */
+  /** Fraction of each class's images that were classified correctly; null for a class without images. */
   perClass: (number | null)[];
-  /** Images by their class (rows) and the predicted one (columns). */
+  /** Confusion matrix: image counts, `[label][predicted]`. */
   confusion: number[][];
 }
 
@@ -28,40 +28,43 @@ export interface LastTest extends TestResult {
   step: number;
 }
 
-/** What `summary.json` says of a run that ended. */
+/** `summary.json`: how a run ended. */
 export interface Summary {
   status: 'completed' | 'interrupted' | 'failed';
   /** Why it failed, one line. */
   error?: string;
   epochs: number;
   steps: number;
-  /** Of these, left out because something was not finite. */
+  /** Of these steps, how many changed nothing because something was not finite. */
   skipped: number;
   /** How often this process started the workers again. */
   restarts: number;
-  /** From the start of the workers to the end: of a resumed run its last part alone. */
+  /** From the start of the workers to the end; for a resumed run, since it was resumed. */
   wallSeconds: number;
-  /** In that time, without tests and checkpoints. */
+  /** In that time, not counting tests and checkpoints. */
   imagesPerSecond: number;
   parameters: number;
-  /** The last test; null where none was made. */
+  /** The last test; null if there was none. */
   test: { loss: number; top1: number; top5: number } | null;
-  /** Where each rank computed, and what was asked for. */
+  /** Where each rank computed, and the device that was asked for. */
   placement: { rank: number; device: string; requested: string }[];
   /** The tfjs backend. */
   backend: string;
-  /** What the command warned of. */
+  /** The warnings of this process. */
   warnings: string[];
-  /** Images that could not be decoded since training was begun or resumed. */
+  /** Images that could not be decoded since the run was started or resumed. */
   undecodable: string[];
 }
 
-/** Replaces `test.json` at once; not indented, as a thousand classes make a million counts. */
+/** Replaces `test.json` at once. It is not indented: a thousand classes make a million counts. */
 export function writeLastTest(run: RunFolder, test: LastTest): void {
   writeDurably(run.testFile, [new TextEncoder().encode(`${JSON.stringify(test)}\n`)]);
 }
 
-/** @throws UserError where the file is not such a test; null where no test was made yet */
+/**
+ * @returns null if no test was made yet
+ * @throws UserError if the file is not such a test
+ */
 export function readLastTest(run: RunFolder): LastTest | null {
   if (!existsSync(run.testFile)) return null;
   try {
@@ -82,13 +85,38 @@ export function writeSummary(run: RunFolder, summary: Summary): void {
   writeJsonDurably(run.summaryFile, summary);
 }
 
-/** @throws UserError where there is none yet, naming the field where it is not such a summary */
+/** @throws UserError if there is none yet, or naming the field that is malformed */
 export function readSummary(run: RunFolder): Summary {
   try {
     return summaryOf(JSON.parse(readFileSync(run.summaryFile, 'utf8')));
   } catch (error) {
     throw new UserError(`cannot read ${run.summaryFile}: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/**
+ * The summary and the last test, as far as they can be read: neither is needed to resume a run.
+ *
+ * @returns `problems`: one line for each file that is there and cannot be read
+ */
+export function readEnd(run: RunFolder): {
+  summary: Summary | null;
+  lastTest: LastTest | null;
+  problems: string[];
+} {
+  const problems: string[] = [];
+  const orNull = <Content>(read: () => Content | null): Content | null => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      problems.push(error.message);
+      return null;
+    }
+  };
+  const summary = orNull(() => (existsSync(run.summaryFile) ? readSummary(run) : null));
+  const lastTest = orNull(() => readLastTest(run));
+  return { summary, lastTest, problems };
 }
 
 function summaryOf(value: unknown): Summary {
@@ -110,7 +138,7 @@ const isListOf =
   (value: unknown): boolean =>
     Array.isArray(value) && value.every(fits);
 
-/** Whether a value may stand in the field. */
+/** Whether a value is valid in its field. */
 const SUMMARY_FIELDS: Record<keyof Summary, (value: unknown) => boolean> = {
   status: isText,
   error: (value) => value === undefined || isText(value),

@@ -1,14 +1,11 @@
-/**
- * Canonical parameters between the towers' shared memory and files: the same bytes, not copied.
- * Called by the trainer, `evaluate` and `export`.
- */
+/** Canonical parameters between files, networks and the towers' shared memory: the same bytes, not copied. */
+import { UserError } from '../errors.js';
 import type { Network } from '../model/network.js';
 import type { Coordinator } from '../parallel/coordinator.js';
-import { checkAgainst } from './checkpoint.js';
-import { describeSafetensors, readSafetensors } from './safetensors.js';
+import { describeSafetensors, readSafetensors, refuseNotFinite } from './safetensors.js';
 import type { TensorMap } from './safetensors.js';
 
-/** The network's tensors in shared memory as what a safetensors file holds. */
+/** The network's tensors in shared memory, as a safetensors file holds them. */
 export function tensorsIn(network: Network, shared: Record<string, SharedArrayBuffer>): TensorMap {
   return new Map(
     network.parameters.map(({ name, shape }) => [
@@ -18,7 +15,7 @@ export function tensorsIn(network: Network, shared: Record<string, SharedArrayBu
   );
 }
 
-/** The other way: `readSafetensors` puts each tensor in shared memory of its own. */
+/** The shared memory of tensors that `readSafetensors` returned: it puts each into memory of its own. */
 export function sharedFrom(tensors: TensorMap): Record<string, SharedArrayBuffer> {
   return Object.fromEntries(
     [...tensors].map(([name, { data }]) => [name, data.buffer as SharedArrayBuffer]),
@@ -26,9 +23,9 @@ export function sharedFrom(tensors: TensorMap): Record<string, SharedArrayBuffer
 }
 
 /**
- * Gives the towers the parameters of `file`, and the velocities of `optimizerFile` or zero.
+ * Gives the towers the parameters of `file`, and the momentum buffers of `optimizerFile` or zero.
  *
- * @throws UserError naming the file that is not this network's
+ * @throws UserError naming the file that is not this network's, or the tensor that is not finite
  */
 export async function loadParameters(
   coordinator: Coordinator,
@@ -38,10 +35,59 @@ export async function loadParameters(
   const read = (path: string): Record<string, SharedArrayBuffer> => {
     // Names and shapes first: of another network's file no data is read.
     checkAgainst(coordinator.network, describeSafetensors(path), path);
-    return sharedFrom(readSafetensors(path));
+    const tensors = readSafetensors(path);
+    refuseNotFinite(tensors, path);
+    return sharedFrom(tensors);
   };
   await coordinator.load({
     parameters: read(file),
     ...(optimizerFile !== undefined && { velocities: read(optimizerFile) }),
   });
+}
+
+/**
+ * Checks that `tensors`, read from `path`, are exactly the network's parameters.
+ *
+ * @throws UserError naming the first that is missing, extra or of another shape
+ */
+export function checkAgainst(
+  network: Network,
+  tensors: Map<string, { shape: number[] }>,
+  path: string,
+): void {
+  const [first] = differencesFrom(network, tensors);
+  if (first === undefined) return;
+  const { name, stored, wanted } = first;
+  const difference =
+    stored === undefined
+      ? `it has no ${name}`
+      : wanted === undefined
+        ? `the network has no ${name}`
+        : `its ${name} is [${stored.shape.join(', ')}], the network's [${wanted.join(', ')}]`;
+  throw new UserError(`${path} is a checkpoint of another network: ${difference}`);
+}
+
+/** A tensor that the network and a file do not both have in the same shape. */
+export interface TensorDifference<Stored extends { shape: number[] }> {
+  name: string;
+  /** The file's; undefined if it has none. */
+  stored: Stored | undefined;
+  /** The network's shape; undefined if it has no such parameter. */
+  wanted: number[] | undefined;
+}
+
+/** The network's parameters that `tensors` lacks or has in another shape, in order, then the surplus ones. */
+export function differencesFrom<Stored extends { shape: number[] }>(
+  network: Network,
+  tensors: Map<string, Stored>,
+): TensorDifference<Stored>[] {
+  const differences: TensorDifference<Stored>[] = [];
+  const surplus = new Map(tensors);
+  for (const { name, shape: wanted } of network.parameters) {
+    const stored = tensors.get(name);
+    surplus.delete(name);
+    if (stored?.shape.join() !== wanted.join()) differences.push({ name, stored, wanted });
+  }
+  for (const [name, stored] of surplus) differences.push({ name, stored, wanted: undefined });
+  return differences;
 }

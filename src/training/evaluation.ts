@@ -30,7 +30,7 @@ export async function evaluate(
   const scores = new Scores(classes, crops);
   for await (const batch of ring.test(limit, crops, patience)) {
     // The masks are those of a training step; which one, does not matter, but it must be the same again.
-    const logits = await coordinator.evaluate(batch, dropout ? batch.index + 1 : null);
+    const logits = await coordinator.logitsOf(batch, dropout ? batch.index + 1 : null);
     const labels = new Int32Array(batch.labels, 0, batch.count);
     labels.forEach((label, view) => scores.add(rowOf(logits, view, batch.count), label));
     batch.release();

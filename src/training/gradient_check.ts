@@ -2,7 +2,8 @@
  * The gradients of one batch against finite differences of its loss, through a coordinator's own workers and exchanges.
  */
 import { crossEntropyOf, rowOf } from '../model/probabilities.js';
-import type { Coordinator, SharedBatch } from '../parallel/coordinator.js';
+import type { Coordinator } from '../parallel/coordinator.js';
+import type { SharedBatch } from '../parallel/shared_batch.js';
 
 /** A gradient along its own direction, by backpropagation and by a finite difference of the loss. */
 export interface GradientCheck {
@@ -35,7 +36,7 @@ export async function compareWithFiniteDifferences(
   onChecked?: (done: number, of: number) => void,
 ): Promise<GradientCheck[]> {
   const norms = await coordinator.computeGradientNorms(STEP, batch);
-  const logits = await coordinator.evaluate(batch, STEP);
+  const logits = await coordinator.logitsOf(batch, STEP);
   const squareOfLogits = logits.reduce((sum, logit) => sum + logit ** 2, 0);
   const change = LOSS_CHANGE * Math.sqrt(squareOfLogits / logits.length);
   const checks: GradientCheck[] = [];
@@ -64,7 +65,7 @@ export async function compareWithFiniteDifferences(
 
 /** Mean over the batch, in float64: the tower's own float32 would leave a finite difference no digits. */
 async function lossOf(coordinator: Coordinator, batch: SharedBatch): Promise<number> {
-  const logits = await coordinator.evaluate(batch, STEP);
+  const logits = await coordinator.logitsOf(batch, STEP);
   const labels = new Int32Array(batch.labels, 0, batch.count);
   const losses = Array.from(labels, (label, image) =>
     crossEntropyOf(rowOf(logits, image, batch.count), label),

@@ -11,7 +11,8 @@ import type { NotFiniteError, StepOutcome, StepResult } from '../parallel/step_o
 import type { RunEvents } from '../runs/events.js';
 import type { SkipEvent, TestEvent } from '../runs/metrics.js';
 import type { Progress } from '../runs/progress.js';
-import type { CheckpointTensors, Run } from '../runs/run.js';
+import type { CheckpointTensors } from '../runs/checkpoint_writer.js';
+import type { Run } from '../runs/run.js';
 import type { TestResult } from '../runs/summary.js';
 import type { LoopState } from './policy.js';
 import { trainEventOf } from './train_event.js';

@@ -6,7 +6,7 @@
 import type { TrainingConfiguration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import type { Network, Parameter } from '../model/network.js';
-import type { UpdateRuleOfRun } from '../parallel/coordinator.js';
+import type { UpdateRuleOfRun } from '../parallel/sgd.js';
 import type { PlateauState, Progress } from '../runs/progress.js';
 
 const NO_TESTS: PlateauState = { drops: 0, best: null, waited: 0 };

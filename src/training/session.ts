@@ -1,9 +1,6 @@
-/**
- * The towers and the batch ring that feeds them, open together and closed together. Called by `train`
- * and `evaluate`.
- */
-import { availableParallelism } from 'node:os';
-import type { BackendName, Precision } from '../backend/backend.js';
+/** The towers and the batch ring that feeds them, opened together and closed together. */
+import type { BackendName } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
@@ -12,8 +9,9 @@ import type { DatasetStatistics } from '../data/statistics.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
 import type { TraceGroup } from '../report/trace.js';
+import { usableCores } from '../usable_cores.js';
 
-/** A batch in use, one ready and one being decoded. */
+/** One batch in use, one ready and one being decoded. */
 const SLOTS = 3;
 
 export interface SessionOptions {
@@ -23,39 +21,51 @@ export interface SessionOptions {
   placement: Placement;
   backend: BackendName;
   precision: Precision;
-  /** Milliseconds after which workers that do not move on are taken to hang; 5 minutes unless given. */
+  /** Milliseconds without progress of any worker after which one is taken to hang (default 5 minutes). */
   exchangeTimeoutMs?: number | undefined;
-  /** Of the training images, where the configuration needs them. */
+  /** Statistics of the training images; null if the configuration needs none. */
   statistics: DatasetStatistics | null;
   trace?: TraceGroup | undefined;
+  /** Gives up opening when it is aborted. */
+  signal?: AbortSignal | undefined;
 }
 
-/** More would not be kept busy by the fastest GPUs. */
-const DECODERS_A_GPU = 4;
+/** The fastest GPUs could not keep more busy. */
+const DECODERS_PER_GPU = 4;
 
 /**
- * Threads that decode. One keeps up with towers on CPUs, from which it takes a core for as short a time as can be;
- * GPUs leave the cores to it. A batch's bytes do not depend on it.
+ * Number of threads that decode; a batch's bytes do not depend on it. One keeps up with towers on CPUs, and takes
+ * little of their cores. With GPUs the cores are free for decoding.
  */
 export function decodersFor(placement: Placement, cores: number): number {
   if (placement.some(({ device }) => device === 'cpu')) return 1;
   const gpus = placement.length;
   // Each GPU's own thread needs a core.
-  return Math.max(1, Math.min(DECODERS_A_GPU * gpus, cores - gpus));
+  return Math.max(1, Math.min(DECODERS_PER_GPU * gpus, cores - gpus));
 }
 
-/** Opens both, awaits `work`, and closes both however it ends. */
+/**
+ * Opens both, awaits `work`, and closes both however it ends.
+ *
+ * @throws what `work` or opening throws; the reason of `signal` if it is aborted while they open
+ */
 export async function withTowers<Result>(
   { configuration, dataset, statistics, ...placed }: SessionOptions,
   work: (coordinator: Coordinator, ring: BatchRing) => Promise<Result>,
 ): Promise<Result> {
   const { batch, seed } = configuration.training;
   const { height, width } = configuration.network.input;
-  const { data } = configuration;
   const ring = new BatchRing({
-    ...{ dataset, data, statistics, height, width, batch, seed },
-    decoders: decodersFor(placed.placement, availableParallelism()),
+    dataset,
+    data: configuration.data,
+    statistics,
+    height,
+    width,
+    batch,
+    seed,
+    decoders: decodersFor(placed.placement, usableCores()),
     slots: SLOTS,
+    stallTimeoutMs: placed.exchangeTimeoutMs,
     trace: placed.trace,
   });
   try {

@@ -9,7 +9,7 @@ import type { BatchRing } from '../data/batches.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 import { NotFiniteParameters } from '../parallel/shared_parameters.js';
 import { LockLost } from '../folder_lock.js';
-import { SaveError } from '../runs/run.js';
+import { SaveError } from '../runs/checkpoint_writer.js';
 import type { Run } from '../runs/run.js';
 import type { CheckpointState } from '../runs/checkpoint_state.js';
 import { tensorsIn } from '../runs/tensors.js';

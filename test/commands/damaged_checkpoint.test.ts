@@ -3,7 +3,7 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { openRunFolder } from '../../src/runs/layout.js';
-import { readMetrics } from '../../src/runs/metrics.js';
+import { readMetrics } from '../../src/runs/metrics_log.js';
 import { readSummary } from '../../src/runs/summary.js';
 import {
   newFolder,
@@ -41,7 +41,7 @@ suite('a run whose latest checkpoint is damaged', () => {
   const readers: Record<string, string[]> = {
     evaluate: ['evaluate', run('damaged'), '--cpu', '1'],
     export: ['export', run('damaged'), join(folder, 'exported.safetensors')],
-    visualize: ['visualize', run('damaged')],
+    visualize: ['visualize', run('damaged'), '--predictions', '--cpu', '1'],
     'train --init': ['train', '--config', TINY, '--data', data, '--init', model('damaged')],
     import: ['import', model('damaged'), '--config', TINY, '--out', join(folder, 'imported')],
   };

@@ -52,7 +52,7 @@ suite('data prepare', () => {
     const { stdout } = await succeeds(['data', 'inspect', source]);
     assert.match(
       stdout,
-      /^sizes of 21 training images: width 12 … 40, in the middle 12, height 10 … 20, in the middle 10$/m,
+      /^sizes of 21 training images: width 12 … 40, median 12, height 10 … 20, median 10$/m,
     );
     rmSync(join(source, 'train/b/large.png'));
   });

@@ -4,19 +4,23 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { Configuration } from '../../src/configuration.js';
-import { type ConfigurationArguments, recipeFrom } from '../../src/commands/options.js';
-import { configurationOf } from '../../src/library/recipe.js';
+import { parsed } from '../../src/commands/option_table.js';
+import { recipeOptions } from '../../src/commands/recipe_options.js';
 import { UserError } from '../../src/errors.js';
+import { configurationOf } from '../../src/library/recipe.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'twotower-options-'));
 after(() => rmSync(folder, { recursive: true }));
 
+/** What was typed for each option, an array if it was repeated. */
+type Typed = Record<string, string | string[]>;
+
 /** The configuration that the options come to. */
-function configurationFrom(given: ConfigurationArguments): Configuration {
-  return configurationOf(recipeFrom(given));
+function configurationFrom(given: Typed): Configuration {
+  return configurationOf(parsed(recipeOptions, given));
 }
 
-function refuses(given: ConfigurationArguments, message: RegExp): void {
+function refuses(given: Typed, message: RegExp): void {
   assert.throws(
     () => configurationFrom({ preset: 'demo', ...given }),
     (error) => error instanceof UserError && message.test(error.message),
@@ -126,18 +130,24 @@ describe('--data', () => {
   });
 
   test('that is not there is refused', () => {
-    refuses({ data: join(folder, 'absent') }, /^--data .*absent: there is no such folder$/);
+    refuses({ data: join(folder, 'absent') }, /^--data .*absent: there is no such folder or file$/);
   });
 
   test('that is a file is refused', () => {
-    refuses({ data: join(expanded, 'data_batch_1.bin') }, /there is no such folder$/);
+    refuses(
+      { data: join(expanded, 'data_batch_1.bin') },
+      /data_batch_1\.bin: no data set is there; /,
+    );
   });
 
   test('of neither layout is refused with what was looked for', () => {
-    refuses({ data: empty }, /^--data .*empty: neither data_batch_1\.bin .* nor train\/CLASS\//);
+    refuses(
+      { data: empty },
+      /^--data .*empty: no data set is there; it must be .*train\/CLASS\/.*data_batch_1\.bin/,
+    );
   });
 
   test('with fewer than two classes is refused', () => {
-    refuses({ data: single }, /^--data .*single: train\/ has 1 class folders; /);
+    refuses({ data: single }, /^--data .*single: .*train has 1 class folders; /);
   });
 });

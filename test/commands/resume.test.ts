@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { cpSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { checkpointFiles } from '../../src/runs/checkpoint.js';
+import { checkpointFiles } from '../../src/runs/checkpoint_folder.js';
 import { openRunFolder } from '../../src/runs/layout.js';
-import { readMetrics } from '../../src/runs/metrics.js';
+import { readMetrics } from '../../src/runs/metrics_log.js';
 import { readSummary } from '../../src/runs/summary.js';
 import { readSafetensors } from '../../src/runs/safetensors.js';
 import { newFolder, start, succeeds, TINY, writeTinyImages, type Outcome } from './command_line.js';
@@ -82,7 +82,7 @@ suite('a run that goes on', () => {
     ]);
   });
 
-  test('was interrupted with exit code 130, its step saved and a command to go on with', () => {
+  test('was interrupted with exit code 130, its step saved and the command that continues it', () => {
     assert.equal(interrupted.code, 130, interrupted.stderr);
     assert.equal(interruptedSummary.status, 'interrupted');
     const { steps } = interruptedSummary;

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { Configuration } from '../../src/configuration.js';
 import { openRunFolder } from '../../src/runs/layout.js';
-import { readMetrics, type TestEvent } from '../../src/runs/metrics.js';
+import type { TestEvent } from '../../src/runs/metrics.js';
+import { readMetrics } from '../../src/runs/metrics_log.js';
 import { readSummary, type LastTest } from '../../src/runs/summary.js';
 import { readStatistics } from '../../src/data/statistics.js';
-import { checkpointFiles, loadState } from '../../src/runs/checkpoint.js';
+import { checkpointFiles } from '../../src/runs/checkpoint_folder.js';
+import { readState } from '../../src/runs/checkpoint_state.js';
 import { readSafetensors } from '../../src/runs/safetensors.js';
 import {
   newFolder,
@@ -262,7 +264,7 @@ suite('a loss that is not finite', () => {
   test('leaves a checkpoint of the last good step, all finite', () => {
     assert.deepEqual(readdirSync(at('diverged', 'checkpoints')), [`step-${good}`]);
     const files = checkpointFiles(at('diverged', 'checkpoints', `step-${good}`));
-    assert.equal(loadState(files.state).step, good);
+    assert.equal(readState(files.state).progress.step, good);
     for (const [name, { data: values }] of readSafetensors(files.model)) {
       assert.ok(values.every(Number.isFinite), name);
     }

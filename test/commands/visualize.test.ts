@@ -45,8 +45,8 @@ suite('visualize', () => {
     [[], '--images', '--images goes with --predictions or --neighbours; kernels need none'],
     [[], '--cpu', '--cpu goes with --predictions or --neighbours; kernels need none'],
     [[], '--data', '--data goes with --predictions or --neighbours; kernels need none'],
-    [[], '--search', '--search goes with --neighbours alone'],
-    [['--predictions'], '--search', '--search goes with --neighbours alone'],
+    [[], '--search', '--search goes with --neighbours only'],
+    [['--predictions'], '--search', '--search goes with --neighbours only'],
   ] as const) {
     test(`refuses ${[option, ...picture].join(' with ')}, which it would not heed`, async () => {
       const { code, stderr } = await twotower(['visualize', 'run', ...picture, option, '1'], {

@@ -3,16 +3,12 @@ import { readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import { fillNormal } from '../../src/random.js';
-import {
-  initialState,
-  lastWholeCheckpoint,
-  requireCheckpoint,
-  saveCheckpoint,
-} from '../../src/runs/checkpoint.js';
 import { verifyIfSummed } from '../../src/checksums.js';
-import { openRunFolder, type RunFolder } from '../../src/runs/layout.js';
+import { chooseCheckpoint, lastWholeCheckpoint } from '../../src/runs/checkpoint_reader.js';
+import { writeCheckpoint } from '../../src/runs/checkpoint_writer.js';
+import type { RunFolder } from '../../src/runs/layout.js';
 import type { TensorMap } from '../../src/runs/safetensors.js';
-import { smallConfiguration } from '../parallel/two_placements.js';
+import { requestAt, someRun } from '../runs/some_run.js';
 import { temporaryFolder } from '../runs/temporary.js';
 import { MUTATIONS, mutationsOf, refusalOf } from './mutations.js';
 
@@ -29,14 +25,11 @@ function tensorsOf(step: number, part: number): TensorMap {
 
 /** A run with whole checkpoints of steps 5 and 10. */
 function runWithTwo(context: TestContext): { run: RunFolder; paths: [string, string] } {
-  const folder = temporaryFolder(context);
-  writeFileSync(join(folder, 'config.json'), '{}\n');
-  const run = openRunFolder(folder);
+  const run = someRun(context);
   const [earlier, later] = [5, 10].map((step) =>
-    saveCheckpoint(run, {
-      state: { ...initialState(smallConfiguration(1, 2)), step },
-      model: tensorsOf(step, 1),
-      optimizer: tensorsOf(step, 2),
+    writeCheckpoint({
+      ...requestAt(run, step),
+      tensors: { model: tensorsOf(step, 1), optimizer: tensorsOf(step, 2) },
     }),
   );
   return { run, paths: [earlier!, later!] };
@@ -50,15 +43,16 @@ suite('a damaged checkpoint', () => {
       const file = join(later, name);
       for (const mutation of mutationsOf(readFileSync(file), readFileSync(join(earlier, name)))) {
         writeFileSync(file, mutation.bytes);
-        const refusal = refusalOf(() => requireCheckpoint(run), mutation.name);
+        const refusal = refusalOf(() => chooseCheckpoint(run), mutation.name);
         // Checksums that are damaged may speak against any file of the checkpoint.
         const named = name === 'checksums.json' ? FILES : [name];
         assert.ok(
           named.some((candidate) => refusal?.includes(join(later, candidate))),
           `${mutation.name}: ${refusal}`,
         );
-        const { path, state, damaged } = lastWholeCheckpoint(run);
-        assert.deepEqual([path, state.step, damaged.length], [earlier, 5, 1], mutation.name);
+        const { checkpoint, damaged } = lastWholeCheckpoint(run);
+        const { path, step } = checkpoint;
+        assert.deepEqual([path, step, damaged.length], [earlier, 5, 1], mutation.name);
       }
       context.diagnostic(`${MUTATIONS} of ${MUTATIONS} mutations of ${name} refused`);
     });
@@ -67,16 +61,16 @@ suite('a damaged checkpoint', () => {
   test('in another step’s place is refused by its state', (context) => {
     const { run, paths } = runWithTwo(context);
     renameSync(paths[0], join(run.checkpoints, 'step-20'));
-    const refusal = refusalOf(() => requireCheckpoint(run), 'renamed');
+    const refusal = refusalOf(() => chooseCheckpoint(run), 'renamed');
     assert.match(refusal!, /step-20\/state\.msgpack is of step 5/);
-    assert.equal(basename(lastWholeCheckpoint(run).path), 'step-10');
+    assert.equal(basename(lastWholeCheckpoint(run).checkpoint.path), 'step-10');
   });
 
   test('that has grown to a terabyte is refused by its size, unread', (context) => {
     const { run, paths } = runWithTwo(context);
     // A hole: no disk has to hold it, and reading it would take many minutes.
     truncateSync(join(paths[1], 'model.safetensors'), 2 ** 40);
-    const refusal = refusalOf(() => requireCheckpoint(run), 'grown');
+    const refusal = refusalOf(() => chooseCheckpoint(run), 'grown');
     assert.match(
       refusal!,
       /model\.safetensors is damaged: it has 1099511627776 bytes, and \d+ were/,
@@ -89,7 +83,7 @@ suite('a damaged checkpoint', () => {
     const refusal = refusalOf(() => lastWholeCheckpoint(run), 'both');
     assert.match(
       refusal!,
-      /step-10\/state\.msgpack is damaged.*no earlier checkpoint.*start it anew/,
+      /step-10\/state\.msgpack is damaged.*no earlier checkpoint.*start a new run/,
     );
   });
 

@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { openRunFolder } from '../../src/runs/layout.js';
-import { readMetrics } from '../../src/runs/metrics.js';
+import { readMetrics } from '../../src/runs/metrics_log.js';
 import { readSummary } from '../../src/runs/summary.js';
 import { LAST_STEP, Workbench, errorLine } from './faulty_run.js';
 
@@ -72,7 +72,7 @@ suite('a worker that hangs', { concurrency: 2 }, () => {
       assert.equal(outcome.code, 1, outcome.stderr);
       assert.match(
         errorLine(outcome),
-        /rank 1 on cpu has not moved on for 1 s at step 13, in the forward pass of conv3: /,
+        /rank 1 on cpu has made no progress for 1 s at step 13, in the forward pass of conv3: /,
       );
       assert.deepEqual(bench.wholeCheckpoints(kind), [5, 10]);
     });

@@ -5,7 +5,9 @@ import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { newFolder, start, TINY, writeTinyImages } from '../commands/command_line.js';
 import type { Outcome, RunningCommand } from '../commands/command_line.js';
-import { checkpointFiles, loadCheckpoint } from '../../src/runs/checkpoint.js';
+import { checkpointFiles } from '../../src/runs/checkpoint_folder.js';
+import { chooseCheckpoint } from '../../src/runs/checkpoint_reader.js';
+import { openRunFolder } from '../../src/runs/layout.js';
 import type { Fault } from './inject.js';
 
 const INJECT = new URL('./inject.js', import.meta.url).href;
@@ -79,9 +81,12 @@ export class Workbench {
   wholeCheckpoints(name: string): number[] {
     const folder = join(this.run(name), 'checkpoints');
     if (!existsSync(folder)) return [];
-    const names = readdirSync(folder).filter((entry) => /^step-\d+$/.test(entry));
-    for (const entry of names) loadCheckpoint(join(folder, entry));
-    return names.map((entry) => Number(entry.slice('step-'.length))).sort((a, b) => a - b);
+    const steps = readdirSync(folder)
+      .filter((entry) => /^step-\d+$/.test(entry))
+      .map((entry) => Number(entry.slice('step-'.length)))
+      .sort((a, b) => a - b);
+    for (const step of steps) chooseCheckpoint(openRunFolder(this.run(name)), step);
+    return steps;
   }
 
   /** The steps whose checkpoint was set aside because the run diverged after it. */

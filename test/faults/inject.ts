@@ -10,7 +10,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import type * as tf from '@tensorflow/tfjs';
-import type { Exchange } from '../../src/parallel/slots.js';
+import type { Exchange } from '../../src/parallel/exchange.js';
 import type { Tower } from '../../src/parallel/tower.js';
 
 /** Where in a tower's work; a step's are those of the step `Fault.step`. */
@@ -44,7 +44,7 @@ export interface Fault {
   kind?: FaultKind;
   /** Once in all: not again after the workers, or the program, have started again. */
   once?: boolean;
-  /** In the main thread: from the first write on whose path ends so, the disk is full. */
+  /** From the first write on whose path contains this, the disk is full: for all threads. */
   fullAt?: string;
 }
 
@@ -103,7 +103,7 @@ function injectIntoTowers(
   const isAt = (point: FaultPoint, ranks: number[]): boolean =>
     fault.point === point && step === fault.step && ranks.includes(fault.rank!);
 
-  around(TowerClass.prototype, 'computeStep', (_self, [command], original) => {
+  around(TowerClass.prototype, 'compute', (_self, [command], original) => {
     ({ step } = command as { step: number });
     return original();
   });
@@ -128,7 +128,7 @@ function injectIntoTowers(
     if (isHere && isAt('after the exchange', ranks)) happen();
     return values;
   });
-  around(TowerClass.prototype, 'update', (self, _parameters, original) => {
+  around(TowerClass.prototype, 'commit', (self, _parameters, original) => {
     if (isAt('update', ranksOf(self))) happen();
     return original();
   });
@@ -161,15 +161,17 @@ function ranksOf(tower: Record<string, unknown>): number[] {
 }
 
 /** A write to a file descriptor is to the path that this was opened with. */
-function fillDisk(end: string): void {
+function fillDisk(part: string): void {
   const paths = new Map<number, string>();
-  let isFull = false;
-  const check = (path: string): void => {
-    isFull ||= path.includes(end);
-    if (isFull)
-      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
-  };
   const { openSync, writeSync, appendFileSync } = fs;
+  /** There once the disk is full: threads share nothing else. */
+  const mark = `${fault.log}.full`;
+  const check = (path: string): void => {
+    if (path.includes(part)) appendFileSync(mark, '');
+    if (fs.existsSync(mark)) {
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    }
+  };
   fs.openSync = (path, ...others) => {
     const descriptor = openSync(path, ...others);
     paths.set(descriptor, String(path));
@@ -186,10 +188,9 @@ function fillDisk(end: string): void {
   syncBuiltinESMExports();
 }
 
-if (isMainThread) {
-  if (fault.fullAt !== undefined) fillDisk(fault.fullAt);
-} else if (fault.point !== undefined) {
-  const { Exchange } = await import('../../src/parallel/slots.js');
+if (fault.fullAt !== undefined) fillDisk(fault.fullAt);
+if (!isMainThread && fault.point !== undefined) {
+  const { Exchange } = await import('../../src/parallel/exchange.js');
   const { Tower } = await import('../../src/parallel/tower.js');
   const { mul } = await import('@tensorflow/tfjs');
   injectIntoTowers(Tower, Exchange, mul);

@@ -13,7 +13,7 @@ import { RunEvents, train } from '../../src/index.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
 import { openRunFolder } from '../../src/runs/layout.js';
-import { readMetrics } from '../../src/runs/metrics.js';
+import { readMetrics } from '../../src/runs/metrics_log.js';
 import type { FaultKind, FaultPoint } from './inject.js';
 import { TINY } from '../commands/command_line.js';
 import { LAST_STEP, Workbench, errorLine } from './faulty_run.js';
@@ -81,7 +81,7 @@ suite('a worker that hangs at any point of a step is named', () => {
         const outcome = await bench.start(name, ['--exchange-timeout', '1'], fault).outcome;
         assert.equal(outcome.code, 1, outcome.stderr);
         injected(`${kind} in a worker`);
-        assert.match(errorLine(outcome), /rank 1 on cpu has not moved on for 1 s .*step 15/);
+        assert.match(errorLine(outcome), /rank 1 on cpu has made no progress for 1 s .*step 15/);
         assert.deepEqual(bench.wholeCheckpoints(name), [5, 10]);
       });
     }
@@ -241,4 +241,26 @@ suite('3,000 steps of the demo, split', () => {
     assert.ok(readdirSync(run.checkpoints).length <= 4);
     assert.ok(readFileSync(run.summaryFile, 'utf8').length < 4000);
   });
+});
+
+test("20 checkpoints of cifar10-seed's network leave resident memory within 5 %", async (context) => {
+  const resident: number[] = [];
+  const events = new RunEvents();
+  events.on('checkpoint', () => resident.push(process.memoryUsage.rss()));
+  await train({
+    preset: 'cifar10-seed',
+    overrides: { data: { source: 'random', directory: null } },
+    batch: 2,
+    steps: 20,
+    testLimit: 2,
+    checkpointEvery: 1,
+    cpu: 1,
+    out: join(bench.folder, 'seed'),
+    events,
+  });
+  context.diagnostic(resident.map((bytes) => `${Math.round(bytes / 1e6)} MB`).join(', '));
+  assert.equal(resident.length, 20);
+  // V8's own heaps grow to their final size during the first checkpoints.
+  const [early, late] = [resident.slice(5, 10), resident.slice(-5)];
+  assert.ok(Math.max(...late) <= 1.05 * Math.max(...early));
 });

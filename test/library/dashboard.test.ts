@@ -7,7 +7,7 @@ import { openDashboard, RunEvents, train } from 'twotower';
 import type { Dashboard } from 'twotower';
 import { loadConfiguration } from '../../src/configuration.js';
 import { DashboardServer } from '../../src/library/dashboard_server.js';
-import { createRunFolder } from '../../src/runs/run_folder.js';
+import { newRunFolder } from '../runs/some_run.js';
 import { newFolder, TINY, twotower, writeTinyImages } from '../commands/command_line.js';
 
 const folder = newFolder();
@@ -118,7 +118,7 @@ test('a page that is open sees the end of its run before the dashboard closes', 
 });
 
 test('a malformed file is named, and not read again until another page is due', async () => {
-  const run = createRunFolder(join(folder, 'malformed'), loadConfiguration({ preset: 'demo' }));
+  const run = newRunFolder(join(folder, 'malformed'), loadConfiguration({ preset: 'demo' }));
   writeFileSync(run.metricsFile, 'nonsense\n');
   const server = new DashboardServer();
   const state = `http://127.0.0.1:${await server.listen(0)}/state`;

@@ -45,10 +45,10 @@ function withHeader(file: string, change: (json: string) => string): string {
   return file;
 }
 
-function differencesOf(file: string, towers?: number): string[] {
+async function differencesOf(file: string, towers?: number): Promise<string[]> {
   const out = at('refused');
   try {
-    importModel(file, { config: TINY, towers, out });
+    await importModel(file, { config: TINY, towers, out });
   } catch (error) {
     assert.ok(error instanceof ModelDoesNotFit, String(error));
     assert.ok(!existsSync(out), 'a run folder was left');
@@ -64,9 +64,9 @@ suite('a state_dict that was imported', () => {
     ['grouped', 2],
     ['dense', 1],
   ] as const) {
-    test(`of ${kind} kernels is a run of ${towers} towers, its bytes the file's`, () => {
+    test(`of ${kind} kernels is a run of ${towers} towers, its bytes the file's`, async () => {
       const file = written(`${kind}.safetensors`, tensorsOf(towers));
-      const run = importModel(file, { config: TINY, out: at(kind) });
+      const run = await importModel(file, { config: TINY, out: at(kind) });
       assert.equal(run.towers, towers);
       assert.equal(loadRun(run.path).configuration.towers, towers);
       exportModel(run.path, at(`${kind}-again.safetensors`));
@@ -76,7 +76,7 @@ suite('a state_dict that was imported', () => {
 
   test('is evaluated, and trained on as another run from the same file', async () => {
     const file = written('start.safetensors', tensorsOf(2));
-    const { path } = importModel(file, { config: TINY, data, out: at('start') });
+    const { path } = await importModel(file, { config: TINY, data, out: at('start') });
     const devices = { cpu: 2, testLimit: 32 };
     const { loss, top1, top5 } = await evaluate(path, devices);
     // A rate so small that the update rounds to nothing.
@@ -91,49 +91,62 @@ suite('a state_dict that was imported', () => {
     }
   });
 
-  test('may have the names that DataParallel and compile give', () => {
+  test('may have the names that DataParallel and compile give', async () => {
     const file = written('wrapped.safetensors', tensorsOf(2));
     const values = readSafetensors(file);
     withHeader(file, (json) => json.replace(/"(\w+\.(weight|bias))"/g, '"module._orig_mod.$1"'));
-    const { path } = importModel(file, { config: TINY, out: at('wrapped') });
+    const { path } = await importModel(file, { config: TINY, out: at('wrapped') });
     assert.deepEqual(loadRun(path).loadCheckpoint().model, values);
   });
 });
 
 suite('a state_dict that does not fit', () => {
-  test('is refused with everything that is missing, left over or of another shape', () => {
+  test('is refused with everything that is missing, left over or of another shape', async () => {
     const tensors = tensorsOf(2);
     const bias = tensors.get('fc1.bias')!;
     tensors.delete('fc1.bias');
     tensors.set('fc9.bias', bias);
     tensors.set('conv3.bias', { shape: [4, 4], data: new Float32Array(16) });
-    assert.deepEqual(differencesOf(written('parts.safetensors', tensors)), [
+    assert.deepEqual(await differencesOf(written('parts.safetensors', tensors)), [
       'conv3.bias: F32 [4, 4] for F32 [16]',
       'fc1.bias: null for F32 [32]',
       'fc9.bias: F32 [32] for null',
     ]);
   });
 
-  test('is refused where its numbers are of another type, with the way to convert them', () => {
+  test('is refused where its numbers are of another type, with the way to convert them', async () => {
     const file = written('types.safetensors', tensorsOf(2));
     withHeader(file, (json) => json.replace('"F32"', '"I32"'));
-    assert.deepEqual(differencesOf(file), ['conv1.weight: I32 [8, 3, 5, 5] for F32 [8, 3, 5, 5]']);
-    assert.throws(() => importModel(file, { config: TINY, out: at('x') }), /tensor\.float\(\)/);
+    assert.deepEqual(await differencesOf(file), [
+      'conv1.weight: I32 [8, 3, 5, 5] for F32 [8, 3, 5, 5]',
+    ]);
+    await assert.rejects(importModel(file, { config: TINY, out: at('x') }), /tensor\.float\(\)/);
   });
 
-  test('is refused where it is grouped otherwise than asked', () => {
+  test('is refused where it is grouped otherwise than asked', async () => {
     const file = written('asked.safetensors', tensorsOf(2));
-    assert.deepEqual(differencesOf(file, 1), [
+    assert.deepEqual(await differencesOf(file, 1), [
       'conv2.weight: F32 [16, 4, 3, 3] for F32 [16, 8, 3, 3]',
     ]);
   });
 
-  test("is refused as torch.save's own format, with the way to write this one", () => {
+  test("is refused as torch.save's own format, with the way to write this one", async () => {
     writeFileSync(at('model.pth'), 'PK\u0003\u0004 and the rest of an archive');
-    assert.throws(() => importModel(at('model.pth'), { config: TINY, out: at('x') }), {
+    await assert.rejects(importModel(at('model.pth'), { config: TINY, out: at('x') }), {
       name: 'UserError',
       message: /torch\.save; write it with safetensors\.torch\.save_file/,
     });
+  });
+
+  test('is refused by the name of a tensor that is not finite', async () => {
+    const tensors = tensorsOf(2);
+    tensors.get('conv1.weight')!.data[5] = Number.NaN;
+    const file = written('not-finite.safetensors', tensors);
+    await assert.rejects(importModel(file, { config: TINY, out: at('nan') }), {
+      name: 'UserError',
+      message: `${file}: conv1.weight is not finite (NaN at [0, 0, 1, 0]): take parameters from before training diverged`,
+    });
+    assert.ok(!existsSync(at('nan')));
   });
 
   test('is listed by the command as a table above the one line of the error', async () => {

@@ -57,7 +57,7 @@ suite('train', () => {
     assert.deepEqual({ ...summary, path: run.path }, run);
     assert.equal(configuration.training.steps, 2);
     const { model, state } = loadCheckpoint();
-    assert.equal(state.step, 2);
+    assert.equal(state.progress.step, 2);
     assert.deepEqual([...model.get('conv1.weight')!.data.slice(0, 3)], weights);
   });
 

@@ -8,8 +8,8 @@ import {
   useBackend,
   whyMissing,
 } from '../../src/backend/backend.js';
-import { crossEntropy } from '../../src/backend/fused.js';
-import { forward } from '../../src/model/forward.js';
+import type { Replicated } from '../../src/model/distribution.js';
+import { forward, lossOf } from '../../src/model/forward.js';
 import type { RankParameters } from '../../src/model/forward.js';
 import type { NetworkSpecification } from '../../src/model/layers.js';
 import { buildNetwork } from '../../src/model/network.js';
@@ -21,7 +21,8 @@ import {
 } from '../../src/model/parameters.js';
 import { collectivesOver } from '../../src/parallel/collectives.js';
 import { SlotCopyTransport } from '../../src/parallel/slot_copies.js';
-import { Exchange, allocateExchangeMemory } from '../../src/parallel/slots.js';
+import { Exchange } from '../../src/parallel/exchange.js';
+import { allocateExchangeMemory } from '../../src/parallel/slots.js';
 import { readSafetensors } from '../../src/runs/safetensors.js';
 
 /** Compiled tests run from dist/test; the golden files stay with the sources. */
@@ -79,11 +80,11 @@ for (const [backend, name] of examples) {
         const images = tf.tensor4d(
           input.data.slice(),
           input.shape as [number, number, number, number],
-        );
+        ) as Replicated<tf.Tensor4D>;
         const labels = tf.tensor1d(Int32Array.from(valuesOf('labels')), 'int32');
         const output = forward(network, parameters, collectivesOver(exchange), images, null);
         logits = output.dataSync<'float32'>();
-        return crossEntropy(output, labels);
+        return lossOf(output, labels);
       },
       variables.map(({ variable }) => variable),
     );

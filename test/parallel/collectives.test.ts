@@ -3,12 +3,15 @@ import { before, suite, test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
 import { nativeIsPrepared } from '../../src/backend/native/addon.js';
 import { registerNative } from '../../src/backend/native/native.js';
+import type { OwnChannels } from '../../src/model/distribution.js';
 import { buildNetwork } from '../../src/model/network.js';
 import { gatherActivations, gatherLogits } from '../../src/parallel/collectives.js';
 import { PeerMemoryTransport, connectPeers } from '../../src/parallel/peer_memory.js';
 import { SlotCopyTransport, allocateSlotCopies } from '../../src/parallel/slot_copies.js';
-import { Exchange, allocateExchangeMemory } from '../../src/parallel/slots.js';
-import type { ExchangeMemory, Transport } from '../../src/parallel/slots.js';
+import { Exchange } from '../../src/parallel/exchange.js';
+import { allocateExchangeMemory } from '../../src/parallel/slots.js';
+import type { Transport } from '../../src/parallel/exchange.js';
+import type { ExchangeMemory } from '../../src/parallel/slots.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 import { BATCH, CLASSES, smallConfiguration } from './two_placements.js';
 
@@ -42,13 +45,13 @@ function endWithPeer(connect: Connect, publish: (peer: Exchange) => void): Excha
   return own;
 }
 
-function noise(name: string, shape: number[]): tf.Tensor {
+function noise(name: string, shape: number[]): OwnChannels {
   const random = new RandomSequence(deriveKey(5, name));
   const size = shape.reduce((product, extent) => product * extent, 1);
   return tf.tensor(
     Float32Array.from({ length: size }, () => random.uniform() - 0.5),
     shape,
-  );
+  ) as OwnChannels;
 }
 
 const flat = (tensor: tf.Tensor): number[] => [...tensor.dataSync<'float32'>()];
@@ -85,7 +88,9 @@ function collectivesTests(connect: Connect): void {
       peer.publish(noise('other', [2, 3, 3, 8]), 'conv3', 'forward', 1);
       peer.publish(there, 'conv3', 'backward', 1, 0);
     });
-    const gradient = tf.grad((input) => gatherActivations(exchange, 'conv3', [input]))(own, here);
+    const gradient = tf.grad((input) =>
+      gatherActivations(exchange, 'conv3', [input as OwnChannels]),
+    )(own, here);
     const expected = tf.add(tf.slice(here, [0, 0, 0, 0], [2, 3, 3, 8]), there);
     assert.deepEqual(flat(gradient), flat(expected));
   });
@@ -100,7 +105,7 @@ function collectivesTests(connect: Connect): void {
       peer.publish(noise('there', [2, 3, 3, 8]), 'conv3', 'backward', 1, 0);
     });
     const own = noise('own', [2, 3, 3, 8]);
-    tf.grad((input) => gatherActivations(exchange, 'conv3', [input]))(own, here);
+    tf.grad((input) => gatherActivations(exchange, 'conv3', [input as OwnChannels]))(own, here);
     received.push(...peerEnd!.read(144, 'conv3', 'backward', 0, 1));
     assert.deepEqual(received, flat(tf.slice(here, [0, 0, 0, 8], [2, 3, 3, 8])));
   });
@@ -111,7 +116,7 @@ function collectivesTests(connect: Connect): void {
     const exchange = endWithPeer(connect, (peer) =>
       peer.publish(noise('other', [4, 4]), 'logits', 'forward', 1),
     );
-    const gradient = tf.grad((input) => gatherLogits(exchange, [input]))(own, here);
+    const gradient = tf.grad((input) => gatherLogits(exchange, [input as OwnChannels]))(own, here);
     assert.deepEqual(flat(gradient), flat(tf.slice(here, [0, 0], [4, 4])));
   });
 }
@@ -127,8 +132,8 @@ test('on one worker of one rank both are the identity, forward and backward', ()
   const own = noise('own', [4, 8]);
   const dy = noise('gradient', [4, 8]);
   for (const gather of [
-    (input: tf.Tensor) => gatherActivations(exchange, 'fc1', [input]),
-    (input: tf.Tensor) => gatherLogits(exchange, [input]),
+    (input: tf.Tensor) => gatherActivations(exchange, 'fc1', [input as OwnChannels]),
+    (input: tf.Tensor) => gatherLogits(exchange, [input as OwnChannels]),
   ]) {
     assert.deepEqual(flat(gather(own)), flat(own));
     assert.deepEqual(flat(tf.grad(gather)(own, dy)), flat(dy));

@@ -14,6 +14,14 @@ import type { StepResult } from '../../src/parallel/step_outcome.js';
 import { compareWithFiniteDifferences } from '../../src/training/gradient_check.js';
 import { BATCH, RULE, SEED, noiseBatchOf, steps, withCoordinatorOn } from './two_placements.js';
 
+/** Parameters made not finite, each in a way that a mask could hide. */
+const SPOILED: { parameter: string; fill: (values: Float32Array) => unknown }[] = [
+  { parameter: 'conv1.weight', fill: (values) => values.fill(NaN) },
+  { parameter: 'conv1.weight', fill: (values) => values.fill(NaN, 7, 8) },
+  { parameter: 'conv1.bias', fill: (values) => values.fill(-Infinity, 3, 4) },
+  { parameter: 'fc1.weight', fill: (values) => values.fill(Infinity, 11, 12) },
+];
+
 prepareProcess();
 
 const losses = (results: StepResult[]): number[] => results.map(({ loss }) => loss);
@@ -120,6 +128,26 @@ function coordinatorTests(backend: BackendName): void {
       const [result] = await steps(coordinator, 1);
       const bytes = result!.timings.reduce((sum, { exchangeBytes }) => sum + exchangeBytes, 0);
       assert.equal(bytes, exchangedBytes(coordinator.network, BATCH));
+    });
+  });
+
+  test('parameters that are not finite end the first step, which names their layer', async () => {
+    await withCoordinator([[0], [1]], async (coordinator) => {
+      const shared = await coordinator.store();
+      for (const { parameter, fill } of SPOILED) {
+        const values = new Float32Array(shared.parameters[parameter]!);
+        const whole = values.slice();
+        fill(values);
+        await coordinator.load(shared);
+        const layer = parameter.split('.')[0]!;
+        await assert.rejects(coordinator.step(1, noiseBatchOf(SEED, 1), RULE), {
+          layer,
+          message: new RegExp(`^step 1: the parameter of ${layer} on rank \\d is not finite`),
+        });
+        values.set(whole);
+      }
+      await coordinator.load(shared);
+      await steps(coordinator, 1);
     });
   });
 

@@ -175,7 +175,7 @@ suite('what a machine has not', () => {
     refuses(
       { gpus: [0, 1], towers: 3 },
       NO_GPUS,
-      /^3 towers cannot be shared evenly by 2 workers: /,
+      /^3 towers cannot be divided evenly among 2 workers: /,
     );
   });
 
@@ -186,4 +186,20 @@ suite('what a machine has not', () => {
   test('more workers than cores have one thread each', () => {
     assert.deepEqual(placed({ cpu: 4 }, { gpus: [], cores: 2 }).threads, [1, 1, 1, 1]);
   });
+});
+
+suite('CPU threads per worker', () => {
+  test('are an equal share of the cores by default', () => {
+    assert.deepEqual(placed({ cpu: 2 }, { gpus: [], cores: 300 * 2 }).threads, [300, 300]);
+  });
+
+  test('are what --threads says, whatever the cores', () => {
+    assert.deepEqual(placed({ cpu: 2, threads: 3 }, NO_GPUS).threads, [3, 3]);
+  });
+
+  for (const threads of [0, 1.5, 1025, NaN]) {
+    test(`cannot be ${threads}`, () => {
+      refuses({ cpu: 1, threads }, NO_GPUS, /^--threads .*: give a whole number from 1 to 1024$/);
+    });
+  }
 });

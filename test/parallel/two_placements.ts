@@ -6,8 +6,8 @@ import { availableBackend, type BackendName } from '../../src/backend/backend.js
 import type { Configuration } from '../../src/configuration.js';
 import type { LayerSpecification } from '../../src/model/layers.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
-import type { SharedBatch } from '../../src/parallel/coordinator.js';
 import type { Placement } from '../../src/parallel/placement.js';
+import type { SharedBatch } from '../../src/parallel/shared_batch.js';
 import { requireFinite } from '../../src/parallel/step_outcome.js';
 import type { StepResult } from '../../src/parallel/step_outcome.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';

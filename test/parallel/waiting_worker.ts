@@ -1,7 +1,7 @@
 /** Waits for a slot that nobody fills, and reports how the wait ended. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SlotCopyTransport } from '../../src/parallel/slot_copies.js';
-import { Exchange } from '../../src/parallel/slots.js';
+import { Exchange } from '../../src/parallel/exchange.js';
 import type { ExchangeMemory } from '../../src/parallel/slots.js';
 
 const { memory, workers } = workerData as { memory: ExchangeMemory; workers: number[][] };

@@ -10,8 +10,9 @@ import type { NetworkSpecification } from '../../src/model/layers.js';
 import { buildNetwork, type Network } from '../../src/model/network.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
 import { loadParameters, tensorsIn } from '../../src/runs/tensors.js';
-import { checkpointFiles, initialState, saveCheckpoint } from '../../src/runs/checkpoint.js';
-import { openRunFolder } from '../../src/runs/layout.js';
+import { checkpointFiles } from '../../src/runs/checkpoint_folder.js';
+import { writeCheckpoint } from '../../src/runs/checkpoint_writer.js';
+import type { RunFolder } from '../../src/runs/layout.js';
 import {
   BATCH,
   CLASSES,
@@ -20,6 +21,7 @@ import {
   RULE,
   smallConfiguration,
 } from '../parallel/two_placements.js';
+import { requestAt, someRun } from '../runs/some_run.js';
 import { temporaryFolder } from '../runs/temporary.js';
 import { networks } from './arbitrary_network.js';
 
@@ -80,8 +82,7 @@ suite('any layer list', () => {
       const drawn = networks.filter((specification) => built(specification, towers) !== null);
       await fc.assert(
         fc.asyncProperty(drawn, async (network) => {
-          const folder = temporaryFolder(context);
-          writeFileSync(join(folder, 'config.json'), '{}');
+          const run = someRun(context);
           const configuration: Configuration = { ...smallConfiguration(SEED, towers), network };
           const open = (placement: number[][]) =>
             Coordinator.open({
@@ -91,7 +92,7 @@ suite('any layer list', () => {
           const [split, grouped] = await Promise.all([open(workers), open([ranks])]);
           try {
             await assertEqualStep(split, grouped, network, 1);
-            await exchangeCheckpoint(split, grouped, folder, configuration);
+            await exchangeCheckpoint(split, grouped, run);
             await assertEqualStep(split, grouped, network, 2);
           } finally {
             await Promise.all([split.close(), grouped.close()]);
@@ -155,17 +156,17 @@ async function assertEqualStep(
 async function exchangeCheckpoint(
   split: Coordinator,
   grouped: Coordinator,
-  folder: string,
-  configuration: Configuration,
+  run: RunFolder,
 ): Promise<void> {
-  const run = openRunFolder(folder);
   const [ofSplit, ofGrouped] = await Promise.all(
     [split, grouped].map(async (coordinator, index) => {
       const { parameters, velocities } = await coordinator.store();
-      return saveCheckpoint(run, {
-        state: { ...initialState(configuration), step: index + 1 },
-        model: tensorsIn(coordinator.network, parameters),
-        optimizer: tensorsIn(coordinator.network, velocities),
+      return writeCheckpoint({
+        ...requestAt(run, index + 1),
+        tensors: {
+          model: tensorsIn(coordinator.network, parameters),
+          optimizer: tensorsIn(coordinator.network, velocities),
+        },
       });
     }),
   );

@@ -1,11 +1,11 @@
 /** Run folders and a comparison for tests of the reports, made without training. Names are hostile. */
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfiguration } from '../../src/configuration.js';
 import type { Comparison } from '../../src/library/compare.js';
-import { initialState, saveCheckpoint } from '../../src/runs/checkpoint.js';
-import { createRunFolder } from '../../src/runs/run_folder.js';
+import { writeCheckpoint } from '../../src/runs/checkpoint_writer.js';
 import { writeSummary } from '../../src/runs/summary.js';
+import { newRunFolder, stateAt } from '../runs/some_run.js';
 
 /** What would run, call out or break the page if it were not escaped. */
 export const HOSTILE = `"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>&amp;'</svg>`;
@@ -14,7 +14,7 @@ export const HOSTILE = `"><img src=x onerror="window.hacked=1"><script>window.ha
 export function writeRun(path: string, steps: number): string {
   const preset = loadConfiguration({ preset: 'demo' });
   const configuration = { ...preset, comment: HOSTILE };
-  const run = createRunFolder(path, configuration);
+  const run = newRunFolder(path, configuration);
   const lines: object[] = [];
   for (let step = 1; step <= steps; step++) {
     const loss = 2.3 * Math.exp(-step / steps);
@@ -45,11 +45,16 @@ export function writeRun(path: string, steps: number): string {
   const size = 32 * 3 * 5 * 5;
   const data = Float32Array.from({ length: size }, (_, index) => Math.sin(index * index));
   const model = new Map([['conv1.weight', { shape: [32, 3, 5, 5], data }]]);
-  saveCheckpoint(run, {
-    state: { ...initialState(configuration), step: steps },
-    model,
-    optimizer: model,
+  const lock = join(path, 'lock');
+  writeFileSync(lock, 'ours');
+  writeCheckpoint({
+    run,
+    lock: { folder: path, text: 'ours' },
+    state: stateAt(steps),
+    metricsBytes: 0,
+    tensors: { model, optimizer: model },
   });
+  rmSync(lock);
   const classes = [HOSTILE, 'second', 'third'];
   const confusion = [
     [8, 2, 0],

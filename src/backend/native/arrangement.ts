@@ -1,4 +1,4 @@
-/** What moves values without computing: slices, concatenation, padding, transposition, filling. */
+/** Kernels that move values without computing: slices, concatenation, padding, transposition, filling. */
 import * as tf from '@tensorflow/tfjs';
 import type { Inputs, Kernels } from './kernel.js';
 import type { ArrayOf, NativeBackend } from './native_backend.js';
@@ -80,7 +80,7 @@ export const arrangementKernels: Kernels = {
   OnesLike: (backend, { x }: Inputs<'x'>) => fill(backend, x.shape, 1, x.dtype),
 };
 
-/** A view where the part lies in one piece, as on tfjs's CPU backend; else a copy. */
+/** A view if the part is contiguous in memory, as on tfjs's CPU backend; else a copy. */
 function slice(
   backend: NativeBackend,
   { shape, dtype }: tf.TensorInfo,

@@ -1,50 +1,46 @@
 /**
- * Memory of tensors, reused from step to step: a training step asks for the same sizes in the same order
- * each time, and fresh memory costs a page fault every 4 KiB.
+ * Reuses the memory of tensors from step to step. A training step asks for the same sizes in the same order each
+ * time, and fresh memory costs a page fault every 4 KiB.
  *
- * Called by `NativeBackend` alone. A buffer's size is its class, powers of two divided in eight, and a cache
- * line for its alignment: at most an eighth and a line are unused. A buffer is counted by its owners, the data that views it: tfjs's own
- * CPU kernels let several share one (`slice` returns a view, `complex` keeps its parts' values), and it
- * comes back when the last is gone.
+ * Buffers come in size classes, eight to each power of two, plus a cache line for alignment: at most an eighth and a
+ * line of a buffer are unused. The owners of a buffer are the tensors' data that view it. There can be several, because
+ * tfjs's own CPU kernels share memory (`slice` returns a view, `complex` keeps its parts' values). The buffer returns
+ * to the pool when the last owner is gone.
  *
- * Bound: the buffers in use and those waiting together never exceed `SLACK` times the most that was in
- * use at once; beyond it the class unused for longest gives up its buffers first. What a buffer held
- * before is still in it. The memory is shareable: other threads may be given a buffer, to read it where
- * it lies.
+ * Bound: buffers in use and waiting buffers together never exceed `SLACK` times the most that was in use at once.
+ * Beyond it, the class that was unused for longest gives up its buffers first. A buffer keeps its old contents. The
+ * memory can be shared, so other threads can read a buffer in place.
  */
 
-/** A step needs more than its peak, as classes do not lend to one another. */
+/** A step needs more than its peak, because size classes do not lend to one another. */
 const SLACK = 1.5;
 
 /**
- * A cache line. A tensor begins on one: V8's memory begins 16 bytes after one, and what lies astride two
- * lines is read and written at half the speed by matrix instructions.
+ * Bytes of a cache line. A tensor begins on one: V8's memory begins 16 bytes after one, and matrix instructions read
+ * and write vectors that straddle two lines at half the speed.
  */
 const ALIGNMENT = 64;
 
 export class BufferPool {
-  /** Owners of each buffer of this pool that is not waiting. Weak: what is never disposed is collected. */
+  /** Number of owners of each buffer that is not waiting. Weak, so that a buffer that is never released is collected. */
   private readonly owners = new WeakMap<ArrayBufferLike, number>();
-  /** Waiting buffers by class, the class used last at the end. */
+  /** Waiting buffers by class, the most recently used class last. */
   private readonly waiting = new Map<number, SharedArrayBuffer[]>();
   private bytesInUse = 0;
   private bytesWaiting = 0;
   private mostBytesInUse = 0;
-  /** Of every buffer of this pool. */
+  /** Where tensors begin in each buffer of this pool. */
   private readonly starts = new WeakMap<ArrayBufferLike, number>();
 
-  /** @param prepare called with each new buffer: the index of the first byte that begins a cache line */
+  /** @param prepare is called with each new buffer and returns the index of its first byte on a cache line */
   constructor(private readonly prepare: (bytes: Uint8Array) => number = () => 0) {}
 
-  /** Bytes of buffers that have an owner, and of those that wait for one. */
+  /** Bytes of the buffers that have an owner, and of the waiting ones. */
   get bytes(): { inUse: number; waiting: number } {
     return { inUse: this.bytesInUse, waiting: this.bytesWaiting };
   }
 
-  /**
-   * A buffer of at least this many bytes from `startOf` it on, without an owner yet; if none ever comes, it is
-   * collected.
-   */
+  /** A buffer with at least this many bytes from its `startOf` on. It has no owner yet; if none comes, it is collected. */
   take(bytes: number): SharedArrayBuffer {
     const size = classOf(bytes) + ALIGNMENT;
     const buffers = this.touched(size);
@@ -60,17 +56,17 @@ export class BufferPool {
     return buffer;
   }
 
-  /** The index of the byte with which a tensor in this buffer begins. */
+  /** The index of the first byte of a tensor in this buffer. */
   startOf(buffer: SharedArrayBuffer): number {
     return this.starts.get(buffer)!;
   }
 
-  /** 0 for other memory than this pool's. */
+  /** Number of owners; 0 for memory that is not this pool's. */
   ownersOf(buffer: ArrayBufferLike): number {
     return this.owners.get(buffer) ?? 0;
   }
 
-  /** Counts one more owner; other memory than this pool's is left alone, here and in `release`. */
+  /** Adds an owner. Memory that is not this pool's is ignored, here and in `release`. */
   retain(buffer: ArrayBufferLike): void {
     const owners = this.owners.get(buffer);
     if (owners === undefined) return;
@@ -93,7 +89,7 @@ export class BufferPool {
     this.touched(buffer.byteLength).push(buffer as SharedArrayBuffer);
   }
 
-  /** Lets waiting buffers go until one of `size` more bytes is within the bound. */
+  /** Drops waiting buffers until a new one of `size` bytes stays within the bound. */
   private makeRoom(size: number): void {
     const needed = this.bytesInUse + size;
     const bound = SLACK * Math.max(this.mostBytesInUse, needed);
@@ -107,7 +103,7 @@ export class BufferPool {
     }
   }
 
-  /** The waiting buffers of a class, which is now the one used last. */
+  /** The waiting buffers of a class, which becomes the most recently used. */
   private touched(size: number): SharedArrayBuffer[] {
     const buffers = this.waiting.get(size) ?? [];
     this.waiting.delete(size);
@@ -116,7 +112,7 @@ export class BufferPool {
   }
 }
 
-/** The least class that holds `bytes`. */
+/** Size of the smallest class that holds `bytes`. */
 function classOf(bytes: number): number {
   if (bytes <= ALIGNMENT) return ALIGNMENT;
   const octave = 2 ** Math.floor(Math.log2(bytes - 1));

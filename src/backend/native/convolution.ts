@@ -1,7 +1,8 @@
 /** Convolutions and their gradients, float32, NHWC. */
 import * as tf from '@tensorflow/tfjs';
 import { CONVOLUTION_PARAMETER_GRADIENTS } from '../own_kernels.js';
-import { convolutionGeometry, type Activation } from './addon.js';
+import { convolutionGeometry } from './geometry.js';
+import type { Activation } from '../numerics.js';
 import type { Inputs, Kernels } from './kernel.js';
 import type { NativeBackend } from './native_backend.js';
 

@@ -1,7 +1,7 @@
-/** Element by element: arithmetic with broadcasting, comparisons, functions, selection, conversion. */
+/** Element-wise kernels: arithmetic with broadcasting, comparisons, functions, selection, conversion. */
 import * as tf from '@tensorflow/tfjs';
 import { ADD_TO_CHANNELS, RELU_GRADIENT } from '../own_kernels.js';
-import type { BinaryOperation, UnaryOperation } from './addon.js';
+import type { BinaryOperation, UnaryOperation } from './addon_arrays.js';
 import type { Inputs, Kernel, Kernels } from './kernel.js';
 import type { ArrayOf } from './native_backend.js';
 
@@ -91,7 +91,7 @@ export const elementwiseKernels: Kernels = {
     const whereTrue = backend.valuesOf(t);
     const whereFalse = backend.valuesOf(e);
     if (!(conditions instanceof Uint8Array) || !whereTrue || !whereFalse) return undefined;
-    // A condition of rank 1 chooses whole rows.
+    // A condition of rank 1 would select whole rows.
     if (t.dtype !== e.dtype || conditions.length !== whereTrue.length) return undefined;
     const out = backend.allocate(t.shape, t.dtype as keyof ArrayOf);
     backend.addon.select(conditions, whereTrue, whereFalse, out);
@@ -111,7 +111,7 @@ function isArrayType(dtype: tf.DataType): dtype is keyof ArrayOf {
   return dtype === 'float32' || dtype === 'int32' || dtype === 'bool';
 }
 
-/** a ∘ b, of the operands' type, which is one of `types`. */
+/** A kernel for a ∘ b whose result has the type of its operands, one of `types`. */
 function arithmetic(
   operation: BinaryOperation,
   types: readonly (keyof ArrayOf)[] = ['float32', 'int32'],
@@ -119,7 +119,7 @@ function arithmetic(
   return binary(operation, types, (dtype) => dtype);
 }
 
-/** a ∘ b as a bool, of operands of one of `types`. */
+/** A kernel for a ∘ b whose result is bool, for operands of one of `types`. */
 function comparison(
   operation: BinaryOperation,
   types: readonly (keyof ArrayOf)[] = ['float32', 'int32', 'bool'],

@@ -1,4 +1,4 @@
-/** What chooses or places elements by an index: gathering, one-hot rows, tiling. */
+/** Kernels that select or place elements by index: gathering, one-hot rows, tiling. */
 import * as tf from '@tensorflow/tfjs';
 import type { Inputs, Kernels } from './kernel.js';
 import type { ArrayOf } from './native_backend.js';
@@ -14,7 +14,7 @@ export const indexingKernels: Kernels = {
     if (!values || !(chosen instanceof Int32Array) || batchDims !== 0) return undefined;
     const [along] = tf.util.parseAxisParam(axis, x.shape) as [number];
     const length = x.shape[along]!;
-    // tfjs's own kernel has the message that tfjs's users know.
+    // tfjs's own kernel reports an index out of range in tfjs's words.
     if (chosen.some((index) => index < 0 || index >= length)) return undefined;
     const { outerSize, sliceSize, outputShape } =
       tf.backend_util.segment_util.collectGatherOpShapeInfo(x, indices, along, 0);

@@ -1,4 +1,4 @@
-/** What a kernel file of this folder supplies: kernels by tfjs's name for them. */
+/** The form of the kernels in this folder: by tfjs's names, each with a fallback to tfjs's CPU kernel. */
 import type * as tf from '@tensorflow/tfjs';
 import type { NativeBackend } from './native_backend.js';
 
@@ -8,10 +8,10 @@ export type Inputs<Name extends string> = Record<Name, tf.TensorInfo>;
 export type KernelResult = tf.TensorInfo | tf.TensorInfo[] | undefined;
 
 /**
- * Computes a kernel by the addon. Undefined where the inputs are not a case of ours (another type or
- * layout): then tfjs's own CPU kernel computes it, on the same memory.
+ * Computes a kernel with the addon. It returns undefined if it does not support the inputs' type or layout; then tfjs's
+ * own CPU kernel computes the result, on the same memory.
  *
- * The type is that of a method, so that a kernel may say which inputs and attributes it gets.
+ * This is a method's type because methods are bivariant: each kernel can declare its own inputs and attributes.
  */
 export type Kernel = {
   compute(backend: NativeBackend, inputs: unknown, attributes: unknown): KernelResult;

@@ -1,6 +1,6 @@
 /** Matrix products, float32. */
 import * as tf from '@tensorflow/tfjs';
-import type { Activation } from './addon.js';
+import type { Activation } from '../numerics.js';
 import type { Inputs, Kernels } from './kernel.js';
 import type { NativeBackend } from './native_backend.js';
 
@@ -38,7 +38,7 @@ function multiply(
   if (bias && (biases?.length !== n || bias.shape.at(-1) !== n)) return undefined;
   const aBatch = tf.util.sizeFromShape(a.shape.slice(0, -2));
   const bBatch = tf.util.sizeFromShape(b.shape.slice(0, -2));
-  // Where both are repeated along different dimensions, tfjs decides which meets which.
+  // If both are repeated, along different dimensions, tfjs pairs them.
   if (aBatch !== bBatch && aBatch !== 1 && bBatch !== 1) return undefined;
   const batches = tf.backend_util.assertAndGetBroadcastShape(
     a.shape.slice(0, -2),

@@ -1,9 +1,10 @@
 /**
- * Registers the backend `native` with tfjs: the kernels of this folder, and behind them tfjs's own CPU
- * kernels, for what the addon does not compute and for every kernel that it does not have.
+ * Registers the backend `native` with tfjs: the kernels of this folder, with tfjs's own CPU kernels as fallback for
+ * inputs that they do not support and for kernels that they lack.
  */
 import * as tf from '@tensorflow/tfjs';
-import { loadNativeAddon, type Precision } from './addon.js';
+import { loadNativeAddon } from './addon.js';
+import type { Precision } from '../numerics.js';
 import { arrangementKernels } from './arrangement.js';
 import { convolutionKernels } from './convolution.js';
 import { elementwiseKernels } from './elementwise.js';
@@ -33,9 +34,9 @@ const kernels: Kernels = {
 };
 
 /**
- * Makes `native` one of the calling thread's backends; `tf.setBackend` chooses it.
- * @param threads of the calling thread's team
- * @param precision of the operands of convolutions and matrix products
+ * Makes `native` one of the calling thread's backends; `tf.setBackend` selects it.
+ *
+ * @param threads size of the calling thread's team
  */
 export function registerNative(threads: number, precision: Precision = 'float32'): void {
   const addon = loadNativeAddon();
@@ -55,6 +56,7 @@ export function registerNative(threads: number, precision: Precision = 'float32'
 
 /**
  * Makes `native` tfjs's backend in the calling thread.
+ *
  * @returns oneDNN's version
  */
 export async function useNative(threads: number, precision: Precision): Promise<string> {
@@ -67,7 +69,7 @@ function register(kernelName: string, kernelFunc: tf.KernelFunc): void {
   tf.registerKernel({ kernelName, backendName: NATIVE, kernelFunc });
 }
 
-/** What fails in a kernel of ours says which it was; tfjs's own have messages of their own. */
+/** Names the kernel in the errors of this folder's kernels; tfjs's own have messages of their own. */
 function withFallback(kernelName: string, own: Kernel, fallback: tf.KernelFunc): tf.KernelFunc {
   return (call) => {
     let result: ReturnType<Kernel>;
@@ -83,7 +85,7 @@ function withFallback(kernelName: string, own: Kernel, fallback: tf.KernelFunc):
   };
 }
 
-/** A disposed clone is no mistake while the tensor that it was made of lives: tfjs's `logSigmoid` reads one. */
+/** A disposed clone is allowed while its original is alive: tfjs's `logSigmoid` reads one. */
 function refuseDisposed(backend: NativeBackend, inputs: tf.NamedTensorInfoMap): void {
   for (const [name, input] of Object.entries(inputs)) {
     if ((input as tf.Tensor | undefined)?.isDisposed === true && !backend.data.has(input!.dataId))
@@ -91,7 +93,7 @@ function refuseDisposed(backend: NativeBackend, inputs: tf.NamedTensorInfoMap): 
   }
 }
 
-/** Behind a kernel that tfjs does not have. */
+/** The fallback of a kernel that tfjs does not have. */
 function refuse(kernelName: string): tf.KernelFunc {
   return () => {
     throw new TypeError(`${kernelName}: its inputs must be float32, NHWC`);

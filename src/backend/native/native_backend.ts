@@ -1,35 +1,36 @@
 /**
- * The tfjs backend `native`: tfjs's own CPU backend with its values in pooled memory, so that every
- * kernel of tfjs works here, and those that a training step spends its time in run in our addon on the
- * same memory. Made by `native.ts`; kernels get it as `backend`.
+ * The tfjs backend `native`: tfjs's own CPU backend with its values in pooled memory. Every kernel of tfjs works
+ * here, and those that a training step spends its time in run in the addon, on the same memory.
  *
  * Lifetime of a tensor's memory:
- * - a kernel's output from `allocate` lies in a pooled buffer and holds what an earlier tensor left, so
- *   the kernel must write it whole;
- * - the buffer goes back to the pool when the last tensor whose data views it is disposed. Kernels must
- *   not keep a view beyond their call;
- * - `read` and `readSync` of pooled memory copy: what they return is the caller's for good;
- * - an array that the user gave (`tf.tensor(array)`) is used where it lies, as by tfjs's CPU backend, and
- *   never enters the pool.
+ * - `allocate` returns part of a pooled buffer with the values of an earlier tensor, so a kernel must write all of
+ *   its output;
+ * - the buffer returns to the pool when the last tensor whose data views it is disposed. Kernels must not keep a view
+ *   beyond their call;
+ * - `read` and `readSync` copy pooled memory, so that the result belongs to the caller for good;
+ * - an array that the user gave (`tf.tensor(array)`) is used in place, as by tfjs's CPU backend, and never enters the
+ *   pool.
  */
 import * as tf from '@tensorflow/tfjs';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
-import type { NativeAddon, Precision } from './addon.js';
+import type { Capabilities, SharedTensors } from '../capabilities.js';
+import type { Precision } from '../numerics.js';
+import type { NativeAddon } from './addon.js';
 import { BufferPool } from './buffer_pool.js';
 
-/** What stands for a tensor's data. */
+/** Key of a tensor's data. */
 export type DataId = object;
 
 type Values = tf.backend_util.BackendValues;
 
-/** The types whose values lie in one typed array. */
+/** Tensor types whose values are in one typed array. */
 export interface ArrayOf {
   float32: Float32Array;
   int32: Int32Array;
   bool: Uint8Array;
 }
 
-export class NativeBackend extends MathBackendCPU {
+export class NativeBackend extends MathBackendCPU implements Capabilities {
   private readonly pool: BufferPool;
 
   /** @param precision of the operands of convolutions and matrix products */
@@ -41,10 +42,7 @@ export class NativeBackend extends MathBackendCPU {
     this.pool = new BufferPool((bytes) => addon.prepareMemory(bytes));
   }
 
-  /**
-   * Memory for a kernel's output, which must write every element and then pass it to `makeTensorInfo`;
-   * without that it is collected like any array.
-   */
+  /** Memory for a kernel's output. The kernel must write every element, then pass it to `makeTensorInfo`. */
   allocate<Type extends keyof ArrayOf = 'float32'>(
     shape: readonly number[],
     dtype: Type = 'float32' as Type,
@@ -57,7 +55,7 @@ export class NativeBackend extends MathBackendCPU {
     return new Uint8Array(buffer, start, length) as ArrayOf[Type];
   }
 
-  /** A tensor's values where they lie; undefined unless they are an array of its own type. */
+  /** A tensor's values in place; undefined unless they are an array of its own type. */
   valuesOf({ dataId, dtype }: tf.TensorInfo): ArrayOf[keyof ArrayOf] | undefined {
     const { values } = this.data.get(dataId);
     if (dtype === 'float32') return values instanceof Float32Array ? values : undefined;
@@ -71,20 +69,25 @@ export class NativeBackend extends MathBackendCPU {
     return values instanceof Float32Array ? values : undefined;
   }
 
-  /**
-   * A float32 tensor of the same values in memory that other threads can share: the pool's, where they lie
-   * unless they came from the user. To be disposed by the caller.
-   */
-  inShareableMemory(tensor: tf.Tensor): tf.Tensor {
-    const values = this.float32(tensor)!;
-    if (this.pool.ownersOf(values.buffer) > 0) return tf.clone(tensor);
-    const copy = this.allocate(tensor.shape);
-    copy.set(values);
-    const info = this.makeTensorInfo(tensor.shape, 'float32', copy);
-    return tf.engine().makeTensorFromTensorInfo(info);
+  /** The pool's memory can be shared; an array that the user gave is copied into it. */
+  readonly sharedTensors: SharedTensors = {
+    inShareableMemory: (tensor) => {
+      const values = this.float32(tensor)!;
+      if (this.pool.ownersOf(values.buffer) > 0) return tf.clone(tensor);
+      const copy = this.allocate(tensor.shape);
+      copy.set(values);
+      const info = this.makeTensorInfo(tensor.shape, 'float32', copy);
+      return tf.engine().makeTensorFromTensorInfo(info);
+    },
+    sharedValuesOf: (tensor) => this.float32(tensor) as Float32Array<SharedArrayBuffer>,
+  };
+
+  pooledBytes(): number {
+    const { inUse, waiting } = this.pool.bytes;
+    return inUse + waiting;
   }
 
-  /** Whether one tensor alone has this memory, so that a kernel may write to its input. */
+  /** Whether no other tensor has this memory, so that a kernel may write to its input. */
   isUnshared({ dataId }: tf.TensorInfo): boolean {
     const { values, refCount } = this.data.get(dataId);
     return refCount === 1 && ArrayBuffer.isView(values) && this.pool.ownersOf(values.buffer) === 1;

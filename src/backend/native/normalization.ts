@@ -1,23 +1,12 @@
 /** Local response normalization across channels and its gradient, float32, NHWC. */
 import type * as tf from '@tensorflow/tfjs';
-import type { Inputs, Kernels } from './kernel.js';
+import { LOCAL_RESPONSE_NORMALIZATION } from '../own_kernels.js';
+import type { Inputs, KernelResult, Kernels } from './kernel.js';
+import type { NativeBackend } from './native_backend.js';
 
 export const normalizationKernels: Kernels = {
-  LRN: (backend, { x }: Inputs<'x'>, { depthRadius, bias, alpha, beta }: tf.LRNAttrs) => {
-    const values = backend.float32(x);
-    if (!values) return undefined;
-    const out = backend.allocate(x.shape);
-    backend.addon.localResponseNormalization(
-      values,
-      out,
-      x.shape[3]!,
-      depthRadius,
-      bias,
-      alpha,
-      beta,
-    );
-    return backend.makeTensorInfo(x.shape, 'float32', out);
-  },
+  LRN: normalize,
+  [LOCAL_RESPONSE_NORMALIZATION]: normalize,
 
   LRNGrad: (
     backend,
@@ -41,3 +30,23 @@ export const normalizationKernels: Kernels = {
     return backend.makeTensorInfo(x.shape, 'float32', dx);
   },
 };
+
+function normalize(
+  backend: NativeBackend,
+  { x }: Inputs<'x'>,
+  { depthRadius, bias, alpha, beta }: tf.LRNAttrs,
+): KernelResult {
+  const values = backend.float32(x);
+  if (!values) return undefined;
+  const out = backend.allocate(x.shape);
+  backend.addon.localResponseNormalization(
+    values,
+    out,
+    x.shape[3]!,
+    depthRadius,
+    bias,
+    alpha,
+    beta,
+  );
+  return backend.makeTensorInfo(x.shape, 'float32', out);
+}

@@ -1,6 +1,6 @@
 /** Pooling and its gradients, float32, NHWC. */
 import * as tf from '@tensorflow/tfjs';
-import { poolGeometry } from './addon.js';
+import { poolGeometry } from './geometry.js';
 import type { Inputs, Kernels } from './kernel.js';
 
 export const poolingKernels: Kernels = {
@@ -52,7 +52,7 @@ export const poolingKernels: Kernels = {
   },
 };
 
-/** tfjs takes it for one whatever the stride and the padding. */
+/** Whether tfjs treats the pooling as the identity, whatever its stride and padding. */
 function isIdentity({
   filterHeight,
   filterWidth,

@@ -1,6 +1,6 @@
-/** Reductions over neighbouring dimensions, the index of the greatest, softmax. */
+/** Reductions over adjacent dimensions, arg max, softmax. */
 import * as tf from '@tensorflow/tfjs';
-import type { Reduction } from './addon.js';
+import type { Reduction } from './addon_arrays.js';
 import type { Inputs, Kernel, Kernels } from './kernel.js';
 import type { ArrayOf, NativeBackend } from './native_backend.js';
 
@@ -42,7 +42,7 @@ function softmax(
   return backend.makeTensorInfo(logits.shape, 'float32', out);
 }
 
-/** @param axesOf the reduced axes from the kernel's attributes */
+/** @param axesOf returns the reduced axes from the kernel's attributes */
 function reduction<Attributes extends { keepDims: boolean }>(
   operation: Reduction,
   axesOf: (attributes: Attributes) => number | number[],
@@ -63,7 +63,7 @@ function reduction<Attributes extends { keepDims: boolean }>(
   };
 }
 
-/** Elements before, in and after the axes; undefined where the axes are not neighbours. */
+/** Numbers of elements before, in and after the axes; undefined unless the axes are adjacent. */
 function sizesAround(shape: number[], axis: number | number[]): number[] | undefined {
   const axes = tf.util.parseAxisParam(axis, shape).sort((a, b) => a - b);
   const first = axes[0] ?? 0;

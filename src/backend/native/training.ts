@@ -1,4 +1,4 @@
-/** The loss, dropout's mask and the update rule, each in one pass. */
+/** Kernels of training alone: the loss, the dropout mask and the update rule, each in one pass. */
 import type * as tf from '@tensorflow/tfjs';
 import {
   DROPOUT_MASK,
@@ -45,12 +45,21 @@ export const trainingKernels: Kernels = {
       Float32Array,
       Float32Array,
     ];
-    backend.addon.momentumUpdate(weights, velocities, change, learningRate, momentum, weightDecay);
-    return next;
+    const check = backend.allocate([]);
+    backend.addon.momentumUpdate(
+      weights,
+      velocities,
+      change,
+      check,
+      learningRate,
+      momentum,
+      weightDecay,
+    );
+    return [...next, backend.makeTensorInfo([], 'float32', check)];
   },
 };
 
-/** The tensor itself, held once more, if nothing else has its memory; else a copy. */
+/** The tensor itself with one more reference, if no other has its memory; else a copy. */
 function writable(backend: NativeBackend, tensor: tf.TensorInfo): tf.TensorInfo {
   if (backend.isUnshared(tensor)) {
     backend.incRef(tensor.dataId);

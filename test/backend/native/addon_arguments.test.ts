@@ -168,7 +168,12 @@ const wrongCalls: [string, keyof NativeAddon, unknown[], RegExp][] = [
   ['no threads', 'setThreads', [0], /integer from 1/],
   ['a number that is none', 'setThreads', ['2'], /must be a number/],
   ['a rate of 1', 'dropoutMask', [1, 2, 1, floats(4)], /rate must be in \[0, 1\)/],
-  ['parameters of two lengths', 'momentumUpdate', [floats(2), floats(3), floats(2), 1, 1, 1], /2/],
+  [
+    'parameters of two lengths',
+    'momentumUpdate',
+    [floats(2), floats(3), floats(2), floats(1), 1, 1, 1],
+    /2/,
+  ],
 ];
 
 for (const [name, called, given, message] of wrongCalls) {

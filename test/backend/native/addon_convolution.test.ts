@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  convolutionGeometry,
-  loadNativeAddon,
-  nativeIsPrepared,
-  type Conv2DInfo,
-} from '../../../src/backend/native/addon.js';
+import { convolutionGeometry, type Conv2DInfo } from '../../../src/backend/native/geometry.js';
+import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
 import { RandomSequence, deriveKey } from '../../../src/random.js';
 import {
   convolution,
@@ -21,7 +17,7 @@ import {
 
 const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
 const addon = skip === false ? loadNativeAddon() : undefined!;
-const withoutBfloat16 = skip !== false || !addon.information().bfloat16;
+const withoutBfloat16 = skip !== false || !addon.information().bf16;
 
 // Sums of some hundreds of products, each off by 2^-24 at most, in random directions.
 const FLOAT32_ERROR = 1e-5;
@@ -109,9 +105,9 @@ for (const threads of [1, 2]) {
       const out = new Float32Array(dy.length);
       const dx = new Float32Array(x.length);
       const dFilter = new Float32Array(filter.length);
-      addon.conv2d(x, filter, bias, out, geometry, 'linear', 'bfloat16');
-      addon.conv2dBackpropInput(dy, filter, dx, geometry, 'bfloat16');
-      addon.conv2dBackpropFilter(x, dy, dFilter, null, geometry, 'bfloat16');
+      addon.conv2d(x, filter, bias, out, geometry, 'linear', 'bf16');
+      addon.conv2dBackpropInput(dy, filter, dx, geometry, 'bf16');
+      addon.conv2dBackpropFilter(x, dy, dFilter, null, geometry, 'bf16');
       const errors = [
         relativeError(out, convolution(g, x, filter, bias)),
         relativeError(dx, convolutionInputGradient(g, dy, filter)),

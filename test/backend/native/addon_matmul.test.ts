@@ -48,9 +48,9 @@ for (const sizes of SIZES) {
     });
 
     test(`product in bfloat16 ${name}`, { skip }, () => {
-      if (!addon.information().bfloat16) return;
+      if (!addon.information().bf16) return;
       const out = new Float32Array(length).fill(NaN);
-      addon.matMul(a, b, null, out, sizes, transposeA, transposeB, 'linear', 'bfloat16');
+      addon.matMul(a, b, null, out, sizes, transposeA, transposeB, 'linear', 'bf16');
       assert.ok(relativeError(out, expected) < 1e-2);
     });
   }

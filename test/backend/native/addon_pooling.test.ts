@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  loadNativeAddon,
-  nativeIsPrepared,
-  poolGeometry,
-} from '../../../src/backend/native/addon.js';
+import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
+import { poolGeometry } from '../../../src/backend/native/geometry.js';
 import { RandomSequence, deriveKey } from '../../../src/random.js';
 import {
   forEachTap,

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  loadNativeAddon,
-  nativeIsPrepared,
-  type Reduction,
-} from '../../../src/backend/native/addon.js';
+import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
+import type { Reduction } from '../../../src/backend/native/addon_arrays.js';
 import { randomFloats, relativeError } from './references.js';
 
 const skip = nativeIsPrepared() ? false : 'the native addon is not built here';

@@ -3,11 +3,8 @@
  * and the size of its team.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import {
-  convolutionGeometry,
-  loadNativeAddon,
-  type Conv2DInfo,
-} from '../../../src/backend/native/addon.js';
+import { convolutionGeometry, type Conv2DInfo } from '../../../src/backend/native/geometry.js';
+import { loadNativeAddon } from '../../../src/backend/native/addon.js';
 import {
   convolution,
   convolutionFilterGradient,

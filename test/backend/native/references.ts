@@ -1,5 +1,5 @@
 /** Float64 references of the native addon's kernels, written as their definitions, and random inputs. */
-import type { Conv2DInfo } from '../../../src/backend/native/addon.js';
+import type { Conv2DInfo } from '../../../src/backend/native/geometry.js';
 import { RandomSequence, deriveKey, fillNormal } from '../../../src/random.js';
 
 /** N(0, 1), named so that two of one length differ. */

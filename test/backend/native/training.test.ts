@@ -101,10 +101,10 @@ test('updates take no new memory', { skip }, async () => {
   const weight = tf.variable(tf.ones([1000]));
   const velocity = tf.variable(tf.zeros([1000]));
   const gradient = tf.ones([1000]);
-  updateParameter(weight, velocity, gradient, RULE);
+  updateParameter(weight, velocity, gradient, RULE).dispose();
   const { values } = backend.data.get(weight.dataId);
   const { bytesInUse, bytesWaiting } = backend.memory();
-  updateParameter(weight, velocity, gradient, RULE);
+  updateParameter(weight, velocity, gradient, RULE).dispose();
   assert.equal(backend.data.get(weight.dataId).values, values);
   const after = backend.memory();
   assert.deepEqual([after.bytesInUse, after.bytesWaiting], [bytesInUse, bytesWaiting]);

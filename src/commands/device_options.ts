@@ -1,0 +1,40 @@
+/** The options that say where the towers compute; their values are `Devices` of the library. */
+import { BACKEND_NAMES } from '../backend/backend.js';
+import { PRECISIONS } from '../backend/numerics.js';
+import { UserError } from '../errors.js';
+import { choice, flag, textOption, wholeNumber } from './option_kinds.js';
+
+const group = 'Devices:';
+
+export const deviceOptions = {
+  gpus: textOption(
+    {
+      group,
+      describe:
+        'One worker on each of these GPUs, such as 0,1 (default: all that the towers can use)',
+    },
+    ordinals,
+  ),
+  cpu: wholeNumber(1, { group, describe: 'This many workers on the CPU, instead of GPUs' }),
+  threads: wholeNumber(1, {
+    group,
+    describe: 'CPU threads per worker (default: its share of the cores)',
+  }),
+  requireGpu: flag({ group, describe: 'Fail instead of using the CPU in place of a GPU' }),
+  backend: choice(BACKEND_NAMES, {
+    group,
+    describe: 'Compute backend (default: tensorflow on GPUs, otherwise the first available)',
+  }),
+  precision: choice(PRECISIONS, {
+    group,
+    describe:
+      'Number format of the operands of convolutions and matrix products; bf16 needs the native backend (default float32)',
+  }),
+};
+
+function ordinals(text: string): number[] {
+  return text.split(',').map((part) => {
+    if (/^\s*\d+\s*$/.test(part)) return Number(part);
+    throw new UserError(`--gpus takes GPU numbers divided by commas, such as 0,1; it is "${text}"`);
+  });
+}

@@ -1,0 +1,41 @@
+/** The options that name a run, a checkpoint, and how a run is tested. */
+import type { Crops } from '../data/views.js';
+import { path, textOption } from './option_kinds.js';
+
+/** The positional argument of the commands on one run. */
+export const runArgument = { run: path({ describe: 'Run folder' }) };
+
+/** Of the commands that make a run. */
+export const newRunOption = {
+  out: path({
+    group: 'Run:',
+    describe: 'New run folder (default runs/PRESET, numbered if that is taken)',
+  }),
+};
+
+/** Of the commands whose network may begin with parameters that are there already. */
+export const initOptions = {
+  init: path({
+    group: 'Run:',
+    describe: 'Initial parameters: a safetensors file, as export writes it',
+  }),
+};
+
+/** Of the commands that use data with the classes of a run. */
+export const classesOption = {
+  classes: path({
+    describe:
+      'File that maps class names, if the data has others than the run: lines NAME IN THE DATA, NAME IN THE RUN',
+  }),
+};
+
+export const cropsOption = {
+  crops: textOption(
+    {
+      choices: ['1', '10'],
+      describe:
+        "Crops of each image, whose probabilities are averaged (default as in the run's tests)",
+    },
+    (given) => Number(given) as Crops,
+  ),
+};
