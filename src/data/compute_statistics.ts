@@ -1,6 +1,6 @@
 /** Computes the statistics of a data set's training images by decoding each of them. */
-import { availableParallelism } from 'node:os';
 import type { DataConfiguration, ImageView } from '../configuration.js';
+import { usableCores } from '../usable_cores.js';
 import { BatchRing } from './batches.js';
 import type { Dataset } from './dataset.js';
 import { identityOf } from './dataset_identity.js';
@@ -51,7 +51,7 @@ export async function computeStatistics(
     width,
     batch: BATCH,
     seed: 0,
-    decoders: availableParallelism(),
+    decoders: usableCores(),
     slots: 3,
   });
   const sums = emptySums(height, width);

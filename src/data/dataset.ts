@@ -8,6 +8,7 @@ import type { DataConfiguration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { unlessAborted } from './abortable.js';
 import type { Cifar10Set } from './cifar10.js';
+import { withClasses } from './classes.js';
 import { type CifarLabels, cifarAt, openCifar } from './cifar_versions.js';
 import { pathAt } from './file_list.js';
 import { type FolderSet, openFolder } from './folder.js';
@@ -35,13 +36,27 @@ export interface Dataset {
   statistics?: DatasetStatistics;
 }
 
+/** The classes of a run. */
+export interface RunClasses {
+  /** Names, by label. */
+  classes: string[];
+  /** A file of lines `NAME IN THE DATA, NAME IN THE RUN`; undefined if the names are the same. */
+  file: string | undefined;
+}
+
 /**
  * @param signal ends the listing of files, with its reason as the error
+ * @param run the classes of the run that the data is for: labels become the run's
  * @throws UserError for a missing folder or file, a truncated file, a label out of range, an empty class
  *   folder, and a number of classes other than `data.classes`
  */
-export async function openDataset(data: DataConfiguration, signal?: AbortSignal): Promise<Dataset> {
-  const opened = await unlessAborted(openSource(data, signal), signal);
+export async function openDataset(
+  data: DataConfiguration,
+  signal?: AbortSignal,
+  run?: RunClasses,
+): Promise<Dataset> {
+  const source = await unlessAborted(openSource(data, signal), signal);
+  const opened = run === undefined ? source : withClasses(source, run.classes, run.file);
   if (opened.classes.length !== data.classes) {
     const where = data.directory ?? `the ${data.source} data set`;
     throw new UserError(

@@ -111,6 +111,8 @@ export class DecoderPool {
 
   /** Ends the threads. */
   async close(): Promise<void> {
+    // Replies to tasks that nobody waits for any more are errors to Piscina.
+    this.pool.on('error', () => {});
     const ended = this.pool.destroy().then(() => true);
     const hasEnded = await Promise.race([ended, delay(CLOSING_MS, false, { ref: false })]);
     if (!hasEnded) noteLastingThread();

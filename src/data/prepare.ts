@@ -15,6 +15,7 @@ import { jsonBytes, makeFolder, writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 import { type FolderLock, isLockFile, lockFolder } from '../folder_lock.js';
 import { deriveKey, permutation } from '../random.js';
+import { usableCores } from '../usable_cores.js';
 import type { Split } from './split.js';
 import { Breather, unlessAborted } from './abortable.js';
 import { type ExampleSet, nameOfExample, openSource } from './dataset.js';
@@ -38,7 +39,6 @@ import {
   statisticsOf,
 } from './statistics.js';
 import { labelOf } from './subset.js';
-import { usableCores } from '../usable_cores.js';
 
 const UNFINISHED = 'unfinished.msgpack';
 const SHA256_BYTES = 32;
