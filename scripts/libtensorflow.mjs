@@ -1,15 +1,14 @@
 /**
- * TensorFlow's C library, laid out as `lib/` and `include/` and linked as `deps` into the
- * tfjs-node-gpu package, whose addon looks for it there.
+ * TensorFlow's C library, laid out as `lib/` and `include/` and linked as `deps` into the tfjs-node-gpu package,
+ * whose addon looks for it there.
  *
- * Taken from, in this order:
+ * The sources, in order:
  * 1. `$LIBTENSORFLOW`: a folder with `lib/` and `include/`, an unpacked wheel's `tensorflow/` folder, or
  *    an archive (.whl, .tar.gz) of either;
- * 2. what is prepared already, in `${XDG_CACHE_HOME:-~/.cache}/twotower/`;
- * 3. TensorFlow's Python wheel, through pip. The wheel for one Python is taken whatever Python the host
- *    has, since nothing of it is run by Python. The CPU wheel is pinned by hash. Where an NVIDIA driver
- *    is present it is the CUDA build with the nvidia-* packages that pip chooses for it, pinned by
- *    TensorFlow's version only: those are some three gigabytes and their hashes are not kept here;
+ * 2. an earlier preparation, in `${XDG_CACHE_HOME:-~/.cache}/twotower/`;
+ * 3. TensorFlow's Python wheel, through pip. Any host's Python will do, because Python runs nothing of it.
+ *    The CPU wheel is pinned by hash. If there is an NVIDIA driver, it is the CUDA build with the nvidia-*
+ *    packages that pip chooses, three gigabytes that are pinned by TensorFlow's version only;
  * 4. the tfjs-node-gpu package's own download, of an older TensorFlow.
  */
 import { createHash } from 'node:crypto';
@@ -39,9 +38,9 @@ const FRAMEWORK = 'libtensorflow_framework.so';
 const HEADER = 'tensorflow/c/eager/c_api.h';
 
 /**
- * Copies what is needed out of the wheels and archives named after the target folder.
+ * Python: copies the needed files out of the wheels and archives that follow the target folder.
  *
- * NVIDIA's libraries keep the wheels' folders, `nvidia/NAME/lib`, beside the folder of TensorFlow's libraries:
+ * NVIDIA's libraries keep the wheels' folders, `nvidia/NAME/lib`, next to the folder of TensorFlow's libraries:
  * TensorFlow looks for them in `$ORIGIN/../nvidia/NAME/lib`, and they look for each other from there.
  */
 const UNPACK = `
@@ -74,12 +73,12 @@ for archive in sys.argv[2:]:
                 if member.isfile() or member.issym(): place(member.name, lambda: tar.extractfile(member))
 `;
 
-/** Why there is no TensorFlow here, with the remedy, in one line. */
+/** Why a part cannot be had here, and the remedy, in one line. */
 export class Unavailable extends Error {}
 
 /** @returns {'cpu' | 'cuda'} what this host's hardware can use */
 export function wantedVariant() {
-  // A container without GPUs shows the driver of its host too, but none of its devices.
+  // A container without GPUs shows its host's driver, but no devices.
   const hasDriver =
     existsSync('/proc/driver/nvidia/version') &&
     ['/dev/nvidiactl', '/dev/dxg'].some((device) => existsSync(device));
@@ -99,10 +98,10 @@ export function isLibtensorflow(folder) {
 }
 
 /**
- * Where the library for `environment` and `variant` is to be.
+ * The folder for the library of `environment` and `variant`.
  * @param {NodeJS.ProcessEnv} environment
  * @param {'cpu' | 'cuda'} variant
- * @throws {Unavailable} where $LIBTENSORFLOW names nothing
+ * @throws {Unavailable} if $LIBTENSORFLOW names nothing
  */
 function preparedFolder(environment, variant) {
   const given = environment['LIBTENSORFLOW'];
@@ -118,7 +117,7 @@ function preparedFolder(environment, variant) {
 }
 
 /**
- * Whether the package is linked to the library that `environment` asks for, and that is whole.
+ * Whether the package is linked to the library that `environment` asks for, and the library is whole.
  * @param {string} packageFolder of tfjs-node-gpu
  * @param {NodeJS.ProcessEnv} environment
  * @param {'cpu' | 'cuda'} variant
@@ -179,16 +178,20 @@ function linkDeps(packageFolder, folder) {
  * @param {string} folder
  */
 async function layOutGiven(given, folder) {
-  await makeWhole(folder, async (partial) => {
-    if (statSync(given).isDirectory()) linkParts(given, partial);
-    else await timed(`unpacking ${basename(given)}`, () => unpack([given], partial));
-    addPlainNames(partial);
-    if (!isLibtensorflow(partial)) {
-      throw new Unavailable(
-        `LIBTENSORFLOW=${given} lacks lib/${LIBRARY}, lib/${FRAMEWORK} or include/${HEADER}; name a folder or archive of TensorFlow's C library, or unset it`,
-      );
-    }
-  });
+  await makeWhole(
+    folder,
+    () => isLibtensorflow(folder),
+    async (partial) => {
+      if (statSync(given).isDirectory()) linkParts(given, partial);
+      else await timed(`unpacking ${basename(given)}`, () => unpack([given], partial));
+      addPlainNames(partial);
+      if (!isLibtensorflow(partial)) {
+        throw new Unavailable(
+          `LIBTENSORFLOW=${given} lacks lib/${LIBRARY}, lib/${FRAMEWORK} or include/${HEADER}; name a folder or archive of TensorFlow's C library, or unset it`,
+        );
+      }
+    },
+  );
 }
 
 /**
@@ -208,7 +211,7 @@ function linkParts(given, partial) {
 }
 
 /**
- * The names under which the addon is linked, for the versioned files that are there.
+ * Adds the names that the addon is linked with to the versioned files.
  * @param {string} partial
  */
 function addPlainNames(partial) {
@@ -235,39 +238,47 @@ async function fetchWheel(folder, variant) {
   if (!hasPip()) {
     throw new Unavailable('pip is missing: sudo apt-get install python3-pip');
   }
-  await makeWhole(folder, async (partial) => {
-    const wheels = join(partial, 'wheels');
-    mkdirSync(wheels);
-    const requirement = join(partial, 'requirement.txt');
-    writeFileSync(
-      requirement,
-      variant === 'cpu'
-        ? `tensorflow-cpu==${VERSION} --hash=sha256:${WHEEL_SHA256}\n`
-        : `tensorflow[and-cuda]==${VERSION}\n`,
-    );
-    const pinned = variant === 'cpu' ? ['--no-deps', '--require-hashes'] : [];
-    const size = variant === 'cpu' ? '274 MB' : 'about 3 GB';
-    await timed(`fetching TensorFlow ${VERSION} (${variant}, ${size})`, () =>
-      run('python3', [
-        ...['-m', 'pip', 'download', '--no-cache-dir', '--disable-pip-version-check'],
-        ...[
+  await makeWhole(
+    folder,
+    () => isLibtensorflow(folder),
+    async (partial) => {
+      const wheels = join(partial, 'wheels');
+      mkdirSync(wheels);
+      const requirement = join(partial, 'requirement.txt');
+      writeFileSync(
+        requirement,
+        variant === 'cpu'
+          ? `tensorflow-cpu==${VERSION} --hash=sha256:${WHEEL_SHA256}\n`
+          : `tensorflow[and-cuda]==${VERSION}\n`,
+      );
+      const pinned = variant === 'cpu' ? ['--no-deps', '--require-hashes'] : [];
+      const size = variant === 'cpu' ? '274 MB' : 'about 3 GB';
+      await timed(`fetching TensorFlow ${VERSION} (${variant}, ${size})`, () =>
+        run('python3', [
+          '-m',
+          'pip',
+          'download',
+          '--no-cache-dir',
+          '--disable-pip-version-check',
           '--only-binary=:all:',
           ...WHEEL_PYTHON,
           ...manylinuxTags(glibcVersion()),
           ...pinned,
           '--dest',
           wheels,
-        ],
-        ...['-r', requirement],
-      ]),
-    );
-    const archives = readdirSync(wheels).map((name) => join(wheels, name));
-    await timed('unpacking TensorFlow', () => unpack(archives, partial));
-    addPlainNames(partial);
-    rmSync(wheels, { recursive: true });
-    rmSync(requirement);
-    if (!isLibtensorflow(partial)) throw new Unavailable("TensorFlow's wheel lacks its C library");
-  });
+          '-r',
+          requirement,
+        ]),
+      );
+      const archives = readdirSync(wheels).map((name) => join(wheels, name));
+      await timed('unpacking TensorFlow', () => unpack(archives, partial));
+      addPlainNames(partial);
+      rmSync(wheels, { recursive: true });
+      rmSync(requirement);
+      if (!isLibtensorflow(partial))
+        throw new Unavailable("TensorFlow's wheel lacks its C library");
+    },
+  );
 }
 
 /**
@@ -298,7 +309,7 @@ export async function unpack(archives, target) {
   if (!works('python3', ['--version'])) {
     throw new Unavailable('python3 is missing: sudo apt-get install python3-pip');
   }
-  await run('python3', ['-c', UNPACK, target, ...archives], { quiet: true });
+  await run('python3', ['-c', UNPACK, target, ...archives]);
 }
 
 /**
@@ -309,13 +320,11 @@ export async function unpack(archives, target) {
 async function packageDownload(packageFolder, variant, before) {
   const deps = join(packageFolder, 'deps');
   const kind = variant === 'cpu' ? 'cpu' : 'gpu';
-  // The script goes on to fetch or build the addon with what it finds on the path; its failing there
-  // does no harm, since the addon is built here.
+  // The script then tries to fetch or build the addon. A failure there does no harm: it is built here.
   await timed("tfjs-node-gpu's own download", () =>
-    run(process.execPath, ['scripts/install.js', kind, 'download'], {
-      cwd: packageFolder,
-      quiet: true,
-    }).catch(() => undefined),
+    run(process.execPath, ['scripts/install.js', kind, 'download'], { cwd: packageFolder }).catch(
+      () => undefined,
+    ),
   );
   if (!isLibtensorflow(deps)) {
     rmSync(deps, { recursive: true, force: true });
