@@ -75,7 +75,7 @@ interface Backend {
 type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn' | 'algorithms'>;
 
 const lacksBf16 = (backend: BackendName) => (): string =>
-  `bf16 is computed by the native backend only; the backend is ${backend}`;
+  `bf16 needs the native backend, but the backend is ${backend}: give --precision float32`;
 
 const BACKENDS: Record<BackendName, Backend> = {
   native: {
@@ -135,6 +135,8 @@ export function prepareProcess(): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   // By default all workers' operations share one pool of threads, of the first worker's size.
   process.env['TF_OVERRIDE_GLOBAL_THREADPOOL'] ??= '1';
+  // NVIDIA's libraries would round the operands of float32 products to the 10 bits of TF32.
+  process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
 }
 
 /** `prepareProcess` for workers with this backend. Call in the main thread before the first of them starts. */

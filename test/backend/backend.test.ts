@@ -71,6 +71,15 @@ for (const backend of ['native', 'wasm'] as const) {
   );
 }
 
+test('float32 products are not rounded to TF32, unless the user asks for it', () => {
+  delete process.env['NVIDIA_TF32_OVERRIDE'];
+  prepareProcess();
+  assert.equal(process.env['NVIDIA_TF32_OVERRIDE'], '0');
+  process.env['NVIDIA_TF32_OVERRIDE'] = '1';
+  prepareProcess();
+  assert.equal(process.env['NVIDIA_TF32_OVERRIDE'], '1');
+});
+
 test('isNullOrUndefined is put back where Node has dropped it', () => {
   const util: { isNullOrUndefined?: (value: unknown) => boolean } = {};
   restoreIsNullOrUndefined(util);
