@@ -2,7 +2,8 @@
 import { verifyIfSummed } from '../checksums.js';
 import type { Configuration } from '../configuration.js';
 import { openDataset } from '../data/dataset.js';
-import type { Dataset, RunClasses } from '../data/dataset.js';
+import type { RunClasses } from '../data/dataset.js';
+import type { Dataset } from '../data/examples.js';
 import { UserError } from '../errors.js';
 import { slowJpegWarning } from '../data/jpeg_decoder.js';
 import { buildNetwork } from '../model/network.js';
