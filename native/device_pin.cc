@@ -4,7 +4,9 @@
 // is loaded before it with RTLD_GLOBAL, so that the dynamic linker binds the other's calls to the functions below. They
 // read what the calling thread chose with `pin`, then call TensorFlow's own function of the same name:
 //   - TFE_NewContext first puts the thread's serialized ConfigProto into the context's options;
-//   - TFE_NewOp afterwards places the operation on the thread's device.
+//   - TFE_NewOp afterwards places the operation on the thread's device;
+//   - TFE_TensorHandleCopyToDevice, by which tfjs-node-gpu uploads values, copies to the thread's device. The addon asks
+//     for the last GPU of the process, whatever the thread.
 // TFE_Execute is passed through as well, to note where the operation ran and to let threads take turns.
 // A thread that never called `pin` gets TensorFlow's defaults.
 //
@@ -29,6 +31,7 @@ namespace {
 thread_local std::string pinned_device;
 thread_local std::vector<unsigned char> context_config;
 thread_local std::string device_of_last_operation;
+thread_local std::string device_of_last_upload;
 
 // Held around each operation of the threads that called takeTurns(true).
 std::mutex turn;
@@ -185,12 +188,26 @@ napi_value ListDevices(napi_env env, napi_callback_info) {
   return list;
 }
 
+napi_value StringOf(napi_env env, const std::string& text) {
+  napi_value value;
+  napi_create_string_utf8(env, text.data(), text.size(), &value);
+  return value;
+}
+
 // lastDevice(): where the calling thread's last operation ran, or '' before the first.
 napi_value LastDevice(napi_env env, napi_callback_info) {
-  napi_value name;
-  napi_create_string_utf8(env, device_of_last_operation.data(), device_of_last_operation.size(),
-                          &name);
-  return name;
+  return StringOf(env, device_of_last_operation);
+}
+
+// lastUpload(): where the values are that the calling thread uploaded last, or '' before the first.
+napi_value LastUpload(napi_env env, napi_callback_info) {
+  return StringOf(env, device_of_last_upload);
+}
+
+// Notes the device of a tensor in `device`.
+void Note(TFE_TensorHandle* tensor, std::string& device, TF_Status* status) {
+  const char* name = TFE_TensorHandleDeviceName(tensor, status);
+  if (TF_GetCode(status) == TF_OK) device = name;
 }
 
 }  // namespace
@@ -221,6 +238,16 @@ __attribute__((visibility("default"))) TFE_Op* TFE_NewOp(TFE_Context* context,
   return nullptr;
 }
 
+__attribute__((visibility("default"))) TFE_TensorHandle* TFE_TensorHandleCopyToDevice(
+    TFE_TensorHandle* tensor, TFE_Context* context, const char* device, TF_Status* status) {
+  static const auto own =
+      TensorFlowOwn<decltype(&TFE_TensorHandleCopyToDevice)>("TFE_TensorHandleCopyToDevice");
+  TFE_TensorHandle* copy =
+      own(tensor, context, pinned_device.empty() ? device : pinned_device.c_str(), status);
+  if (TF_GetCode(status) == TF_OK) Note(copy, device_of_last_upload, status);
+  return copy;
+}
+
 __attribute__((visibility("default"))) void TFE_Execute(TFE_Op* op, TFE_TensorHandle** results,
                                                         int* count, TF_Status* status) {
   static const auto own = TensorFlowOwn<decltype(&TFE_Execute)>("TFE_Execute");
@@ -229,9 +256,7 @@ __attribute__((visibility("default"))) void TFE_Execute(TFE_Op* op, TFE_TensorHa
     if (takes_turns) held.lock();
     own(op, results, count, status);
   }
-  if (TF_GetCode(status) != TF_OK || *count == 0) return;
-  const char* device = TFE_TensorHandleDeviceName(results[0], status);
-  if (TF_GetCode(status) == TF_OK) device_of_last_operation = device;
+  if (TF_GetCode(status) == TF_OK && *count > 0) Note(results[0], device_of_last_operation, status);
 }
 
 }  // extern "C"
@@ -247,6 +272,7 @@ NAPI_MODULE_INIT() {
       {"endProcess", nullptr, EndProcess, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"listDevices", nullptr, ListDevices, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"lastDevice", nullptr, LastDevice, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"lastUpload", nullptr, LastUpload, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"keepFreedMemory", nullptr, KeepFreedMemory, nullptr, nullptr, nullptr, napi_enumerable,
        nullptr},
   };

@@ -1,12 +1,12 @@
 /**
- * The two addons of the TensorFlow backend, compiled by calling the C++ compiler with the headers of the
- * node-api-headers package, so that no headers are fetched and one build serves every Node.
+ * The two addons of the TensorFlow backend. They are compiled by calling the C++ compiler with the headers of
+ * the node-api-headers package, so that no headers are fetched and one build serves every Node.
  *
  * - `lib/napi-vN/tfjs_binding.node` in the tfjs-node-gpu package, from the source that it ships;
- * - `lib/device_pin.node` there, from native/device_pin.cc. It is put into place last: where it is, the
+ * - `lib/device_pin.node` there, from native/device_pin.cc. It is put into place last: if it exists, the
  *   backend is whole.
  *
- * `lib/.built` says from what they were built.
+ * `lib/.built` has the signature of what they were built from.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -79,7 +79,6 @@ export function addonsBuilt(root, packageFolder) {
  * @throws {Unavailable} without a C++ compiler
  */
 export async function buildAddons(root, packageFolder) {
-  if (addonsBuilt(root, packageFolder)) return;
   const named = process.env['CXX'];
   const compiler = findCompiler(named);
   if (compiler === undefined) {
@@ -102,11 +101,18 @@ export async function buildAddons(root, packageFolder) {
   const bindingFolder = join(packageFolder, 'binding');
   const link = ['-shared', '-L', join(deps, 'lib')];
   const compile = (/** @type {string} */ source, /** @type {string} */ object) =>
-    run(
-      compiler,
-      [...FLAGS, ...include, '-I', bindingFolder, '-I', packageFolder, '-c', source, '-o', object],
-      { quiet: true },
-    );
+    run(compiler, [
+      ...FLAGS,
+      ...include,
+      '-I',
+      bindingFolder,
+      '-I',
+      packageFolder,
+      '-c',
+      source,
+      '-o',
+      object,
+    ]);
 
   const patched = join(scratch, 'tfjs_backend.cc');
   writeFileSync(
@@ -119,7 +125,7 @@ export async function buildAddons(root, packageFolder) {
   const [backendObject, bindingObject, pinObject] = /** @type {[string, string, string]} */ (
     objects
   );
-  await timed('compiling the TensorFlow addons (about 15 s)', async () => {
+  await timed('compiling the TensorFlow addons', async () => {
     await Promise.all([
       compile(patched, backendObject),
       compile(join(bindingFolder, 'tfjs_binding.cc'), bindingObject),
@@ -128,26 +134,26 @@ export async function buildAddons(root, packageFolder) {
     const builtBinding = join(scratch, 'tfjs_binding.node');
     const builtPin = join(scratch, 'device_pin.node');
     const rpath = (/** @type {string} */ path) => `-Wl,-rpath,$ORIGIN/${path}`;
-    await run(
-      compiler,
-      [
-        backendObject,
-        bindingObject,
-        ...link,
-        '-ltensorflow',
-        '-ltensorflow_framework',
-        rpath('../../deps/lib'),
-        '-o',
-        builtBinding,
-      ],
-      { quiet: true },
-    );
-    // It loads libtensorflow itself, so its calls are bound when they are first made.
-    await run(
-      compiler,
-      [pinObject, ...link, '-ldl', '-Wl,-z,lazy', rpath('../deps/lib'), '-o', builtPin],
-      { quiet: true },
-    );
+    await run(compiler, [
+      backendObject,
+      bindingObject,
+      ...link,
+      '-ltensorflow',
+      '-ltensorflow_framework',
+      rpath('../../deps/lib'),
+      '-o',
+      builtBinding,
+    ]);
+    // It loads libtensorflow itself, so its symbols are bound at the first call.
+    await run(compiler, [
+      pinObject,
+      ...link,
+      '-ldl',
+      '-Wl,-z,lazy',
+      rpath('../deps/lib'),
+      '-o',
+      builtPin,
+    ]);
     renameSync(builtBinding, binding);
     renameSync(builtPin, devicePin);
   });
@@ -156,7 +162,8 @@ export async function buildAddons(root, packageFolder) {
 }
 
 /**
- * The shipped source keeps attribute names in a set that all worker threads insert into at once.
+ * Gives each thread its own set of attribute names. In the shipped source all worker threads insert into one
+ * set at once.
  * @param {string} source
  */
 function ownSetPerThread(source) {

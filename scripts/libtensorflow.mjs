@@ -1,15 +1,14 @@
 /**
- * TensorFlow's C library, laid out as `lib/` and `include/` and linked as `deps` into the
- * tfjs-node-gpu package, whose addon looks for it there.
+ * TensorFlow's C library, laid out as `lib/` and `include/` and linked as `deps` into the tfjs-node-gpu package,
+ * whose addon looks for it there.
  *
- * Taken from, in this order:
+ * The sources, in order:
  * 1. `$LIBTENSORFLOW`: a folder with `lib/` and `include/`, an unpacked wheel's `tensorflow/` folder, or
  *    an archive (.whl, .tar.gz) of either;
- * 2. what is prepared already, in `${XDG_CACHE_HOME:-~/.cache}/twotower/`;
- * 3. TensorFlow's Python wheel, through pip. The wheel for one Python is taken whatever Python the host
- *    has, since nothing of it is run by Python. The CPU wheel is pinned by hash. Where an NVIDIA driver
- *    is present it is the CUDA build with the nvidia-* packages that pip chooses for it, pinned by
- *    TensorFlow's version only: those are some three gigabytes and their hashes are not kept here;
+ * 2. an earlier preparation, in `${XDG_CACHE_HOME:-~/.cache}/twotower/`;
+ * 3. TensorFlow's Python wheel, through pip. Any host's Python will do, because Python runs nothing of it.
+ *    The CPU wheel is pinned by hash. If there is an NVIDIA driver, it is the CUDA build with the nvidia-*
+ *    packages that pip chooses, three gigabytes that are pinned by TensorFlow's version only;
  * 4. the tfjs-node-gpu package's own download, of an older TensorFlow.
  */
 import { createHash } from 'node:crypto';
@@ -25,23 +24,24 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { cacheFolder } from './cache.mjs';
 import { makeWhole } from './files.mjs';
 import { run, say, timed, works } from './subprocess.mjs';
 
 const VERSION = '2.21.0';
 const WHEEL_SHA256 = '2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c';
-const WHEEL_PLATFORM = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311'];
-WHEEL_PLATFORM.push('--platform', 'manylinux_2_27_x86_64', '--platform', 'manylinux2014_x86_64');
+const WHEEL_PYTHON = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311'];
 
 const LIBRARY = 'libtensorflow.so';
 const FRAMEWORK = 'libtensorflow_framework.so';
 const HEADER = 'tensorflow/c/eager/c_api.h';
 
 /**
- * Copies what is needed out of the wheels and archives named after the target folder.
- * NVIDIA's libraries go beside TensorFlow's, which looks for them there.
+ * Python: copies the needed files out of the wheels and archives that follow the target folder.
+ *
+ * NVIDIA's libraries keep the wheels' folders, `nvidia/NAME/lib`, next to the folder of TensorFlow's libraries:
+ * TensorFlow looks for them in `$ORIGIN/../nvidia/NAME/lib`, and they look for each other from there.
  */
 const UNPACK = `
 import pathlib, re, shutil, sys, tarfile, zipfile
@@ -49,7 +49,7 @@ target = pathlib.Path(sys.argv[1])
 KEPT = [
     (re.compile(r'tensorflow/(libtensorflow_(?:cc|framework)\\.so\\.2)$'), 'lib/'),
     (re.compile(r'tensorflow/include/((?:tensorflow/(?:c|core/platform)|tsl|xla/tsl)/.*\\.(?:h|inc))$'), 'include/'),
-    (re.compile(r'nvidia/[^/]+/lib/([^/]+\\.so[^/]*)$'), 'lib/'),
+    (re.compile(r'(nvidia/[^/]+/lib/[^/]+\\.so[^/]*)$'), ''),
     (re.compile(r'(?:\\./)?(lib/[^/]+)$'), ''),
     (re.compile(r'(?:\\./)?(include/.+)$'), ''),
 ]
@@ -73,12 +73,12 @@ for archive in sys.argv[2:]:
                 if member.isfile() or member.issym(): place(member.name, lambda: tar.extractfile(member))
 `;
 
-/** Why there is no TensorFlow here, with the remedy, in one line. */
+/** Why a part cannot be had here, and the remedy, in one line. */
 export class Unavailable extends Error {}
 
 /** @returns {'cpu' | 'cuda'} what this host's hardware can use */
 export function wantedVariant() {
-  // A container without GPUs shows the driver of its host too, but none of its devices.
+  // A container without GPUs shows its host's driver, but no devices.
   const hasDriver =
     existsSync('/proc/driver/nvidia/version') &&
     ['/dev/nvidiactl', '/dev/dxg'].some((device) => existsSync(device));
@@ -98,10 +98,10 @@ export function isLibtensorflow(folder) {
 }
 
 /**
- * Where the library for `environment` and `variant` is to be.
+ * The folder for the library of `environment` and `variant`.
  * @param {NodeJS.ProcessEnv} environment
  * @param {'cpu' | 'cuda'} variant
- * @throws {Unavailable} where $LIBTENSORFLOW names nothing
+ * @throws {Unavailable} if $LIBTENSORFLOW names nothing
  */
 function preparedFolder(environment, variant) {
   const given = environment['LIBTENSORFLOW'];
@@ -117,7 +117,7 @@ function preparedFolder(environment, variant) {
 }
 
 /**
- * Whether the package is linked to the library that `environment` asks for, and that is whole.
+ * Whether the package is linked to the library that `environment` asks for, and the library is whole.
  * @param {string} packageFolder of tfjs-node-gpu
  * @param {NodeJS.ProcessEnv} environment
  * @param {'cpu' | 'cuda'} variant
@@ -178,20 +178,24 @@ function linkDeps(packageFolder, folder) {
  * @param {string} folder
  */
 async function layOutGiven(given, folder) {
-  await makeWhole(folder, async (partial) => {
-    if (statSync(given).isDirectory()) linkParts(given, partial);
-    else await timed(`unpacking ${basename(given)}`, () => unpack([given], partial));
-    addPlainNames(partial);
-    if (!isLibtensorflow(partial)) {
-      throw new Unavailable(
-        `LIBTENSORFLOW=${given} lacks lib/${LIBRARY}, lib/${FRAMEWORK} or include/${HEADER}; name a folder or archive of TensorFlow's C library, or unset it`,
-      );
-    }
-  });
+  await makeWhole(
+    folder,
+    () => isLibtensorflow(folder),
+    async (partial) => {
+      if (statSync(given).isDirectory()) linkParts(given, partial);
+      else await timed(`unpacking ${basename(given)}`, () => unpack([given], partial));
+      addPlainNames(partial);
+      if (!isLibtensorflow(partial)) {
+        throw new Unavailable(
+          `LIBTENSORFLOW=${given} lacks lib/${LIBRARY}, lib/${FRAMEWORK} or include/${HEADER}; name a folder or archive of TensorFlow's C library, or unset it`,
+        );
+      }
+    },
+  );
 }
 
 /**
- * @param {string} given folder with `lib/`, or an unpacked wheel's `tensorflow/`
+ * @param {string} given folder with `lib/`, or an unpacked wheel's `tensorflow/` with `nvidia/` beside it
  * @param {string} partial
  */
 function linkParts(given, partial) {
@@ -201,10 +205,13 @@ function linkParts(given, partial) {
     if (/\.so(\.|$)/.test(name)) symlinkSync(join(libraries, name), join(partial, 'lib', name));
   }
   symlinkSync(join(given, 'include'), join(partial, 'include'));
+  // The loader expands $ORIGIN to the folder of the link, not of its target.
+  const nvidia = [given, dirname(given)].map((folder) => join(folder, 'nvidia')).find(existsSync);
+  if (nvidia !== undefined) symlinkSync(nvidia, join(partial, 'nvidia'));
 }
 
 /**
- * The names under which the addon is linked, for the versioned files that are there.
+ * Adds the names that the addon is linked with to the versioned files.
  * @param {string} partial
  */
 function addPlainNames(partial) {
@@ -231,43 +238,78 @@ async function fetchWheel(folder, variant) {
   if (!hasPip()) {
     throw new Unavailable('pip is missing: sudo apt-get install python3-pip');
   }
-  await makeWhole(folder, async (partial) => {
-    const wheels = join(partial, 'wheels');
-    mkdirSync(wheels);
-    const requirement = join(partial, 'requirement.txt');
-    writeFileSync(
-      requirement,
-      variant === 'cpu'
-        ? `tensorflow-cpu==${VERSION} --hash=sha256:${WHEEL_SHA256}\n`
-        : `tensorflow[and-cuda]==${VERSION}\n`,
-    );
-    const pinned = variant === 'cpu' ? ['--no-deps', '--require-hashes'] : [];
-    const size = variant === 'cpu' ? '274 MB' : 'about 3 GB';
-    await timed(`fetching TensorFlow ${VERSION} (${variant}, ${size})`, () =>
-      run('python3', [
-        ...['-m', 'pip', 'download', '--no-cache-dir', '--disable-pip-version-check'],
-        ...['--only-binary=:all:', ...WHEEL_PLATFORM, ...pinned, '--dest', wheels],
-        ...['-r', requirement],
-      ]),
-    );
-    const archives = readdirSync(wheels).map((name) => join(wheels, name));
-    await timed('unpacking TensorFlow', () => unpack(archives, partial));
-    addPlainNames(partial);
-    rmSync(wheels, { recursive: true });
-    rmSync(requirement);
-    if (!isLibtensorflow(partial)) throw new Unavailable("TensorFlow's wheel lacks its C library");
-  });
+  await makeWhole(
+    folder,
+    () => isLibtensorflow(folder),
+    async (partial) => {
+      const wheels = join(partial, 'wheels');
+      mkdirSync(wheels);
+      const requirement = join(partial, 'requirement.txt');
+      writeFileSync(
+        requirement,
+        variant === 'cpu'
+          ? `tensorflow-cpu==${VERSION} --hash=sha256:${WHEEL_SHA256}\n`
+          : `tensorflow[and-cuda]==${VERSION}\n`,
+      );
+      const pinned = variant === 'cpu' ? ['--no-deps', '--require-hashes'] : [];
+      const size = variant === 'cpu' ? '274 MB' : 'about 3 GB';
+      await timed(`fetching TensorFlow ${VERSION} (${variant}, ${size})`, () =>
+        run('python3', [
+          '-m',
+          'pip',
+          'download',
+          '--no-cache-dir',
+          '--disable-pip-version-check',
+          '--only-binary=:all:',
+          ...WHEEL_PYTHON,
+          ...manylinuxTags(glibcVersion()),
+          ...pinned,
+          '--dest',
+          wheels,
+          '-r',
+          requirement,
+        ]),
+      );
+      const archives = readdirSync(wheels).map((name) => join(wheels, name));
+      await timed('unpacking TensorFlow', () => unpack(archives, partial));
+      addPlainNames(partial);
+      rmSync(wheels, { recursive: true });
+      rmSync(requirement);
+      if (!isLibtensorflow(partial))
+        throw new Unavailable("TensorFlow's wheel lacks its C library");
+    },
+  );
+}
+
+/**
+ * pip's options that allow all Linux wheels that this C library can load. pip does not infer older tags from newer ones:
+ * it takes only wheels with a tag that is named, and NVIDIA's wheels use many.
+ * @param {string} glibc such as 2.36
+ */
+export function manylinuxTags(glibc) {
+  const newest = Number(glibc.split('.')[1]);
+  const tags = ['manylinux2014_x86_64'];
+  for (let minor = 17; minor <= newest; minor++) tags.unshift(`manylinux_2_${minor}_x86_64`);
+  return tags.flatMap((tag) => ['--platform', tag]);
+}
+
+/** The version of the C library; that of TensorFlow's wheel if it is not glibc. */
+function glibcVersion() {
+  const { header } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (
+    process.report.getReport()
+  );
+  return header.glibcVersionRuntime ?? '2.27';
 }
 
 /**
  * @param {string[]} archives
  * @param {string} target
  */
-async function unpack(archives, target) {
+export async function unpack(archives, target) {
   if (!works('python3', ['--version'])) {
     throw new Unavailable('python3 is missing: sudo apt-get install python3-pip');
   }
-  await run('python3', ['-c', UNPACK, target, ...archives], { quiet: true });
+  await run('python3', ['-c', UNPACK, target, ...archives]);
 }
 
 /**
@@ -278,13 +320,11 @@ async function unpack(archives, target) {
 async function packageDownload(packageFolder, variant, before) {
   const deps = join(packageFolder, 'deps');
   const kind = variant === 'cpu' ? 'cpu' : 'gpu';
-  // The script goes on to fetch or build the addon with what it finds on the path; its failing there
-  // does no harm, since the addon is built here.
+  // The script then tries to fetch or build the addon. A failure there does no harm: it is built here.
   await timed("tfjs-node-gpu's own download", () =>
-    run(process.execPath, ['scripts/install.js', kind, 'download'], {
-      cwd: packageFolder,
-      quiet: true,
-    }).catch(() => undefined),
+    run(process.execPath, ['scripts/install.js', kind, 'download'], { cwd: packageFolder }).catch(
+      () => undefined,
+    ),
   );
   if (!isLibtensorflow(deps)) {
     rmSync(deps, { recursive: true, force: true });

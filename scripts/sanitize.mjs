@@ -1,9 +1,9 @@
 /**
- * `node scripts/sanitize.mjs [address|thread]`: the addons' own tests on addons compiled with
- * AddressSanitizer and UndefinedBehaviorSanitizer, then with ThreadSanitizer; either alone if named.
+ * `npm run test:sanitizers [-- address|thread]`: runs the addons' tests on addons compiled with AddressSanitizer
+ * and UndefinedBehaviorSanitizer, then with ThreadSanitizer, or with the one that is named.
  *
- * It runs in a copy of the project, so that the addon in place stays as it is. Node itself, oneDNN and the
- * OpenMP runtime are not instrumented: what is found is in native/*.cc.
+ * It works in a copy of the project, so that the addon in place stays as it is. Node, oneDNN and the OpenMP
+ * runtime are not instrumented, so what it finds is in native/*.cc.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findCompiler } from './addons.mjs';
 import { BACKEND_ADDON, compileNative, JPEG_ADDON } from './native_addon.mjs';
-import { setUp } from './setup.mjs';
+import { setUp } from './steps.mjs';
 import { say } from './subprocess.mjs';
 import { prepareLibrary } from './system_library.mjs';
 
@@ -79,7 +79,7 @@ const named = process.argv[2];
 if (named !== undefined && !(named in SANITIZERS)) {
   throw new Error(`${named} is no sanitizer; there are ${Object.keys(SANITIZERS).join(' and ')}`);
 }
-await setUp({ retry: false });
+await setUp({ all: false });
 for (const name of /** @type {('address' | 'thread')[]} */ (
   named === undefined ? ['address', 'thread'] : [named]
 )) {

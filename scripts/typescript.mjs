@@ -1,13 +1,13 @@
 /**
- * The TypeScript build: dist/ is made anew when the sources are not those it was built from.
+ * The TypeScript build. dist/ is rebuilt if the sources are not those it was built from.
  *
- * dist/.built lists every source with size and time of change; it is written after a build that
- * succeeded. Absent in an installed package, which brings dist/ with it.
+ * dist/.built lists every source with size and time of change. It is written after a successful build. An
+ * installed package has no sources; it brings dist/ with it.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeWhole } from './files.mjs';
-import { run, say } from './subprocess.mjs';
+import { run, timed } from './subprocess.mjs';
 
 const FOLDERS = ['src', 'workers', 'test', 'scripts'];
 const OUTPUTS = ['.js', '.js.map', '.d.ts'];
@@ -26,7 +26,7 @@ function sourcesOf(root) {
 
 /**
  * @param {string} root
- * @returns {string} changes when any source, or how they are compiled, does
+ * @returns {string} changes if a source or the compiler's options change
  */
 function signatureOf(root) {
   const files = sourcesOf(root).map((source) => `${source}.ts`);
@@ -49,21 +49,21 @@ export function typescriptBuilt(root) {
 
 /** @param {string} root the project's folder */
 export async function buildTypescript(root) {
-  if (typescriptBuilt(root)) return;
-  say('compiling TypeScript');
   const signature = signatureOf(root);
   mkdirSync(join(root, 'dist'), { recursive: true });
   removeOrphans(root);
-  // tsc's own record of what is up to date does not see that an output is missing.
+  // tsc's own record of what is up to date does not notice a missing output.
   if (!sourcesOf(root).every((source) => existsSync(join(root, 'dist', `${source}.js`)))) {
     rmSync(join(root, 'dist', '.tsbuildinfo'), { force: true });
   }
-  await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root]);
+  await timed('compiling TypeScript', () =>
+    run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root]),
+  );
   writeWhole(join(root, 'dist', '.built'), signature);
 }
 
 /**
- * Outputs of sources that are gone: a removed test would otherwise go on being run.
+ * Removes the outputs of sources that are gone; otherwise a removed test would still run.
  * @param {string} root
  */
 function removeOrphans(root) {

@@ -47,6 +47,8 @@ export interface BackendInformation {
   tensorflow: string | null;
   /** oneDNN's version; null on other backends. */
   oneDnn: string | null;
+  /** Version of the native backend's rule that chooses a convolution's algorithm; null on other backends. */
+  algorithms: number | null;
 }
 
 /** A GPU that TensorFlow can use. */
@@ -70,10 +72,10 @@ interface Backend {
   use(options: Required<BackendOptions>): Promise<Partial<LibraryVersions>>;
 }
 
-type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn'>;
+type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn' | 'algorithms'>;
 
 const lacksBf16 = (backend: BackendName) => (): string =>
-  `bf16 is computed by the native backend only; the backend is ${backend}`;
+  `bf16 needs the native backend, but the backend is ${backend}: give --precision float32`;
 
 const BACKENDS: Record<BackendName, Backend> = {
   native: {
@@ -91,11 +93,12 @@ const BACKENDS: Record<BackendName, Backend> = {
     whyNoBf16: () =>
       loadNativeAddon().information().bf16
         ? null
-        : 'this processor does not multiply bf16 numbers; leave --precision out',
+        : 'this processor cannot multiply bf16 numbers: give --precision float32',
     prepareWorkers: () => {},
     use: async ({ threads, precision }) => {
       const { useNative } = await import('./native/native.js');
-      return { oneDnn: await useNative(threads, precision) };
+      const { oneDnn, algorithms } = await useNative(threads, precision);
+      return { oneDnn, algorithms };
     },
   },
   tensorflow: {
@@ -132,6 +135,8 @@ export function prepareProcess(): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   // By default all workers' operations share one pool of threads, of the first worker's size.
   process.env['TF_OVERRIDE_GLOBAL_THREADPOOL'] ??= '1';
+  // NVIDIA's libraries would round the operands of float32 products to the 10 bits of TF32.
+  process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
 }
 
 /** `prepareProcess` for workers with this backend. Call in the main thread before the first of them starts. */
@@ -189,8 +194,17 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
   const { registerFusedGradients } = await import('./fused.js');
   registerFusedGradients();
   await tf.ready();
-  const { tensorflow = null, oneDnn = null } = versions;
-  return { backend, device, precision, threads, tfjs: tf.version_core, tensorflow, oneDnn };
+  return {
+    backend,
+    device,
+    precision,
+    threads,
+    tfjs: tf.version_core,
+    tensorflow: null,
+    oneDnn: null,
+    algorithms: null,
+    ...versions,
+  };
 }
 
 /** @throws UserError if the backend does not have the precision on this machine */

@@ -29,6 +29,8 @@ export interface DevicePin {
   listDevices(): TensorFlowDevice[];
   /** Full name of the device on which the calling thread's last operation ran; '' before the first. */
   lastDevice(): string;
+  /** Full name of the device to which the calling thread last uploaded values; '' before the first. */
+  lastUpload(): string;
   /** Ends the process with this exit code, without waiting for its threads as Node does. */
   endProcess(code: number): never;
   /** Makes the process's allocator keep freed memory: see the C++ source. */

@@ -77,17 +77,20 @@ export async function predict(
   const classes = trained?.classes ?? state.classes!;
   const dataset = datasetOf(decodable, classes);
   const statistics = await statisticsFor(configuration, trained, path, options.events);
-  return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
-    await loadParameters(towers, checkpoint.model);
-    const probabilities = await averagedProbabilities(towers, ring, crops);
-    const tops = new Map(
-      decodable.map((file, image) => [file, mostProbable(probabilities[image]!, classes)]),
-    );
-    return images.map((file) => {
-      const error = errors.get(file);
-      return error === undefined ? { file, top: tops.get(file)! } : { file, error, top: [] };
-    });
-  });
+  return withTowers(
+    { configuration, dataset, statistics, ...resolved },
+    async (coordinator, ring) => {
+      await loadParameters(coordinator, checkpoint.model);
+      const probabilities = await averagedProbabilities(coordinator, ring, crops);
+      const tops = new Map(
+        decodable.map((file, image) => [file, mostProbable(probabilities[image]!, classes)]),
+      );
+      return images.map((file) => {
+        const error = errors.get(file);
+        return error === undefined ? { file, top: tops.get(file)! } : { file, error, top: [] };
+      });
+    },
+  );
 }
 
 /** The files, each once, and the images of the folders among them. */
@@ -124,13 +127,13 @@ function datasetOf(files: string[], classes: string[]): Dataset {
 }
 
 async function averagedProbabilities(
-  towers: Coordinator,
+  coordinator: Coordinator,
   ring: BatchRing,
   crops: Crops,
 ): Promise<number[][]> {
   const views: number[][] = [];
   for await (const batch of ring.test(undefined, crops)) {
-    const logits = await towers.logitsOf(batch);
+    const logits = await coordinator.logitsOf(batch);
     for (let view = 0; view < batch.count; view++) {
       views.push(softmax(rowOf(logits, view, batch.count)));
     }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
 import {
   prepareProcess,
+  requirePrecision,
   useBackend,
   whyMissing,
   type BackendName,
@@ -70,6 +71,15 @@ for (const backend of ['native', 'wasm'] as const) {
   );
 }
 
+test('float32 products are not rounded to TF32, unless the user asks for it', () => {
+  delete process.env['NVIDIA_TF32_OVERRIDE'];
+  prepareProcess();
+  assert.equal(process.env['NVIDIA_TF32_OVERRIDE'], '0');
+  process.env['NVIDIA_TF32_OVERRIDE'] = '1';
+  prepareProcess();
+  assert.equal(process.env['NVIDIA_TF32_OVERRIDE'], '1');
+});
+
 test('isNullOrUndefined is put back where Node has dropped it', () => {
   const util: { isNullOrUndefined?: (value: unknown) => boolean } = {};
   restoreIsNullOrUndefined(util);
@@ -77,4 +87,11 @@ test('isNullOrUndefined is put back where Node has dropped it', () => {
     [null, undefined, 0, ''].map((value) => util.isNullOrUndefined?.(value)),
     [true, true, false, false],
   );
+});
+
+test('a backend without bf16 names the option with which a run of bf16 continues on it', () => {
+  assert.throws(() => requirePrecision('bf16', 'wasm'), {
+    name: 'UserError',
+    message: 'bf16 needs the native backend, but the backend is wasm: give --precision float32',
+  });
 });

@@ -6,6 +6,7 @@ import { tensorFlowIsPrepared } from '../../src/backend/device_pin.js';
 
 interface Report {
   device: string;
+  upload: string;
   sum: number[];
   devices: string[];
   error?: string;
@@ -31,6 +32,17 @@ test('two threads pinned to two devices compute on them at the same time', { ski
     [
       { device: '/job:localhost/replica:0/task:0/device:CPU:0', sum: [11, 22] },
       { device: '/job:localhost/replica:0/task:0/device:CPU:1', sum: [11, 22] },
+    ],
+  );
+});
+
+test('each thread uploads to its own device', { skip }, async () => {
+  const reports = await Promise.all([pinned(0, 3), pinned(1, 3)]);
+  assert.deepEqual(
+    reports.map(({ upload }) => upload),
+    [
+      '/job:localhost/replica:0/task:0/device:CPU:0',
+      '/job:localhost/replica:0/task:0/device:CPU:1',
     ],
   );
 });

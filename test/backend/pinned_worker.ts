@@ -10,6 +10,7 @@ try {
   const sum = tf.add(tf.tensor1d([1, 2]), tf.tensor1d([10, 20]));
   parentPort!.postMessage({
     device: loadDevicePin().lastDevice(),
+    upload: loadDevicePin().lastUpload(),
     sum: Array.from(sum.dataSync()),
     devices: loadDevicePin()
       .listDevices()

@@ -10,12 +10,15 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, suite, test } from 'node:test';
+import { findCompiler } from '../../scripts/addons.mjs';
 import {
   isLibtensorflow,
   libtensorflowReady,
+  manylinuxTags,
   prepareLibtensorflow,
   Unavailable,
 } from '../../scripts/libtensorflow.mjs';
@@ -103,4 +106,97 @@ test('a given folder without the library leaves nothing behind', async () => {
 test('a folder without headers is not a library', () => {
   rmSync(join(given, 'include'), { recursive: true });
   assert.equal(isLibtensorflow(given), false);
+});
+
+test("pip is told of every manylinux tag that this host's C library can load", () => {
+  const tags = manylinuxTags('2.28').filter((tag) => tag !== '--platform');
+  for (const tag of ['manylinux2014', 'manylinux_2_17', 'manylinux_2_18', 'manylinux_2_25']) {
+    assert.ok(tags.includes(`${tag}_x86_64`), tag);
+  }
+  assert.equal(tags[0], 'manylinux_2_28_x86_64');
+});
+
+const compiler = findCompiler(undefined);
+
+/**
+ * Libraries that stand in for those of the CUDA wheels, unpacked in `site-packages`: TensorFlow's opens cuBLAS when it is
+ * asked to, and cuBLAS needs nvJitLink, each found relative to its own place, as the real ones are.
+ *
+ * @param {string} sitePackages
+ */
+function mockWheels(sitePackages) {
+  /** @type {(source: string, file: string, ...flags: string[]) => void} */
+  const build = (source, file, ...flags) => {
+    mkdirSync(join(file, '..'), { recursive: true });
+    const all = [
+      '-shared',
+      '-fPIC',
+      '-Wl,--enable-new-dtags',
+      '-x',
+      'c++',
+      '-',
+      '-x',
+      'none',
+      ...flags,
+      '-o',
+      file,
+    ];
+    execFileSync(/** @type {string} */ (compiler), all, { input: source });
+  };
+  const inNvidia = (/** @type {string} */ name) => join(sitePackages, 'nvidia', name);
+  build(
+    'extern "C" int version() { return 12; }',
+    inNvidia('nvjitlink/lib/libnvJitLink.so.12'),
+    '-Wl,-soname,libnvJitLink.so.12',
+  );
+  build(
+    'extern "C" int version(); extern "C" int cublas() { return version(); }',
+    inNvidia('cublas/lib/libcublas.so.12'),
+    inNvidia('nvjitlink/lib/libnvJitLink.so.12'),
+    '-Wl,-soname,libcublas.so.12,-rpath,$ORIGIN/../../nvjitlink/lib',
+  );
+  build(
+    '#include <dlfcn.h>\nextern "C" int finds() { return dlopen("libcublas.so.12", RTLD_NOW) != nullptr; }',
+    join(sitePackages, 'tensorflow', 'libtensorflow_cc.so.2'),
+    '-ldl',
+    '-Wl,-rpath,$ORIGIN/../nvidia/cublas/lib',
+  );
+}
+
+/** Whether the prepared TensorFlow opens cuBLAS. */
+function findsCublas() {
+  const program = join(scratch, 'finds');
+  const source = `#include <dlfcn.h>
+    int main(int, char** names) {
+      void* library = dlopen(names[1], RTLD_NOW);
+      return library && reinterpret_cast<int (*)()>(dlsym(library, "finds"))() ? 0 : 1;
+    }`;
+  execFileSync(/** @type {string} */ (compiler), ['-x', 'c++', '-', '-o', program, '-ldl'], {
+    input: source,
+  });
+  try {
+    execFileSync(program, [join(packageFolder, 'deps', 'lib', 'libtensorflow.so')]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+suite("TensorFlow finds NVIDIA's libraries", { skip: compiler === undefined }, () => {
+  beforeEach(() => mockWheels(scratch));
+
+  test("in an unpacked wheel's folder", async () => {
+    await prepare();
+    assert.equal(findsCublas(), true);
+  });
+
+  test('in wheels that set-up unpacks', async () => {
+    const wheel = join(scratch, 'all.whl');
+    const zip = ['-m', 'zipfile', '-c', wheel, 'tensorflow', 'nvidia'];
+    execFileSync('python3', zip, { cwd: scratch });
+    environment['LIBTENSORFLOW'] = wheel;
+    await prepare();
+    rmSync(join(scratch, 'nvidia'), { recursive: true });
+    assert.equal(findsCublas(), true);
+  });
 });
