@@ -74,12 +74,12 @@ export const command = defineCommand({
     ...deviceOptions,
     ...newRunOption,
     resume: path({ group, describe: 'Run folder to resume, on any devices' }),
+    ...classesOption,
     ...initOption,
     checkpoint: checkpointChoice({
       group,
       describe: 'Which checkpoint of the run that --resume or --init names (default latest)',
     }),
-    ...classesOption,
     ...optionsNotKept,
     ...traceOption,
   },

@@ -5,7 +5,7 @@
  * pictures in folders of other names, or with one folder more, have other numbers.
  */
 import { UserError } from '../errors.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset } from './examples.js';
 import { readPairs } from './label_list.js';
 import { comparable } from './listing.js';
 

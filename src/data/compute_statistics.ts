@@ -2,7 +2,7 @@
 import type { DataConfiguration, ImageView } from '../configuration.js';
 import { usableCores } from '../usable_cores.js';
 import { BatchRing } from './batches.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset } from './examples.js';
 import { identityOf } from './dataset_identity.js';
 import { type DatasetStatistics, addImage, emptySums, statisticsOf } from './statistics.js';
 import type { Size } from './views.js';

@@ -7,7 +7,7 @@ import { noteLastingThread } from '../backend/process_end.js';
 import { UserError } from '../errors.js';
 import type { TraceGroup } from '../report/trace.js';
 import { unlessAborted } from './abortable.js';
-import { nameOfExample } from './dataset.js';
+import { nameOfExample } from './examples.js';
 import type { DecodeReply, DecodeTask, DecoderSettings, Undecodable } from './decoder.js';
 import { type BusyDecoder, allocateDecoderActivity, busyDecoders } from './decoder_activity.js';
 

@@ -4,9 +4,11 @@
  */
 import type { Configuration, DataConfiguration } from '../configuration.js';
 import { colourAxes } from '../data/colour.js';
-import { type Dataset, type ExampleSet, nameOfExample, openDataset } from '../data/dataset.js';
+import { openDataset } from '../data/dataset.js';
+import { type Dataset, type ExampleSet, nameOfExample } from '../data/examples.js';
 import { Decoder } from '../data/decoder.js';
-import { labelOf, placeOf } from '../data/subset.js';
+import { labelOf } from '../data/examples.js';
+import { placeOf } from '../data/part.js';
 import { type DatasetStatistics } from '../data/statistics.js';
 import { computeStatistics } from '../data/compute_statistics.js';
 import { UndecodableImage } from '../data/image.js';

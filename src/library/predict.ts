@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import type { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
-import type { Dataset } from '../data/dataset.js';
+import type { Dataset } from '../data/examples.js';
 import { setOfFiles } from '../data/folder.js';
 import { UndecodableImage } from '../data/image.js';
 import { type Colour, decodeImageFile } from '../data/image_file.js';

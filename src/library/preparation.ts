@@ -3,7 +3,8 @@ import { statSync } from 'node:fs';
 import { verifyIfSummed } from '../checksums.js';
 import type { Configuration } from '../configuration.js';
 import { openDataset } from '../data/dataset.js';
-import type { Dataset, RunClasses } from '../data/dataset.js';
+import type { RunClasses } from '../data/dataset.js';
+import type { Dataset } from '../data/examples.js';
 import { slowJpegWarning } from '../data/jpeg_decoder.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
@@ -49,12 +50,8 @@ export async function prepare(
   checkEvents(training, buildNetwork(network, towers, data.classes));
   const initialModel = resumed === undefined ? initialModelOf(options) : undefined;
   const warnings = [...resolved.warnings, ...dataWarnings(opened)];
-  return {
-    configuration,
-    dataset: forTraining(opened),
-    resolved: { ...resolved, warnings },
-    initialModel,
-  };
+  const dataset = forTraining(opened);
+  return { configuration, dataset, resolved: { ...resolved, warnings }, initialModel };
 }
 
 /** The verified safetensors file that `init` names, itself or by its run folder. */

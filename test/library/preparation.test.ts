@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Dataset } from '../../src/data/dataset.js';
+import type { Dataset } from '../../src/data/examples.js';
 import { dataWarnings } from '../../src/library/preparation.js';
 
 const WARNING = 'no libjpeg-turbo';
