@@ -42,14 +42,17 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /**
  * Sets up a checkout, or what an installed package lacks.
- * @param {{ all: boolean }} options all: TensorFlow too, and again what failed before
+ * @param {{ all: boolean }} options all: also what only tests need, TensorFlow, and again what failed before
  */
 export async function setUp({ all }) {
   await takeSteps([
-    { isDone: () => dependenciesInstalled(ROOT), take: () => installDependencies(ROOT) },
+    {
+      isDone: () => dependenciesInstalled(ROOT, all),
+      take: () => installDependencies(ROOT, all),
+    },
     ...ownAddons(all),
     ...(all ? [tensorflow(true)] : []),
-    { isDone: () => typescriptBuilt(ROOT), take: () => buildTypescript(ROOT) },
+    { isDone: () => typescriptBuilt(ROOT, all), take: () => buildTypescript(ROOT, all) },
   ]);
 }
 
