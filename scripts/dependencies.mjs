@@ -101,7 +101,7 @@ export async function installDependencies(root, all) {
   // What NODE_ENV or npm's settings leave out must not count, and `npm start --silent` must not hide errors.
   const words = all
     ? ['ci', '--include=dev']
-    : ['install', '--no-save', '--omit=dev', `${COMPILER}@${compiler?.version}`];
+    : ['install', '--no-save', '--save-prod', '--omit=dev', `${COMPILER}@${compiler?.version}`];
   words.push('--include=optional', '--loglevel=error');
   // `npm install` would take over the folders of an installation that was cut off.
   if (!existsSync(recordOf(root)))
