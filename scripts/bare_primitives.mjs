@@ -21,6 +21,7 @@ try {
   await run(compiler, [
     '-std=c++17',
     '-O2',
+    '-march=native',
     '-fopenmp',
     ...oneDnn.include.map((one) => `-I${one}`),
     '-o',

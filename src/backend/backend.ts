@@ -47,6 +47,8 @@ export interface BackendInformation {
   tensorflow: string | null;
   /** oneDNN's version; null on other backends. */
   oneDnn: string | null;
+  /** Version of the native backend's rule that chooses a convolution's algorithm; null on other backends. */
+  algorithms: number | null;
 }
 
 /** A GPU that TensorFlow can use. */
@@ -70,7 +72,7 @@ interface Backend {
   use(options: Required<BackendOptions>): Promise<Partial<LibraryVersions>>;
 }
 
-type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn'>;
+type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn' | 'algorithms'>;
 
 const lacksBf16 = (backend: BackendName) => (): string =>
   `bf16 needs the native backend, but the backend is ${backend}: give --precision float32`;
@@ -95,7 +97,8 @@ const BACKENDS: Record<BackendName, Backend> = {
     prepareWorkers: () => {},
     use: async ({ threads, precision }) => {
       const { useNative } = await import('./native/native.js');
-      return { oneDnn: await useNative(threads, precision) };
+      const { oneDnn, algorithms } = await useNative(threads, precision);
+      return { oneDnn, algorithms };
     },
   },
   tensorflow: {
@@ -191,8 +194,17 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
   const { registerFusedGradients } = await import('./fused.js');
   registerFusedGradients();
   await tf.ready();
-  const { tensorflow = null, oneDnn = null } = versions;
-  return { backend, device, precision, threads, tfjs: tf.version_core, tensorflow, oneDnn };
+  return {
+    backend,
+    device,
+    precision,
+    threads,
+    tfjs: tf.version_core,
+    tensorflow: null,
+    oneDnn: null,
+    algorithms: null,
+    ...versions,
+  };
 }
 
 /** @throws UserError if the backend does not have the precision on this machine */
