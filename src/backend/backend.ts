@@ -103,7 +103,12 @@ const BACKENDS: Record<BackendName, Backend> = {
   },
   tensorflow: {
     whyMissing: () =>
-      tensorFlowIsPrepared() ? null : recordedReason(join(addonFolder, '.unavailable')),
+      tensorFlowIsPrepared()
+        ? null
+        : recordedReason(
+            join(addonFolder, '.unavailable'),
+            'it is fetched only if it is needed; --backend tensorflow or npm run setup fetches it',
+          ),
     computesOnGpus: true,
     sharesTensors: false,
     whyNoBf16: lacksBf16('tensorflow'),
