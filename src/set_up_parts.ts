@@ -12,8 +12,8 @@ export interface AddonPlaces {
   unavailable: string;
 }
 
-/** @param name as `native/build` has it */
-export function addonPlaces(name: 'twotower' | 'jpeg_decoder'): AddonPlaces {
+/** @param name as in `native/build`; TensorFlow has only its reason there */
+export function addonPlaces(name: 'twotower' | 'jpeg_decoder' | 'tensorflow'): AddonPlaces {
   const inBuild = (file: string): string =>
     fileURLToPath(new URL(`../../native/build/${file}`, import.meta.url));
   return { file: inBuild(`${name}.node`), unavailable: inBuild(`.${name}.unavailable`) };
