@@ -9,6 +9,7 @@
 #include <string>
 
 #include "arguments.h"
+#include "convolution_algorithm.h"
 #include "engine.h"
 #include "kernels.h"
 
@@ -27,6 +28,7 @@ napi_value Information(Arguments& arguments) {
   napi_set_named_property(env, result, "oneDnn", one_dnn);
   napi_set_named_property(env, result, "bf16",
                           arguments.Boolean(Device::MultipliesBfloat16()));
+  napi_set_named_property(env, result, "algorithms", arguments.Number(kAlgorithmsVersion));
   napi_set_named_property(env, result, "threads", arguments.Number(Device::OfThread().Threads()));
   return result;
 }
@@ -67,6 +69,8 @@ const Export kExports[] = {
     {"conv2d", Conv2D, 7},
     {"conv2dBackpropInput", Conv2DBackpropInput, 5},
     {"conv2dBackpropFilter", Conv2DBackpropFilter, 6},
+    {"preferConvolutionAlgorithm", PreferConvolutionAlgorithm, 1},
+    {"convolutionAlgorithm", ConvolutionAlgorithm, 3},
     {"matMul", MatMul, 9},
     {"maxPool", MaxPool, 3},
     {"maxPoolGradient", MaxPoolGradient, 5},

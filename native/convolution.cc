@@ -1,13 +1,14 @@
-// Convolution and its gradients, by oneDNN. Activations stay [batch, height, width, channels] in memory; filters are
-// reordered at each call, which costs less than a hundredth of the product.
+// Convolution and its gradients: by oneDNN's primitives, or through the frequency domain.
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <string>
-#include <utility>
 
+#include "convolution_algorithm.h"
+#include "convolution_primitives.h"
 #include "engine.h"
+#include "fft_convolution.h"
 #include "geometry.h"
 #include "kernels.h"
 #include "numbers.h"
@@ -16,71 +17,6 @@
 
 namespace twotower {
 namespace {
-
-using dnnl::memory;
-using Tag = memory::format_tag;
-using DataType = memory::data_type;
-
-// A convolution as oneDNN describes it: dimensions are batch, channels, height, width, whatever their order in memory.
-struct Description {
-  memory::dims filter_sizes;
-  memory::desc x, filter, y, bias;
-  memory::desc wanted_x, wanted_filter, wanted_y, wanted_out, wanted_dx;
-  memory::dims strides, dilations, pad_before, pad_after;
-  dnnl::algorithm algorithm;
-
-  Description(const Geometry& g, DataType operands, bool winograd) {
-    const memory::dims x_sizes{g.batch, g.in_channels, g.in_height, g.in_width};
-    const memory::dims y_sizes{g.batch, g.out_channels, g.out_height, g.out_width};
-    filter_sizes = {g.out_channels, g.in_channels, g.filter_height, g.filter_width};
-    x = memory::desc(x_sizes, DataType::f32, Tag::nhwc);
-    y = memory::desc(y_sizes, DataType::f32, Tag::nhwc);
-    filter = memory::desc(filter_sizes, DataType::f32, Tag::hwio);
-    bias = memory::desc({g.out_channels}, DataType::f32, Tag::x);
-    // Winograd's algorithm has layouts of its own; it saves many times the cost of their reorders.
-    algorithm = winograd ? dnnl::algorithm::convolution_winograd
-                         : dnnl::algorithm::convolution_direct;
-    wanted_x = memory::desc(x_sizes, operands, winograd ? Tag::any : Tag::nhwc);
-    wanted_y = memory::desc(y_sizes, operands, winograd ? Tag::any : Tag::nhwc);
-    // The result of a convolution and the gradient by its input are float32, whatever the operands' type.
-    wanted_out = memory::desc(y_sizes, DataType::f32, winograd ? Tag::any : Tag::nhwc);
-    wanted_dx = memory::desc(x_sizes, DataType::f32, winograd ? Tag::any : Tag::nhwc);
-    wanted_filter = memory::desc(filter_sizes, operands, Tag::any);
-    strides = {g.stride_height, g.stride_width};
-    // oneDNN counts the gaps between the filter's elements.
-    dilations = {g.dilation_height - 1, g.dilation_width - 1};
-    pad_before = {g.pad_top, g.pad_left};
-    pad_after = {g.PadBottom(), g.PadRight()};
-  }
-
-  dnnl::convolution_forward::primitive_desc Forward(const memory::desc& out,
-                                                    const memory::desc& wanted_bias,
-                                                    bool relu) const {
-    return Describe<dnnl::convolution_forward>(
-        AttributesOf(relu), dnnl::prop_kind::forward_training,
-        algorithm, wanted_x, wanted_filter, wanted_bias, out, strides, dilations, pad_before,
-        pad_after);
-  }
-};
-
-// Whether the gradient by the input is itself a convolution of dy, of stride 1, by the filter rotated by 180°. In this
-// layout oneDNN's forward kernels are then the faster ones.
-bool IsConvolutionOfGradient(const Geometry& g) {
-  return g.stride_height == 1 && g.stride_width == 1 &&
-         std::max(g.pad_top, g.PadBottom()) <= (g.filter_height - 1) * g.dilation_height &&
-         std::max(g.pad_left, g.PadRight()) <= (g.filter_width - 1) * g.dilation_width;
-}
-
-// Geometry of that convolution, from dy to dx.
-Geometry GradientGeometry(const Geometry& g) {
-  Geometry of_gradient = g;
-  std::swap(of_gradient.in_height, of_gradient.out_height);
-  std::swap(of_gradient.in_width, of_gradient.out_width);
-  std::swap(of_gradient.in_channels, of_gradient.out_channels);
-  of_gradient.pad_top = (g.filter_height - 1) * g.dilation_height - g.pad_top;
-  of_gradient.pad_left = (g.filter_width - 1) * g.dilation_width - g.pad_left;
-  return of_gradient;
-}
 
 // Rotates a filter by 180°: [height, width, in, out] to [height, width, out, in], rows and columns reversed.
 void TurnFilter(const Geometry& g, const float* filter, float* turned) {
@@ -103,89 +39,18 @@ void TurnFilter(const Geometry& g, const float* filter, float* turned) {
   });
 }
 
-DataType OperandsOf(int precision) { return precision == 0 ? DataType::f32 : DataType::bf16; }
-
-// Whether to try Winograd's algorithm F(4×4, 3×3), which has a quarter of the multiplications and is about twice as fast
-// as the direct one. With fewer channels its transforms and reorders cost what it saves.
-bool IsForWinograd(const Geometry& g, int precision) {
-  return precision == 0 && g.filter_height == 3 && g.filter_width == 3 && g.stride_height == 1 &&
-         g.stride_width == 1 && g.dilation_height == 1 && g.dilation_width == 1 &&
-         std::min(g.in_channels, g.out_channels) >= 64;
+float* Scratch(ScratchPurpose purpose, size_t floats) {
+  return static_cast<float*>(Device::OfThread().ScratchFor(purpose, floats * sizeof(float)));
 }
 
-// `make(winograd)`: with Winograd's algorithm if it pays and oneDNN has it.
-template <typename Make>
-PreparedPrimitive MakePreferringWinograd(const Geometry& g, int precision, const Make& make) {
-  if (IsForWinograd(g, precision)) {
-    try {
-      return make(true);
-    } catch (const dnnl::error& error) {
-      if (error.status != dnnl_unimplemented) throw;
-    }
-  }
-  return make(false);
+float* BlocksOf(const Geometry& g, const float* x) {
+  float* blocks = Scratch(ScratchPurpose::kBlocks, ProductOf(GeometryOfBlocks(g).InShape()));
+  ToBlocks(g, x, blocks);
+  return blocks;
 }
 
-PreparedPrimitive MakeForward(const Geometry& g, bool has_bias, bool relu, int precision) {
-  return MakePreferringWinograd(g, precision, [&](bool winograd) -> PreparedPrimitive {
-    const Description d(g, OperandsOf(precision), winograd);
-    const auto primitive = d.Forward(d.wanted_out, has_bias ? d.bias : memory::desc(), relu);
-    std::vector<Operand> operands{{DNNL_ARG_SRC, d.x, primitive.src_desc(), false},
-                                  {DNNL_ARG_WEIGHTS, d.filter, primitive.weights_desc(), false},
-                                  {DNNL_ARG_DST, d.y, primitive.dst_desc(), true}};
-    if (has_bias) operands.push_back({DNNL_ARG_BIAS, d.bias, d.bias, false});
-    return {dnnl::convolution_forward(primitive), primitive.scratchpad_desc(), operands};
-  });
-}
-
-PreparedPrimitive MakeBackpropInput(const Geometry& g, int precision) {
-  return MakePreferringWinograd(g, precision, [&](bool winograd) -> PreparedPrimitive {
-    if (!winograd && IsConvolutionOfGradient(g)) {
-      PreparedPrimitive forward = MakeForward(GradientGeometry(g), false, false, precision);
-      forward.takes_turned_filter = true;
-      return forward;
-    }
-    const Description d(g, OperandsOf(precision), winograd);
-    const auto primitive = DescribeGradient<dnnl::convolution_backward_data>(
-        AttributesOf(false), d.Forward(d.wanted_y, memory::desc(), false), d.algorithm,
-        d.wanted_dx, d.wanted_filter, d.wanted_y, d.strides, d.dilations, d.pad_before,
-        d.pad_after);
-    return {dnnl::convolution_backward_data(primitive),
-            primitive.scratchpad_desc(),
-            {{DNNL_ARG_DIFF_DST, d.y, primitive.diff_dst_desc(), false},
-             {DNNL_ARG_WEIGHTS, d.filter, primitive.weights_desc(), false},
-             {DNNL_ARG_DIFF_SRC, d.x, primitive.diff_src_desc(), true}}};
-  });
-}
-
-PreparedPrimitive MakeBackpropFilter(const Geometry& g, bool has_bias, int precision) {
-  return MakePreferringWinograd(g, precision, [&](bool winograd) -> PreparedPrimitive {
-    const Description d(g, OperandsOf(precision), winograd);
-    const memory::desc wanted_bias = has_bias ? d.bias : memory::desc();
-    const memory::desc wanted_gradient(d.filter_sizes, DataType::f32, Tag::any);
-    const auto primitive = DescribeGradient<dnnl::convolution_backward_weights>(
-        AttributesOf(false), d.Forward(d.wanted_y, wanted_bias, false), d.algorithm, d.wanted_x,
-        wanted_gradient, wanted_bias, d.wanted_y, d.strides, d.dilations, d.pad_before,
-        d.pad_after);
-    std::vector<Operand> operands{
-        {DNNL_ARG_SRC, d.x, primitive.src_desc(), false},
-        {DNNL_ARG_DIFF_DST, d.y, primitive.diff_dst_desc(), false},
-        {DNNL_ARG_DIFF_WEIGHTS, d.filter, primitive.diff_weights_desc(), true}};
-    if (has_bias) operands.push_back({DNNL_ARG_DIFF_BIAS, d.bias, d.bias, true});
-    return {dnnl::convolution_backward_weights(primitive), primitive.scratchpad_desc(), operands};
-  });
-}
-
-void GradientByFilter(const Geometry& g, int precision, float* x, float* dy, float* d_filter,
-                      float* d_bias) {
-  PreparedPrimitive& primitive = Device::OfThread().Prepared(
-      KeyOf("conv2dBackpropFilter", g.Key(), d_bias != nullptr, precision),
-      [&] { return MakeBackpropFilter(g, d_bias != nullptr, precision); });
-  if (d_bias == nullptr) {
-    primitive.Execute({x, dy, d_filter});
-  } else {
-    primitive.Execute({x, dy, d_filter, d_bias});
-  }
+float* BlocksOfFilter(const Geometry& g) {
+  return Scratch(ScratchPurpose::kFilterBlocks, ProductOf(GeometryOfBlocks(g).FilterShape()));
 }
 
 // The largest magnitude of `count` numbers, NaN if one of them is NaN.
@@ -210,15 +75,88 @@ float LargestMagnitude(const float* x, size_t count) {
 
 // Whether the convolution cannot give NaN or overflow. oneDNN's fused ReLU turns NaN into 0, so it is used only
 // then. Reading the operands costs a third of a ReLU pass over the result of AlexNet's convolutions.
-bool StaysFinite(const Geometry& g, const Span<float>& x, const Span<float>& filter,
-                 const float* bias) {
+bool StaysFinite(const Geometry& g, const float* x, const float* filter, const float* bias) {
   // Winograd's transforms pass through values larger than the result.
   constexpr float kBound = 1e30f;
   const auto terms = static_cast<float>(g.filter_height * g.filter_width * g.in_channels);
-  const float product =
-      LargestMagnitude(x.data, x.length) * LargestMagnitude(filter.data, filter.length) * terms;
+  const float product = LargestMagnitude(x, ProductOf(g.InShape())) *
+                        LargestMagnitude(filter, ProductOf(g.FilterShape())) * terms;
   const float added = bias == nullptr ? 0 : LargestMagnitude(bias, g.out_channels);
   return product + added < kBound;
+}
+
+void Forward(const Geometry& g, int precision, float* x, float* filter, float* bias, bool relu,
+             float* out) {
+  const Choice& choice = ChoiceOf(Pass::kForward, g, precision);
+  if (choice.algorithm == Algorithm::kFft) {
+    if (!choice.in_blocks) return FftForward(g, *choice.plan, x, filter, bias, relu, out);
+    float* filter_blocks = BlocksOfFilter(g);
+    FilterToBlocks(g, filter, filter_blocks);
+    return FftForward(GeometryOfBlocks(g), *choice.plan, BlocksOf(g, x), filter_blocks, bias, relu,
+                      out);
+  }
+  const bool winograd = choice.algorithm == Algorithm::kWinograd;
+  const bool fused = relu && StaysFinite(g, x, filter, bias);
+  PreparedPrimitive& primitive = Device::OfThread().Prepared(
+      KeyOf("conv2d", g.Key(), bias != nullptr, fused, precision, winograd),
+      [&] { return MakeForward(g, bias != nullptr, fused, winograd ? 0 : precision, winograd); });
+  if (bias == nullptr) {
+    primitive.Execute({x, filter, out});
+  } else {
+    primitive.Execute({x, filter, out, bias});
+  }
+  if (fused || !relu) return;
+  Parallel(ProductOf(g.OutShape()), 2, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) out[i] = Relu(out[i]);
+  });
+}
+
+void InputGradient(const Geometry& g, int precision, float* dy, float* filter, float* dx) {
+  const Choice& choice = ChoiceOf(Pass::kInputGradient, g, precision);
+  const auto turned = [&] {
+    float* to = Scratch(ScratchPurpose::kTurnedFilter, ProductOf(g.FilterShape()));
+    TurnFilter(g, filter, to);
+    return to;
+  };
+  if (choice.algorithm == Algorithm::kFft) {
+    return FftForward(GradientGeometry(g), *choice.plan, dy, turned(), nullptr, false, dx);
+  }
+  const bool winograd = choice.algorithm == Algorithm::kWinograd;
+  PreparedPrimitive& primitive = Device::OfThread().Prepared(
+      KeyOf("conv2dBackpropInput", g.Key(), precision, winograd),
+      [&] { return MakeBackpropInput(g, winograd ? 0 : precision, winograd); });
+  primitive.Execute({dy, primitive.takes_turned_filter ? turned() : filter, dx});
+}
+
+void FilterGradientByPrimitive(const Geometry& g, int precision, bool winograd, float* x, float* dy,
+                               float* d_filter, float* d_bias) {
+  PreparedPrimitive& primitive = Device::OfThread().Prepared(
+      KeyOf("conv2dBackpropFilter", g.Key(), d_bias != nullptr, precision, winograd), [&] {
+        return MakeBackpropFilter(g, d_bias != nullptr, winograd ? 0 : precision, winograd);
+      });
+  if (d_bias == nullptr) {
+    primitive.Execute({x, dy, d_filter});
+  } else {
+    primitive.Execute({x, dy, d_filter, d_bias});
+  }
+}
+
+void FilterGradient(const Geometry& g, int precision, float* x, float* dy, float* d_filter,
+                    float* d_bias) {
+  const Choice& choice = ChoiceOf(Pass::kFilterGradient, g, precision);
+  const bool fft = choice.algorithm == Algorithm::kFft;
+  // oneDNN gains from blocks in bfloat16 alone.
+  const bool in_blocks = fft ? choice.in_blocks : precision == 1 && HasFewChannelsForItsStride(g);
+  const Geometry taken = in_blocks ? GeometryOfBlocks(g) : g;
+  float* x_taken = in_blocks ? BlocksOf(g, x) : x;
+  float* gradient = in_blocks ? BlocksOfFilter(g) : d_filter;
+  if (fft) {
+    FftFilterGradient(taken, *choice.plan, x_taken, dy, gradient, d_bias);
+  } else {
+    FilterGradientByPrimitive(taken, precision, choice.algorithm == Algorithm::kWinograd, x_taken,
+                              dy, gradient, d_bias);
+  }
+  if (in_blocks) FilterFromBlocks(g, gradient, d_filter);
 }
 
 }  // namespace
@@ -247,20 +185,7 @@ napi_value Conv2D(Arguments& arguments) {
     }
     return nullptr;
   }
-  const bool fused = relu && StaysFinite(g, x, filter, bias);
-  PreparedPrimitive& primitive = Device::OfThread().Prepared(
-      KeyOf("conv2d", g.Key(), bias != nullptr, fused, precision),
-      [&] { return MakeForward(g, bias != nullptr, fused, precision); });
-  if (bias == nullptr) {
-    primitive.Execute({x.data, filter.data, out.data});
-  } else {
-    primitive.Execute({x.data, filter.data, out.data, bias});
-  }
-  if (relu && !fused) {
-    Parallel(out.length, 2, [&](size_t begin, size_t end) {
-      for (size_t i = begin; i < end; i++) out.data[i] = Relu(out.data[i]);
-    });
-  }
+  Forward(g, precision, x.data, filter.data, bias, relu, out.data);
   return nullptr;
 }
 
@@ -275,17 +200,7 @@ napi_value Conv2DBackpropInput(Arguments& arguments) {
     std::fill_n(dx.data, dx.length, 0.f);
     return nullptr;
   }
-  Device& device = Device::OfThread();
-  PreparedPrimitive& primitive =
-      device.Prepared(KeyOf("conv2dBackpropInput", g.Key(), precision),
-                      [&] { return MakeBackpropInput(g, precision); });
-  float* taken = filter.data;
-  if (primitive.takes_turned_filter) {
-    taken = static_cast<float*>(
-        device.ScratchFor(ScratchPurpose::kTurnedFilter, filter.length * sizeof(float)));
-    TurnFilter(g, filter.data, taken);
-  }
-  primitive.Execute({dy.data, taken, dx.data});
+  InputGradient(g, precision, dy.data, filter.data, dx.data);
   return nullptr;
 }
 
@@ -302,21 +217,28 @@ napi_value Conv2DBackpropFilter(Arguments& arguments) {
     if (d_bias != nullptr) std::fill_n(d_bias, g.out_channels, 0.f);
     return nullptr;
   }
-  if (precision == 0 || !HasFewChannelsForItsStride(g)) {
-    GradientByFilter(g, precision, x.data, dy.data, d_filter.data, d_bias);
-    return nullptr;
-  }
-  const Geometry blocks = GeometryOfBlocks(g);
-  Device& device = Device::OfThread();
-  const auto scratch = [&](ScratchPurpose purpose, const Integers& shape) {
-    return static_cast<float*>(device.ScratchFor(purpose, ProductOf(shape) * sizeof(float)));
-  };
-  float* x_blocks = scratch(ScratchPurpose::kBlocks, blocks.InShape());
-  float* d_filter_blocks = scratch(ScratchPurpose::kFilterBlocks, blocks.FilterShape());
-  ToBlocks(g, x.data, x_blocks);
-  GradientByFilter(blocks, precision, x_blocks, dy.data, d_filter_blocks, d_bias);
-  FilterFromBlocks(g, d_filter_blocks, d_filter.data);
+  FilterGradient(g, precision, x.data, dy.data, d_filter.data, d_bias);
   return nullptr;
+}
+
+napi_value PreferConvolutionAlgorithm(Arguments& arguments) {
+  const int choice = arguments.Choice(0, "algorithm", {"direct", "winograd", "fft", "cheapest"});
+  PreferAlgorithm(choice == 3 ? std::nullopt : std::optional(static_cast<Algorithm>(choice)));
+  return nullptr;
+}
+
+napi_value ConvolutionAlgorithm(Arguments& arguments) {
+  const auto pass = static_cast<Pass>(arguments.Choice(0, "pass", {"forward", "input", "filter"}));
+  const Geometry g = Geometry::From(arguments, 1);
+  const Choice& choice = ChoiceOf(pass, g, PrecisionOf(arguments, 2));
+  const char* names[] = {"direct", "winograd", "fft"};
+  const napi_env env = arguments.env();
+  napi_value result, name;
+  napi_create_object(env, &result);
+  napi_create_string_utf8(env, names[static_cast<int>(choice.algorithm)], NAPI_AUTO_LENGTH, &name);
+  napi_set_named_property(env, result, "algorithm", name);
+  napi_set_named_property(env, result, "operations", arguments.Number(choice.operations));
+  return result;
 }
 
 }  // namespace twotower

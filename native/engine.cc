@@ -116,11 +116,29 @@ PreparedPrimitive& Device::Prepared(const std::string& key,
   return primitives_.emplace(full_key, make()).first->second;
 }
 
+namespace {
+
+#if defined(__x86_64__)
+bool Has(dnnl::cpu_isa wanted) {
+  // An instruction set's value has the bits of those that it includes.
+  const auto bits = static_cast<unsigned>(wanted);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
+}
+#endif
+
+}  // namespace
+
 bool Device::MultipliesBfloat16() {
 #if defined(__x86_64__)
-  // An instruction set's value has the bits of those that it includes.
-  const auto bfloat16 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bfloat16) == bfloat16;
+  return Has(dnnl::cpu_isa::avx512_core_bf16);
+#else
+  return false;
+#endif
+}
+
+bool Device::HasMatrixTiles() {
+#if defined(__x86_64__)
+  return Has(dnnl::cpu_isa::avx512_core_amx);
 #else
   return false;
 #endif

@@ -45,7 +45,19 @@ class ScratchMemory {
   size_t size_ = 0;
 };
 
-enum class ScratchPurpose { kPrimitive, kTurnedFilter, kBlocks, kFilterBlocks, kOperand0, kOperand1, kOperand2, kOperand3, kCount };
+enum class ScratchPurpose {
+  kPrimitive,
+  kTurnedFilter,
+  kBlocks,
+  kFilterBlocks,
+  kSpectra,
+  kHalfTransforms,
+  kOperand0,
+  kOperand1,
+  kOperand2,
+  kOperand3,
+  kCount
+};
 
 // One array of a call: where it lies, how it is laid out there, and how the primitive wants it.
 struct Operand {
@@ -98,6 +110,9 @@ class Device {
 
   // Whether the processor multiplies bfloat16 numbers.
   static bool MultipliesBfloat16();
+
+  // Whether it has instructions that multiply whole tiles of them (AMX).
+  static bool HasMatrixTiles();
 
  private:
   Device();

@@ -11,6 +11,8 @@ namespace twotower {
 napi_value Conv2D(Arguments& arguments);
 napi_value Conv2DBackpropInput(Arguments& arguments);
 napi_value Conv2DBackpropFilter(Arguments& arguments);
+napi_value PreferConvolutionAlgorithm(Arguments& arguments);
+napi_value ConvolutionAlgorithm(Arguments& arguments);
 
 // matmul.cc
 napi_value MatMul(Arguments& arguments);

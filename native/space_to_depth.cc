@@ -5,6 +5,23 @@
 #include "parallel.h"
 
 namespace twotower {
+namespace {
+
+// Calls `call` with the index of each of the filter's positions, and the index that it has over blocks.
+template <typename Call>
+void ForEachElement(const Geometry& g, const Call& call) {
+  const Geometry b = GeometryOfBlocks(g);
+  const int64_t stride = g.stride_height;
+  for (int64_t y = 0; y < g.filter_height; y++) {
+    for (int64_t x = 0; x < g.filter_width; x++) {
+      const int64_t block = y / stride * b.filter_width + x / stride;
+      const int64_t inside = y % stride * stride + x % stride;
+      call(y * g.filter_width + x, block * stride * stride + inside);
+    }
+  }
+}
+
+}  // namespace
 
 bool HasFewChannelsForItsStride(const Geometry& g) {
   constexpr int64_t kMostChannels = 64;
@@ -57,18 +74,21 @@ void ToBlocks(const Geometry& g, const float* x, float* blocks) {
   });
 }
 
-void FilterFromBlocks(const Geometry& g, const float* blocks, float* filter) {
+void FilterToBlocks(const Geometry& g, const float* filter, float* blocks) {
   const Geometry b = GeometryOfBlocks(g);
-  const int64_t stride = g.stride_height;
   const int64_t row = g.in_channels * g.out_channels;
-  for (int64_t y = 0; y < g.filter_height; y++) {
-    for (int64_t x = 0; x < g.filter_width; x++) {
-      const int64_t block = y / stride * b.filter_width + x / stride;
-      const int64_t inside = y % stride * stride + x % stride;
-      const float* from = blocks + (block * stride * stride + inside) * row;
-      std::copy_n(from, row, filter + (y * g.filter_width + x) * row);
-    }
-  }
+  // Elements past the filter's last row and column.
+  std::fill_n(blocks, ProductOf(b.FilterShape()), 0.f);
+  ForEachElement(g, [&](int64_t element, int64_t in_blocks) {
+    std::copy_n(filter + element * row, row, blocks + in_blocks * row);
+  });
+}
+
+void FilterFromBlocks(const Geometry& g, const float* blocks, float* filter) {
+  const int64_t row = g.in_channels * g.out_channels;
+  ForEachElement(g, [&](int64_t element, int64_t in_blocks) {
+    std::copy_n(blocks + in_blocks * row, row, filter + element * row);
+  });
 }
 
 }  // namespace twotower

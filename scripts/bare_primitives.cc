@@ -1,15 +1,16 @@
-// The bound of the benchmark: oneDNN's own primitives for the conv and fc layers of a network, forward and
-// both gradients, each in the layouts that it likes best, without reorders and with nothing between them.
+// oneDNN's own primitives for the conv and fc layers of a network, forward and both gradients, each in the layouts that it likes
+// best, without reorders and with nothing between them; and what the machine can do: operations and bytes per second.
 //
-// scripts/bench.ts compiles and starts it, and lets it take its turns among the others:
+// scripts/bench.ts compiles it and lets it take its turns among the others:
 //
 //     bare_primitives THREADS float32|bf16 LAYER…
 //     LAYER: conv:BATCH,IN_HEIGHT,IN_WIDTH,IN,OUT_HEIGHT,OUT_WIDTH,OUT,SIZE,STRIDE,PAD
 //         or fc:BATCH,IN,OUT
 //
 // The first layer's image needs no gradient. A 3×3 convolution is timed by the direct and by Winograd's
-// algorithm when it is prepared, and the faster is kept. For every line on stdin all primitives run once, and
-// the milliseconds of each layer are printed on a line of their own.
+// algorithm when it is prepared, and the faster is kept. For every line on stdin all primitives run once. The answer is a line of
+// milliseconds, one for each layer, and three speeds: 10⁹ float32 operations per second, the same in the operands' type, and
+// 10⁹ bytes per second read and written by a copy.
 
 #include <omp.h>
 
@@ -204,6 +205,58 @@ Layer MakeProduct(const std::vector<long>& s, DataType type) {
   return layer;
 }
 
+typedef float Vector __attribute__((vector_size(64)));
+
+// Multiplications and additions on registers alone, by all threads.
+double PeakGigaoperations() {
+  constexpr int kSums = 12;
+  constexpr long kRounds = 2'000'000;
+  double start = 0;
+  double end = 0;
+  float kept = 0;
+  const int threads = omp_get_max_threads();
+#pragma omp parallel reduction(+ : kept)
+  {
+    const Vector factor = Vector{} + 0.999f;
+    const Vector term = Vector{} + 0.001f;
+    Vector sums[kSums] = {};
+#pragma omp barrier
+#pragma omp master
+    start = Milliseconds();
+    for (long round = 0; round < kRounds; round++) {
+#pragma GCC unroll 12
+      for (int i = 0; i < kSums; i++) sums[i] = sums[i] * factor + term;
+    }
+#pragma omp barrier
+#pragma omp master
+    end = Milliseconds();
+    for (const Vector& sum : sums) kept += sum[0];
+  }
+  if (kept == 0) std::fprintf(stderr, "bare primitives: sums of nothing\n");
+  return 2.0 * 16 * kSums * kRounds * threads / (end - start) / 1e6;
+}
+
+// Of a large matrix product in bfloat16.
+double Bfloat16Gigaoperations() {
+  constexpr long kSide = 2048;
+  static Layer product = [] {
+    Layer layer = MakeProduct({kSide, kSide, kSide}, DataType::bf16);
+    layer.primitives.resize(1);
+    layer.Time();
+    return layer;
+  }();
+  return 2.0 * kSide * kSide * kSide / product.Time() / 1e6;
+}
+
+double GigabytesPerSecond() {
+  constexpr long kFloats = 32 << 20;
+  static std::vector<float> from(kFloats, 1.f), to(kFloats);
+  const double start = Milliseconds();
+#pragma omp parallel for schedule(static)
+  for (long i = 0; i < kFloats; i++) to[i] = from[i];
+  return 2.0 * kFloats * sizeof(float) / (Milliseconds() - start) / 1e6;
+}
+
 std::vector<long> SizesOf(const std::string& text) {
   std::vector<long> sizes;
   std::stringstream stream(text.substr(text.find(':') + 1));
@@ -226,7 +279,9 @@ int main(int count, char** words) {
     }
     for (std::string line; std::getline(std::cin, line);) {
       for (Layer& layer : layers) std::printf("%.3f ", layer.Time());
-      std::printf("\n");
+      const double peak = PeakGigaoperations();
+      std::printf("%.1f %.1f %.2f\n", peak, type == DataType::bf16 ? Bfloat16Gigaoperations() : peak,
+                  GigabytesPerSecond());
       std::fflush(stdout);
     }
   } catch (const std::exception& error) {

@@ -21,7 +21,13 @@ try {
   await run(
     compiler,
     [
-      ...['-std=c++17', '-O2', '-fopenmp', ...oneDnn.include.map((one) => `-I${one}`)],
+      ...[
+        '-std=c++17',
+        '-O2',
+        '-march=native',
+        '-fopenmp',
+        ...oneDnn.include.map((one) => `-I${one}`),
+      ],
       ...['-o', program, join(import.meta.dirname, 'bare_primitives.cc')],
       ...['-L', oneDnn.folder, '-ldnnl', `-Wl,--disable-new-dtags,-rpath,${oneDnn.folder}`],
     ],

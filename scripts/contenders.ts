@@ -47,11 +47,23 @@ class Answering {
   }
 }
 
-/** The dense network in PyTorch, `scripts/peer.py`: with bf16 under autocast and channels last. */
+/** The ways of running PyTorch that were tried. */
+export interface PyTorch {
+  torch: string;
+  /** The fastest way, which takes its turns. */
+  chosen: string;
+  /** Seconds per step of each way before the first turn, or why it failed. */
+  tried: Record<string, number | string>;
+}
+
+/** The dense network in PyTorch (`scripts/peer.py`), in the fastest of its ways; bf16 is autocast. */
 export class Peer {
   private readonly seconds: number[] = [];
 
-  private constructor(private readonly program: Answering) {}
+  private constructor(
+    private readonly program: Answering,
+    readonly pytorch: PyTorch,
+  ) {}
 
   static async open(
     python: string,
@@ -59,27 +71,24 @@ export class Peer {
     threads: number,
     precision: Precision,
   ): Promise<Peer> {
-    const peer = new Peer(new Answering('the PyTorch peer', python, [script('peer.py')]));
+    const program = new Answering('the PyTorch baseline', python, [script('peer.py')]);
     const prepare = {
       network,
       towers: 1,
       classes: data.classes,
       batch: training.batch,
       threads,
-      channelsLast: precision === 'bf16',
       autocast: precision === 'bf16' ? 'bfloat16' : null,
     };
-    const { torch } = await peer.ask<{ torch: string }>({ prepare });
-    console.error(`PyTorch ${torch}`);
-    return peer;
+    return new Peer(program, await request<PyTorch>(program, { prepare }));
   }
 
   async warmUp(): Promise<void> {
-    await this.ask({ step: 2 });
+    await request(this.program, { step: 2 });
   }
 
   async turn(): Promise<void> {
-    const { seconds } = await this.ask<{ seconds: [number] }>({ step: 1 });
+    const { seconds } = await request<{ seconds: [number] }>(this.program, { step: 1 });
     this.seconds.push(seconds[0]);
   }
 
@@ -88,24 +97,33 @@ export class Peer {
   }
 
   async layer(name: string): Promise<NamedMilliseconds> {
-    const { seconds } = await this.ask<{ seconds: number }>({ layer: name });
+    const { seconds } = await request<{ seconds: number }>(this.program, { layer: name });
     return { name, ms: seconds * 1000 };
   }
 
   close(): void {
     this.program.close();
   }
-
-  private async ask<Answer>(request: object): Promise<Answer> {
-    const answer = JSON.parse(await this.program.ask(JSON.stringify(request))) as Answer & {
-      error?: string;
-    };
-    if (answer.error !== undefined) throw new Error(`the PyTorch peer: ${answer.error}`);
-    return answer;
-  }
 }
 
-/** oneDNN's primitives for the conv and fc layers alone, `scripts/bare_primitives.cc`: a bound. */
+async function request<Answer>(program: Answering, message: object): Promise<Answer> {
+  const answer = JSON.parse(await program.ask(JSON.stringify(message))) as Answer & {
+    error?: string;
+  };
+  if (answer.error !== undefined) throw new Error(`the PyTorch baseline: ${answer.error}`);
+  return answer;
+}
+
+/** What the machine can do with all its cores, in 10⁹ per second. */
+export interface Machine {
+  float32Operations: number;
+  /** In the type of the operands. */
+  operations: number;
+  /** Read and written by a copy. */
+  bytes: number;
+}
+
+/** oneDNN's primitives for the conv and fc layers alone, `scripts/bare_primitives.cc`. */
 export class BarePrimitives {
   private readonly names: string[];
   private readonly program: Answering;
@@ -138,17 +156,29 @@ export class BarePrimitives {
 
   /** The sum over the layers. */
   msPerStep(): Spread {
-    return spreadOf(this.runs.map((layers) => layers.reduce((sum, ms) => sum + ms, 0)));
+    return spreadOf(
+      this.runs.map((run) => run.slice(0, this.names.length).reduce((sum, ms) => sum + ms, 0)),
+    );
   }
 
   layers(): NamedMilliseconds[] {
-    return this.names.map((name, layer) => ({
-      name,
-      ms: quantile(
-        this.runs.map((run) => run[layer]!),
-        0.5,
-      ),
-    }));
+    return this.names.map((name, layer) => ({ name, ms: this.median(layer) }));
+  }
+
+  machine(): Machine {
+    const first = this.names.length;
+    return {
+      float32Operations: this.median(first),
+      operations: this.median(first + 1),
+      bytes: this.median(first + 2),
+    };
+  }
+
+  private median(column: number): number {
+    return quantile(
+      this.runs.map((run) => run[column]!),
+      0.5,
+    );
   }
 
   close(): void {

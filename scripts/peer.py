@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
-"""The PyTorch peer of the benchmark: trains the network of a layer list, step by step on request.
+"""The PyTorch baseline of the benchmark: trains the network of a layer list, step by step on request.
 
 `npm run bench -- --peer-python PYTHON` starts it and interleaves its steps with ours, so that both meet the
-same load of the machine. One JSON request a line on stdin, one JSON answer a line on stdout:
+same load of the machine. One JSON request per line on stdin, one JSON answer per line on stdout:
 
   {"prepare": {"network": {"input", "layers"}, "towers": 1, "classes": 10, "batch": 128, "threads": 2,
-               "channelsLast": false, "autocast": null | "bfloat16"}}
+               "autocast": null | "bfloat16"}}
       builds the network (src/model/layers.ts; T towers as T groups) in float32, with SGD and momentum 0.9, and
-      a fixed random batch   ->  {"torch", "threads", "parameters", "groups"}
+      a fixed random batch, in each way that PyTorch has of running it: eager and torch.compile, contiguous and
+      channels last. It times three steps of each and keeps the fastest.
+      ->  {"torch", "threads", "parameters", "groups", "chosen", "tried": {way: seconds, or why it failed}}
   {"step": n}       n training steps            ->  {"seconds": [n numbers], "loss": of the last}
-  {"layer": name}   that conv or fc layer alone, forward and backward, median of several
-                                                ->  {"seconds"}
+  {"layer": name}   that conv or fc layer alone, eager in the chosen memory format, forward and backward,
+                    median of several           ->  {"seconds"}
   {"quit": true}    ends it, as does the end of stdin; no answer
 
-What cannot be done is answered by {"error": message}.
+A request that fails is answered by {"error": message}.
 
 Try by hand:
   echo '{"prepare": {...}}' | python3 scripts/peer.py
@@ -96,50 +98,85 @@ def build(network, towers, classes):
     return modules
 
 
-class Peer:
-    def __init__(self, network, towers, classes, batch, threads, channelsLast, autocast):
-        torch.set_num_threads(threads)
+WAYS = {
+    "eager": (torch.contiguous_format, False),
+    "eager, channels last": (torch.channels_last, False),
+    "torch.compile": (torch.contiguous_format, True),
+    "torch.compile, channels last": (torch.channels_last, True),
+}
+
+
+class Trainer:
+    """The network in one memory format, eager or compiled."""
+
+    def __init__(self, way, network, towers, classes, batch, autocast):
+        memory_format, compiled = WAYS[way]
         torch.manual_seed(0)
-        if autocast not in (None, "bfloat16"):
-            raise ValueError(f"autocast {autocast}")
         self.autocast = autocast
-        self.memory_format = torch.channels_last if channelsLast else torch.contiguous_format
-        self.model = build(network, towers, classes).to(memory_format=self.memory_format)
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9)
+        self.model = build(network, towers, classes).to(memory_format=memory_format)
+        self.run = torch.compile(self.model) if compiled else self.model
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9, fused=True)
         shape = network["input"]
         self.images = torch.randn(batch, shape["channels"], shape["height"], shape["width"]).to(
-            memory_format=self.memory_format)
+            memory_format=memory_format)
         self.labels = torch.randint(0, classes, (batch,))
-
-    def describe(self):
-        return {
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "groups": {name: module.groups for name, module in self.model.named_modules() if hasattr(module, "groups")},
-        }
 
     def context(self):
         return torch.autocast("cpu", dtype=torch.bfloat16) if self.autocast else contextlib.nullcontext()
 
+    def step(self):
+        """Seconds and loss of one training step."""
+        start = time.perf_counter()
+        self.optimizer.zero_grad()
+        with self.context():
+            loss = functional.cross_entropy(self.run(self.images), self.labels)
+        loss.backward()
+        self.optimizer.step()
+        return time.perf_counter() - start, loss.item()
+
+
+class Peer:
+    def __init__(self, threads, autocast, **recipe):
+        torch.set_num_threads(threads)
+        if autocast not in (None, "bfloat16"):
+            raise ValueError(f"autocast {autocast}")
+        self.tried = {}
+        best = None
+        for way in WAYS:
+            try:
+                trainer = Trainer(way, autocast=autocast, **recipe)
+                trainer.step()
+                seconds = statistics.median(trainer.step()[0] for _ in range(3))
+            except Exception as error:  # No compiler, for instance: the other ways still count.
+                self.tried[way] = f"{type(error).__name__}: {error}".splitlines()[0]
+                continue
+            self.tried[way] = seconds
+            if best is None or seconds < best:
+                best, self.chosen, self.trainer = seconds, way, trainer
+        if best is None:
+            raise ValueError(f"PyTorch trains in no way: {self.tried}")
+
+    def describe(self):
+        modules = self.trainer.model
+        return {
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "parameters": sum(parameter.numel() for parameter in modules.parameters()),
+            "groups": {name: module.groups for name, module in modules.named_modules() if hasattr(module, "groups")},
+            "chosen": self.chosen,
+            "tried": self.tried,
+        }
+
     def step(self, count):
-        seconds, loss = [], None
-        for _ in range(count):
-            start = time.perf_counter()
-            self.optimizer.zero_grad()
-            with self.context():
-                loss = functional.cross_entropy(self.model(self.images), self.labels)
-            loss.backward()
-            self.optimizer.step()
-            seconds.append(time.perf_counter() - start)
-        return {"seconds": seconds, "loss": None if loss is None else loss.item()}
+        steps = [self.trainer.step() for _ in range(count)]
+        return {"seconds": [seconds for seconds, _ in steps], "loss": steps[-1][1] if steps else None}
 
     def layer(self, wanted):
-        x = self.images
-        for index, (name, module) in enumerate(self.model.named_children()):
+        x = self.trainer.images
+        for index, (name, module) in enumerate(self.trainer.model.named_children()):
             if name == wanted:
                 return {"seconds": self.layer_seconds(module, x, needs_gradient=index > 0)}
-            with torch.no_grad(), self.context():
+            with torch.no_grad(), self.trainer.context():
                 x = module(x)
         raise ValueError(f"no layer {wanted}")
 
@@ -150,7 +187,7 @@ class Peer:
             x.grad = None
             module.zero_grad()
             start = time.perf_counter()
-            with self.context():
+            with self.trainer.context():
                 y = module(x)
             forward = time.perf_counter() - start
             gradient = torch.randn_like(y)
@@ -178,7 +215,7 @@ def main():
                 answer = peer.layer(request["layer"])
             else:
                 raise ValueError(f"unknown request {sorted(request)}")
-        except Exception as error:  # The peer goes on; the benchmark reads the answer and decides.
+        except Exception as error:  # The benchmark reads the answer and decides.
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 

@@ -25,6 +25,8 @@ export { inspectData } from './library/inspect_data.js';
 export type { DataInspection, Extent, InspectDataOptions } from './library/inspect_data.js';
 export { loadRun } from './library/load_run.js';
 export type { LoadedRun } from './library/load_run.js';
+export { planAlgorithms } from './library/algorithms.js';
+export type { PlannedPass } from './library/algorithms.js';
 export { plan } from './library/plan.js';
 export type { Plan, PlannedLayer } from './library/plan.js';
 export { configurationOf } from './library/recipe.js';

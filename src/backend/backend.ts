@@ -47,6 +47,8 @@ export interface BackendInformation {
   tensorflow: string | null;
   /** oneDNN's version; null on other backends. */
   oneDnn: string | null;
+  /** With `native`, the version of the rule that chooses each convolution's algorithm; else null. */
+  algorithms: number | null;
 }
 
 /** A GPU that TensorFlow can use. */
@@ -70,7 +72,7 @@ interface Backend {
   use(options: Required<BackendOptions>): Promise<Partial<LibraryVersions>>;
 }
 
-type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn'>;
+type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn' | 'algorithms'>;
 
 const lacksBf16 = (backend: BackendName) => (): string =>
   `bf16 is computed by the native backend only; the backend is ${backend}`;
@@ -95,7 +97,8 @@ const BACKENDS: Record<BackendName, Backend> = {
     prepareWorkers: () => {},
     use: async ({ threads, precision }) => {
       const { useNative } = await import('./native/native.js');
-      return { oneDnn: await useNative(threads, precision) };
+      const { oneDnn, algorithms } = await useNative(threads, precision);
+      return { oneDnn, algorithms };
     },
   },
   tensorflow: {
@@ -191,8 +194,8 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
   const { registerFusedGradients } = await import('./fused.js');
   registerFusedGradients();
   await tf.ready();
-  const { tensorflow = null, oneDnn = null } = versions;
-  return { backend, device, precision, threads, tfjs: tf.version_core, tensorflow, oneDnn };
+  const none = { tensorflow: null, oneDnn: null, algorithms: null };
+  return { backend, device, precision, threads, tfjs: tf.version_core, ...none, ...versions };
 }
 
 /** @throws UserError if the backend does not have the precision on this machine */

@@ -4,12 +4,17 @@
  *
  *     twotower plan --preset alexnet-paper --towers 2
  *     twotower plan --preset demo --json
+ *     twotower plan --preset cifar10-seed --timing --precision bf16
  */
+import { planAlgorithms } from '../library/algorithms.js';
+import type { PlannedPass } from '../library/algorithms.js';
 import { plan } from '../library/plan.js';
 import type { Plan, PlannedLayer } from '../library/plan.js';
 import type { ActivationShape } from '../model/layers.js';
 import { print, printJson } from '../report/printing.js';
-import { terminalWidth } from '../report/text.js';
+import { formatTable, terminalWidth } from '../report/text.js';
+import { deviceOptions } from './device_options.js';
+import { flag } from './option_kinds.js';
 import { defineCommand } from './option_table.js';
 import { jsonOption } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
@@ -18,15 +23,29 @@ const { preset, config, data, towers, batch, settings } = recipeOptions;
 
 export const command = defineCommand({
   command: 'plan',
-  options: { preset, config, data, towers, batch, settings, ...jsonOption },
+  options: {
+    preset,
+    config,
+    data,
+    towers,
+    batch,
+    settings,
+    timing: flag({
+      describe: 'Add how the native backend computes each convolution on this processor',
+    }),
+    precision: deviceOptions.precision,
+    ...jsonOption,
+  },
   examples: [
     ['plan --preset alexnet-paper', "The paper's network, layer by layer"],
     ['plan --preset alexnet-paper --towers 4', 'The same network divided among four towers'],
   ],
-  run: ({ json, ...recipe }) => {
+  run: ({ json, timing, precision = 'float32', ...recipe }) => {
     const planned = plan(recipe);
-    if (json) printJson(planned);
-    else print(renderPlan(planned, terminalWidth()).trimEnd());
+    const passes = timing ? planAlgorithms(recipe, precision) : undefined;
+    if (json) return printJson(passes === undefined ? planned : { ...planned, passes });
+    print(renderPlan(planned, terminalWidth()).trimEnd());
+    if (passes !== undefined) print(`\n${renderPasses(passes, terminalWidth())}`);
   },
 });
 
@@ -48,6 +67,22 @@ export function renderPlan(plan: Plan, columns: number): string {
     `exchange    ${scaled(total.exchangedBytes, 1e6)} MB per step of ${plan.batch} images`,
     '',
   ].join('\n');
+}
+
+const PASS_NAMES = { forward: 'forward', input: 'by the input', filter: 'by the filter' };
+
+/** The algorithm of each pass, and the operations that it needs. */
+export function renderPasses(passes: readonly PlannedPass[], columns: number): string {
+  return formatTable(
+    ['layer', 'pass', 'algorithm', 'GFLOP/step per rank'],
+    passes.map(({ layer, pass, algorithm, operations }) => [
+      layer,
+      PASS_NAMES[pass],
+      algorithm,
+      scaled(operations, 1e9),
+    ]),
+    columns,
+  );
 }
 
 const HEADINGS = [

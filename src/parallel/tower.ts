@@ -291,10 +291,12 @@ function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
   );
 }
 
-function describe({ backend, precision, tensorflow, oneDnn, tfjs }: BackendInformation): string {
+function describe(information: BackendInformation): string {
+  const { backend, precision, tensorflow, oneDnn, algorithms, tfjs } = information;
   return [
     tensorflow === null ? backend : `${backend} ${tensorflow}`,
     ...(oneDnn === null ? [] : [`oneDNN ${oneDnn}`]),
+    ...(algorithms === null ? [] : [`algorithms ${algorithms}`]),
     ...(precision === 'float32' ? [] : [precision]),
     `tfjs ${tfjs}`,
   ].join(', ');

@@ -28,6 +28,8 @@ export interface NativeInformation {
   oneDnn: string;
   /** Whether the processor multiplies bfloat16 numbers, so that `Precision` may be `bf16`. */
   bf16: boolean;
+  /** Version of the rule that chooses a convolution's algorithm; the same version gives the same bits. */
+  algorithms: number;
   /** Of the calling thread's team. */
   threads: number;
 }

@@ -2,6 +2,15 @@
 import type { Activation, Precision } from '../numerics.js';
 import type { Integers } from './addon_arrays.js';
 
+/**
+ * How a pass of a convolution is computed: by its definition, by Winograd's F(4×4, 3×3), or through the
+ * frequency domain. The last two take float32 operands in every precision.
+ */
+export type ConvolutionAlgorithm = 'direct' | 'winograd' | 'fft';
+
+/** A convolution, or its gradient by its input or by its filter and bias. */
+export type ConvolutionPass = 'forward' | 'input' | 'filter';
+
 /** Convolution, matrix product, pooling, normalization. */
 export interface LayerFunctions {
   /**
@@ -39,6 +48,22 @@ export interface LayerFunctions {
     geometry: Int32Array,
     precision: Precision,
   ): void;
+
+  /**
+   * The algorithm that the calling thread takes for a pass, a function of these and the processor, and the
+   * multiplications and additions that it needs.
+   */
+  convolutionAlgorithm(
+    pass: ConvolutionPass,
+    geometry: Int32Array,
+    precision: Precision,
+  ): { algorithm: ConvolutionAlgorithm; operations: number };
+
+  /**
+   * The calling thread takes this algorithm for every convolution that it can compute, for tests and
+   * benchmarks; `cheapest` is the default.
+   */
+  preferConvolutionAlgorithm(algorithm: ConvolutionAlgorithm | 'cheapest'): void;
 
   /**
    * out[i] = a[i] · b[i], each transposed first where said, plus bias.

@@ -3,7 +3,7 @@
  * inputs that they do not support and for kernels that they lack.
  */
 import * as tf from '@tensorflow/tfjs';
-import { loadNativeAddon } from './addon.js';
+import { loadNativeAddon, type NativeInformation } from './addon.js';
 import type { Precision } from '../numerics.js';
 import { arrangementKernels } from './arrangement.js';
 import { convolutionKernels } from './convolution.js';
@@ -54,15 +54,11 @@ export function registerNative(threads: number, precision: Precision = 'float32'
   tf.registerBackend(NATIVE, () => new NativeBackend(addon, precision));
 }
 
-/**
- * Makes `native` tfjs's backend in the calling thread.
- *
- * @returns oneDNN's version
- */
-export async function useNative(threads: number, precision: Precision): Promise<string> {
+/** Makes `native` tfjs's backend in the calling thread. */
+export async function useNative(threads: number, precision: Precision): Promise<NativeInformation> {
   registerNative(threads, precision);
   await tf.setBackend(NATIVE);
-  return loadNativeAddon().information().oneDnn;
+  return loadNativeAddon().information();
 }
 
 function register(kernelName: string, kernelFunc: tf.KernelFunc): void {

@@ -1,0 +1,40 @@
+// Which algorithm computes a convolution: a function of its geometry, its precision and the processor, so that a run that is
+// resumed on the same machine computes the same bits.
+
+#ifndef TWOTOWER_NATIVE_CONVOLUTION_ALGORITHM_H_
+#define TWOTOWER_NATIVE_CONVOLUTION_ALGORITHM_H_
+
+#include <optional>
+
+#include "fft_convolution.h"
+#include "geometry.h"
+
+namespace twotower {
+
+enum class Algorithm { kDirect, kWinograd, kFft };
+
+enum class Pass { kForward, kInputGradient, kFilterGradient };
+
+// Grows when the same convolution may be computed by another algorithm than before.
+constexpr int kAlgorithmsVersion = 1;
+
+// How one pass is computed. With the FFT and with Winograd's algorithm operands are float32 in every precision.
+struct Choice {
+  Algorithm algorithm;
+  // With kFft: of this convolution, of the convolution of dy for kInputGradient, or of blocks.
+  std::optional<FftPlan> plan;
+  // With kFft: the pixels of a stride are taken together as channels (space_to_depth.h).
+  bool in_blocks = false;
+  // Multiplications and additions that the algorithm needs.
+  double operations = 0;
+};
+
+// Remembered for each geometry of the calling thread.
+const Choice& ChoiceOf(Pass pass, const Geometry& g, int precision);
+
+// From now on the calling thread takes this algorithm wherever it is possible; nothing: the cheapest.
+void PreferAlgorithm(std::optional<Algorithm> algorithm);
+
+}  // namespace twotower
+
+#endif  // TWOTOWER_NATIVE_CONVOLUTION_ALGORITHM_H_

@@ -1,0 +1,33 @@
+// oneDNN's primitives for convolutions and their gradients. Activations stay [batch, height, width, channels] in memory;
+// filters are reordered at each call, which costs less than a hundredth of the product.
+
+#ifndef TWOTOWER_NATIVE_CONVOLUTION_PRIMITIVES_H_
+#define TWOTOWER_NATIVE_CONVOLUTION_PRIMITIVES_H_
+
+#include "engine.h"
+#include "geometry.h"
+
+namespace twotower {
+
+// Whether the gradient by the input is itself a convolution of dy: of stride 1, by the filter turned
+// half-way round.
+bool IsConvolutionOfGradient(const Geometry& g);
+
+// The geometry of that convolution: of dy, giving dx.
+Geometry GradientGeometry(const Geometry& g);
+
+// Operands: x, filter, out and, if there is one, bias. The dnnl::error `dnnl_unimplemented` if `winograd` and oneDNN does not have
+// the algorithm for this convolution; the same holds for the gradients.
+PreparedPrimitive MakeForward(const Geometry& g, bool has_bias, bool relu, int precision,
+                              bool winograd);
+
+// Operands: dy, filter, dx.
+PreparedPrimitive MakeBackpropInput(const Geometry& g, int precision, bool winograd);
+
+// Operands: x, dy, dFilter and, if there is one, dBias.
+PreparedPrimitive MakeBackpropFilter(const Geometry& g, bool has_bias, int precision,
+                                     bool winograd);
+
+}  // namespace twotower
+
+#endif  // TWOTOWER_NATIVE_CONVOLUTION_PRIMITIVES_H_
