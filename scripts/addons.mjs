@@ -79,7 +79,6 @@ export function addonsBuilt(root, packageFolder) {
  * @throws {Unavailable} without a C++ compiler
  */
 export async function buildAddons(root, packageFolder) {
-  if (addonsBuilt(root, packageFolder)) return;
   const named = process.env['CXX'];
   const compiler = findCompiler(named);
   if (compiler === undefined) {
@@ -102,11 +101,18 @@ export async function buildAddons(root, packageFolder) {
   const bindingFolder = join(packageFolder, 'binding');
   const link = ['-shared', '-L', join(deps, 'lib')];
   const compile = (/** @type {string} */ source, /** @type {string} */ object) =>
-    run(
-      compiler,
-      [...FLAGS, ...include, '-I', bindingFolder, '-I', packageFolder, '-c', source, '-o', object],
-      { quiet: true },
-    );
+    run(compiler, [
+      ...FLAGS,
+      ...include,
+      '-I',
+      bindingFolder,
+      '-I',
+      packageFolder,
+      '-c',
+      source,
+      '-o',
+      object,
+    ]);
 
   const patched = join(scratch, 'tfjs_backend.cc');
   writeFileSync(
@@ -119,7 +125,7 @@ export async function buildAddons(root, packageFolder) {
   const [backendObject, bindingObject, pinObject] = /** @type {[string, string, string]} */ (
     objects
   );
-  await timed('compiling the TensorFlow addons (about 15 s)', async () => {
+  await timed('compiling the TensorFlow addons', async () => {
     await Promise.all([
       compile(patched, backendObject),
       compile(join(bindingFolder, 'tfjs_binding.cc'), bindingObject),
@@ -128,26 +134,26 @@ export async function buildAddons(root, packageFolder) {
     const builtBinding = join(scratch, 'tfjs_binding.node');
     const builtPin = join(scratch, 'device_pin.node');
     const rpath = (/** @type {string} */ path) => `-Wl,-rpath,$ORIGIN/${path}`;
-    await run(
-      compiler,
-      [
-        backendObject,
-        bindingObject,
-        ...link,
-        '-ltensorflow',
-        '-ltensorflow_framework',
-        rpath('../../deps/lib'),
-        '-o',
-        builtBinding,
-      ],
-      { quiet: true },
-    );
+    await run(compiler, [
+      backendObject,
+      bindingObject,
+      ...link,
+      '-ltensorflow',
+      '-ltensorflow_framework',
+      rpath('../../deps/lib'),
+      '-o',
+      builtBinding,
+    ]);
     // It loads libtensorflow itself, so its calls are bound when they are first made.
-    await run(
-      compiler,
-      [pinObject, ...link, '-ldl', '-Wl,-z,lazy', rpath('../deps/lib'), '-o', builtPin],
-      { quiet: true },
-    );
+    await run(compiler, [
+      pinObject,
+      ...link,
+      '-ldl',
+      '-Wl,-z,lazy',
+      rpath('../deps/lib'),
+      '-o',
+      builtPin,
+    ]);
     renameSync(builtBinding, binding);
     renameSync(builtPin, devicePin);
   });

@@ -1,4 +1,4 @@
-/** Set-up of one part that the program can do without. */
+/** Set-up of a part that the program can do without. */
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeWhole } from './files.mjs';
@@ -6,34 +6,44 @@ import { Unavailable } from './libtensorflow.mjs';
 import { say } from './subprocess.mjs';
 
 /**
- * @typedef {object} Part that is not in place, or not as it should be
- * @property {string} without what follows where it cannot be prepared
- * @property {string} addon its file: where that is, the program uses it
+ * @typedef {object} Part
+ * @property {string} without what follows if it cannot be prepared
+ * @property {() => boolean} isReady whether it is in place, and as it should be
+ * @property {string} addon its file: if that exists, the program uses it
  * @property {string} record file for the reason why it cannot be prepared
  * @property {() => unknown} circumstances what can change so that another attempt makes sense
+ * @property {() => Promise<void>} prepare
  */
 
 /**
- * Prepares a part, or records why that cannot be.
+ * A step of set-up that prepares a part, or records why that is not possible.
  * @param {Part} part
- * @param {boolean} retry though nothing changed since it failed
- * @param {() => Promise<void>} prepare
+ * @param {boolean} retry try again even if nothing has changed since it failed
+ * @returns {import('./steps.mjs').Step}
  */
-export async function attempt({ without, addon, record, circumstances }, retry, prepare) {
-  const isLinux = process.platform === 'linux';
-  // Elsewhere nothing is looked for: macOS asks to install a compiler whenever one is.
-  const now = JSON.stringify(isLinux ? circumstances() : process.platform);
+export function attemptOf(part, retry) {
+  return {
+    isDone: () => part.isReady() || (!retry && failedAlike(part) && !existsSync(part.addon)),
+    take: () => attempt(part, retry),
+  };
+}
+
+/**
+ * @param {Part} part
+ * @param {boolean} retry
+ */
+async function attempt(part, retry) {
+  const { without, addon, record, prepare } = part;
+  const now = circumstancesOf(part);
   try {
-    // What is there is of another processor, library or version, and would end the program.
+    // An addon for another processor, library or version would end the program.
     rmSync(addon, { force: true });
-    if (!retry && existsSync(record)) {
-      if (JSON.parse(readFileSync(record, 'utf8')).circumstances === now) return;
-    }
+    if (!retry && failedAlike(part)) return;
     rmSync(record, { force: true });
     mkdirSync(dirname(record), { recursive: true });
-    // Before anything is fetched for a folder that cannot take it.
+    // Checked before anything is fetched.
     accessSync(dirname(record), constants.W_OK);
-    if (!isLinux) throw new Unavailable('it is prepared on Linux only');
+    if (process.platform !== 'linux') throw new Unavailable('it is prepared on Linux only');
     await prepare();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -41,7 +51,23 @@ export async function attempt({ without, addon, record, circumstances }, retry, 
     try {
       writeWhole(record, JSON.stringify({ circumstances: now, reason: reason.split('\n')[0] }));
     } catch {
-      // A read-only installation: the reason is said each time.
+      // In an installation that cannot be written, the reason is printed each time.
     }
   }
+}
+
+/**
+ * Whether it failed before, and nothing has changed since.
+ * @param {Part} part
+ */
+function failedAlike(part) {
+  const { record } = part;
+  if (!existsSync(record)) return false;
+  return JSON.parse(readFileSync(record, 'utf8')).circumstances === circumstancesOf(part);
+}
+
+/** @param {Part} part */
+function circumstancesOf({ circumstances }) {
+  // On macOS, looking for a compiler would ask to install one.
+  return JSON.stringify(process.platform === 'linux' ? circumstances() : process.platform);
 }

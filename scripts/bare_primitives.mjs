@@ -18,21 +18,17 @@ const oneDnn = await prepareLibrary(ONEDNN, process.env);
 const folder = mkdtempSync(join(tmpdir(), 'twotower-bare-'));
 try {
   const program = join(folder, 'bare_primitives');
-  await run(
-    compiler,
-    [
-      ...[
-        '-std=c++17',
-        '-O2',
-        '-march=native',
-        '-fopenmp',
-        ...oneDnn.include.map((one) => `-I${one}`),
-      ],
-      ...['-o', program, join(import.meta.dirname, 'bare_primitives.cc')],
-      ...['-L', oneDnn.folder, '-ldnnl', `-Wl,--disable-new-dtags,-rpath,${oneDnn.folder}`],
+  await run(compiler, [
+    ...[
+      '-std=c++17',
+      '-O2',
+      '-march=native',
+      '-fopenmp',
+      ...oneDnn.include.map((one) => `-I${one}`),
     ],
-    { quiet: true },
-  );
+    ...['-o', program, join(import.meta.dirname, 'bare_primitives.cc')],
+    ...['-L', oneDnn.folder, '-ldnnl', `-Wl,--disable-new-dtags,-rpath,${oneDnn.folder}`],
+  ]);
   process.exitCode = spawnSync(program, process.argv.slice(2), { stdio: 'inherit' }).status ?? 1;
 } finally {
   rmSync(folder, { recursive: true });

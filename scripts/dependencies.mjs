@@ -6,7 +6,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, say } from './subprocess.mjs';
+import { run, timed } from './subprocess.mjs';
 
 /**
  * Whether node_modules holds every package of the lock file in its locked version. True where there is
@@ -72,13 +72,13 @@ function packagesOf(file) {
 
 /** @param {string} root the project's folder */
 export async function installDependencies(root) {
-  if (dependenciesInstalled(root)) return;
-  say('installing npm packages (about a minute)');
   const [program, programArguments] = npm(process.env);
   // All kinds, whatever NODE_ENV or npm's settings leave out: the build needs those for development.
-  // Errors show also where `npm start` was told to be silent.
+  // `npm start --silent` must not hide errors.
   const ci = ['ci', '--include=dev', '--include=optional', '--loglevel=error'];
-  await run(program, [...programArguments, ...ci], { cwd: root });
+  await timed('installing npm packages', () =>
+    run(program, [...programArguments, ...ci], { cwd: root }),
+  );
 }
 
 /**

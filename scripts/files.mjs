@@ -1,6 +1,7 @@
 /** Files and folders that are either whole or not there: made beside their place, then renamed. */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { withLock } from './lock.mjs';
 
 /**
  * @param {string} file
@@ -13,41 +14,37 @@ export function writeWhole(file, text) {
 }
 
 /**
- * Makes a folder by `fill`ing a new one beside it; leftovers of attempts that were cut off are removed.
+ * Makes a folder by `fill`ing a new one beside it, unless it is whole. One process at a time does so.
  * @param {string} folder
+ * @param {() => boolean} isWhole
  * @param {(partial: string) => Promise<void> | void} fill
  */
-export async function makeWhole(folder, fill) {
-  const parent = dirname(folder);
-  mkdirSync(parent, { recursive: true });
-  removeLeftovers(parent, basename(folder));
-  const partial = `${folder}.partial-${process.pid}`;
-  mkdirSync(partial);
-  try {
-    await fill(partial);
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(partial, folder);
-  } finally {
-    rmSync(partial, { recursive: true, force: true });
-  }
+export async function makeWhole(folder, isWhole, fill) {
+  await withLock(`${folder}.lock`, async () => {
+    // Another process may have made it meanwhile.
+    if (isWhole()) return;
+    const partial = `${folder}.partial-${process.pid}`;
+    removeLeftovers(folder);
+    mkdirSync(partial, { recursive: true });
+    try {
+      await fill(partial);
+      rmSync(folder, { recursive: true, force: true });
+      renameSync(partial, folder);
+    } finally {
+      rmSync(partial, { recursive: true, force: true });
+    }
+  });
 }
 
 /**
- * @param {string} parent
- * @param {string} name
+ * Removes what attempts left that were cut off: no other process is at work, so all of it.
+ * @param {string} folder
  */
-function removeLeftovers(parent, name) {
+function removeLeftovers(folder) {
+  const parent = dirname(folder);
+  mkdirSync(parent, { recursive: true });
   for (const entry of readdirSync(parent)) {
-    if (!entry.startsWith(`${name}.partial-`)) continue;
-    const owner = Number(entry.slice(entry.lastIndexOf('-') + 1));
-    // Containers that share a cache number their processes alike: our own number is another's leftover.
-    if (owner === process.pid || !isRunning(owner)) {
-      rmSync(join(parent, entry), { recursive: true, force: true });
-    }
+    if (!entry.startsWith(`${basename(folder)}.partial-`)) continue;
+    rmSync(join(parent, entry), { recursive: true, force: true });
   }
-}
-
-/** @param {number} processId */
-function isRunning(processId) {
-  return existsSync('/proc/self') ? existsSync(`/proc/${processId}`) : false;
 }

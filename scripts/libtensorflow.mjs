@@ -179,16 +179,20 @@ function linkDeps(packageFolder, folder) {
  * @param {string} folder
  */
 async function layOutGiven(given, folder) {
-  await makeWhole(folder, async (partial) => {
-    if (statSync(given).isDirectory()) linkParts(given, partial);
-    else await timed(`unpacking ${basename(given)}`, () => unpack([given], partial));
-    addPlainNames(partial);
-    if (!isLibtensorflow(partial)) {
-      throw new Unavailable(
-        `LIBTENSORFLOW=${given} lacks lib/${LIBRARY}, lib/${FRAMEWORK} or include/${HEADER}; name a folder or archive of TensorFlow's C library, or unset it`,
-      );
-    }
-  });
+  await makeWhole(
+    folder,
+    () => isLibtensorflow(folder),
+    async (partial) => {
+      if (statSync(given).isDirectory()) linkParts(given, partial);
+      else await timed(`unpacking ${basename(given)}`, () => unpack([given], partial));
+      addPlainNames(partial);
+      if (!isLibtensorflow(partial)) {
+        throw new Unavailable(
+          `LIBTENSORFLOW=${given} lacks lib/${LIBRARY}, lib/${FRAMEWORK} or include/${HEADER}; name a folder or archive of TensorFlow's C library, or unset it`,
+        );
+      }
+    },
+  );
 }
 
 /**
@@ -235,39 +239,47 @@ async function fetchWheel(folder, variant) {
   if (!hasPip()) {
     throw new Unavailable('pip is missing: sudo apt-get install python3-pip');
   }
-  await makeWhole(folder, async (partial) => {
-    const wheels = join(partial, 'wheels');
-    mkdirSync(wheels);
-    const requirement = join(partial, 'requirement.txt');
-    writeFileSync(
-      requirement,
-      variant === 'cpu'
-        ? `tensorflow-cpu==${VERSION} --hash=sha256:${WHEEL_SHA256}\n`
-        : `tensorflow[and-cuda]==${VERSION}\n`,
-    );
-    const pinned = variant === 'cpu' ? ['--no-deps', '--require-hashes'] : [];
-    const size = variant === 'cpu' ? '274 MB' : 'about 3 GB';
-    await timed(`fetching TensorFlow ${VERSION} (${variant}, ${size})`, () =>
-      run('python3', [
-        ...['-m', 'pip', 'download', '--no-cache-dir', '--disable-pip-version-check'],
-        ...[
+  await makeWhole(
+    folder,
+    () => isLibtensorflow(folder),
+    async (partial) => {
+      const wheels = join(partial, 'wheels');
+      mkdirSync(wheels);
+      const requirement = join(partial, 'requirement.txt');
+      writeFileSync(
+        requirement,
+        variant === 'cpu'
+          ? `tensorflow-cpu==${VERSION} --hash=sha256:${WHEEL_SHA256}\n`
+          : `tensorflow[and-cuda]==${VERSION}\n`,
+      );
+      const pinned = variant === 'cpu' ? ['--no-deps', '--require-hashes'] : [];
+      const size = variant === 'cpu' ? '274 MB' : 'about 3 GB';
+      await timed(`fetching TensorFlow ${VERSION} (${variant}, ${size})`, () =>
+        run('python3', [
+          '-m',
+          'pip',
+          'download',
+          '--no-cache-dir',
+          '--disable-pip-version-check',
           '--only-binary=:all:',
           ...WHEEL_PYTHON,
           ...manylinuxTags(glibcVersion()),
           ...pinned,
           '--dest',
           wheels,
-        ],
-        ...['-r', requirement],
-      ]),
-    );
-    const archives = readdirSync(wheels).map((name) => join(wheels, name));
-    await timed('unpacking TensorFlow', () => unpack(archives, partial));
-    addPlainNames(partial);
-    rmSync(wheels, { recursive: true });
-    rmSync(requirement);
-    if (!isLibtensorflow(partial)) throw new Unavailable("TensorFlow's wheel lacks its C library");
-  });
+          '-r',
+          requirement,
+        ]),
+      );
+      const archives = readdirSync(wheels).map((name) => join(wheels, name));
+      await timed('unpacking TensorFlow', () => unpack(archives, partial));
+      addPlainNames(partial);
+      rmSync(wheels, { recursive: true });
+      rmSync(requirement);
+      if (!isLibtensorflow(partial))
+        throw new Unavailable("TensorFlow's wheel lacks its C library");
+    },
+  );
 }
 
 /**
@@ -298,7 +310,7 @@ export async function unpack(archives, target) {
   if (!works('python3', ['--version'])) {
     throw new Unavailable('python3 is missing: sudo apt-get install python3-pip');
   }
-  await run('python3', ['-c', UNPACK, target, ...archives], { quiet: true });
+  await run('python3', ['-c', UNPACK, target, ...archives]);
 }
 
 /**
@@ -312,10 +324,9 @@ async function packageDownload(packageFolder, variant, before) {
   // The script goes on to fetch or build the addon with what it finds on the path; its failing there
   // does no harm, since the addon is built here.
   await timed("tfjs-node-gpu's own download", () =>
-    run(process.execPath, ['scripts/install.js', kind, 'download'], {
-      cwd: packageFolder,
-      quiet: true,
-    }).catch(() => undefined),
+    run(process.execPath, ['scripts/install.js', kind, 'download'], { cwd: packageFolder }).catch(
+      () => undefined,
+    ),
   );
   if (!isLibtensorflow(deps)) {
     rmSync(deps, { recursive: true, force: true });

@@ -32,7 +32,7 @@ const JPEG_SOURCES = ['jpeg_decoder.cc', 'arguments.cc', 'arguments.h', 'values.
 /** @type {NativeAddon} */
 export const BACKEND_ADDON = {
   name: 'twotower',
-  progress: 'compiling the native addon (about half a minute)',
+  progress: 'compiling the native addon',
   has: (source) => !['device_pin.cc', 'jpeg_decoder.cc'].includes(source),
   library: ONEDNN,
   flags: [
@@ -123,7 +123,6 @@ export function nativeBuilt(root, addon) {
  * @throws {Unavailable} without its library or a C++ compiler
  */
 export async function buildNative(root, addon) {
-  if (nativeBuilt(root, addon)) return;
   const compiler = findCompiler(process.env['CXX']);
   if (compiler === undefined) {
     throw new Unavailable('a C++ compiler is missing: sudo apt-get install g++');
@@ -164,25 +163,19 @@ export async function compileNative(root, addon, options) {
   const waiting = [...sources];
   const compileWaiting = async () => {
     for (let source = waiting.shift(); source !== undefined; source = waiting.shift()) {
-      await run(compiler, [...flags, ...include, '-c', source, '-o', objectOf(source)], {
-        quiet: true,
-      });
+      await run(compiler, [...flags, ...include, '-c', source, '-o', objectOf(source)]);
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, compileWaiting));
   const partial = `${target}.partial-${process.pid}`;
-  await run(
-    compiler,
-    [
-      ...['-shared', ...flags, ...sources.map(objectOf)],
-      ...[join(library.folder, addon.library.file), `-Wl,-rpath-link,${library.folder}`],
-      // An old-style rpath also serves the library's own dependencies.
-      `-Wl,--disable-new-dtags,-rpath,${library.folder}`,
-      // Node unloads an addon with its last worker thread, while OpenMP's threads are still there.
-      '-Wl,-z,nodelete',
-      ...['-o', partial],
-    ],
-    { quiet: true },
-  );
+  await run(compiler, [
+    ...['-shared', ...flags, ...sources.map(objectOf)],
+    ...[join(library.folder, addon.library.file), `-Wl,-rpath-link,${library.folder}`],
+    // An old-style rpath also serves the library's own dependencies.
+    `-Wl,--disable-new-dtags,-rpath,${library.folder}`,
+    // Node unloads an addon with its last worker thread, while OpenMP's threads are still there.
+    '-Wl,-z,nodelete',
+    ...['-o', partial],
+  ]);
   renameSync(partial, target);
 }

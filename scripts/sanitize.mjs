@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findCompiler } from './addons.mjs';
 import { BACKEND_ADDON, compileNative, JPEG_ADDON } from './native_addon.mjs';
-import { setUp } from './setup.mjs';
+import { setUp } from './steps.mjs';
 import { say } from './subprocess.mjs';
 import { prepareLibrary } from './system_library.mjs';
 
@@ -79,7 +79,7 @@ const named = process.argv[2];
 if (named !== undefined && !(named in SANITIZERS)) {
   throw new Error(`${named} is no sanitizer; there are ${Object.keys(SANITIZERS).join(' and ')}`);
 }
-await setUp({ retry: false });
+await setUp({ all: false });
 for (const name of /** @type {('address' | 'thread')[]} */ (
   named === undefined ? ['address', 'thread'] : [named]
 )) {

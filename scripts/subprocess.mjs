@@ -1,6 +1,7 @@
 /**
- * Running other programs during set-up. Their output goes to stderr, because stdout belongs to the
- * command that set-up precedes. A signal that ends set-up ends them too.
+ * Running other programs during set-up, and what set-up prints: one line per step, with size and time. The
+ * programs' own output is shown with `--verbose`, or if they fail. All of it goes to stderr, because stdout
+ * belongs to the command that set-up precedes. A signal that ends set-up ends the programs too.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,23 +14,22 @@ const running = new Set();
  * Runs a program to its end.
  * @param {string} program
  * @param {string[]} programArguments
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options] quiet: show output only on failure
+ * @param {{ cwd?: string, verbose?: boolean }} [options] verbose: show its output as it comes
  * @returns {Promise<void>}
- * @throws {Error} naming the program and the cause, below that the end of its output where that was kept quiet
+ * @throws {Error} naming the program and the cause, with the end of its output if that was not shown
  */
-export function run(program, programArguments, { cwd, env, quiet = false } = {}) {
+export function run(program, programArguments, { cwd, verbose = isVerbose() } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, programArguments, {
       ...(cwd === undefined ? {} : { cwd }),
-      ...(env === undefined ? {} : { env }),
-      stdio: ['ignore', quiet ? 'pipe' : 2, 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
     running.add(child);
     let output = '';
-    const keep = (/** @type {string} */ text) => (output = (output + text).slice(-4000));
-    child.stdout?.setEncoding('utf8').on('data', keep);
-    child.stderr?.setEncoding('utf8').on('data', keep);
-    if (!quiet) child.stderr?.pipe(process.stderr, { end: false });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => (output = (output + text).slice(-4000)));
+      if (verbose) stream.pipe(process.stderr, { end: false });
+    }
     child.on('error', (error) => {
       running.delete(child);
       reject(error);
@@ -40,15 +40,20 @@ export function run(program, programArguments, { cwd, env, quiet = false } = {})
       else {
         const cause = causeIn(output);
         const message = `${program} ended with ${signal ?? `code ${code}`}${cause && `: ${cause}`}`;
-        reject(new Error(quiet && cause ? `${message}\n${output.trim()}` : message));
+        reject(new Error(cause && !verbose ? `${message}\n${output.trim()}` : message));
       }
     });
   });
 }
 
+/** Whether set-up, or the command that it precedes, is to print everything. */
+function isVerbose() {
+  return process.argv.includes('--verbose');
+}
+
 /**
- * The line that says why a program failed: the first of an error, as compilers, pip and Python write it,
- * since what follows is often a consequence; else the last.
+ * The line that says why a program failed: the first that speaks of an error, as compilers, pip and Python
+ * write it, because later ones are often consequences; otherwise the last.
  * @param {string} output
  */
 function causeIn(output) {
@@ -57,7 +62,7 @@ function causeIn(output) {
 }
 
 /**
- * Whether a program starts and ends well, e.g. `works('python3', ['-m', 'pip', '--version'])`.
+ * Whether a program starts and succeeds, e.g. `works('python3', ['-m', 'pip', '--version'])`.
  * @param {string} program
  * @param {string[]} programArguments
  */
@@ -66,16 +71,16 @@ export function works(program, programArguments) {
 }
 
 /**
- * From now on, an interrupt ends the programs that run, then this process: not before them, or the next
- * run would find them still writing.
- * @returns {() => void} undoes it
+ * From now on, an interrupt ends the running programs, then this process. If the process ended first, the next
+ * set-up would find them still writing.
+ * @returns {() => void} undoes this
  */
 export function endChildrenOnSignals() {
   const end = async (/** @type {NodeJS.Signals} */ signal) => {
     const ended = [...running].map((child) => once(child, 'close'));
     for (const child of running) child.kill(signal);
     await Promise.allSettled(ended);
-    process.stderr.write('\nset-up interrupted; the next run begins the unfinished step again\n');
+    process.stderr.write('\nset-up interrupted; the next one repeats the unfinished step\n');
     process.exit(signal === 'SIGINT' ? 130 : 143);
   };
   process.once('SIGINT', end);
@@ -86,33 +91,40 @@ export function endChildrenOnSignals() {
   };
 }
 
+const PREFIX = 'twotower set-up: ';
+
 /**
  * One line of progress on stderr.
  * @param {string} text
  */
 export function say(text) {
-  process.stderr.write(`twotower set-up: ${text}\n`);
+  process.stderr.write(`${PREFIX}${text}\n`);
 }
 
 /**
- * Says what is being done, and on a terminal how long it has taken so far.
+ * Takes a step of set-up and prints it with its time in one line. On a terminal the line is there from the
+ * beginning, and counts.
  * @template Result
- * @param {string} text
+ * @param {string} text what is done, and how much: `fetching oneDNN (8 MB)`
  * @param {() => Promise<Result>} step
  * @returns {Promise<Result>}
  */
 export async function timed(text, step) {
   const start = Date.now();
   const seconds = () => Math.round((Date.now() - start) / 1000);
-  say(`${text} …`);
-  const ticker = process.stderr.isTTY
-    ? setInterval(() => process.stderr.write(`\r  ${seconds()} s `), 1000)
-    : undefined;
+  const isCounting = process.stderr.isTTY && !isVerbose();
+  const show = () => process.stderr.write(`\r${PREFIX}${text} … ${seconds()} s`);
+  const ticker = isCounting ? setInterval(show, 1000) : undefined;
+  if (isCounting) show();
   try {
-    return await step();
+    const result = await step();
+    if (isCounting) process.stderr.write('\r\x1b[K');
+    say(`${text}: ${seconds()} s`);
+    return result;
+  } catch (error) {
+    if (isCounting) process.stderr.write('\n');
+    throw error;
   } finally {
     clearInterval(ticker);
-    if (process.stderr.isTTY) process.stderr.write('\r');
-    say(`${text}: ${seconds()} s`);
   }
 }

@@ -96,9 +96,13 @@ export async function prepareLibrary(library, environment) {
     throw new Unavailable(`${name} is missing: install its development package`);
   }
   const [shortName] = name.split(' ');
-  await makeWhole(cacheFolder(library.folder, environment), async (partial) => {
-    await timed(`fetching ${shortName} (${size})`, () => fetchPackages(partial, library));
-    await layOut(partial);
+  const folder = cacheFolder(library.folder, environment);
+  const isWhole = () => libraryUnder(folder, library) !== undefined;
+  await makeWhole(folder, isWhole, async (partial) => {
+    await timed(`fetching ${shortName} (${size})`, async () => {
+      await fetchPackages(partial, library);
+      await layOut(partial);
+    });
     if (libraryUnder(partial, library) === undefined) {
       throw new Unavailable(
         `the distribution's is not ${name}, or not whole: install that under /usr/local`,
@@ -147,7 +151,7 @@ async function fetchPackages(folder, { name, packages, developmentPackage }) {
       if (known === undefined) throw new Error(`no package ${names.join(' or ')}`);
       return known;
     });
-    await run('apt-get', ['download', ...wanted], { cwd: folder, quiet: true });
+    await run('apt-get', ['download', ...wanted], { cwd: folder });
   } catch {
     throw new Unavailable(
       `${name} is missing and the distribution's packages cannot be fetched (their lists may be absent: sudo apt-get update): sudo apt-get install ${developmentPackage}`,
@@ -163,7 +167,7 @@ async function layOut(folder) {
   const unpacked = join(folder, 'unpacked');
   mkdirSync(unpacked);
   for (const name of readdirSync(folder).filter((entry) => entry.endsWith('.deb'))) {
-    await run('dpkg-deb', ['-x', join(folder, name), unpacked], { quiet: true });
+    await run('dpkg-deb', ['-x', join(folder, name), unpacked]);
     rmSync(join(folder, name));
   }
   for (const part of ['include', 'lib']) {

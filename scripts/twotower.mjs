@@ -1,15 +1,14 @@
 #!/usr/bin/env node
 /**
- * The command `twotower`, and `npm start --`: sets up what is not in place, then runs the command line
- * in this process. Imports nothing that an `npm ci` would have to bring.
+ * The command `twotower`, and `npm start --`: sets up what is not in place, then runs the command line in this
+ * process.
+ *
+ * Must not import npm packages: it runs before they are installed. All else is imported after the check of
+ * Node's version, because an old Node cannot read it.
  */
-import { setUp } from './setup.mjs';
-import { say } from './subprocess.mjs';
+import { refuseOldNode } from './node_version.mjs';
 
-try {
-  await setUp({ retry: false });
-} catch (error) {
-  say(error instanceof Error ? error.message : String(error));
-  process.exit(1);
-}
-await import('../dist/src/cli.js');
+refuseOldNode();
+import('./steps.mjs')
+  .then(({ endSetUp, setUp }) => setUp({ all: false }).catch(endSetUp))
+  .then(() => import('../dist/src/cli.js'));

@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeWhole } from './files.mjs';
-import { run, say } from './subprocess.mjs';
+import { run, timed } from './subprocess.mjs';
 
 const FOLDERS = ['src', 'workers', 'test', 'scripts'];
 const OUTPUTS = ['.js', '.js.map', '.d.ts'];
@@ -49,8 +49,6 @@ export function typescriptBuilt(root) {
 
 /** @param {string} root the project's folder */
 export async function buildTypescript(root) {
-  if (typescriptBuilt(root)) return;
-  say('compiling TypeScript');
   const signature = signatureOf(root);
   mkdirSync(join(root, 'dist'), { recursive: true });
   removeOrphans(root);
@@ -58,7 +56,9 @@ export async function buildTypescript(root) {
   if (!sourcesOf(root).every((source) => existsSync(join(root, 'dist', `${source}.js`)))) {
     rmSync(join(root, 'dist', '.tsbuildinfo'), { force: true });
   }
-  await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root]);
+  await timed('compiling TypeScript', () =>
+    run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root]),
+  );
   writeWhole(join(root, 'dist', '.built'), signature);
 }
 

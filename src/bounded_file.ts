@@ -9,8 +9,9 @@ import { UserError, messageOf } from './errors.js';
 const PIECE = 65_536;
 
 /**
- * @param longest bytes
- * @throws UserError naming the file that is longer, or cannot be read
+ * Reads a file of at most `longest` bytes.
+ *
+ * @throws UserError naming the file if it is longer or cannot be read
  */
 export function readSmallFile(path: string, longest: number): Buffer {
   let descriptor: number | undefined;
@@ -38,7 +39,7 @@ export function readSmallText(path: string, longest: number): string {
   return new TextDecoder(isUtf16 ? 'utf-16le' : 'utf-8').decode(bytes);
 }
 
-/** Piece by piece, since a pipe does not know its length. */
+/** Reads piece by piece, because a pipe does not know its length. */
 function readAtMost(descriptor: number, longest: number): Buffer {
   const pieces: Buffer[] = [];
   for (let total = 0; ;) {

@@ -1,12 +1,11 @@
 /**
- * Checksums of a folder's files, so that none is read that is not as it was written: a checkpoint's, a
- * prepared data set's manifest and statistics, a run's statistics.
+ * Checksums of a folder's files, which show whether a file is still as it was written. Checkpoints, prepared
+ * data sets and a run's statistics have them.
  *
  *     checkpoints/step-N/checksums.json   {"model.safetensors": {"bytes": 495154, "sha256": "9f86…"}, …}
  *
- * Written last, over the bytes as they went to the disk; verified before anything of the folder is used.
- * They guard against damage, not against somebody who rewrites them too: what a file says is checked
- * again by whoever reads it. Called by those three, and by what takes a file of one (`--init`, `import`).
+ * They are written last, and verified before a file of the folder is used. They guard against damage, not
+ * against somebody who rewrites them too: readers check what a file says as well.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
@@ -25,15 +24,15 @@ interface Checksum {
 type Checksums = Record<string, Checksum>;
 
 const FILE = 'checksums.json';
-/** Bytes; what `writeSummedFiles` writes has a few hundred. */
+/** Bytes; our files have a few hundred. */
 const LONGEST = 65_536;
-/** Bytes that are hashed at a time: memory stays the same however long a file is. */
+/** Bytes hashed at a time, so that memory stays the same however long a file is. */
 const PIECE = 1 << 22;
 
 /**
  * Writes files into a folder, each durably, and their checksums beside them.
  *
- * @throws UserError where one cannot be written
+ * @throws UserError if one cannot be written
  */
 export function writeSummedFiles(
   folder: string,
@@ -66,7 +65,7 @@ function* summed(
 }
 
 /**
- * Checks that `names` lie in the folder as they were written, and that the checksums are of no others.
+ * Checks that the files `names` are as they were written, and that the checksums name no others.
  *
  * @throws UserError naming the file that is damaged or missing
  */
@@ -79,14 +78,14 @@ export function verifySummedFiles(folder: string, names: string[]): void {
     if (stored === undefined) throw new UserError(`${path} is damaged: it has no ${name}`);
     actual[name] = verified(join(folder, name), stored);
   }
-  // Also the checksums are exactly what was written, so that no damage to them goes unseen.
+  // The checksums themselves must be what was written, so that damage to them is seen too.
   if (textOf(actual) !== text)
     throw new UserError(`${path} is damaged: it is not as it was written`);
 }
 
 /**
- * Checks one file against the checksums beside it, where there are any that name it: a file of a
- * checkpoint is checked wherever it is given, one from elsewhere has none.
+ * Checks one file against the checksums beside it, if there are any that name it. Files of a checkpoint have
+ * them; files from elsewhere do not.
  *
  * @throws UserError naming the file that is damaged
  */
@@ -107,7 +106,7 @@ function readChecksums(path: string): { sums: Map<string, Checksum>; text: strin
     );
     if (sums.size === entries.length) return { sums, text };
   } catch {
-    // The same as JSON of another form.
+    // Refused below, as is JSON of another form.
   }
   throw new UserError(`${path} is damaged: it does not hold the files' sizes and SHA-256`);
 }
@@ -118,7 +117,7 @@ function isChecksum(value: unknown): value is Checksum {
   return Number.isSafeInteger(bytes) && typeof sha256 === 'string';
 }
 
-/** The size first: a file that has grown without end is not read to it. */
+/** Compares the size first: a file that has grown without end is not read. */
 function verified(path: string, stored: Checksum): Checksum {
   return withFile(path, (descriptor, bytes) => {
     if (bytes !== stored.bytes) {

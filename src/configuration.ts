@@ -35,7 +35,7 @@ export interface TrainingEvent {
 export type DataSource =
   /** Drawn shapes and textures, 10 classes, 32×32. */
   | 'generated'
-  /** CIFAR-10's binary layout in `directory`. */
+  /** CIFAR-10 or CIFAR-100 in `directory`, in any version. */
   | 'cifar10'
   /** `train/CLASS/*` and `test/CLASS/*` in `directory`. */
   | 'folder'
@@ -83,8 +83,19 @@ export interface DataConfiguration {
   colour: ColourConfiguration | null;
   /** Mirror half of the training images, at random. */
   flip: boolean;
-  /** Share of the images, 0 … 1, beyond which undecodable ones end training; 0.01 unless given. */
+  /** Share of the images, 0 to 1, that may be undecodable before training stops (default 0.01). */
   undecodableLimit?: number;
+  /** What transparent areas show: red, green and blue, 0 to 255 (default white). */
+  background?: [number, number, number] | undefined;
+  /** CIFAR-100's labels: 100 classes or 20 groups of them (default fine). */
+  labels?: 'fine' | 'coarse';
+  /** Share of each class that is for training, 0 to 1, in a folder without a test set. */
+  split?: number;
+  /**
+   * Share of each class of the training images, 0 to 1, that the tests of a run use in place of the test set
+   * (default: labelled images in `val/` beside `test/`, else the test set). 0 trains on all images.
+   */
+  validation?: number;
 }
 
 /** How the parameters are learned. */

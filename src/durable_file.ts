@@ -1,16 +1,12 @@
-/**
- * Files that are whole or not there: written beside their final name, flushed to the disk, renamed.
- *
- * Called by everything that writes into a run folder, by `export` and by `data prepare`.
- */
+/** Writes files that are whole or not there: beside their final name, flushed to the disk, then renamed. */
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { UserError, messageOf } from './errors.js';
 
 /**
- * Writes `chunks` one after another to `path`, replacing what was there at once.
+ * Writes `chunks` one after another to `path`, replacing at once what was there.
  *
- * @throws UserError naming the file, where it cannot be written; what stood there before still stands
+ * @throws UserError naming the file if it cannot be written; what was there before is unchanged
  */
 export function writeDurably(path: string, chunks: Iterable<Uint8Array>): void {
   const partial = `${path}.partial-${process.pid}`;
@@ -31,27 +27,27 @@ export function writeDurably(path: string, chunks: Iterable<Uint8Array>): void {
   }
 }
 
-/** `value` as indented JSON, durably. */
+/** Writes `value` as indented JSON. */
 export function writeJsonDurably(path: string, value: unknown): void {
   writeDurably(path, [jsonBytes(value)]);
 }
 
-/** `value` as an indented JSON file's bytes. */
+/** The bytes of `value` as indented JSON, with a newline. */
 export function jsonBytes(value: unknown): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Makes what was created, renamed or removed in a folder outlast a power failure. */
+/** Flushes what was created, renamed or removed in a folder, so that it outlasts a power failure. */
 export function syncFolder(path: string): void {
   sync(path, 'r');
 }
 
-/** Makes what was appended to a file outlast a power failure; creates it empty where there is none. */
+/** Flushes a file, so that it outlasts a power failure. @throws the system's error if there is none */
 export function syncFile(path: string): void {
-  sync(path, 'a');
+  sync(path, 'r+');
 }
 
-/** Creates the folder and those above it. */
+/** Creates a folder and those above it, as far as they are missing. */
 export function makeFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true });
@@ -69,9 +65,9 @@ function sync(path: string, flags: string): void {
   }
 }
 
-/** Writes all of `bytes` where the file stands. */
+/** Writes all of `bytes` at the file's current position. */
 export function writeWhole(descriptor: number, bytes: Uint8Array): void {
-  // One write(2) moves at most 2 GiB and may move less than it was asked to.
+  // One write(2) moves at most 2 GiB, and may move less than it was given.
   for (let done = 0; done < bytes.length;) {
     done += writeSync(descriptor, bytes, done, Math.min(bytes.length - done, 2 ** 30));
   }

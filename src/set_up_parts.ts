@@ -1,5 +1,5 @@
 /**
- * What `npm run setup` leaves (scripts/setup.mjs, scripts/native_addon.mjs): the project's own addons, and
+ * What `npm run setup` leaves (scripts/steps.mjs, scripts/native_addon.mjs): the project's own addons, and
  * where it cannot build a part, the reason in a file of that part.
  */
 import { existsSync, readFileSync } from 'node:fs';

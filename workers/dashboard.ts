@@ -1,6 +1,6 @@
 /**
- * The dashboard's thread, started by `src/library/dashboard.ts` with `DashboardSettings` as its worker
- * data. Says where it listens or why it cannot, then takes run folders to show, until it is told to close.
+ * The dashboard's thread. Its worker data are `DashboardSettings`. It first says where it listens, or why it
+ * cannot; then it takes run folders to show, until it is told to close.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../src/errors.js';

@@ -93,7 +93,7 @@ const BACKENDS: Record<BackendName, Backend> = {
     whyNoBf16: () =>
       loadNativeAddon().information().bf16
         ? null
-        : 'this processor does not multiply bf16 numbers; leave --precision out',
+        : 'this processor cannot multiply bf16 numbers: give --precision float32',
     prepareWorkers: () => {},
     use: async ({ threads, precision }) => {
       const { useNative } = await import('./native/native.js');

@@ -14,7 +14,7 @@ import { deviceOptions } from './device_options.js';
 import { defineCommand } from './option_table.js';
 import { jsonOption, outputOptions, withProgress } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
-import { initOptions } from './run_options.js';
+import { checkpointChoice, initOption } from './run_options.js';
 
 /**
  * A wrong sum or factor shows as tens of percent along the gradient. Rounding, ReLU and pooling cost at most
@@ -35,7 +35,11 @@ export const command = defineCommand({
     towers,
     settings,
     ...deviceOptions,
-    ...initOptions,
+    ...initOption,
+    checkpoint: checkpointChoice({
+      group: 'Run:',
+      describe: 'Which checkpoint of the run that --init names (default latest)',
+    }),
     ...jsonOption,
     ...outputOptions,
   },

@@ -20,7 +20,8 @@ export function namesFor(words: string[]): string[] | undefined {
   const [current, previous] = words.toReversed();
   if (current === undefined || previous === undefined || current.startsWith('-')) return undefined;
   if (previous === '--preset') return presetNames();
-  const isRun = previous === '--resume' || (words.length === 3 && ON_RUNS.includes(previous));
+  const isRun =
+    ['--resume', '--init'].includes(previous) || (words.length === 3 && ON_RUNS.includes(previous));
   return isRun ? runFolders() : undefined;
 }
 

@@ -14,7 +14,7 @@ import { flag, wholeNumber } from './option_kinds.js';
 import { defineCommand } from './option_table.js';
 import { jsonOption, outputOptions, withProgress } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
-import { cropsOption, runArgument } from './run_options.js';
+import { checkpointOption, cropsOption, runArgument } from './run_options.js';
 
 export const command = defineCommand({
   command: 'evaluate <run>',
@@ -23,6 +23,7 @@ export const command = defineCommand({
     data: recipeOptions.data,
     batch: recipeOptions.batch,
     ...deviceOptions,
+    ...checkpointOption,
     ...cropsOption,
     dropout: flag({ describe: 'Keep dropout active, as the reference PyTorch code did' }),
     testLimit: wholeNumber(1, {

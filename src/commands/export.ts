@@ -8,7 +8,7 @@ import { exportModel } from '../library/export.js';
 import { print } from '../report/printing.js';
 import { choice, parseWholeNumber, path, textOption } from './option_kinds.js';
 import { defineCommand } from './option_table.js';
-import { runArgument } from './run_options.js';
+import { checkpointOption, runArgument } from './run_options.js';
 
 export const command = defineCommand({
   command: 'export <run> <file>',
@@ -22,6 +22,7 @@ export const command = defineCommand({
       { describe: 'ONNX: batch size, or "dynamic" for any (default 1)' },
       (given, name) => (given === 'dynamic' ? given : parseWholeNumber(given, name, 1)),
     ),
+    ...checkpointOption,
   },
   examples: [
     ['export runs/demo demo.safetensors', 'A state_dict that PyTorch loads'],

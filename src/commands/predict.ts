@@ -12,13 +12,14 @@ import { deviceOptions } from './device_options.js';
 import { flag, paths } from './option_kinds.js';
 import { defineCommand } from './option_table.js';
 import { outputOptions, withProgress } from './output_options.js';
-import { cropsOption, runArgument } from './run_options.js';
+import { checkpointOption, cropsOption, runArgument } from './run_options.js';
 
 export const command = defineCommand({
   command: 'predict <run> <files..>',
   positionals: { ...runArgument, files: paths({ describe: 'Image files' }) },
   options: {
     ...deviceOptions,
+    ...checkpointOption,
     ...cropsOption,
     json: flag({ describe: 'Print one JSON array on stdout, everything else on stderr' }),
     ...outputOptions,

@@ -1,6 +1,9 @@
 /** The options that name a run, a checkpoint, and how a run is tested. */
 import type { Crops } from '../data/views.js';
+import { UserError } from '../errors.js';
+import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
 import { path, textOption } from './option_kinds.js';
+import type { Help, Option } from './option_table.js';
 
 /** The positional argument of the commands on one run. */
 export const runArgument = { run: path({ describe: 'Run folder' }) };
@@ -13,11 +16,18 @@ export const newRunOption = {
   }),
 };
 
+/** Of the commands that read a run. */
+export const checkpointOption = {
+  checkpoint: checkpointChoice({
+    describe: 'Which checkpoint: latest, best (by its test) or a step (default latest)',
+  }),
+};
+
 /** Of the commands whose network may begin with parameters that are there already. */
-export const initOptions = {
+export const initOption = {
   init: path({
     group: 'Run:',
-    describe: 'Initial parameters: a safetensors file, as export writes it',
+    describe: 'Initial parameters: a safetensors file, as export writes it, or a run folder',
   }),
 };
 
@@ -31,3 +41,13 @@ export const cropsOption = {
     (given) => Number(given) as Crops,
   ),
 };
+
+export function checkpointChoice(help: Help): Option<CheckpointChoice> {
+  return textOption(help, (given, name) => {
+    if (given === 'latest' || given === 'best') return given;
+    if (/^\d+$/.test(given)) return Number(given);
+    throw new UserError(
+      `--${name} takes latest, best or the step of a checkpoint; it is "${given}"`,
+    );
+  });
+}

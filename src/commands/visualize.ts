@@ -13,7 +13,7 @@ import { flag, path, wholeNumber } from './option_kinds.js';
 import { defineCommand, wordsOf } from './option_table.js';
 import { outputOptions, withProgress } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
-import { runArgument } from './run_options.js';
+import { checkpointOption, runArgument } from './run_options.js';
 
 /** Options that mean nothing for kernels, which are read from the checkpoint. */
 const imageOptions = {
@@ -44,6 +44,7 @@ export const command = defineCommand({
     out: path({ describe: 'PNG file (default kernels.png, predictions.png … in the run folder)' }),
     ...searchOption,
     ...imageOptions,
+    ...checkpointOption,
     quiet: outputOptions.quiet,
   },
   examples: [

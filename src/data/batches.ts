@@ -47,7 +47,7 @@ export interface BatchPosition {
 
 export interface BatchRingOptions {
   dataset: Dataset;
-  data: Pick<DataConfiguration, 'view' | 'flip' | 'undecodableLimit'> &
+  data: Pick<DataConfiguration, 'view' | 'flip' | 'background' | 'undecodableLimit'> &
     Partial<Pick<DataConfiguration, 'colour'>>;
   /** Statistics of the training images; required for PCA colour augmentation. */
   statistics?: DatasetStatistics | null;
@@ -116,7 +116,7 @@ export class BatchRing {
 
   constructor(private readonly options: BatchRingOptions) {
     const { dataset, data, height, width, batch, seed, decoders, stallTimeoutMs, trace } = options;
-    const { view, flip, colour = null } = data;
+    const { view, flip, background, colour = null } = data;
     const statistics = options.statistics ?? null;
     if (colour !== null && statistics === null)
       throw new Error('colour augmentation without statistics');
@@ -128,9 +128,15 @@ export class BatchRing {
       colours: axes === null ? undefined : new SharedArrayBuffer(batch * 3 * 4),
     }));
     this.free = [...this.buffers.keys()];
-    const size = { height, width };
-    const buffers = this.buffers;
-    const settings = { dataset, data: { view, flip }, ...size, seed, colourAxes: axes, buffers };
+    const settings = {
+      dataset,
+      data: { view, flip, background },
+      height,
+      width,
+      seed,
+      colourAxes: axes,
+      buffers: this.buffers,
+    };
     this.undecodableImages = new UndecodableImages(dataset, data.undecodableLimit);
     this.pool = new DecoderPool({ settings, decoders, stallTimeoutMs, trace });
   }

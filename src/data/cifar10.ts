@@ -1,25 +1,26 @@
 /**
- * CIFAR-10's binary layout (https://www.cs.toronto.edu/~kriz/cifar.html): `data_batch_1.bin` …
- * `data_batch_5.bin` and `test_batch.bin`, each a run of 3,073-byte records: the label, then 32×32
- * bytes of red, of green and of blue. Files may hold fewer records than the original's 10,000. Opened
- * once by the main thread into shared memory that all decoders read.
+ * CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): `data_batch_1.bin` … `data_batch_5.bin`
+ * and `test_batch.bin`, each a run of 3,073-byte records: the label, then 32×32 bytes of red, of green and of blue.
+ * Files may hold fewer records than the original's 10,000. The records lie in memory that all decoders share.
  */
 import { existsSync, statSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { UserError, messageOf } from '../errors.js';
 import type { Image } from './image.js';
+import type { Part } from './subset.js';
 
 const SIDE = 32;
 const PLANE = SIDE * SIDE;
-const RECORD = 1 + 3 * PLANE;
+/** Bytes of a record. */
+export const RECORD = 1 + 3 * PLANE;
 const TRAIN_FILES = [1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`);
 const NAMES = 'airplane automobile bird cat deer dog frog horse ship truck'.split(' ');
 
-export interface Cifar10Set {
+export interface Cifar10Set extends Part {
   kind: 'cifar10';
   count: number;
-  /** uint8 [count, 3073], the files' records as they are. */
+  /** uint8 [records, 3073], as in the files. */
   records: SharedArrayBuffer;
 }
 
@@ -114,7 +115,7 @@ function checkLabels(file: string, records: Uint8Array, classes: number): void {
   }
 }
 
-/** Writes example `index` to `pixels`, uint8 [32, 32, 3], and returns it with its label. */
+/** Writes record `index` to `pixels`, uint8 [32, 32, 3], and returns it with its label. */
 export function readRecord(
   set: Cifar10Set,
   index: number,

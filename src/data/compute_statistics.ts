@@ -1,6 +1,6 @@
 /** Computes the statistics of a data set's training images by decoding each of them. */
 import { availableParallelism } from 'node:os';
-import type { ImageView } from '../configuration.js';
+import type { DataConfiguration, ImageView } from '../configuration.js';
 import { BatchRing } from './batches.js';
 import type { Dataset } from './dataset.js';
 import { identityOf } from './dataset_identity.js';
@@ -34,7 +34,7 @@ export function sizeBeforeCropping(view: ImageView, input: Size): Size {
  */
 export async function computeStatistics(
   dataset: Dataset,
-  view: ImageView,
+  { view, background }: Pick<DataConfiguration, 'view' | 'background'>,
   input: Size,
   { onProgress, signal }: StatisticsOptions = {},
 ): Promise<DatasetStatistics> {
@@ -44,6 +44,7 @@ export async function computeStatistics(
     data: {
       view: view.type === 'crop' ? view : { type: 'resize' },
       flip: false,
+      background,
       undecodableLimit: 1,
     },
     height,

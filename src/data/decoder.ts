@@ -15,6 +15,7 @@ import { type Image, MOST_PIXELS, UndecodableImage } from './image.js';
 import { ShardReader, nameInShards } from './prepared.js';
 import { drawRandomImage } from './random_images.js';
 import { BilinearResizer } from './resize.js';
+import { placeOf } from './subset.js';
 import {
   type Crops,
   centreWindow,
@@ -37,7 +38,7 @@ export interface BatchBuffers {
 /** What every decoder thread knows from its start: its worker data. */
 export interface DecoderSettings {
   dataset: Dataset;
-  data: Pick<DataConfiguration, 'view' | 'flip'>;
+  data: Pick<DataConfiguration, 'view' | 'flip' | 'background'>;
   /** The network's input, pixels. */
   height: number;
   width: number;
@@ -156,7 +157,7 @@ export class Decoder {
     epoch: number | null;
   }): Promise<void> {
     const { buffer, position, split, index, window, crops, epoch } = place;
-    const { height, width, buffers, data, seed, colourAxes } = this.settings;
+    const { dataset, height, width, buffers, data, seed, colourAxes } = this.settings;
     const { pixels, labels, colours } = buffers[buffer]!;
     const bytes = height * width * 3;
     const { image, label } = await this.windowSource(split, index);
@@ -170,7 +171,7 @@ export class Decoder {
     } else {
       this.resize(this.cutWhole(image, window, epoch), height, width, target);
     }
-    new Int32Array(labels)[position] = label;
+    new Int32Array(labels)[position] = dataset.relabelled?.[label] ?? label;
     if (epoch !== null && colours !== undefined && colourAxes !== null) {
       new Float32Array(colours).set(drawColour(seed, epoch, window, colourAxes), position * 3);
     }
@@ -190,33 +191,38 @@ export class Decoder {
   private async read(split: Split, index: number): Promise<LabelledImage> {
     const { dataset, data } = this.settings;
     const set = dataset[split];
+    const place = placeOf(set, index);
     switch (set.kind) {
       case 'generated':
         this.source = atLeast(this.source, 32 * 32 * 3);
-        return drawGeneratedImage(set.split, index, this.source);
+        return drawGeneratedImage(set.split, place, this.source);
       case 'cifar10':
         this.source = atLeast(this.source, 32 * 32 * 3);
-        return readRecord(set, index, this.source);
+        return readRecord(set, place, this.source);
       case 'random': {
         const { height, width } =
           data.view.type === 'crop'
             ? { height: data.view.from, width: data.view.from }
             : this.settings;
         this.source = atLeast(this.source, height * width * 3);
-        return drawRandomImage(set, index, height, width, this.source);
+        return drawRandomImage(set, place, height, width, this.source);
       }
       case 'folder': {
         const { decodeImageFile } = await import('./image_file.js');
-        const file = pathAt(set.files, index);
-        const image = await decodeImageFile(file);
+        const file = pathAt(set.files, place);
+        const image = await decodeImageFile(file, data.background);
         this.refuseTooNarrow(image, file);
-        return { image, label: set.labels[index]! };
+        return { image, label: set.labels[place]! };
       }
       case 'prepared': {
         const { decodeImage } = await import('./image_file.js');
         const shards = (this.shards[split] ??= new ShardReader(set));
-        const image = await decodeImage(shards.read(index), nameInShards(set, index));
-        return { image, label: set.labels[index]! };
+        const image = await decodeImage(
+          shards.read(place),
+          nameInShards(set, place),
+          data.background,
+        );
+        return { image, label: set.labels[place]! };
       }
     }
   }

@@ -1,26 +1,44 @@
 /**
- * Image folders: `train/CLASS/*` and `test/CLASS/*` (or `val/`), as torchvision's `ImageFolder` reads
- * them, and ImageNet's, whose `val/` may be flat with its labels in a file. Opened by the main thread, which lists the files; the decoders read and decode them.
+ * Image folders: a folder per class, as torchvision's `ImageFolder` reads them, and ImageNet's distributions, whose
+ * validation images lie in one folder with their labels in a file. layout.ts says which folders are looked at.
  */
-import { existsSync } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { UserError, messageOf } from '../errors.js';
+import { UserError } from '../errors.js';
 import { type FileList, fileList, packNames } from './file_list.js';
-import { LABELS_FILES, classNames, validationLabels } from './imagenet.js';
+import { LABELS_FILES, classNames, isLabelList, labelsFromFiles } from './imagenet.js';
+import { type FolderLayout, folderLayout } from './layout.js';
+import { LeftOut, comparable, foldersIn, imagesBelow } from './listing.js';
+import { type Part, divided } from './subset.js';
 
-const IMAGE_FILE = /\.(jpe?g|png|webp|gif|tiff?)$/i;
-
-export interface FolderSet {
+export interface FolderSet extends Part {
   kind: 'folder';
   count: number;
   /** Class after class. */
   files: FileList;
-  /** int32 [count] */
+  /** int32, by file */
   labels: Int32Array;
 }
 
-/** Of images wherever they lie. @param labels int32 [files.length] */
+export interface OpenFolder {
+  /** Names, by label. */
+  classes: string[];
+  train: FolderSet;
+  /** Labelled images beside those of the test; undefined if there are none. */
+  validation?: FolderSet;
+  test: FolderSet;
+  /** What was left out or understood in one of several ways, a line each. */
+  notices: string[];
+}
+
+/** How a folder without a test set is divided. */
+export interface FolderOptions {
+  /** Share of each class that is for training, 0 to 1; undefined: such a folder is refused. */
+  split?: number | undefined;
+  seed?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Images wherever they lie. @param labels int32 [files.length] */
 export function setOfFiles(files: string[], labels: Int32Array): FolderSet {
   return folderSet(fileList('', [packNames(files)]), labels);
 }
@@ -29,156 +47,173 @@ function folderSet(files: FileList, labels: Int32Array): FolderSet {
   return { kind: 'folder', count: files.ends.length, files, labels };
 }
 
-/** A split's folder, and its images beside one another where it has no class folders. */
-interface SplitFolder {
-  folder: string;
-  flat: string[] | null;
+/** A folder while it is opened. */
+interface Opening {
+  directory: string;
+  layout: FolderLayout;
+  /** Label by name, with accents composed. */
+  labels: Map<string, number>;
+  leftOut: LeftOut;
+  notices: string[];
+  signal: AbortSignal | undefined;
 }
 
 /**
- * Labels follow the sorted names of train's folders, files within a class are sorted by name. Classes are
- * called by those names, or as ImageNet's own files beside them say.
- * @throws UserError for a missing split, an empty class folder, a test class that train lacks, and a
- *   labels file that does not fit
+ * Opens an image folder. Labels follow the sorted names of the training folders; files of a class are sorted.
+ *
+ * @throws UserError for a missing split, an empty class folder, a test class without training images, a list of
+ *   labels that does not fit, and names that are not UTF-8; the signal's reason after an abort
  */
 export async function openFolder(
   directory: string,
-  signal?: AbortSignal,
-): Promise<{ classes: string[]; train: FolderSet; test: FolderSet }> {
-  const trainFolder = path.join(directory, 'train');
-  if (!existsSync(trainFolder)) {
+  options: FolderOptions = {},
+): Promise<OpenFolder> {
+  const layout = folderLayout(directory);
+  if (layout === null) {
     throw new UserError(
-      `${trainFolder} is missing: --data takes a folder with train/CLASS/* and test/CLASS/* (or val/CLASS/*)`,
+      `${path.join(directory, 'train')} is missing: --data takes a folder with train/CLASS/* and test/CLASS/* (or val/CLASS/*)`,
     );
   }
-  const folders = await listClasses(trainFolder);
+  const { train: trainFolder, classes: folders, lists } = layout;
   if (folders.length === 0) {
     throw new UserError(
       `${trainFolder} has no class folders: put images into ${trainFolder}/CLASS/`,
     );
   }
-  const { folder, flat } = await findTestFolder(directory);
-  const test =
-    flat === null
-      ? await listTestClasses(folder, trainFolder, folders)
-      : labelFlat(directory, folder, flat, folders);
-  const names = classNames(directory);
+  const opening: Opening = {
+    directory,
+    layout,
+    labels: labelsOf(folders, trainFolder),
+    leftOut: new LeftOut(),
+    notices: [],
+    signal: options.signal,
+  };
+  const heldOut = await openHeldOut(opening);
+  const train = await listImages(opening, trainFolder, folders);
   // With glibc, sharp's library must be loaded here before the decoders' threads load it.
   await import('sharp');
+  const leftOut = opening.leftOut.notice(directory);
   return {
-    classes: folders.map((name) => names?.get(name) ?? name),
-    train: await listImages(trainFolder, folders, signal),
-    test,
+    classes: classNames(lists, folders.map(comparable)),
+    ...(heldOut === null ? splitUp(directory, train, options) : { train, ...heldOut }),
+    notices: [...opening.notices, ...(leftOut === null ? [] : [leftOut])],
   };
 }
 
-/** `test/` or `val/` with class folders, else a flat `val/`: ImageNet's own `test/` has no labels. */
-async function findTestFolder(directory: string): Promise<SplitFolder> {
-  const present = ['test', 'val']
-    .map((name) => path.join(directory, name))
-    .filter((folder) => existsSync(folder));
-  for (const folder of present) {
-    if ((await listClasses(folder)).length > 0) return { folder, flat: null };
-  }
-  for (const folder of present.reverse()) {
-    const flat = await imagesIn(folder);
-    if (flat.length > 0) return { folder, flat };
-  }
+function labelsOf(folders: string[], trainFolder: string): Map<string, number> {
+  const labels = new Map(folders.map((folder, label) => [comparable(folder), label]));
+  if (labels.size === folders.length) return labels;
+  const twice = folders.find((folder, label) => labels.get(comparable(folder)) !== label)!;
   throw new UserError(
-    `${directory} has no validation set: put images into ${path.join(directory, 'test/CLASS/')} or val/CLASS/, or into val/ with ${LABELS_FILES}`,
+    `${trainFolder} has two folders called ${twice}, whose accents are composed in two ways: move their images into one`,
   );
 }
 
-async function listTestClasses(
-  folder: string,
-  trainFolder: string,
-  classes: string[],
-): Promise<FolderSet> {
-  for (const name of await listClasses(folder)) {
-    if (!classes.includes(name)) {
-      throw new UserError(
-        `${path.join(folder, name)} is a class that ${trainFolder} lacks: add its training images or remove it`,
-      );
-    }
-  }
-  return listImages(folder, classes);
-}
-
-function labelFlat(
+function splitUp(
   directory: string,
-  folder: string,
-  images: string[],
-  classes: string[],
-): FolderSet {
-  const labels = validationLabels(directory, images, classes);
-  if (labels === null) {
+  all: FolderSet,
+  { split, seed = 0 }: FolderOptions,
+): { train: FolderSet; test: FolderSet } {
+  if (split === undefined) {
     throw new UserError(
-      `${folder} has images but no class folders: sort them into ${folder}/CLASS/, or put ${LABELS_FILES} into ${directory}`,
+      `${directory} has no validation set: put images into ${path.join(directory, 'test/CLASS/')} or val/CLASS/, or into val/ with ${LABELS_FILES}, or divide the images with --set data.split=0.8`,
     );
   }
-  return folderSet(fileList(path.join(folder, path.sep), [packNames(images)]), labels);
+  const [train, test] = divided(all, 1 - split, seed);
+  return { train, test };
 }
 
-async function listClasses(folder: string): Promise<string[]> {
-  const names: string[] = [];
-  for (const name of await namesIn(folder)) {
-    if (await isFolder(path.join(folder, name))) names.push(name);
+/** Test and validation images that have labels. Others are left out: ImageNet's `test/` has none. */
+async function openHeldOut(
+  opening: Opening,
+): Promise<{ validation?: FolderSet; test: FolderSet } | null> {
+  const { directory, layout, notices } = opening;
+  const unlabelled: string[] = [];
+  const open = async (folder: string | undefined): Promise<FolderSet | null> => {
+    if (folder === undefined) return null;
+    const set = await openLabelled(opening, folder);
+    if (set === null) unlabelled.push(folder);
+    return set;
+  };
+  const test = await open(layout.test);
+  const validation = await open(layout.validation);
+  const folder = unlabelled.at(-1);
+  if (test === null && validation === null) {
+    if (folder === undefined) return null;
+    throw withoutLabels(directory, folder, layout.train);
   }
-  return names;
+  unlabelled.forEach((other) => notices.push(`${other} has no labels and is left out`));
+  if (test === null) return { test: validation! };
+  return { test, ...(validation !== null && { validation }) };
 }
 
-/** Sorted, without those that begin with a dot. */
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
-  } catch (error) {
-    throw new UserError(
-      `${folder} cannot be read (${messageOf(error)}): it must be a folder of images or of class folders`,
-    );
+function withoutLabels(directory: string, folder: string, trainFolder: string): UserError {
+  const [stray] = foldersIn(folder);
+  return stray === undefined
+    ? new UserError(
+        `${folder} has images but no class folders: sort them into ${folder}/CLASS/, or put ${LABELS_FILES} into ${directory}`,
+      )
+    : new UserError(
+        `${path.join(folder, stray)} is a class that ${trainFolder} lacks, and so are the folders beside it: use the same names in both`,
+      );
+}
+
+/** By class folders if one is called like a class, else by a list. @returns null if there are no labels */
+async function openLabelled(opening: Opening, folder: string): Promise<FolderSet | null> {
+  const { layout, labels, leftOut, notices, signal } = opening;
+  const names = foldersIn(folder);
+  if (names.some((name) => labels.has(comparable(name)))) {
+    refuseUnknown(opening, folder, names);
+    return listImages(opening, folder, names);
   }
+  const others: string[] = [];
+  const images = await imagesBelow(folder, (file) => others.push(file), signal);
+  if (images.length === 0) return null;
+  const { test, validation, lists } = layout;
+  const isOnly = test === undefined || validation === undefined;
+  const kind = folder === test ? 'test' : 'validation';
+  const kinds: ('test' | 'validation')[] = isOnly ? ['test', 'validation'] : [kind];
+  const listed = labelsFromFiles(folder, kinds, lists, images, [...labels.keys()]);
+  if (listed === null) return null;
+  if (listed.notice !== null) notices.push(listed.notice);
+  others.filter((file) => !isLabelList(file)).forEach((file) => leftOut.add(file));
+  return folderSet(fileList(path.join(folder, path.sep), [packNames(images)]), listed.labels);
 }
 
-/**
- * Through symbolic links, wherever they lead, as data sets are often linked together. Nothing is looked for
- * below a class folder, so that links in a circle end nowhere but here.
- */
-async function isFolder(place: string): Promise<boolean> {
-  try {
-    return (await stat(place)).isDirectory();
-  } catch (error) {
-    throw new UserError(`${place} leads nowhere (${messageOf(error)}): mend or remove the link`);
-  }
+function refuseUnknown({ labels, layout }: Opening, folder: string, names: string[]): void {
+  const unknown = names.find((name) => !labels.has(comparable(name)));
+  if (unknown === undefined) return;
+  const alike = [...labels.keys()].find((name) => name.toLowerCase() === unknown.toLowerCase());
+  const remedy =
+    alike === undefined
+      ? 'add its training images or remove it'
+      : `rename it to ${alike}, as it is called there`;
+  throw new UserError(
+    `${path.join(folder, unknown)} is a class that ${layout.train} lacks: ${remedy}`,
+  );
 }
 
-/** Names of the image files, sorted. */
-async function imagesIn(folder: string): Promise<string[]> {
-  return (await namesIn(folder)).filter((file) => IMAGE_FILE.test(file));
-}
-
-async function listImages(
-  folder: string,
-  classes: string[],
-  signal?: AbortSignal,
-): Promise<FolderSet> {
+/** The images of class folders. Only a training class must have some. */
+async function listImages(opening: Opening, folder: string, names: string[]): Promise<FolderSet> {
+  const { layout, labels, leftOut, notices, signal } = opening;
   const parts: Uint8Array[] = [];
-  const counts = new Uint32Array(classes.length);
-  for (const [label, name] of classes.entries()) {
-    signal?.throwIfAborted();
+  const runs: { label: number; count: number }[] = [];
+  for (const name of names) {
     const classFolder = path.join(folder, name);
-    if (!existsSync(classFolder)) continue;
-    const images = await imagesIn(classFolder);
-    if (images.length === 0) {
+    const images = await imagesBelow(classFolder, (file) => leftOut.add(file), signal);
+    if (images.length === 0 && folder === layout.train) {
       throw new UserError(
-        `${classFolder} has no images (jpg, png, webp, gif, tiff): add some or remove the folder`,
+        `${classFolder} has no images: add some, or remove the folder if it is no class`,
       );
     }
+    if (images.length === 0) notices.push(`${classFolder} has no images: its class is not tested`);
     parts.push(packNames(images.map((image) => path.join(name, image))));
-    counts[label] = images.length;
+    runs.push({ label: labels.get(comparable(name))!, count: images.length });
   }
   const files = fileList(path.join(folder, path.sep), parts);
-  // Shared, as every shard's task of `data prepare` goes to its thread with the set.
-  const labels = new Int32Array(new SharedArrayBuffer(4 * files.ends.length));
+  // Shared, because each shard's task of `data prepare` goes to its thread with the set.
+  const byFile = new Int32Array(new SharedArrayBuffer(4 * files.ends.length));
   let first = 0;
-  for (const [label, count] of counts.entries()) labels.fill(label, first, (first += count));
-  return folderSet(files, labels);
+  for (const { label, count } of runs) byFile.fill(label, first, (first += count));
+  return folderSet(files, byFile);
 }

@@ -9,10 +9,11 @@
 import { RandomSequence, deriveKey } from '../random.js';
 import type { Split } from './split.js';
 import type { Image } from './image.js';
+import type { Part } from './subset.js';
 
 const SIDE = 32;
 
-export interface GeneratedSet {
+export interface GeneratedSet extends Part {
   kind: 'generated';
   split: Split;
   count: number;

@@ -1,17 +1,18 @@
 /**
- * Decodes image files: plain JPEGs as jpeg_decoder.ts does, all else with sharp (libvips). Loaded by the
- * decoders alone, and only for image files.
+ * Decodes image files: plain JPEGs with libjpeg-turbo, bitmaps with bmp.ts, everything else with sharp (libvips).
  *
- * sharp computes in libuv's thread pool, of which a process has one, with UV_THREADPOOL_SIZE (4)
- * threads: more decoders than that do not decode files any faster.
+ * sharp computes in libuv's thread pool, of which a process has one, with UV_THREADPOOL_SIZE (4) threads. More
+ * decoders than that do not decode such files any faster.
  */
 import { readFileSync, statSync } from 'node:fs';
 import sharp from 'sharp';
 import { messageOf } from '../errors.js';
+import { decodeBmp } from './bmp.js';
 import { type Image, MOST_PIXELS, UndecodableImage } from './image.js';
 import { decodePlainJpeg } from './jpeg_decoder.js';
+import { FORMATS, formatOf } from './signatures.js';
 
-// One image a decoder at a time, each seen once an epoch: threads and a cache inside libvips would
+// Decoders work on one image each, and each image is seen once per epoch. Threads and a cache inside libvips would
 // only take cores and memory from the towers.
 sharp.concurrency(1);
 sharp.cache(false);
@@ -19,28 +20,38 @@ sharp.cache(false);
 /** Bytes of a file, far above any photograph. */
 const LONGEST_FILE = 1 << 28;
 
-/**
- * How the formats begin that photographs come in. libvips would read others too by their content, such as
- * SVG, which can name other files, under any name.
- */
-const SIGNATURES = [/^\xff\xd8\xff/, /^\x89PNG/, /^RIFF[^]{4}WEBP/, /^GIF8/, /^(II\*\0|MM\0\*)/];
+/** What transparent areas show, unless the configuration says otherwise: viewers show white. */
+const WHITE: Colour = [255, 255, 255];
+
+/** Red, green and blue, 0 to 255. */
+export type Colour = readonly [number, number, number];
 
 /**
- * The upright image (EXIF orientation applied) in 8-bit sRGB, to which sharp converts grey, CMYK and
- * 16-bit images by default. An alpha channel is dropped, of an animation the first frame is taken.
- * @throws UndecodableImage where the file is missing, truncated or of no format that sharp reads
+ * Decodes a file to an upright image (EXIF orientation applied) in 8-bit sRGB. Grey, CMYK and 16-bit images are
+ * converted, transparent areas show the background, and an animation gives its first frame.
+ *
+ * @throws UndecodableImage if the file is missing, truncated, of an unknown format, or has samples whose range is
+ *   unknown
  */
-export async function decodeImageFile(file: string): Promise<Image> {
-  return decodeImage(readImageFile(file), file);
+export async function decodeImageFile(file: string, background?: Colour): Promise<Image> {
+  return decodeImage(readImageFile(file), file, background);
 }
 
 /**
- * Pixels of the upright image, by its header alone.
- * @throws UndecodableImage where that cannot be read
+ * Size of the upright image in pixels, from its header.
+ * @throws UndecodableImage if that cannot be read
  */
 export async function sizeOfImageFile(file: string): Promise<{ width: number; height: number }> {
   const bytes = readImageFile(file);
-  refuseOtherFormats(bytes, file);
+  return formatIn(bytes, file) === 'bmp'
+    ? inBmp(file, () => decodeBmp(bytes))
+    : sizeOfImage(bytes, file);
+}
+
+async function sizeOfImage(
+  bytes: Uint8Array,
+  file: string,
+): Promise<{ width: number; height: number }> {
   try {
     const { autoOrient } = await sharp(bytes).metadata();
     return autoOrient;
@@ -51,7 +62,7 @@ export async function sizeOfImageFile(file: string): Promise<{ width: number; he
 
 function readImageFile(file: string): Uint8Array {
   try {
-    // Read here, as sharp opens a file several times over, which costs more than decoding a small one.
+    // Read here, because sharp opens a file several times, which costs more than decoding a small one.
     const found = statSync(file);
     // A pipe or a device under an image's name would never end.
     if (!found.isFile()) throw new Error('it is no file');
@@ -62,17 +73,40 @@ function readImageFile(file: string): Uint8Array {
   }
 }
 
-/** The same of a file's bytes. @param name what messages call it */
-export async function decodeImage(bytes: Uint8Array, name: string): Promise<Image> {
-  refuseOtherFormats(bytes, name);
-  return decodePlainJpeg(bytes) ?? decodeWithSharp(bytes, name);
+/**
+ * Decodes the bytes of a file; see `decodeImageFile`.
+ * @param name what messages call it
+ */
+export async function decodeImage(
+  bytes: Uint8Array,
+  name: string,
+  background: Colour = WHITE,
+): Promise<Image> {
+  const format = formatIn(bytes, name);
+  if (format === 'bmp') return inBmp(name, () => decodeBmp(bytes));
+  return decodePlainJpeg(bytes) ?? decodeWithSharp(bytes, name, format, background);
 }
 
-async function decodeWithSharp(bytes: Uint8Array, name: string): Promise<Image> {
+function inBmp<Result>(name: string, decode: () => Result): Result {
   try {
-    const { data, info } = await sharp(bytes, { failOn: 'error', limitInputPixels: MOST_PIXELS })
+    return decode();
+  } catch (error) {
+    throw new UndecodableImage(name, messageOf(error));
+  }
+}
+
+async function decodeWithSharp(
+  bytes: Uint8Array,
+  name: string,
+  format: string,
+  [r, g, b]: Colour,
+): Promise<Image> {
+  try {
+    const image = sharp(bytes, { failOn: 'error', limitInputPixels: MOST_PIXELS });
+    if (format === 'tiff') refuseUnknownRange((await image.metadata()).depth);
+    const { data, info } = await image
       .autoOrient()
-      .removeAlpha()
+      .flatten({ background: { r, g, b } })
       .raw()
       .toBuffer({ resolveWithObject: true });
     return { height: info.height, width: info.width, pixels: data };
@@ -81,8 +115,14 @@ async function decodeWithSharp(bytes: Uint8Array, name: string): Promise<Image> 
   }
 }
 
-function refuseOtherFormats(bytes: Uint8Array, name: string): void {
-  const start = Buffer.from(bytes.subarray(0, 12)).toString('latin1');
-  if (SIGNATURES.some((signature) => signature.test(start))) return;
-  throw new UndecodableImage(name, 'it does not begin as a JPEG, PNG, WebP, GIF or TIFF does');
+/** Whether 1.0, 255 or another value is white in a floating-point or 32-bit TIFF, no rule says. */
+function refuseUnknownRange(depth: string | undefined): void {
+  if (depth === 'uchar' || depth === 'ushort') return;
+  throw new Error(`the range of its ${depth} samples is unknown; only 8 and 16 bits are scaled`);
+}
+
+function formatIn(bytes: Uint8Array, name: string): string {
+  const format = formatOf(bytes);
+  if (format !== null) return format;
+  throw new UndecodableImage(name, `it does not begin like ${FORMATS}`);
 }

@@ -1,20 +1,39 @@
 /**
- * What ImageNet's distributions have beside the images: the labels of a validation folder without class
- * folders, and the classes' names. Called by folder.ts.
+ * What ImageNet's distributions have beside the images: the labels of a validation folder without class folders, and
+ * the names of the classes.
  *
- *     DIR/val/ILSVRC2012_val_00000001.JPEG …
  *     DIR/ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt, meta.mat   (the devkit)
- *     DIR/LOC_synset_mapping.txt, LOC_val_solution.csv                                  (Kaggle's)
- *     DIR/val.txt                                        (lines `name label`, as Caffe has them)
+ *     DIR/LOC_synset_mapping.txt, LOC_val_solution.csv                                  (Kaggle)
+ *     DIR/words.txt, val/val_annotations.txt                                            (tiny-imagenet)
+ *     DIR/val.txt                                                                       (Caffe)
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { UserError, messageOf } from '../errors.js';
+import { type ListedLabels, linesOf, readLabelList } from './label_list.js';
+import { comparable } from './listing.js';
 import { readMatFile } from './matlab.js';
 
 const GROUND_TRUTH = 'ILSVRC2012_validation_ground_truth.txt';
 const DEVKIT_FOLDERS = ['ILSVRC2012_devkit_t12/data', 'devkit/data', 'data', '.'];
-const LISTS = ['val.txt', 'val_labels.txt', 'labels.txt', 'LOC_val_solution.csv'];
+const ENDINGS = ['txt', 'csv', 'tsv'];
+const withEndings = (...names: string[]) =>
+  names.flatMap((name) => ENDINGS.map((ending) => `${name}.${ending}`));
+
+/** Lists of any images, of test images and of validation images, beside their folder or in it. */
+const LISTS = {
+  any: withEndings('labels'),
+  test: withEndings('test', 'test_labels', 'test_annotations'),
+  validation: [
+    'LOC_val_solution.csv',
+    ...withEndings('val', 'val_labels', 'val_annotations', 'validation'),
+  ],
+};
+
+/** Whether a file may be a list of labels, so that it is no stray among images. */
+export function isLabelList(file: string): boolean {
+  return Object.values(LISTS).flat().includes(path.basename(file));
+}
 
 export const LABELS_FILES = `${GROUND_TRUTH} (with meta.mat) or val.txt (lines "name label")`;
 
@@ -25,51 +44,83 @@ interface Synset {
 }
 
 /**
- * @param directory the data set's folder
- * @param images the names of the validation images, sorted
- * @param classes the names of train's class folders, sorted
- * @returns int32 [images.length], indices into `classes`; null where no labels file is there
- * @throws UserError naming the file and the line, for a label of no class, an image without a label or with
- *   two, and a file that cannot be read or has the wrong length
+ * @param folder of the images
+ * @param kinds what the folder holds: ImageNet's list of validation images says nothing of its test images
+ * @param places folders beside it in which the lists are looked for
+ * @param images file names of the images, sorted
+ * @param classes names of the class folders, sorted
+ * @returns null if no list is there
+ * @throws UserError naming the file and the line, for a label of no class, an image without a label or with two, and
+ *   a file that cannot be read or has the wrong length
  */
-export function validationLabels(
-  directory: string,
+export function labelsFromFiles(
+  folder: string,
+  kinds: ('test' | 'validation')[],
+  places: string[],
   images: string[],
   classes: string[],
-): Int32Array | null {
-  const devkit = devkitFolder(directory, GROUND_TRUTH);
-  if (devkit !== null) return groundTruthLabels(devkit, images, classes);
-  const name = LISTS.find((list) => existsSync(path.join(directory, list)));
-  return name === undefined ? null : listedLabels(path.join(directory, name), images, classes);
+): ListedLabels | null {
+  const devkit = kinds.includes('validation') ? devkitFolder(places, GROUND_TRUTH) : null;
+  if (devkit !== null) {
+    return { labels: groundTruthLabels(devkit, images, classes), notice: null };
+  }
+  const own = Object.values(LISTS).flat();
+  const beside = [...kinds.flatMap((kind) => LISTS[kind]), ...LISTS.any];
+  const files = [
+    ...own.map((list) => path.join(folder, list)),
+    ...places.flatMap((place) => beside.map((list) => path.join(place, list))),
+  ];
+  const file = files.find((candidate) => existsSync(candidate));
+  return file === undefined ? null : readLabelList(file, images, classes);
 }
 
-/** Names by class folder: of LOC_synset_mapping.txt or the devkit; null where neither is there. */
-export function classNames(directory: string): Map<string, string> | null {
-  const mapping = path.join(directory, 'LOC_synset_mapping.txt');
-  if (existsSync(mapping)) {
-    return new Map(
-      linesOf(mapping).map((line) => {
-        const space = line.indexOf(' ');
-        if (space > 0) return [line.slice(0, space), line.slice(space + 1)];
-        throw new UserError(`${mapping}: "${line}" is not a class folder and its name`);
-      }),
-    );
+/**
+ * Names by class folder, unique: two classes of ImageNet are called `crane`, and are told apart by their folders.
+ *
+ * @param places folders in which the files are looked for
+ * @returns the folders' own names where no file says more
+ */
+export function classNames(places: string[], folders: string[]): string[] {
+  const named = namesFromFiles(places);
+  const names = folders.map((folder) => named?.get(folder) ?? folder);
+  const count = new Map<string, number>();
+  names.forEach((name) => count.set(name, (count.get(name) ?? 0) + 1));
+  return names.map((name, at) => (count.get(name) === 1 ? name : `${name} (${folders[at]})`));
+}
+
+function namesFromFiles(places: string[]): Map<string, string> | null {
+  for (const name of ['LOC_synset_mapping.txt', 'words.txt']) {
+    const file = places.map((place) => path.join(place, name)).find((found) => existsSync(found));
+    if (file !== undefined)
+      return new Map(linesOf(file).map(({ text }) => namedFolder(file, text)));
   }
-  const devkit = devkitFolder(directory, 'meta.mat');
+  const devkit = devkitFolder(places, 'meta.mat');
   if (devkit === null) return null;
   return new Map(readSynsets(devkit).map(({ wnid, words }) => [wnid, words]));
 }
 
-function devkitFolder(directory: string, file: string): string | null {
-  const folders = DEVKIT_FOLDERS.map((folder) => path.join(directory, folder));
+function namedFolder(file: string, text: string): [string, string] {
+  const end = text.search(/\s/);
+  if (end > 0) return [comparable(text.slice(0, end)), comparable(text.slice(end + 1).trim())];
+  throw new UserError(`${file}: "${text}" is not a class folder and its name: correct the line`);
+}
+
+function devkitFolder(places: string[], file: string): string | null {
+  const folders = places.flatMap((place) =>
+    DEVKIT_FOLDERS.map((folder) => path.join(place, folder)),
+  );
   return folders.find((folder) => existsSync(path.join(folder, file))) ?? null;
 }
 
-/** Line i is the ILSVRC2012_ID, from 1, of the i-th image by name; its meaning stands in meta.mat alone. */
+/** Line i is the ILSVRC2012_ID, from 1, of the i-th image by name. Only meta.mat says which class that is. */
 function groundTruthLabels(devkit: string, images: string[], classes: string[]): Int32Array {
   const file = path.join(devkit, GROUND_TRUTH);
   const lines = linesOf(file);
-  checkLength(file, lines.length, images.length);
+  if (lines.length !== images.length) {
+    throw new UserError(
+      `${file} has ${lines.length} labels, but there are ${images.length} validation images: use the file that belongs to these images`,
+    );
+  }
   if (!existsSync(path.join(devkit, 'meta.mat'))) {
     throw new UserError(
       `${path.join(devkit, 'meta.mat')} is missing: it says which class each number of ${GROUND_TRUTH} is; take it from the same devkit`,
@@ -77,67 +128,14 @@ function groundTruthLabels(devkit: string, images: string[], classes: string[]):
   }
   const wnids = new Map(readSynsets(devkit).map(({ id, wnid }) => [String(id), wnid]));
   const labels = new Map(classes.map((name, label) => [name, label]));
-  return Int32Array.from(lines, (line, index) => {
-    const wnid = wnids.get(line);
+  return Int32Array.from(lines, ({ line, text }) => {
+    const wnid = wnids.get(text);
     const label = wnid === undefined ? undefined : labels.get(wnid);
     if (label !== undefined) return label;
     throw new UserError(
-      `${file}, line ${index + 1}: class ${line}${wnid === undefined ? '' : ` (${wnid})`} has no folder in train/: add it, or use the labels of these classes`,
+      `${file}, line ${line}: class ${text}${wnid === undefined ? '' : ` (${wnid})`} has no folder in train/: add it, or use the labels of these classes`,
     );
   });
-}
-
-/** A label is a class folder's name or, from 0, its place among the sorted names. */
-function listedLabels(file: string, images: string[], classes: string[]): Int32Array {
-  const labels = new Map(classes.map((name, label) => [name, label]));
-  classes.forEach((_, label) => {
-    if (!labels.has(String(label))) labels.set(String(label), label);
-  });
-  const lines = linesOf(file).slice(file.endsWith('.csv') ? 1 : 0);
-  checkLength(file, lines.length, images.length);
-  const listed = new Map<string, number>();
-  lines.forEach((line) => {
-    const [name, label] = line.split(/[\s,]+/) as [string, string | undefined];
-    const known = label === undefined ? undefined : labels.get(label);
-    if (known === undefined) {
-      throw new UserError(
-        `${file}: "${line}" is not an image's name and a class folder's name or number (0 to ${classes.length - 1}); mend the line`,
-      );
-    }
-    if (listed.has(stem(name))) {
-      throw new UserError(
-        `${file} has more than one line for ${stem(name)}: leave one, or give these images different names`,
-      );
-    }
-    listed.set(stem(name), known);
-  });
-  return Int32Array.from(images, (image) => {
-    const label = listed.get(stem(image));
-    if (label !== undefined) return label;
-    throw new UserError(`${file} has no line for ${image}: add one, or remove the image`);
-  });
-}
-
-function stem(image: string): string {
-  return path.parse(image).name;
-}
-
-function checkLength(file: string, labels: number, images: number): void {
-  if (labels === images) return;
-  throw new UserError(
-    `${file} has ${labels} labels, but there are ${images} validation images: use the file that belongs to these images`,
-  );
-}
-
-function linesOf(file: string): string[] {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new UserError(`${file} cannot be read (${messageOf(error)}): mend it, or take it away`);
-  }
-  const lines = text.split('\n');
-  return lines.map((line) => line.trim()).filter((line) => line !== '');
 }
 
 function readSynsets(devkit: string): Synset[] {

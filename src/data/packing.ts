@@ -2,11 +2,11 @@
 import sharp from 'sharp';
 import { UndecodableImage } from './image.js';
 import type { SkippedFile } from './prepared.js';
+import { type ExampleSet, nameOfExample } from './dataset.js';
 import { Decoder } from './decoder.js';
-import { pathAt } from './file_list.js';
-import type { FolderSet } from './folder.js';
 import { type ShardExample, writeShard } from './shards.js';
 import { type PixelSums, addImage, emptySums } from './statistics.js';
+import { labelOf } from './subset.js';
 
 /** Side of a prepared image in pixels: the shorter side is resized to it, then the centre is cut to a square. */
 export const SIDE = 256;
@@ -16,7 +16,7 @@ const QUALITY = 95;
 export interface PackTask {
   /** Path of the shard to write. */
   shard: string;
-  set: FolderSet;
+  set: ExampleSet;
   /** Which of the set's files, in the shard's order. */
   indices: Uint32Array;
   /** Whether to sum the pixels, for statistics. */
@@ -64,10 +64,10 @@ export async function packShard(task: PackTask, afterImage: () => void): Promise
       await decoder.decodeExample({ ...place, index });
       const raw = new Uint8Array(pixels).slice();
       if (sums !== null) addImage(sums, raw);
-      examples.push({ jpeg: await compress(raw), label: set.labels[index]! });
+      examples.push({ jpeg: await compress(raw), label: labelOf(set, index) });
     } catch (error) {
       if (!(error instanceof UndecodableImage)) throw error;
-      skipped.push({ file: pathAt(set.files, index), reason: error.reason });
+      skipped.push({ file: nameOfExample(set, index), reason: error.reason });
     }
     afterImage();
   }

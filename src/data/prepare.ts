@@ -1,11 +1,9 @@
 /**
- * `data prepare`: from an image folder (src/data/folder.ts) to a prepared one (src/data/prepared.ts).
- * Called by the command.
+ * `data prepare`: from any data set to a prepared one (prepared.ts).
  *
- * The work is divided into shards, each made by one thread. From the start, `unfinished.msgpack` says which
- * shards are whole and holds the sums of their pixels, so that an interrupted run goes on with the next;
- * what is finished is left as it is. Memory: a shard's compressed images and a sum of pixels a thread,
- * beside the list of the files' names (file_list.ts).
+ * The work is divided into shards, each made by one thread. From the start, `unfinished.msgpack` says which shards are
+ * whole and holds the sums of their pixels, so an interrupted run continues with the next shard. Memory: per thread a
+ * shard's compressed images and a sum of pixels, besides the list of the source's files (file_list.ts).
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -18,9 +16,9 @@ import { UserError, messageOf } from '../errors.js';
 import { type FolderLock, isLockFile, lockFolder } from '../folder_lock.js';
 import { deriveKey, permutation } from '../random.js';
 import type { Split } from './split.js';
-import { pathAt } from './file_list.js';
 import { Breather, unlessAborted } from './abortable.js';
-import { type FolderSet, openFolder } from './folder.js';
+import { type ExampleSet, nameOfExample, openSource } from './dataset.js';
+import { dataAt } from './locate.js';
 import { type PackTask, type PackedShard, SIDE } from './packing.js';
 import {
   MANIFEST,
@@ -39,6 +37,7 @@ import {
   statisticsBytes,
   statisticsOf,
 } from './statistics.js';
+import { labelOf } from './subset.js';
 import { usableCores } from '../usable_cores.js';
 
 const UNFINISHED = 'unfinished.msgpack';
@@ -46,11 +45,13 @@ const SHA256_BYTES = 32;
 
 /** What `prepareDataset` reads and writes. */
 export interface PrepareOptions {
-  /** `train/CLASS/*` and `val/`, as src/data/folder.ts has it. */
+  /** Any data set that `data` of a recipe takes. */
   source: string;
   destination: string;
   /** Share of a split's files that may be undecodable. */
   undecodableLimit: number;
+  /** Share of each class that is for training, 0 to 1, in a source without a test set. */
+  split?: number | undefined;
   /** Images a shard: about 50 MB of JPEGs. */
   imagesPerShard?: number;
   threads?: number;
@@ -58,6 +59,16 @@ export interface PrepareOptions {
   onProgress?: (images: number, of: number) => void;
   /** Aborted: the work stops at once and rejects with the signal's reason. Another call continues it. */
   signal?: AbortSignal | undefined;
+}
+
+/** What `prepareDataset` did. */
+export interface PreparedDataset {
+  /** What the folder holds. */
+  manifest: Manifest;
+  /** Whether all of it was there already. */
+  wasThere: boolean;
+  /** What was left out of the source or understood in one of several ways, a line each. */
+  notices: string[];
 }
 
 /** What is there so far, as `unfinished.msgpack` holds it. */
@@ -80,17 +91,17 @@ interface Job {
 }
 
 /**
- * @returns what the folder holds, and whether all of it was there already
- * @throws UserError for a source that `openFolder` refuses, a destination that holds something else or is
- *   damaged, too many undecodable files, and a file that cannot be written; what is finished stays for the
- *   next run
+ * Packs a data set into a folder of shards. What an interrupted call finished stays there for the next one.
+ *
+ * @throws UserError for a source that cannot be opened, a destination that holds something else, is damaged or is
+ *   being prepared by another process, too many undecodable files, and a file that cannot be written; the signal's
+ *   reason after an abort
  */
-export async function prepareDataset(
-  options: PrepareOptions,
-): Promise<{ manifest: Manifest; wasThere: boolean }> {
-  const { destination, imagesPerShard = 1024, signal } = options;
+export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
+  const { destination, imagesPerShard = 1024, split, signal } = options;
   const source = path.resolve(options.source);
-  const { classes, train, test } = await unlessAborted(openFolder(source, signal), signal);
+  const opened = openSource({ ...dataAt(source), split }, signal);
+  const { classes, train, test, notices = [] } = await unlessAborted(opened, signal);
   const dataset = await fingerprint(source, classes, { train, test }, signal);
   if (isPrepared(destination) && !existsSync(path.join(destination, UNFINISHED))) {
     const manifest = readManifest(destination);
@@ -100,7 +111,7 @@ export async function prepareDataset(
       );
     }
     await openPrepared(destination);
-    return { manifest, wasThere: true };
+    return { manifest, wasThere: true, notices };
   }
   makeFolder(destination);
   const lock = lockFolder(destination, 'prepares');
@@ -113,7 +124,7 @@ export async function prepareDataset(
       ...jobsOf('test', test, destination, imagesPerShard),
     ];
     await packAll(jobs, begun, options, source, { train: train.count, test: test.count }, lock);
-    return { manifest: finish(destination, begun, classes, jobs), wasThere: false };
+    return { manifest: finish(destination, begun, classes, jobs), wasThere: false, notices };
   } finally {
     lock.release();
   }
@@ -123,18 +134,19 @@ export async function prepareDataset(
 async function fingerprint(
   source: string,
   classes: string[],
-  splits: { train: FolderSet; test: FolderSet },
+  splits: { train: ExampleSet; test: ExampleSet },
   signal: AbortSignal | undefined,
 ): Promise<string> {
   const breather = new Breather(signal);
   const hash = createHash('sha256').update(JSON.stringify([SIDE, classes]));
-  for (const { count, files, labels } of [splits.train, splits.test]) {
-    hash.update(`${count}\n`);
-    for (let index = 0; index < count; index++) {
+  for (const set of [splits.train, splits.test]) {
+    hash.update(`${set.count}\n`);
+    for (let index = 0; index < set.count; index++) {
       await breather.breathe();
-      const file = pathAt(files, index);
-      const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-      hash.update(JSON.stringify([path.relative(source, file), bytes, labels[index]]));
+      const name = nameOfExample(set, index);
+      const bytes = set.kind === 'folder' ? statSync(name, { throwIfNoEntry: false })?.size : 0;
+      const facts = [path.relative(source, name), bytes ?? 0, labelOf(set, index)];
+      hash.update(JSON.stringify(facts));
     }
   }
   return hash.digest('hex');
@@ -200,7 +212,7 @@ function sha256(bytes: Uint8Array): Buffer {
 }
 
 /** Training images are packed in random order, so that each shard has some of every class. */
-function jobsOf(split: Split, set: FolderSet, destination: string, imagesPerShard: number): Job[] {
+function jobsOf(split: Split, set: ExampleSet, destination: string, imagesPerShard: number): Job[] {
   const order =
     split === 'train'
       ? permutation(deriveKey(0, 'pack'), set.count)

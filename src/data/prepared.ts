@@ -18,6 +18,7 @@ import { RandomSequence, deriveKey, permutation } from '../random.js';
 import type { Split } from './split.js';
 import { PREPARE_AGAIN, openShard, readFully, readShardIndex } from './shards.js';
 import { type DatasetStatistics, STATISTICS, readStatistics } from './statistics.js';
+import type { Part } from './subset.js';
 
 export const MANIFEST = 'prepared.json';
 const FORMAT = 1;
@@ -47,7 +48,7 @@ export interface Manifest {
   skipped: SkippedFile[];
 }
 
-export interface PreparedSet {
+export interface PreparedSet extends Part {
   kind: 'prepared';
   count: number;
   shards: string[];

@@ -5,10 +5,11 @@
 import { RandomSequence, deriveKey, threefry } from '../random.js';
 import type { Split } from './split.js';
 import type { Image } from './image.js';
+import type { Part } from './subset.js';
 
 const NOISE_BYTES = 1 << 20;
 
-export interface RandomSet {
+export interface RandomSet extends Part {
   kind: 'random';
   split: Split;
   count: number;

@@ -17,24 +17,28 @@ import type { TrainOptions } from './train_options.js';
  * @throws UserError for bfloat16, and as `train` does
  */
 export async function checkGradients(
-  options: Recipe & Devices & Pick<TrainOptions, 'init' | 'events'>,
+  options: Recipe & Devices & Pick<TrainOptions, 'init' | 'checkpoint' | 'events' | 'signal'>,
 ): Promise<GradientCheck[]> {
   if (options.precision === 'bf16') {
     throw new UserError(
       'gradients are not checked in bf16, whose rounding is larger than a finite difference: leave --precision out',
     );
   }
-  const { configuration, dataset, resolved } = await prepare(options);
-  const { init, events } = options;
+  const { configuration, dataset, resolved, initialModel } = await prepare(options);
+  const { events, signal } = options;
   resolved.warnings.forEach((warning) => events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, undefined, events);
   return withTowers(
-    { configuration, dataset, statistics, ...resolved },
+    { configuration, dataset, statistics, signal, ...resolved },
     async (coordinator, ring) => {
-      if (init !== undefined) await loadParameters(coordinator, init);
-      const batch = await ring.batchAt({ epoch: 0, batch: 0 });
-      return compareWithFiniteDifferences(coordinator, batch, (done, of) =>
-        events?.emit('progress', { doing: 'checking gradients', unit: 'parameters', done, of }),
+      if (initialModel !== undefined) await loadParameters(coordinator, initialModel);
+      const batch = await ring.batchAt({ epoch: 0, batch: 0 }, signal);
+      return compareWithFiniteDifferences(
+        coordinator,
+        batch,
+        (done, of) =>
+          events?.emit('progress', { doing: 'checking gradients', unit: 'parameters', done, of }),
+        signal,
       );
     },
   );

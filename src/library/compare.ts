@@ -50,7 +50,7 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
     buildNetwork(asked.network, candidate.towers, asked.data.classes),
   );
 
-  const noise = await noiseBatch(asked);
+  const noise = await noiseBatch(asked, signal);
   const file = tracePath === undefined ? undefined : new TraceFile(tracePath);
   const timed: TimedPlacement[] = [];
   try {
@@ -58,10 +58,14 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
       signal?.throwIfAborted();
       events?.emit('warmUp', candidate.name);
       const trace = file?.group(candidate.name);
-      const numerics = { backend, precision, trace };
-      const placement = await TimedPlacement.open(candidate, asked, numerics, noise);
+      const placement = await TimedPlacement.open(
+        candidate,
+        asked,
+        { backend, precision, trace, signal },
+        noise,
+      );
       timed.push(placement);
-      await placement.warmUp();
+      await placement.warmUp(signal);
     }
     const of = steps * timed.length;
     await takeTurns(timed, steps, (share) => {

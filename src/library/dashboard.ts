@@ -1,7 +1,7 @@
 /**
- * A page on which a run is watched as it goes: the report's, served on the loopback interface by a thread
- * of its own (`workers/dashboard.ts`), which reads the run folder. Training does nothing for it but name
- * the folder. Called by `train --dashboard`, and by programs that train.
+ * The dashboard: the report's page of a run that is under way, served on the loopback interface.
+ *
+ * A thread of its own (`workers/dashboard.ts`) reads the run folder. Training only tells it the folder.
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
@@ -11,17 +11,17 @@ import type { DashboardNews, DashboardRequest, DashboardSettings } from './dashb
 
 /** A page that is being served. */
 export interface Dashboard {
-  /** Of the page. */
+  /** Address of the page. */
   url: string;
-  /** Stops serving it; where a page is open, a few seconds after that could see how the run ended. */
+  /** Stops serving it; if a page is open, some seconds later, so that it can show how the run ended. */
   close(): Promise<void>;
 }
 
 /**
- * Serves the run that `events` tell of.
+ * Serves the run that `events` announce.
  *
- * @param port of 127.0.0.1; 0 takes any that is free
- * @throws UserError where the port is taken or not allowed
+ * @param port of 127.0.0.1; 0 takes any free one
+ * @throws UserError if the port is taken or not allowed
  */
 export async function openDashboard(port: number, events: RunEvents): Promise<Dashboard> {
   const workerData: DashboardSettings = { port };
@@ -31,7 +31,7 @@ export async function openDashboard(port: number, events: RunEvents): Promise<Da
     await worker.terminate();
     throw new UserError(news.refused);
   }
-  // A page is no reason to end a run, nor to keep the process once the run has ended.
+  // A failing page must not end a run, nor keep the process once the run has ended.
   worker.on('error', ({ message }) =>
     events.emit('warning', `the dashboard has ended: ${message}`),
   );
@@ -42,7 +42,7 @@ export async function openDashboard(port: number, events: RunEvents): Promise<Da
   return {
     url: `http://127.0.0.1:${news.port}/`,
     close: async () => {
-      // Nothing else may keep the process meanwhile.
+      // While it closes, nothing else may keep the process.
       worker.ref();
       tell('close');
       await ended;

@@ -1,14 +1,14 @@
 /**
- * The dashboard's thread: an HTTP server on 127.0.0.1 that gives the report's page of one run, and its
- * body alone to a page that polls. Started by `workers/dashboard.ts`.
+ * The dashboard's HTTP server, on 127.0.0.1: serves the report's page of one run, and its body alone to a
+ * page that polls.
  *
  *     GET /        the page
- *     GET /state   its body; 304 where If-None-Match has the version shown
+ *     GET /state   its body; 304 if If-None-Match has the version shown
  *
- * Nothing in a request names a file. A request whose Host is another name is refused, since a page from
- * elsewhere may have its name resolved to 127.0.0.1 (DNS rebinding) and would read the run; its port may be
- * another, as a tunnel's is. The body is made anew only when asked for, and seldom enough that it takes a
- * twentieth of one core at most.
+ * Nothing in a request names a file. A request with another Host is refused, because a page from elsewhere
+ * could have its name resolved to 127.0.0.1 (DNS rebinding) and would read the run. The Host's port may
+ * differ, as a tunnel's does. The body is rebuilt only when it is asked for, and so seldom that it takes at
+ * most a twentieth of one core.
  */
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -20,23 +20,23 @@ import { html } from '../report/markup.js';
 import type { Markup } from '../report/markup.js';
 import { contentSecurityPolicy, pageBody, pageDocument, POLLING_SECONDS } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
-import { reportedRun } from './report.js';
+import { RunReader } from './report.js';
 
 export interface DashboardSettings {
   port: number;
 }
 
-/** What the thread is told. */
+/** A message to the thread. */
 export type DashboardRequest = { show: string } | 'close';
 
-/** What the thread says once: where it listens, or why it does not. */
+/** The thread's one message: where it listens, or why it does not. */
 export type DashboardNews = { port: number } | { refused: string };
 
-/** Between two bodies, at least: seconds, and as a multiple of what making one took. */
+/** The least time between two bodies: in seconds, and as a multiple of the time that one took. */
 const LEAST_SECONDS = 1;
 const LEAST_MULTIPLE = 20;
 
-/** This machine's own names, with any port or none. */
+/** Names of this machine, with any port or none. */
 const OWN_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/;
 
 interface State {
@@ -46,7 +46,7 @@ interface State {
   version: string;
 }
 
-/** Before the towers are open. */
+/** The body before the towers are open. */
 const WAITING = pageBody({
   title: 'twotower',
   subtitle: 'the run is being prepared',
@@ -56,8 +56,10 @@ const WAITING = pageBody({
 export class DashboardServer {
   private readonly server: Server;
   private run: string | undefined;
+  /** Of `run`, from its first body on. */
+  private reader: RunReader | undefined;
   private state = stateOf('twotower', WAITING);
-  /** Why the last body could not be made; the answer until another is due. */
+  /** Why the last body could not be built; this is the answer until another one is due. */
   private failure: string | undefined;
   private making: Promise<void> | undefined;
   private notBefore = 0;
@@ -82,10 +84,11 @@ export class DashboardServer {
   /** @param path the run folder to show from now on */
   show(path: string): void {
     this.run = path;
+    this.reader = undefined;
     this.notBefore = 0;
   }
 
-  /** Ends when pages that were looked at to the last have had the time to ask for the run's end. */
+  /** Resolves when open pages have had the time to ask for the run's end. */
   async close(): Promise<void> {
     const untilAsked = 1500 * POLLING_SECONDS;
     if (performance.now() - this.askedAt < untilAsked) {
@@ -116,7 +119,7 @@ export class DashboardServer {
     send(response, 200, 'text/html', body.text);
   }
 
-  /** Makes the body anew where that is due; callers that come meanwhile wait for the same one. */
+  /** Rebuilds the body if that is due; requests that come meanwhile wait for the same one. */
   private async refresh(): Promise<void> {
     if (this.run === undefined || performance.now() < this.notBefore) return;
     this.making ??= this.make(this.run).finally(() => (this.making = undefined));
@@ -126,11 +129,12 @@ export class DashboardServer {
   private async make(run: string): Promise<void> {
     const begin = performance.now();
     try {
-      const content = await runReport([reportedRun(run)]);
+      this.reader ??= new RunReader(run);
+      const content = await runReport([this.reader.read()]);
       this.state = stateOf(content.title, pageBody(content));
       this.failure = undefined;
     } catch (error) {
-      // Such as a line of the metrics that is malformed.
+      // Such as a malformed line of the metrics.
       this.failure = messageOf(error);
     }
     const end = performance.now();

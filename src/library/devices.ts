@@ -49,7 +49,7 @@ export async function resolveDevices(
   towers: number | undefined,
   presetTowers: number,
 ): Promise<ResolvedPlacement> {
-  await prepareEngine();
+  await prepareEngine(given);
   prepareProcess();
   const mayUseGpus = given.backend === undefined || given.backend === 'tensorflow';
   const { gpus, warning: gpuWarning } = mayUseGpus ? await listGpus() : { gpus: [] };
@@ -78,11 +78,11 @@ export async function resolveDevices(
 }
 
 /**
- * Compiles the addons and fetches TensorFlow if that has not been done: once per installation; later calls take a
- * moment. If it cannot be done, `availableBackend` falls back.
+ * Prepares what is not yet in place, as after an installation: compiles the addons, and fetches TensorFlow if
+ * the devices need it. If that fails, `availableBackend` falls back.
  */
-async function prepareEngine(): Promise<void> {
-  const setup = new URL('../../../scripts/setup.mjs', import.meta.url).href;
-  const { prepareInstalled } = (await import(setup)) as { prepareInstalled: () => Promise<void> };
-  await prepareInstalled();
+async function prepareEngine(given: Devices): Promise<void> {
+  const steps = new URL('../../../scripts/steps.mjs', import.meta.url).href;
+  const setUp = (await import(steps)) as { prepareEngine: (devices: Devices) => Promise<void> };
+  await setUp.prepareEngine(given);
 }

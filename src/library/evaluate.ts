@@ -5,7 +5,7 @@ import { type Crops, refuseImpossibleCrops } from '../data/views.js';
 import { loadParameters } from '../runs/tensors.js';
 import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
 import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
-import { evaluate as evaluateTowers } from '../training/evaluation.js';
+import { runTest } from '../training/evaluation.js';
 import type { TestResult } from '../runs/summary.js';
 import type { RunEvents } from '../runs/events.js';
 import { openRunFolder } from '../runs/layout.js';
@@ -49,10 +49,11 @@ export async function evaluate(path: string, options: EvaluateOptions = {}): Pro
   const warnings = [...resolved.warnings, ...decodingWarnings(dataset)];
   warnings.forEach((warning) => events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, path, events, signal);
-  return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
-    await loadParameters(towers, files.model);
+  const session = { configuration, dataset, statistics, signal, ...resolved };
+  return withTowers(session, async (coordinator, ring) => {
+    await loadParameters(coordinator, files.model);
     const { classes } = dataset;
-    const result = await evaluateTowers(towers, ring, {
+    const result = await runTest(coordinator, ring, {
       classes,
       crops,
       dropout,

@@ -4,20 +4,19 @@
  */
 import type { Configuration, DataConfiguration } from '../configuration.js';
 import { colourAxes } from '../data/colour.js';
-import { type Dataset, type ExampleSet, openDataset } from '../data/dataset.js';
+import { type Dataset, type ExampleSet, nameOfExample, openDataset } from '../data/dataset.js';
 import { Decoder } from '../data/decoder.js';
-import { pathAt } from '../data/file_list.js';
-import { setOfFiles } from '../data/folder.js';
+import { labelOf, placeOf } from '../data/subset.js';
 import { type DatasetStatistics } from '../data/statistics.js';
 import { computeStatistics } from '../data/compute_statistics.js';
 import { UndecodableImage } from '../data/image.js';
 import { writeDurably } from '../durable_file.js';
-import { UserError } from '../errors.js';
 import { deriveKey, permutation } from '../random.js';
 import { type Sample, drawSamples } from '../report/sample_figure.js';
 import type { Picture } from '../report/markup.js';
 import type { RunEvents } from '../runs/events.js';
-import { configurationOf, dataAt } from './recipe.js';
+import { dataAt } from '../data/locate.js';
+import { configurationOf } from './recipe.js';
 
 /** What to look at, and what to draw. */
 export interface InspectDataOptions {
@@ -75,7 +74,7 @@ export async function inspectData(options: InspectDataOptions): Promise<DataInsp
   const sizes = await sizesOf(chosen, options);
   const statistics =
     dataset.statistics ??
-    (await computeStatistics(chosen, data.view, network.input, {
+    (await computeStatistics(chosen, data, network.input, {
       onProgress: (done, of) =>
         options.events?.emit('progress', { doing: 'reading through', unit: 'images', done, of }),
       signal,
@@ -108,7 +107,7 @@ async function sizesOf(
     signal?.throwIfAborted();
     events?.emit('progress', { doing: 'measuring', unit: 'images', done, of: train.count });
     try {
-      const { width, height } = await sizeOfImageFile(pathAt(train.files, done));
+      const { width, height } = await sizeOfImageFile(nameOfExample(train, done));
       widths.push(width);
       heights.push(height);
     } catch (error) {
@@ -125,21 +124,16 @@ function extentOf(lengths: number[]): Extent {
 }
 
 function labelsOf(set: ExampleSet): Int32Array {
-  if (set.kind === 'folder' || set.kind === 'prepared') return set.labels;
-  if (set.kind !== 'cifar10')
-    throw new UserError(`the ${set.kind} data set has no labels to count`);
-  const records = new Uint8Array(set.records);
-  const bytes = records.length / set.count;
-  return Int32Array.from({ length: set.count }, (_, index) => records[index * bytes]!);
+  return Int32Array.from({ length: set.count }, (_, index) => labelOf(set, index));
 }
 
+/** Some of the training images, if there are many files. */
 function some(dataset: Dataset): Dataset {
   const { train } = dataset;
   if (train.kind !== 'folder' || train.count <= STATISTICS_IMAGES) return dataset;
-  const chosen = permutation(deriveKey(0, 'inspect'), train.count).subarray(0, STATISTICS_IMAGES);
-  const files = Array.from(chosen, (index) => pathAt(train.files, index));
-  const labels = Int32Array.from(chosen, (index) => train.labels[index]!);
-  return { ...dataset, train: setOfFiles(files, labels) };
+  const some = permutation(deriveKey(0, 'inspect'), train.count).slice(0, STATISTICS_IMAGES);
+  const chosen = some.map((index) => placeOf(train, index));
+  return { ...dataset, train: { ...train, chosen, count: chosen.length } };
 }
 
 /** Images drawn at random: each whole, and as training sees it in its first epochs. */
@@ -176,7 +170,7 @@ async function drawnSamples(
 /** @returns what draws an image, in an epoch or whole; null for one that cannot be decoded */
 function pictures(
   dataset: Dataset,
-  data: Pick<DataConfiguration, 'view' | 'flip'>,
+  data: Pick<DataConfiguration, 'view' | 'flip' | 'background'>,
   height: number,
   width: number,
   seed: number,
@@ -185,10 +179,10 @@ function pictures(
   const pixels = new SharedArrayBuffer(height * width * 3);
   const colours = new SharedArrayBuffer(12);
   const buffers = [{ pixels, labels: new SharedArrayBuffer(4), colours }];
-  const { view, flip } = data;
+  const { view, flip, background } = data;
   const decoder = new Decoder({
     dataset,
-    data: { view, flip },
+    data: { view, flip, background },
     height,
     width,
     seed,

@@ -64,14 +64,17 @@ export async function predict(
   const classes = trained?.classes ?? state.classes!;
   const dataset = datasetOf(files, classes);
   const statistics = await statisticsFor(configuration, trained, path, options.events);
-  return withTowers({ configuration, dataset, statistics, ...resolved }, async (towers, ring) => {
-    await loadParameters(towers, checkpoint.model);
-    const probabilities = await averagedProbabilities(towers, ring, crops);
-    return files.map((file, image) => ({
-      file,
-      top: mostProbable(probabilities[image]!, classes),
-    }));
-  });
+  return withTowers(
+    { configuration, dataset, statistics, ...resolved },
+    async (coordinator, ring) => {
+      await loadParameters(coordinator, checkpoint.model);
+      const probabilities = await averagedProbabilities(coordinator, ring, crops);
+      return files.map((file, image) => ({
+        file,
+        top: mostProbable(probabilities[image]!, classes),
+      }));
+    },
+  );
 }
 
 /** Names the file alone; the batch ring would speak of shares of a data set. */
@@ -85,13 +88,13 @@ function datasetOf(files: string[], classes: string[]): Dataset {
 }
 
 async function averagedProbabilities(
-  towers: Coordinator,
+  coordinator: Coordinator,
   ring: BatchRing,
   crops: Crops,
 ): Promise<number[][]> {
   const views: number[][] = [];
   for await (const batch of ring.test(undefined, crops)) {
-    const logits = await towers.logitsOf(batch);
+    const logits = await coordinator.logitsOf(batch);
     for (let view = 0; view < batch.count; view++) {
       views.push(softmax(rowOf(logits, view, batch.count)));
     }

@@ -1,13 +1,7 @@
-/**
- * What to train, as a caller of the library says it, and the configuration that it resolves to. Called by
- * the library's functions, and by the commands for what they have parsed.
- */
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+/** What to train, as a caller of the library says it, and the configuration that it resolves to. */
 import { loadConfiguration } from '../configuration.js';
-import type { Configuration, DataConfiguration, Overrides } from '../configuration.js';
-import { isPrepared, readManifest } from '../data/prepared.js';
-import { UserError } from '../errors.js';
+import type { Configuration, Overrides } from '../configuration.js';
+import { dataAt } from '../data/locate.js';
 
 /** A preset or a configuration file, with changes over it. */
 export interface Recipe {
@@ -64,45 +58,4 @@ export function configurationOf(recipe: Recipe): Configuration {
     },
     settings,
   });
-}
-
-/** Which of the layouts a folder has. CIFAR-10's archive may also lie expanded inside it. */
-export function dataAt(
-  directory: string,
-): Pick<DataConfiguration, 'source' | 'directory' | 'classes'> {
-  const root = resolve(directory);
-  if (!isDirectory(root)) throw new UserError(`--data ${directory}: there is no such folder`);
-  for (const batches of [root, join(root, 'cifar-10-batches-bin')]) {
-    if (existsSync(join(batches, 'data_batch_1.bin'))) {
-      return { source: 'cifar10', directory: batches, classes: 10 };
-    }
-  }
-  if (isPrepared(root)) {
-    return { source: 'prepared', directory: root, classes: readManifest(root).classes.length };
-  }
-  const train = join(root, 'train');
-  if (!isDirectory(train)) {
-    throw new UserError(
-      `--data ${directory}: neither data_batch_1.bin (CIFAR-10, binary version) nor train/CLASS/ nor prepared.json (twotower data prepare) is there`,
-    );
-  }
-  // Counted as openFolder lists them.
-  const classes = readdirSync(train).filter(
-    (name) => !name.startsWith('.') && isDirectory(join(train, name)),
-  ).length;
-  if (classes < 2) {
-    throw new UserError(
-      `--data ${directory}: train/ has ${classes} class folders; at least 2 are needed`,
-    );
-  }
-  return { source: 'folder', directory: root, classes };
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch {
-    // Not there, or a link that leads nowhere: who opens the data set says so.
-    return false;
-  }
 }

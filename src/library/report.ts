@@ -1,12 +1,14 @@
 /** Reports of run folders, or of a comparison, as one self-contained HTML file. */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { loadConfiguration } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { writeDurably } from '../durable_file.js';
 import { UserError } from '../errors.js';
 import { comparisonReport } from '../report/comparison_report.js';
 import { pageBody, pageDocument } from '../report/page.js';
 import type { PageContent } from '../report/page.js';
+import { RunHistory } from '../report/run_history.js';
 import { runReport } from '../report/run_report.js';
 import type { ReportedRun } from '../report/run_report.js';
 import { latestCheckpointPath, withCheckpoint } from '../runs/checkpoint_reader.js';
@@ -14,9 +16,9 @@ import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
 import { readFirstKernels } from '../runs/first_kernels.js';
 import { openRunFolder } from '../runs/layout.js';
 import type { RunFolder } from '../runs/layout.js';
-import { readLastTest } from '../runs/summary.js';
+import { MetricsReader } from '../runs/metrics_log.js';
+import { readLastTest, readSummary } from '../runs/summary.js';
 import type { Comparison } from './compare.js';
-import { loadRun } from './load_run.js';
 
 /**
  * Writes the report of runs, over each other if there are several.
@@ -58,15 +60,40 @@ function writePage(file: string, content: PageContent): void {
 }
 
 /** All that a report tells of a run, read from its folder. */
-export function reportedRun(path: string, checkpoint: CheckpointChoice = 'latest'): ReportedRun {
-  const folder = openRunFolder(path);
-  const { configuration, metrics, summary } = loadRun(path);
-  return {
-    ...{ name: path, configuration, summary },
-    metrics: metrics.filter((event) => event.event !== 'skip'),
-    kernels: kernelsOf(folder, configuration, checkpoint),
-    classResults: readLastTest(folder),
-  };
+export function reportedRun(path: string, checkpoint?: CheckpointChoice): ReportedRun {
+  return new RunReader(path).read(checkpoint);
+}
+
+/** Reads a run for reports again and again, each time only what is new of its metrics. */
+export class RunReader {
+  private readonly folder: RunFolder;
+  private readonly metrics: MetricsReader;
+  private readonly history = new RunHistory();
+
+  /** @throws UserError if `path` is not a run folder */
+  constructor(private readonly path: string) {
+    this.folder = openRunFolder(path);
+    this.metrics = new MetricsReader(this.folder.metricsFile);
+  }
+
+  /**
+   * @param checkpoint whose kernels to draw
+   * @returns `history` is the same object each time
+   * @throws UserError if one of the run's files is malformed, or it has no such checkpoint
+   */
+  read(checkpoint: CheckpointChoice = 'latest'): ReportedRun {
+    const { path, folder, history } = this;
+    this.metrics.read(history);
+    const configuration = loadConfiguration({ file: folder.configurationFile });
+    return {
+      name: path,
+      configuration,
+      summary: existsSync(folder.summaryFile) ? readSummary(folder) : null,
+      history,
+      kernels: kernelsOf(folder, configuration, checkpoint),
+      classResults: readLastTest(folder),
+    };
+  }
 }
 
 /** null if the run has no checkpoint yet, or its first layer no kernels to draw. */

@@ -38,7 +38,7 @@ export function resume(run: Run, given: TrainOptions): ResumedRun {
     throw new UserError(`--${name} does not go with --resume: the run has its own`);
   }
   const { path, configurationFile: config } = run.folder;
-  const point = run.load('latest');
+  const point = run.load(given.checkpoint ?? 'latest');
   const own = configurationOf({ config });
   const configuration = configurationOf({ ...given, config });
   refuseAnotherCourse(own, configuration, path);

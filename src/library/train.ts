@@ -50,6 +50,8 @@ interface Preparation {
   options: TrainOptions;
   session: SessionOptions;
   start: Start;
+  /** Safetensors file of the initial parameters; undefined if they are drawn from the seed, or resumed. */
+  initialModel: string | undefined;
   /** What a resumed run has otherwise than before. */
   changes: string[];
   /** What the run's summary will repeat. */
@@ -110,7 +112,11 @@ async function prepareTraining(options: TrainOptions, run: Run | undefined): Pro
   const resumed = run === undefined ? undefined : resume(run, options);
   const precision = options.precision ?? resumed?.point.state.precision ?? undefined;
   const asked = { ...options, precision };
-  const { configuration, dataset, resolved } = await prepare(asked, resumed?.configuration, signal);
+  const { configuration, dataset, resolved, initialModel } = await prepare(
+    asked,
+    resumed?.configuration,
+    signal,
+  );
   // What can be refused is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, configuration.training.batch);
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
@@ -128,6 +134,7 @@ async function prepareTraining(options: TrainOptions, run: Run | undefined): Pro
     options,
     session: { configuration, dataset, statistics, exchangeTimeoutMs, signal, ...resolved },
     start,
+    initialModel,
     changes: resumed === undefined ? [] : changesOnResuming(resumed, resolved.precision),
     warnings,
     events,
@@ -165,14 +172,14 @@ async function restarting(preparation: Preparation, claim: () => Run): Promise<E
 
 /** Trains with one set of workers, until the run ends or one of them fails. */
 async function trainOnce(
-  { options, session, start, changes, warnings, events, signal }: Preparation,
+  { options, session, start, initialModel, changes, warnings, events, signal }: Preparation,
   claim: () => Run,
   restarts: number,
 ): Promise<EndedRun> {
   const { configuration, dataset, statistics } = session;
   const started = performance.now();
   return withTowers(session, async (coordinator, ring) => {
-    const model = start.point?.files.model ?? options.init;
+    const model = start.point?.files.model ?? initialModel;
     if (model !== undefined) {
       await loadParameters(coordinator, model, start.point?.files.optimizer);
     }

@@ -1,4 +1,5 @@
 /** What a caller asks of `train`. */
+import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
 import type { RunEvents } from '../runs/events.js';
 import type { Devices } from './devices.js';
 import type { Recipe } from './recipe.js';
@@ -8,8 +9,10 @@ export interface TrainOptions extends Recipe, Devices {
   out?: string | undefined;
   /** Run folder to resume, on any devices; excludes `out`, `init`, `preset` and `config`. */
   resume?: string | undefined;
-  /** Initial parameters: a safetensors file, as `export` writes it. */
+  /** Initial parameters: a safetensors file, as `export` writes it, or a run folder. */
   init?: string | undefined;
+  /** Which checkpoint of the run that `resume` or `init` names (default `'latest'`). */
+  checkpoint?: CheckpointChoice | undefined;
   /** Steps between checkpoints, besides the one at the end of each epoch. */
   checkpointEvery?: number | undefined;
   /** Minutes between checkpoints by time; 0 turns them off (default 10). */

@@ -73,10 +73,10 @@ export async function visualize(path: string, options: VisualizeOptions = {}): P
       options,
       configuration,
       model,
-      async (towers, ring, classes) =>
+      async (coordinator, ring, classes) =>
         figure === 'predictions'
-          ? drawPredictions(await inspectImages(towers, ring.sample('test'), images), classes)
-          : neighbours(towers, ring, classes, images, search, options.events),
+          ? drawPredictions(await inspectImages(coordinator, ring.sample('test'), images), classes)
+          : neighbours(coordinator, ring, classes, images, search, options.events),
     );
     writeDurably(out, [picture]);
   }
@@ -84,20 +84,20 @@ export async function visualize(path: string, options: VisualizeOptions = {}): P
 }
 
 async function neighbours(
-  towers: Coordinator,
+  coordinator: Coordinator,
   ring: BatchRing,
   classes: string[],
   images: number,
   search: number,
   events: RunEvents | undefined,
 ): Promise<Uint8Array> {
-  const queries = await inspectImages(towers, ring.sample('test'), images);
+  const queries = await inspectImages(coordinator, ring.sample('test'), images);
   const training = ring.sample('train');
   const onBatch = (done: number): void => {
     events?.emit('progress', { doing: 'searching', unit: 'images', done, of: search });
   };
   const { rows, searched } = await nearestImages(
-    towers,
+    coordinator,
     training,
     queries,
     search,
@@ -114,7 +114,7 @@ async function drawImages(
   given: VisualizeOptions,
   configuration: Configuration,
   model: string,
-  draw: (towers: Coordinator, ring: BatchRing, classes: string[]) => Promise<Uint8Array>,
+  draw: (coordinator: Coordinator, ring: BatchRing, classes: string[]) => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
   const { towers } = configuration;
   const resolved = await resolveDevices(given, towers, towers);

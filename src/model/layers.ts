@@ -1,28 +1,27 @@
 /**
- * The layer list, as it stands in a preset's JSON under `network.layers`: the network is data.
+ * The layer list, as in a preset's JSON under `network.layers`: the network is data.
  *
  * Kernels, units and channels are counted over all towers together; each tower holds 1/T of them.
- * `reads` says what a layer with parameters sees: its `own` tower's activations, or
- * those of `all` towers, which is where the towers exchange.
  */
 
+/** What a layer with parameters sees: its own tower's activations, or those of all towers, which then exchange. */
 export type Reads = 'own' | 'all';
 
 /**
- * How a parameter tensor starts.
+ * How a parameter tensor is initialized.
  * - a number: that constant;
- * - `{ normal: s }`: N(0, s²), the paper's section 5;
- * - `'kaimingUniform'`: U(−b, b) with b = 1/√fan-in, for weights and biases alike: what
- *   `torch.nn.Conv2d` and `torch.nn.Linear` do by default (Kaiming uniform with a = √5).
+ * - `{ normal: s }`: N(0, s²), as in section 5 of the paper;
+ * - `'kaimingUniform'`: U(−b, b) with b = 1/√fan-in, for weights and biases alike. This is the default of
+ *   `torch.nn.Conv2d` and `torch.nn.Linear` (Kaiming uniform with a = √5).
  */
 export type Initialization = number | { normal: number } | 'kaimingUniform';
 
-/** One parameter tensor's recipe; multipliers default to 1. */
+/** How one parameter tensor is initialized and updated. Multipliers default to 1. */
 export interface ParameterRecipe {
   initialization: Initialization;
   /** Multiplies the run's learning rate. */
   learningRate?: number;
-  /** False: `learningRate` multiplies the rate that the run began with, whatever the schedule; else true. */
+  /** Whether the learning rate follows the run's schedule (default true), or stays as at the start. */
   followsSchedule?: boolean;
   /** Multiplies the run's weight decay. */
   weightDecay?: number;
@@ -39,18 +38,18 @@ export interface ConvLayer {
   stride: number;
   /** Zeros added on each side, pixels. */
   pad: number;
-  /** Rounds the number of places up: the last window may reach past the far edges, over zeros. */
+  /** Round the number of positions up: the last window may extend past the far edges, over zeros. */
   ceil?: boolean;
   reads: Reads;
   weight: ParameterRecipe;
   bias: ParameterRecipe;
 }
 
-/** A convolution with stride 1 whose kernels differ from place to place, their biases too (cuda-convnet's `local`). */
+/** A convolution with stride 1 that has other kernels and biases at each position (cuda-convnet's `local`). */
 export interface LocalLayer {
   type: 'local';
   name: string;
-  /** Kernels at each place, over all towers. */
+  /** Kernels at each position, over all towers. */
   kernels: number;
   /** Height and width of a kernel, pixels. */
   size: number;
@@ -61,11 +60,11 @@ export interface LocalLayer {
   bias: ParameterRecipe;
 }
 
-/** Every input times a weight of its own. */
+/** Connects every input to every unit. */
 export interface FullyConnectedLayer {
   type: 'fc';
   name: string;
-  /** Outputs over all towers; `classes` takes the data's number of classes. */
+  /** Outputs over all towers; `classes` stands for the data's number of classes. */
   units: number | 'classes';
   reads: Reads;
   weight: ParameterRecipe;
@@ -83,7 +82,7 @@ export interface LrnLayer {
   /** Channels in the window: n of the paper, odd. */
   size: number;
   k: number;
-  /** Multiplies the plain sum of squares, as in the paper; PyTorch's alpha and cuda-convnet's scale are this times `size`. */
+  /** Multiplies the sum of squares, as in the paper. PyTorch's alpha and cuda-convnet's scale are this times `size`. */
   alpha: number;
   beta: number;
 }
@@ -94,22 +93,22 @@ export interface RnormLayer {
   /** Height and width of the window, pixels, odd. */
   size: number;
   k: number;
-  /** Multiplies the plain sum of squares; the source's scale is this times `size`². */
+  /** Multiplies the sum of squares. The source's scale is this times `size`². */
   alpha: number;
   beta: number;
 }
 
-/** Largest of a square window; windows may overlap. */
+/** The largest value of a square window. Windows may overlap. */
 export interface PoolLayer {
   type: 'maxPool';
   /** Height and width of the window, pixels. */
   size: number;
   stride: number;
-  /** Rounds the number of places up, as cuda-convnet does: the last window may reach past the far edges. */
+  /** Round the number of positions up, as cuda-convnet does: the last window may extend past the far edges. */
   ceil?: boolean;
 }
 
-/** Zeroes activations at random in training. */
+/** Zeroes activations at random during training. */
 export interface DropoutLayer {
   type: 'dropout';
   name: string;
@@ -127,7 +126,7 @@ export type LayerSpecification =
   | PoolLayer
   | DropoutLayer;
 
-/** Height × width × channels of one image's activations; a vector is 1 × 1 × length. */
+/** Shape of one image's activations; a vector is 1 × 1 × length. */
 export interface ActivationShape {
   height: number;
   width: number;

@@ -1,9 +1,6 @@
 /**
- * From a layer list to a network: every shape, parameter and cost, before anything is computed.
- *
- * Called by the commands (`plan`, validation), by the coordinator (slots of the exchange, checkpoint
- * layout) and by the tower workers (parameters, forward). Pure; no tensors. What it refuses, it refuses
- * with a UserError that names the layer.
+ * From a layer list to a network: every shape, parameter and cost, before anything is computed. Pure; no tensors.
+ * A layer list that makes no network is refused with a `UserError` that names the layer.
  */
 import { UserError } from '../errors.js';
 import type {
@@ -25,37 +22,37 @@ export interface Parameter {
   layer: string;
   /**
    * Canonical shape over all towers: conv `[out, in/groups, kh, kw]`, fc `[out, in]` with `in` in C,H,W
-   * order, bias `[out]`; local `[out, height, width, in/groups, kh, kw]`, bias `[out, height, width]`, at
-   * the places of its output. A rank's share is a contiguous run of 1/T of the first axis.
+   * order, bias `[out]`; local `[out, height, width, in/groups, kh, kw]` and bias `[out, height, width]` for
+   * the positions of its output. A rank's share is a contiguous 1/T of the first axis.
    */
   shape: number[];
   /** Number of inputs that feed one output, for initialization. */
   fanIn: number;
   initialization: Initialization;
   learningRateMultiplier: number;
-  /** Whether its rate falls with the run's. */
+  /** Whether its learning rate follows the run's schedule. */
   followsSchedule: boolean;
   weightDecayMultiplier: number;
 }
 
-/** A layer with the shapes that follow from those before it. */
+/** A layer with the shapes that follow from the layers before it. */
 export interface Layer {
   index: number;
-  /** The layer's own name, or `type` + position among its type (`relu1`, `maxPool2`). */
+  /** The layer's own name, or its type and its position among the layers of that type (`relu1`, `maxPool2`). */
   name: string;
   specification: LayerSpecification;
   /**
-   * What one rank reads of one image: its own tower's channels, or all towers' after a gather; for the
-   * first layer the whole image.
+   * What one rank reads of one image: its own tower's channels, or all towers' after a gather. The first layer reads
+   * the whole image.
    */
   input: ActivationShape;
   /** What one rank produces of one image. */
   output: ActivationShape;
-  /** True where the towers' activations are gathered before this layer (`reads: all` and T > 1). */
+  /** Whether the towers' activations are gathered before this layer (`reads: all` and T > 1). */
   gathers: boolean;
   /** Multiply-accumulates of one image forward, over all ranks. Every rank does 1/T of them. */
   macs: number;
-  /** Names of the parameters, empty for layers without. */
+  /** Names of the layer's parameters; empty if it has none. */
   parameters: string[];
 }
 
@@ -74,12 +71,14 @@ export interface Network {
 const FLOAT32_BYTES = 4;
 
 /**
- * @param specification checked by the schema already
+ * Builds the network.
+ *
+ * @param specification valid by the schema
  * @param towers T, a positive integer
- * @param classes units of a layer that says `classes`
- * @throws UserError naming the layer where T does not divide kernels or units, a window is larger than
- *   its input, a name is used twice, the first layer has no parameters or does not read all (the image is
- *   common to all ranks), or the last layer is not the classes' fc layer
+ * @param classes number of units of a layer with units `classes`
+ * @throws UserError that names the layer, if T does not divide its kernels or units, its window is larger than its
+ *   input, its name is used twice, it is the first and has no parameters or does not read all (every rank sees the
+ *   image), or it is the last and not an fc layer with units `classes`
  */
 export function buildNetwork(
   specification: NetworkSpecification,
@@ -128,8 +127,8 @@ export function elements(shape: readonly number[]): number {
 }
 
 /**
- * Bytes that cross between ranks in one training step of the split placement, float32, each rank on its
- * own worker: what ranks read from others, forward (activations and logits) and backward.
+ * Bytes that ranks read from other ranks in one training step, forward (activations and logits) and backward, in
+ * float32 with each rank on its own worker.
  */
 export function exchangedBytes(network: Network, batch: number): number {
   const activations = network.layers.map((layer) => gatheredBytes(network, layer, batch));
@@ -137,8 +136,8 @@ export function exchangedBytes(network: Network, batch: number): number {
 }
 
 /**
- * A layer's part of `exchangedBytes`; 0 where nothing is gathered. Forward, each rank reads the other
- * T − 1 ranks' blocks of the layer's input; backward, it reads T − 1 blocks of gradient for its own.
+ * A layer's part of `exchangedBytes`; 0 if it gathers nothing. Forward, each rank reads T − 1 blocks of the layer's
+ * input, one per other rank. Backward, it reads T − 1 blocks of gradient for its own channels.
  */
 export function gatheredBytes(network: Network, layer: Layer, batch: number): number {
   if (!layer.gathers) return 0;
@@ -147,19 +146,19 @@ export function gatheredBytes(network: Network, layer: Layer, batch: number): nu
   return 2 * network.towers * (network.towers - 1) * block;
 }
 
-/** The logits' part of `exchangedBytes`: forward only, since the gradient is a slice of one's own. */
+/** The logits' part of `exchangedBytes`: forward only, because each rank has their whole gradient. */
 export function logitsBytes(network: Network, batch: number): number {
   return (network.towers - 1) * batch * network.classes * FLOAT32_BYTES;
 }
 
 type ParameterisedLayer = ConvLayer | LocalLayer | FullyConnectedLayer;
 
-/** Whether a layer has kernels or units, which the towers divide, and parameters. */
+/** Whether a layer has parameters, and so kernels or units that the towers divide. */
 export function isParameterised(layer: LayerSpecification): layer is ParameterisedLayer {
   return 'weight' in layer;
 }
 
-/** Each layer's own name, or its type and its position among its type. */
+/** The layers' names; see `Layer.name`. */
 function layerNames(layers: readonly LayerSpecification[]): string[] {
   const counts = new Map<string, number>();
   const names = layers.map((layer) => {
@@ -174,7 +173,7 @@ function layerNames(layers: readonly LayerSpecification[]): string[] {
   return names;
 }
 
-/** The image comes in whole on every rank, and the classes' scores go out. */
+/** Refuses a first layer that cannot read the image, and a last layer that does not give the logits. */
 function checkEnds(layers: readonly LayerSpecification[], names: readonly string[]): void {
   const first = layers[0];
   const last = layers.at(-1);
@@ -191,6 +190,7 @@ function checkEnds(layers: readonly LayerSpecification[], names: readonly string
   }
 }
 
+/** Refuses kernels and units that the towers do not divide evenly. */
 function checkDivisible(
   layers: readonly LayerSpecification[],
   names: readonly string[],
@@ -246,7 +246,7 @@ function outputOf(
   }
 }
 
-/** Positions of a square window, as Conv2d and MaxPool2d of PyTorch count them. */
+/** Number of positions of a square window, as PyTorch's Conv2d and MaxPool2d count them. */
 function windowed(
   name: string,
   input: ActivationShape,
@@ -260,19 +260,16 @@ function windowed(
       `layer ${name}: window ${size}×${size} is larger than its input ${input.height}×${input.width}${padded}; make it smaller or the network's input larger`,
     );
   }
-  const places = (extent: number): number => {
+  const positions = (extent: number): number => {
     if (!ceil) return Math.floor((extent - size) / stride) + 1;
     const count = Math.ceil((extent - size) / stride) + 1;
-    // A last window that began past the input and its near padding would see nothing.
+    // A last window must begin inside the input or its near padding, else it would see nothing.
     return (count - 1) * stride >= extent - pad ? count - 1 : count;
   };
-  return { height: places(height), width: places(width) };
+  return { height: positions(height), width: positions(width) };
 }
 
-/**
- * Rows and columns by which a conv's or a pool's last windows reach past the input and its padding: 0 unless
- * it rounds up.
- */
+/** Rows and columns by which the last windows of a conv or pool extend past the padded input: 0 unless it rounds up. */
 export function beyondFarEdges({ specification, input, output }: Layer): [number, number] {
   const { size, stride, pad } = { pad: 0, ...(specification as ConvLayer | PoolLayer) };
   const beyond = (inputs: number, outputs: number): number =>
@@ -280,7 +277,7 @@ export function beyondFarEdges({ specification, input, output }: Layer): [number
   return [beyond(input.height, output.height), beyond(input.width, output.width)];
 }
 
-/** Weight, then bias. `input` is what one rank reads, `output` what it produces. */
+/** A layer's weight and bias. @param input what one rank reads @param output what it produces */
 function parametersOf(
   layer: ParameterisedLayer,
   input: ActivationShape,

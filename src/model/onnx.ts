@@ -1,26 +1,26 @@
 /**
- * A network and its parameters as an ONNX model, for ONNX Runtime and others. Called by `export`.
+ * A network and its parameters as an ONNX model, for ONNX Runtime and others.
  *
- * Input `images` [batch, channels, height, width] float32, normalised as for training; output `logits`
- * [batch, classes], without the softmax. The two-tower network becomes grouped convolutions; what reads
- * its own tower otherwise (LRN, fully-connected layers) is split by tower and concatenated. Dropout is
- * left out. Operators of opset 13; field numbers from ONNX's onnx.proto.
+ * Its input is `images` [batch, channels, height, width] float32, normalized as for training; its output is `logits`
+ * [batch, classes], before the softmax. Convolutions that read their own tower become grouped convolutions. Other
+ * layers that read their own tower (LRN, fully connected) are split by tower and concatenated. Dropout is left out.
+ * The operators are those of opset 13, the field numbers those of ONNX's onnx.proto.
  */
 import protobuf from 'protobufjs';
 import { UserError } from '../errors.js';
 import type { LrnLayer } from './layers.js';
 import { beyondFarEdges, type Layer, type Network } from './network.js';
 
-/** A whole parameter tensor in canonical form. */
+/** A whole parameter tensor in canonical layout. */
 interface Values {
   shape: number[];
   data: Float32Array;
 }
 
 export interface OnnxOptions {
-  /** Images the model takes at once, or any number. */
+  /** Batch size, or `dynamic` for any. */
   batch: number | 'dynamic';
-  /** Strings kept in the model, such as how its input is normalised. */
+  /** Strings that the model carries, such as how its input is normalized. */
   metadata: Record<string, string>;
 }
 
@@ -63,9 +63,11 @@ const SCHEMA = `
 `;
 
 /**
- * @param parameters canonical, all of the network's
- * @returns the model file's bytes
- * @throws UserError naming a layer that cannot be expressed
+ * Builds the model.
+ *
+ * @param parameters all of the network's, in canonical layout
+ * @returns the bytes of the model file
+ * @throws UserError that names a layer with no ONNX equivalent here
  */
 export function onnxModel(
   network: Network,
@@ -97,7 +99,7 @@ type Attributes = Record<string, { f: number } | { i: number } | { ints: number[
 class GraphBuilder {
   private readonly nodes: object[] = [];
   private readonly initializers: object[] = [];
-  /** Name of the value that the next layer reads. */
+  /** Name of the value that the next layer will read. */
   private current = 'images';
   private isFlat = false;
   private channels: number;
@@ -148,7 +150,9 @@ class GraphBuilder {
       case 'dropout':
         break;
       default:
-        throw new UserError(`layer ${name}: ONNX export does not know its type`);
+        throw new UserError(
+          `layer ${name}: ONNX export does not support its type; export --format safetensors does`,
+        );
     }
     this.channels = layer.output.channels * this.network.towers;
   }
@@ -181,7 +185,7 @@ class GraphBuilder {
     });
   }
 
-  /** ONNX divides alpha by the window's size; here alpha multiplies the plain sum. */
+  /** ONNX divides alpha by the size of the window; here alpha multiplies the sum itself. */
   private normalization(name: string, { size, k, alpha, beta }: LrnLayer): void {
     const attributes = {
       size: { i: size },
@@ -190,7 +194,7 @@ class GraphBuilder {
       beta: { f: beta },
     };
     if (this.network.towers === 1) this.node('LRN', name, [], attributes);
-    // Its window never crosses the border between towers.
+    // The window never crosses the boundary between towers.
     else this.byTower(name, (label) => this.node('LRN', label, [], attributes));
   }
 
@@ -220,7 +224,7 @@ class GraphBuilder {
     this.current = `${name}.out`;
   }
 
-  /** Adds an operator that reads the current value and makes the next. */
+  /** Adds an operator that reads the current value; its output becomes the current one. */
   private node(
     operator: string,
     name: string,
@@ -242,7 +246,7 @@ class GraphBuilder {
     return { name, type, ...value };
   }
 
-  /** A parameter under its name, or one tower's run of its first axis under another. */
+  /** Adds a parameter as a constant. @param as its name in the model @param tower only this tower's share */
   private store(name: string, as = name, tower?: number): void {
     const { shape, data } = this.parameters.get(name)!;
     const towers = tower === undefined ? 1 : this.network.towers;

@@ -1,26 +1,26 @@
 /**
- * A rank's parameters: their initial values, and the way between the canonical layout (PyTorch's,
- * whole layer) and the layout that TensorFlow computes with. Called by the tower worker.
+ * A rank's parameters: their initial values, and the conversion between the canonical layout (PyTorch's, whole layer)
+ * and the layout that TensorFlow computes with.
  *
- * A rank's share of a canonical tensor is a contiguous run of 1/T of its first axis, so it can be
- * copied from and to the whole tensor without knowing the other ranks.
+ * A rank's share of a canonical tensor is a contiguous 1/T of its first axis, so it can be copied from and to the
+ * whole tensor without the other ranks.
  */
 import * as tf from '@tensorflow/tfjs';
 import { valuesOf } from '../backend/values.js';
 import { deriveKey, fillNormal, fillUniform } from '../random.js';
 import type { Layer, Network, Parameter } from './network.js';
 
-/** A parameter of one rank, in canonical layout. */
+/** One rank's part of a parameter, in canonical layout. */
 export interface Share {
   /** `[out / towers, …]`. */
   shape: number[];
-  /** First element in the whole tensor. */
+  /** Position of its first element in the whole tensor. */
   start: number;
-  /** Elements. */
+  /** Number of elements. */
   length: number;
 }
 
-/** What `rank` holds of `parameter`. */
+/** The share of `parameter` that `rank` holds. */
 export function shareOf(parameter: Parameter, rank: number, towers: number): Share {
   const [out, ...rest] = parameter.shape as [number, ...number[]];
   const shape = [out / towers, ...rest];
@@ -29,10 +29,9 @@ export function shareOf(parameter: Parameter, rank: number, towers: number): Sha
 }
 
 /**
- * A rank's initial values: a run of the sequence that (seed, parameter) gives, so that they do not
- * depend on the placement.
+ * Draws a rank's initial values: its part of the sequence that (seed, parameter) determines, whatever the placement.
  *
- * @returns canonical float32 values of the rank's share
+ * @returns float32 values of the rank's share in canonical layout
  */
 export function initialValues(
   parameter: Parameter,
@@ -56,15 +55,17 @@ export function initialValues(
 }
 
 /**
- * Canonical to computing layout.
+ * Converts one rank's share from canonical to computing layout.
  *
- * conv `[out, in, kh, kw]` → `[kh, kw, in, out]`; fc `[out, in]` with `in` in C,H,W order →
- * `[in, out]` with `in` in H,W,C order, as flattened NHWC activations have it; bias unchanged; local
- * `[out, height, width, in, kh, kw]` → `[height · width, kh · kw · in, out]`, its bias `[out, height, width]` →
- * `[height · width, 1, out]`.
+ * - conv: `[out, in, kh, kw]` → `[kh, kw, in, out]`
+ * - fc: `[out, in]` with `in` in C,H,W order → `[in, out]` with `in` in H,W,C order, that of flattened NHWC activations
+ * - local: `[out, height, width, in, kh, kw]` → `[height · width, kh · kw · in, out]`, and its bias
+ *   `[out, height, width]` → `[height · width, 1, out]`
+ * - other biases: unchanged
  *
  * @param layer the layer that owns the parameter
- * @param values canonical float32 values of one rank's share of shape `shape`
+ * @param shape canonical shape of the share
+ * @param values float32 values of the share
  */
 export function toComputingLayout(layer: Layer, shape: number[], values: Float32Array): tf.Tensor {
   return tf.tidy(() => {
@@ -89,7 +90,7 @@ export function toComputingLayout(layer: Layer, shape: number[], values: Float32
   });
 }
 
-/** The way back from `toComputingLayout`: canonical float32 values of one rank's share. */
+/** Converts one rank's share from computing to canonical layout. @returns float32 values of the share */
 export function toCanonicalLayout(layer: Layer, tensor: tf.Tensor): Float32Array {
   if (tensor.rank === 1) return tensor.dataSync<'float32'>().slice();
   return valuesOf(() => {

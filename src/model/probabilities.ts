@@ -1,9 +1,6 @@
-/**
- * What logits say of one image, in float64: probabilities, and the loss of a label. Called by the test, the
- * inspection of single images and the check of gradients, whose finite differences need the digits.
- */
+/** Probabilities and loss of one image from its logits, in float64. Finite differences need that many digits. */
 
-/** @param logits of one image, `[classes]` */
+/** The probability of each class. @param logits of one image, `[classes]` */
 export function softmax(logits: Float32Array): number[] {
   const largest = largestOf(logits);
   const exponentials = Array.from(logits, (logit) => Math.exp(logit - largest));
@@ -11,7 +8,7 @@ export function softmax(logits: Float32Array): number[] {
   return exponentials.map((value) => value / sum);
 }
 
-/** Minus the logarithm of the label's probability, nats. */
+/** Cross-entropy of the label, nats. @param logits of one image, `[classes]` */
 export function crossEntropyOf(logits: Float32Array, label: number): number {
   const largest = largestOf(logits);
   let sum = 0;
@@ -19,7 +16,7 @@ export function crossEntropyOf(logits: Float32Array, label: number): number {
   return largest + Math.log(sum) - logits[label]!;
 }
 
-/** The part of image `index` of values `[count, …]`; a view. */
+/** The values of image `index`. @param values `[count, …]` @returns a view of `values` */
 export function rowOf(values: Float32Array, index: number, count: number): Float32Array {
   const length = values.length / count;
   return values.subarray(index * length, (index + 1) * length);

@@ -1,17 +1,14 @@
 /**
- * What each worker is doing, in shared memory: so the coordinator can say where a worker failed when the
- * worker itself no longer can, and sees one that does not move on.
- *
- * Allocated with the exchange's memory, once a run. The tower and its exchange write as they go from
- * layer to layer; the coordinator reads.
+ * What each worker is doing, in shared memory. From it the coordinator tells where a worker failed when the worker
+ * itself no longer can, and sees that a worker makes no progress.
  */
 import type { Network } from '../model/network.js';
 
-/** What a worker can be at; the words go with a layer's name. */
+/** The phrase for each activity, with a layer's name where that is known. */
 const PHRASES = {
   start: () => 'starting',
   forward: (layer: string) => `in the forward pass of ${layer}`,
-  // The engine goes back kernel by kernel: only where it crosses to other ranks is a layer known.
+  // The engine goes back kernel by kernel; the layer is known only where an exchange crosses to other ranks.
   backward: (layer: string) => `in the backward pass, down from ${layer}`,
   waitForward: (layer: string, rank: number) => `waiting for rank ${rank} at ${layer} (forward)`,
   waitBackward: (layer: string, worker: number) =>
@@ -26,13 +23,13 @@ export type ActivityName = keyof typeof PHRASES;
 
 const NAMES = Object.keys(PHRASES) as ActivityName[];
 
-/** Int32 of a worker: how often it moved on, the activity, the layer, whom it waits for. */
+/** Int32 fields per worker: progress counter, activity, layer, awaited peer. */
 const WIDTH = 4;
 
 /** Structured-cloneable, shared by reference. */
 export interface ActivityMemory {
   words: SharedArrayBuffer;
-  /** Layers of the network, and the exchange before the loss. */
+  /** Names of the layers, then `logits`, the exchange before the loss. */
   places: string[];
 }
 
@@ -54,10 +51,10 @@ export class Activity {
   }
 
   /**
-   * The worker goes on to something else.
+   * Begins another activity, which counts as progress.
    *
    * @param layer its name, or `logits`
-   * @param peer the rank or worker that is waited for
+   * @param peer the rank or worker that this worker waits for
    */
   moveTo(activity: ActivityName, layer: string, peer = 0): void {
     Atomics.store(this.words, 1, NAMES.indexOf(activity));
@@ -77,7 +74,7 @@ export class ActivityView {
     this.places = places;
   }
 
-  /** How often all workers together have moved on, modulo 2³². */
+  /** Sum of all workers' progress counters, modulo 2³². */
   moves(): number {
     let sum = 0;
     for (let word = 0; word < this.words.length; word += WIDTH) {
@@ -90,7 +87,7 @@ export class ActivityView {
     return this.activityOf(worker).startsWith('wait');
   }
 
-  /** E.g. `in the forward pass of conv3`. */
+  /** The activity in words, such as `in the forward pass of conv3`. */
   describe(worker: number): string {
     const place = this.places[Atomics.load(this.words, worker * WIDTH + 2)]!;
     const peer = Atomics.load(this.words, worker * WIDTH + 3);

@@ -1,18 +1,18 @@
 /**
- * A coordinator's part of a trace: the spans of its own track, and the workers', which it fetches from
- * them now and then. Does nothing but the work where no trace is written.
+ * The coordinator's part of a trace: the spans of its own track, and those of the workers, which it fetches from time
+ * to time. Without a trace it only runs the work.
  */
 import { microseconds } from '../clock.js';
 import type { TraceGroup } from '../report/trace.js';
 import type { TowerThreads } from './tower_threads.js';
 
-/** How many steps' spans are fetched at once: between fetches, tracing costs no message. */
+/** Number of steps, tests and stores whose spans are fetched together; in between, tracing costs no message. */
 const TRACED_TOGETHER = 16;
 
 export class CoordinatorTrace {
-  /** Steps, tests and stores whose spans are still with the workers. */
+  /** Number of steps, tests and stores whose spans the workers still hold. */
   private unfetched = 0;
-  /** Nobody waits for it in between: spans are written while the workers compute the next step. */
+  /** The fetch begun last. Nothing waits for it until the next: spans are written during the next step. */
   private fetched: Promise<void> = Promise.resolve();
 
   constructor(
@@ -20,7 +20,7 @@ export class CoordinatorTrace {
     private readonly threads: TowerThreads,
   ) {}
 
-  /** Runs a part of a step as a span of the coordinator's track. */
+  /** Runs `work`, a part of a step, as a span of the coordinator's track. */
   async part<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
     if (this.group === undefined) return work();
     const began = microseconds();
@@ -29,19 +29,19 @@ export class CoordinatorTrace {
     return result;
   }
 
-  /** Runs a step, test or store as a span; now and then fetches what the workers did meanwhile. */
+  /** Runs `work`, a step, test or store, as a span. From time to time it also fetches the workers' spans. */
   async whole<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
     const result = await this.part(name, work);
     if (this.group !== undefined && ++this.unfetched === TRACED_TOGETHER) {
       await this.fetched;
       this.fetched = this.fetch(this.group);
-      // Told by whoever waits for it next.
+      // Its failure is thrown where the next fetch waits for it.
       this.fetched.catch(() => {});
     }
     return result;
   }
 
-  /** Fetches the last spans. What the workers did last is lost where one of them failed. */
+  /** Fetches the last spans. They are lost if a worker has failed. */
   async finish(): Promise<void> {
     if (this.group === undefined || this.threads.haveFailed) return;
     await this.fetched;

@@ -1,9 +1,9 @@
 /**
- * What a worker's ranks own of the model: the weights, velocities and, between a step's `compute` and its
- * `commit`, gradients of their shares. Held by the worker's `Tower`, which computes the gradients.
+ * The shares of the model's parameters that a worker's ranks own: weights, momentum buffers and, between `compute` and
+ * `commit`, gradients.
  *
- * On the worker shares are in the layout that the kernels compute in; `store` and `load` pass them in the
- * canonical one, PyTorch's, through whole tensors that all workers share.
+ * On the worker a share has the layout that the kernels compute in. `store` and `load` pass it in the canonical one,
+ * PyTorch's, through whole tensors that all workers share.
  */
 import * as tf from '@tensorflow/tfjs';
 import { valuesOf } from '../backend/values.js';
@@ -27,7 +27,7 @@ interface HeldParameter {
   rank: number;
   weight: tf.Variable;
   velocity: tf.Variable;
-  /** Of the step computed last, until it is committed or discarded. */
+  /** Gradient of the step computed last, until it is committed or discarded. */
   gradient: tf.Tensor | null;
   /** Whether the weight and the velocity are finite: checked whenever they are replaced. */
   isFinite: boolean;
@@ -39,9 +39,9 @@ export class HeldParameters {
   readonly ofRanks: RankParameters[];
 
   /**
-   * Initializes the ranks' shares, which depend on the seed, the rank and the layer alone.
+   * Initializes the ranks' shares, which depend only on the seed, the rank and the layer.
    *
-   * @param exchange names the ranks and is told what the worker is doing
+   * @param exchange has the worker's ranks, and records what the worker is doing
    */
   constructor(
     private readonly network: Network,
@@ -68,7 +68,7 @@ export class HeldParameters {
     return parameters;
   }
 
-  /** Numbers in the worker's shares. */
+  /** Number of parameters in the worker's shares. */
   get count(): number {
     return this.held.reduce((sum, { weight }) => sum + weight.size, 0);
   }
@@ -77,12 +77,12 @@ export class HeldParameters {
     return this.held.map(({ weight }) => weight);
   }
 
-  /** Takes the gradients of a step, by the weights' names; those of the step before were let go. */
+  /** Keeps the gradients of a step, by the weights' names. Those of the step before must be discarded. */
   take(gradients: tf.NamedTensorMap): void {
     for (const held of this.held) held.gradient = gradients[held.weight.name]!;
   }
 
-  /** Lets the gradients go; harmless without any. */
+  /** Frees the gradients, if there are any. */
   discard(): void {
     for (const held of this.held) {
       held.gradient?.dispose();
@@ -90,7 +90,7 @@ export class HeldParameters {
     }
   }
 
-  /** Changes each weight by its gradient, as `updateParameter` does, and lets the gradients go. */
+  /** Updates each weight by its gradient, and frees the gradients. */
   update({ learningRate, multipliers, momentum, weightDecay }: CommitCommand): void {
     const checks = this.held.map(({ parameter, rank, weight, velocity, gradient }) => {
       if (gradient === null) throw new Error('commit without a computed step');

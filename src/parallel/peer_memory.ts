@@ -1,14 +1,12 @@
 /**
- * The transport without copies: a worker reads another's tensors where they lie. For backends
- * with `sharedTensors`.
+ * The transport without copies: a worker reads another's tensors in place. For backends with `sharedTensors`.
  *
- * A slot says in which buffer of the publishing worker its values begin, and where in it. The buffers
- * themselves are handed over through a message port, each once: a step uses the same ones again and again.
+ * A slot says in which buffer of the publishing worker its values begin, and at which float. The buffers themselves
+ * cross a message port, each once, because a step uses the same ones again and again.
  *
- * Lifetime. The publisher keeps a tensor from `publish` to the next round, so the pool gives its buffer to
- * no one else while it may be read; the coordinator begins a round only after every worker has reported
- * the end of the last. And a reader holds the buffer itself, so that it stays readable even where the
- * publishing thread has ended.
+ * Lifetime: the publisher keeps a tensor from `publish` to the next round, so the pool does not give its buffer away
+ * while it may be read. The coordinator begins a round only after every worker has reported the end of the last. The
+ * reader holds the buffer too, so that it stays readable even if the publishing thread has ended.
  */
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
@@ -17,22 +15,22 @@ import { capabilities } from '../backend/capabilities.js';
 import type { Transport } from './exchange.js';
 import type { ExchangeMemory, Slot } from './slots.js';
 
-/** What one worker is given. */
+/** One worker's connections to the others. */
 export interface PeerConnections {
-  /** Int32, two a slot: the number of the buffer, and the float at which the values begin. */
+  /** Int32, two per slot: the number of the buffer, and the float at which the values begin. */
   places: SharedArrayBuffer;
-  /** To each other worker; null at one's own position. To be transferred. */
+  /** Ports to the other workers, null at one's own position. They must be transferred. */
   ports: (MessagePort | null)[];
 }
 
-/** Announces a buffer; what was announced before under `forgotten` is not used any more. */
+/** Announces a buffer to a reader. The buffer announced before as `forgotten` is no longer used. */
 interface Announcement {
   id: number;
   buffer: SharedArrayBuffer;
   forgotten: number | undefined;
 }
 
-/** Connects each worker with each other; called by the coordinator, once a run. */
+/** Connects each worker with each other one. */
 export function connectPeers({ slots }: ExchangeMemory, workers: number): PeerConnections[] {
   const count = 1 + Math.max(0, ...Object.values(slots).map(({ index }) => index));
   const places = new SharedArrayBuffer(2 * count * Int32Array.BYTES_PER_ELEMENT);
@@ -60,7 +58,7 @@ export class PeerMemoryTransport implements Transport {
 
   constructor({ slots }: ExchangeMemory, { places, ports }: PeerConnections) {
     this.places = new Int32Array(places);
-    // No round uses more buffers than there are slots, so what is forgotten is of a round that has ended.
+    // No round uses more buffers than there are slots, so a forgotten buffer belongs to a round that has ended.
     const bound = 2 * Object.keys(slots).length;
     this.peers = ports.map((port) => new Peer(port, bound));
   }
@@ -94,13 +92,14 @@ export class PeerMemoryTransport implements Transport {
   }
 }
 
-/** Another worker, at this end of the port: the buffers that it was told of, and those that it told of. */
+/** Another worker, as seen from this end of the port. */
 class Peer {
-  /** The one used last at the end. */
+  /** Numbers of the buffers announced to it, least recently used first. */
   private readonly announced = new Set<number>();
+  /** The buffers that it has announced, by number. */
   private readonly buffers = new Map<number, SharedArrayBuffer>();
 
-  /** @param bound on the buffers that the other end is to hold */
+  /** @param bound on the number of buffers that the other end holds */
   constructor(
     private readonly port: MessagePort | null,
     private readonly bound: number,
@@ -116,7 +115,7 @@ class Peer {
     this.port!.postMessage({ id, buffer, forgotten } satisfies Announcement);
   }
 
-  /** What was announced before the slot was filled is in the port by then. */
+  /** Finds a buffer, announced before the slot was filled: its announcement has arrived by now. */
   bufferOf(id: number): SharedArrayBuffer {
     while (!this.buffers.has(id)) {
       const received = receiveMessageOnPort(this.port!);

@@ -1,6 +1,6 @@
 /**
- * The transport that copies: each slot has shared memory of its own, which one worker writes and the
- * others read. For backends that keep their tensors where other threads cannot see them.
+ * The transport that copies: each slot has shared memory of its own, which one worker writes and the others read. For
+ * backends whose tensors other threads cannot see.
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { Transport } from './exchange.js';
@@ -9,7 +9,7 @@ import type { ExchangeMemory, Slot } from './slots.js';
 /** The memory of each slot, by its index; structured-cloneable, shared by reference. */
 export type SlotCopies = Record<number, SharedArrayBuffer>;
 
-/** Called by the coordinator, once a run. */
+/** Allocates the memory of each slot. */
 export function allocateSlotCopies({ slots }: ExchangeMemory): SlotCopies {
   return Object.fromEntries(
     Object.values(slots).map(({ index, floats }) => [
@@ -24,7 +24,7 @@ export class SlotCopyTransport implements Transport {
   constructor(private readonly copies: SlotCopies) {}
 
   begin(): void {
-    // The slots are written over as the round goes.
+    // The slots of the last round are overwritten one by one.
   }
 
   publish(slot: Slot, tensor: tf.Tensor): void {

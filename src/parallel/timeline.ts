@@ -1,14 +1,13 @@
 /**
- * What a worker did when, for a trace: a sequence of spans without gaps, since each begins where the one
- * before ends. Written by the tower and its exchange as they go; the coordinator collects it. A worker that
- * is not traced has none.
+ * What a worker did when, for a trace: a sequence of spans without gaps, each beginning where the one before ends. A
+ * worker that is not traced has no timeline.
  *
- * A span is the time of the worker's thread. On the CPU backends that is the kernels' own time; on a GPU,
- * where kernels run behind the thread, a layer's span is how long it took to hand them over, and the time
- * that they run beyond that shows where the thread needs a result: at an exchange's copy or at the loss.
+ * A span is time of the worker's thread. On CPU backends that is the time of the kernels themselves. On a GPU, where
+ * kernels run behind the thread, a layer's span is the time to enqueue them; the rest of their time appears where the
+ * thread needs a result, at an exchange's copy or at the loss.
  *
- * A worker of several ranks computes them one after another: each rank's layers are spans of that rank, what
- * is done for all of them, such as an exchange, of the first.
+ * A worker of several ranks computes them one after another. Each rank's layers are spans of that rank; what is done
+ * for all of them, such as an exchange, is a span of the first.
  */
 import { microseconds } from '../clock.js';
 
@@ -29,17 +28,17 @@ export class Timeline {
   private spans: Span[] = [];
   private current: Current | null = null;
 
-  /** @param firstRank of the worker */
+  /** @param firstRank the first of the worker's ranks */
   constructor(private readonly firstRank: number) {}
 
-  /** The worker goes on to something else. */
+  /** Ends the current span and begins another. */
   moveTo(name: string, category: SpanCategory, rank = this.firstRank): void {
     const now = microseconds();
     if (this.current !== null) this.spans.push({ ...this.current, ended: now });
     this.current = { name, category, rank, began: now };
   }
 
-  /** Does `work` as a span of its own, and then goes on with what it interrupted. */
+  /** Runs `work` as a span of its own, then continues the span that it has interrupted. */
   within<Result>(name: string, category: SpanCategory, work: () => Result): Result {
     const interrupted = this.current;
     this.moveTo(name, category);

@@ -1,9 +1,11 @@
 /**
- * The page of `report` and of `train --dashboard`: what runs are, how they went and what they learned, one
- * run or several over each other. Called by the library's report; the caller reads the run folders.
+ * The page of `report` and of `train --dashboard`: what runs are, how they went and what they learned. Shows
+ * one run, or several over each other.
  */
-import { drawConfusion, drawCurves, seriesColour } from './charts.js';
+import { drawCurves, seriesColour } from './charts.js';
 import type { Curve } from './charts.js';
+import { confusionSection } from './confusion.js';
+import type { ClassResults } from './confusion.js';
 import { settingsOf, layersOf } from './configuration_listing.js';
 import { colourSelectivity, kernelGrid } from './kernels.js';
 import type { KernelWeights } from './kernels.js';
@@ -12,59 +14,16 @@ import type { Markup } from './markup.js';
 import { figure, legend, section, table } from './page.js';
 import type { PageContent } from './page.js';
 import { quantile } from './quantiles.js';
-import { thinned } from './series.js';
+import type { ReportedStep, ReportedTest, RunHistory } from './run_history.js';
 import { dividedStep, dividedTime } from './step_time.js';
 import { formatCount, formatDuration, formatPercent } from './text.js';
-
-/** A step's line of `metrics.jsonl`. */
-export interface ReportedStep {
-  event: 'train';
-  step: number;
-  epoch: number;
-  loss: number;
-  accuracy: number;
-  learningRate: number;
-  imagesPerSecond: number;
-  stepMs: number;
-  forwardMs: number;
-  backwardMs: number;
-  exchangeMs: number;
-  exchangeWaitMs: number;
-  updateMs: number;
-  dataWaitMs: number;
-}
-
-/** A test's line. */
-export interface ReportedTest {
-  event: 'test';
-  step: number;
-  epoch: number;
-  loss: number;
-  top1: number;
-  top5: number;
-}
-
-/** `test.json`: a test class by class. */
-export interface ClassResults {
-  step: number;
-  images: number;
-  /** Views of each image. */
-  crops: number;
-  loss: number;
-  top1: number;
-  top5: number;
-  /** Names by label. */
-  classes: string[];
-  /** Images, `[label][predicted]`. */
-  confusion: number[][];
-}
 
 export interface ReportedRun {
   /** What the page calls it. */
   name: string;
   configuration: { towers: number; network: { layers: { type: string }[] } };
-  metrics: (ReportedStep | ReportedTest)[];
-  /** null while the run goes on for the first time, or after a kill. */
+  history: RunHistory;
+  /** null while the run is under way, or after a kill. */
   summary: {
     status: string;
     error?: string;
@@ -79,16 +38,11 @@ export interface ReportedRun {
     /** Images that could not be decoded. */
     undecodable: string[];
   } | null;
-  /** Of the latest checkpoint; null where there is none, or the first layer reads no colours. */
+  /** Of a checkpoint; null if there is none, or the first layer reads no colours. */
   kernels: { layer: string; step: number; weights: KernelWeights } | null;
   classResults: ClassResults | null;
 }
 
-/** Points of a curve: two a pixel of its chart would not be told apart. */
-const MOST_POINTS = 400;
-/** A matrix of more classes is not legible; the most frequent confusions are listed all the same. */
-const MOST_CLASSES = 100;
-const LISTED_CONFUSIONS = 8;
 const LISTED_FILES = 5;
 
 /** @param runs at least one */
@@ -100,7 +54,11 @@ export async function runReport(runs: readonly ReportedRun[]): Promise<PageConte
     stepTime(runs),
     placement(runs),
     await kernels(runs),
-    ...runs.map((run) => confusion(run, alone === undefined)),
+    ...runs.map(({ name, classResults }) =>
+      classResults === null
+        ? null
+        : confusionSection(alone === undefined ? ` of ${name}` : '', classResults),
+    ),
     section('Configuration', ...configuration(runs)),
   ];
   return {
@@ -112,8 +70,8 @@ export async function runReport(runs: readonly ReportedRun[]): Promise<PageConte
 
 /** One line: how far the run is, and how good. */
 function standing(run: ReportedRun): string {
-  const { summary, metrics } = run;
-  const last = metrics.at(-1);
+  const { summary, history } = run;
+  const { last } = history;
   const test = lastTestOf(run);
   return [
     summary?.status ?? 'under way',
@@ -122,12 +80,12 @@ function standing(run: ReportedRun): string {
   ].join(' · ');
 }
 
-/** The metrics have tests of one view; a last one of more is in `test.json` alone. */
+/** The metrics have tests of one crop per image; a last test of more is only in `test.json`. */
 function lastTestOf({
-  metrics,
+  history,
   classResults,
 }: ReportedRun): Pick<ClassResults, 'loss' | 'top1' | 'top5' | 'crops'> | undefined {
-  const test = metrics.findLast((event) => event.event === 'test');
+  const test = history.tests.at(-1);
   if (classResults !== null && classResults.step >= (test?.step ?? 0)) return classResults;
   return test && { ...test, crops: 1 };
 }
@@ -142,7 +100,7 @@ function overview(runs: readonly ReportedRun[]): Markup {
     value === undefined || value === null ? '–' : shown(value);
   const rows: [string, (run: ReportedRun) => string][] = [
     ['status', ({ summary }) => summary?.status ?? 'under way, or killed'],
-    ['steps', ({ metrics }) => optional(metrics.at(-1), ({ step }) => formatCount(step))],
+    ['steps', ({ history }) => optional(history.last, ({ step }) => formatCount(step))],
     ['epochs completed', ({ summary }) => optional(summary, ({ epochs }) => formatCount(epochs))],
     ['test top-1', (run) => optional(lastTestOf(run), (test) => accuracy(test.top1, test))],
     ['test top-5', (run) => optional(lastTestOf(run), (test) => accuracy(test.top5, test))],
@@ -183,38 +141,26 @@ function undecodableText(files: string[]): string {
   return `images that could not be decoded: ${formatCount(files.length)}: ${some}${files.length > LISTED_FILES ? ' …' : ''}`;
 }
 
-function stepsOf({ metrics }: ReportedRun): ReportedStep[] {
-  return metrics.filter((event) => event.event === 'train');
-}
-
-function testsOf({ metrics }: ReportedRun): ReportedTest[] {
-  return metrics.filter((event) => event.event === 'test');
-}
-
 function curves(runs: readonly ReportedRun[]): Markup | null {
-  const longest = Math.max(...runs.map((run) => stepsOf(run).length));
-  if (longest === 0) return null;
+  if (runs.every(({ history }) => history.steps === 0)) return null;
   const training = (value: (step: ReportedStep) => number): Curve[] =>
     runs.map((run, series) => ({
       series,
       kind: 'train',
-      points: thinned(
-        stepsOf(run).map((step) => ({ step: step.step, value: value(step) })),
-        MOST_POINTS,
-      ),
+      points: run.history.curve(value),
     }));
   const testing = (value: (test: ReportedTest) => number): Curve[] =>
     runs.map((run, series) => ({
       series,
       kind: 'test',
-      points: testsOf(run).map((test) => ({ step: test.step, value: value(test) })),
+      points: run.history.tests.map((test) => ({ step: test.step, value: value(test) })),
     }));
-  const rates = runs.flatMap((run) => stepsOf(run).map(({ learningRate }) => learningRate));
+  const rates = runs.flatMap((run) => run.history.samples.map(({ learningRate }) => learningRate));
   const chart = (title: string, axis: Parameters<typeof drawCurves>[1], drawn: Curve[]): Markup => {
     const description = `${title} over the steps of ${runs.map(({ name }) => name).join(', ')}.`;
     return figure(title, drawCurves({ title, description }, axis, drawn));
   };
-  const each = Math.ceil(longest / MOST_POINTS);
+  const each = Math.max(...runs.map(({ history }) => history.stepsPerPoint));
   return section(
     'Curves',
     legend(runs.map(({ name }, series) => ({ colour: seriesColour(series), label: name }))),
@@ -256,7 +202,7 @@ function spans(values: readonly number[]): boolean {
 
 function stepTime(runs: readonly ReportedRun[]): Markup | null {
   const bars = runs.flatMap((run) => {
-    const steps = stepsOf(run);
+    const steps = run.history.samples;
     if (steps.length === 0) return [];
     const median = (value: (step: ReportedStep) => number): number =>
       quantile(steps.map(value), 0.5);
@@ -325,46 +271,6 @@ async function kernels(runs: readonly ReportedRun[]): Promise<Markup | null> {
     </p>`,
     html`<div class="pictures">${figures}</div>`,
   );
-}
-
-function confusion({ name, classResults }: ReportedRun, isOneOfMany: boolean): Markup | null {
-  if (classResults === null) return null;
-  const { classes, confusion: counts, images, step, top1 } = classResults;
-  const title = `Confusion${isOneOfMany ? ` of ${name}` : ''}`;
-  const caption = `${formatCount(images)} test images after step ${formatCount(step)}, top-1 ${formatPercent(top1)}; a row is a class, a column what it was taken for`;
-  const listed = counts
-    .flatMap((row, label) => {
-      const of = row.reduce((sum, own) => sum + own, 0);
-      return row.map((count, predicted) => ({ label, predicted, count, of }));
-    })
-    .filter(({ label, predicted, count }) => label !== predicted && count > 0)
-    .sort((one, other) => other.count - one.count)
-    .slice(0, LISTED_CONFUSIONS);
-  const matrix = drawConfusionOf(title, caption, classes, counts);
-  return section(
-    title,
-    ...(matrix === null ? [] : [html`<div class="narrow">${figure(caption, matrix)}</div>`]),
-    table({
-      caption: 'The most frequent confusions',
-      headings: ['class', 'taken for', 'images', 'share'],
-      rows: listed.map(({ label, predicted, count, of }) => [
-        classes[label]!,
-        classes[predicted]!,
-        `${formatCount(count)} of ${formatCount(of)}`,
-        formatPercent(count / of),
-      ]),
-    }),
-  );
-}
-
-function drawConfusionOf(
-  title: string,
-  description: string,
-  classes: string[],
-  counts: number[][],
-): Markup | null {
-  if (classes.length > MOST_CLASSES) return null;
-  return drawConfusion({ title, description }, classes, counts);
 }
 
 /** Settings side by side, those that differ in bold; the layers of each network that is not the one before. */

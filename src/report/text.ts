@@ -1,15 +1,13 @@
-/**
- * Numbers and tables as people read them in a terminal. Pure functions; called by the commands.
- */
+/** Numbers, tables and text from outside, as people read them in a terminal. Pure functions. */
 
-/** Control characters, lone surrogates, and what turns or hides text; not the joiners of scripts and emoji. */
+/** Control characters, lone surrogates, bidirectional and invisible characters; not the joiners of scripts and emoji. */
 const UNPRINTABLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /**
- * Text from outside (names of classes and files, messages that quote them) as it may stand in a terminal
- * or a report: what would move the cursor, recolour, or turn the order of letters shows as `\u{1b}`.
+ * Makes text from outside (names of classes and files, messages that quote them) safe for a terminal or a
+ * report: characters that would move the cursor, change colours or reorder letters are shown as `\u{1b}`.
  *
- * @param spelled how one such character is shown
+ * @param spelled how such a character is shown
  */
 export function printable(text: string, spelled = bracedEscape): string {
   return text.replace(UNPRINTABLE, (character) => spelled(character));
@@ -19,7 +17,7 @@ function bracedEscape(character: string): string {
   return `\\u{${character.codePointAt(0)!.toString(16)}}`;
 }
 
-/** The same of each line: line ends stay, of text that lays them out itself. */
+/** Like `printable`, but keeps line ends. */
 export function printableLines(text: string): string {
   return text
     .split('\n')
@@ -47,7 +45,7 @@ function twoUnits(count: number, perLarge: number, large: string, small: string)
   return `${Math.floor(count / perLarge)} ${large} ${rest} ${small}`;
 }
 
-/** A whole number with its thousands set apart: `60,965,224`. */
+/** A whole number with thousands separators: `60,965,224`. */
 export function formatCount(count: number): string {
   return Math.round(count).toLocaleString('en-US');
 }
@@ -72,11 +70,10 @@ export function formatPercent(fraction: number): string {
 }
 
 /**
- * A table with its columns aligned, two spaces apart: the first to the left, the others, numbers, to the
- * right.
+ * A table, its columns two spaces apart: the first aligned to the left, the others, numbers, to the right.
  *
- * @param width columns of the terminal; where the table is wider, its first column is cut with `…`, and
- *   where that does not do, the table is given a block of `heading: cell` lines a row
+ * @param width columns of the terminal. In a wider table the first column is cut with `…`; if that is not
+ *   enough, each row becomes a block of `heading: cell` lines
  * @returns lines without a newline at the end
  */
 export function formatTable(headings: string[], rows: string[][], width: number): string {
@@ -110,32 +107,34 @@ function formatBlocks(headings: string[], rows: string[][]): string {
     .join('\n\n');
 }
 
-/** `text`, or as much of its beginning as fits, with `…` after it. */
+/** `text`, or its beginning and `…` if it is longer than `length`. */
 export function cutText(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
 /**
- * The parts beside each other, two spaces apart, in as many rows as they take; a part is cut only where it
- * is wider than a row.
+ * Puts parts next to each other, two spaces apart, in as few rows as they fit in. A part that is wider than a
+ * row continues on the next one; only a word that is wider is cut.
  */
 export function inRows(parts: string[], width: number): string[] {
   const rows: string[] = [];
   for (const part of parts) {
-    const last = rows.at(-1);
-    if (last !== undefined && last.length + 2 + part.length <= width) {
-      rows[rows.length - 1] = `${last}  ${part}`;
-    } else {
-      rows.push(cutText(part, width));
-    }
+    // A part that fits into a row is not divided.
+    const words = part.length <= width ? [part] : part.split(' ');
+    words.forEach((word, index) => {
+      const gap = index === 0 ? '  ' : ' ';
+      const last = rows.at(-1);
+      if (last !== undefined && last.length + gap.length + word.length <= width) {
+        rows[rows.length - 1] = `${last}${gap}${word}`;
+      } else {
+        rows.push(cutText(word, width));
+      }
+    });
   }
   return rows;
 }
 
-/**
- * Columns of the terminal: `$COLUMNS` where that is set, and 80 where the output is no terminal or one of no
- * known width, which has 0.
- */
+/** Columns of the terminal: `$COLUMNS` if it is set, 80 if stdout is no terminal or its width is unknown (0). */
 export function terminalWidth(): number {
   const columns = Number(process.env['COLUMNS']);
   return columns > 0 ? columns : process.stdout.columns || 80;

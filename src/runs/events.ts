@@ -1,13 +1,12 @@
 /**
- * What happens while towers train, test or are timed, as events: the trainer and `compare` emit them;
- * the command line prints them, and whatever else watches a run subscribes to them.
+ * Events of training, testing and timing.
  *
  *     const events = new RunEvents();
  *     events.on('step', ({ step, loss }) => console.log(step, loss));
  *     await train({ preset: 'demo', events });
  *
- * Listeners are called at once, in the main thread, while the workers wait: what takes long belongs
- * elsewhere. What a listener throws ends the run as a failure.
+ * Listeners are called in the main thread while the workers wait, so they must be quick. If a listener
+ * throws, the run is saved and ends as failed.
  */
 import { EventEmitter } from 'node:events';
 import type { Configuration } from '../configuration.js';
@@ -18,16 +17,16 @@ import type { Summary } from './summary.js';
 import type { TestEvent, TrainEvent } from './metrics.js';
 import type { TensorMap } from './safetensors.js';
 
-/** The towers are open and the run folder is there; nothing is trained yet. */
+/** The towers are open and the run folder exists; no step was taken yet. */
 export interface RunStart {
   /** Run folder. */
   path: string;
   configuration: Configuration;
-  /** Of a resumed run: what is otherwise than before, such as `training.batch: 64 → 128`. */
+  /** What a resumed run has otherwise than before, such as `training.batch: 64 → 128`. */
   changes: string[];
-  /** Steps done: 0, or where a resumed run goes on. */
+  /** Steps done: 0, or where a resumed run continues. */
   step: number;
-  /** The step with which the run is complete. */
+  /** The step after which the run is complete. */
   lastStep: number;
   batchesPerEpoch: number;
   /** Parameters of all towers. */
@@ -38,34 +37,34 @@ export interface RunStart {
   backend: string;
 }
 
-/** A step that is committed on every rank: the line of `metrics.jsonl`, and where training stands. */
+/** A step was committed on every rank: its line of `metrics.jsonl`, and the position in the run. */
 export interface StepDone extends TrainEvent {
-  /** Counted from 1 in its epoch. */
+  /** The batch's number in its epoch, from 1. */
   batch: number;
   batches: number;
   epochs: number;
   /** Images in the batch. */
   images: number;
-  /** From the last step's end to this one's: the step and the wait for its data. */
+  /** From the end of the last step to the end of this one, including the wait for its data. */
   seconds: number;
   stepsLeft: number;
   /** Where each worker's time went, milliseconds. */
   timings: StepTimingWithUpdate[];
 }
 
-/** A test has got so far. */
+/** How far a test has come. */
 export interface Testing {
   images: number;
-  /** Images it will test. */
+  /** Images to test. */
   of: number;
 }
 
-/** All test images are through: the line of `metrics.jsonl`, and their number. */
+/** A test is done: its line of `metrics.jsonl`, and the number of images. */
 export interface TestDone extends TestEvent {
   images: number;
 }
 
-/** The test that ends the run, where its configuration asks for more than one view of each image. */
+/** The test at the end of a run whose configuration asks for more than one crop per image. */
 export interface FinalTest {
   step: number;
   crops: Crops;
@@ -75,39 +74,42 @@ export interface FinalTest {
   images: number;
 }
 
-/** A checkpoint is on disk. The tensors are the towers' memory: copy what must outlast the listener. */
+/**
+ * A checkpoint is on disk. The next one overwrites the tensors: a listener must copy what it needs for longer
+ * than its own call.
+ */
 export interface CheckpointSaved {
   path: string;
   step: number;
   epoch: number;
   /** Canonical parameters by name. */
   parameters: TensorMap;
-  /** The momentum of each, which is its last update. */
+  /** Their momentum buffers, which are their last updates. */
   velocities: TensorMap;
 }
 
-/** Towers apart, towers together, or one tower. */
+/** Each tower on a worker of its own, all towers on one worker, or only one tower. */
 export type PlacementName = 'split' | 'grouped' | 'dense';
 
-/** `compare` has timed so many of its steps, all placements together. */
+/** How many steps `compare` has timed, all placements together. */
 export interface TurnTaken {
   done: number;
   of: number;
 }
 
-/** Work beside the steps and tests, before a run or in place of one. */
+/** How far other work has come, such as reading the training images. */
 export interface WorkProgress {
-  /** `reading the training images`, `searching`. */
+  /** Such as `reading the training images` or `searching`. */
   doing: string;
-  /** Of what `done` counts. */
+  /** What `done` and `of` count. */
   unit: string;
   done: number;
   of: number;
 }
 
-/** The events of `RunEvents` and what each brings. */
+/** The events of `RunEvents` and their arguments. */
 export interface RunEventMap {
-  /** Something was not as asked for, such as a CPU in place of a GPU. */
+  /** Something is not as it was asked for, such as a CPU in place of a GPU. */
   warning: [message: string];
   progress: [WorkProgress];
   start: [RunStart];
@@ -118,14 +120,14 @@ export interface RunEventMap {
   checkpoint: [CheckpointSaved];
   /** Sent by the caller, not by the run: save a checkpoint after this step, and go on. */
   saveNow: [];
-  /** The run has ended, however it did: `summary.json`, just written. */
+  /** The run has ended, in whatever way: `summary.json`, which was just written. */
   end: [Summary];
-  /** `compare` leaves out a placement, and why. */
+  /** `compare` omits a placement, and why. */
   omitted: [name: PlacementName, reason: string];
-  /** `compare` opens a placement and takes its first steps. */
+  /** `compare` opens a placement and takes its first, untimed steps. */
   warmUp: [name: PlacementName];
   turn: [TurnTaken];
 }
 
-/** The emitter that a caller listens to. */
+/** Emits the events of one run or comparison. */
 export class RunEvents extends EventEmitter<RunEventMap> {}

@@ -61,7 +61,7 @@ export async function statisticsFor(
 }
 
 async function statisticsOfData(
-  { view }: DataConfiguration,
+  data: DataConfiguration,
   input: { height: number; width: number },
   dataset: Dataset | null,
   events: RunEvents | undefined,
@@ -71,7 +71,7 @@ async function statisticsOfData(
   if (dataset.statistics !== undefined) {
     return { ...dataset.statistics, dataset: identityOf(dataset) };
   }
-  return computeStatistics(dataset, view, input, {
+  return computeStatistics(dataset, data, input, {
     onProgress: (done, of) =>
       events?.emit('progress', { doing: 'reading through', unit: 'images', done, of }),
     signal,

@@ -1,14 +1,14 @@
 /**
- * A run's log for TensorBoard, in `runs/NAME/tensorboard/`: `tensorboard --logdir runs` shows it. Opened by
- * the library's `train`; written from the run's events.
+ * A run's log for TensorBoard, `runs/NAME/tensorboard/`, written from the run's events.
+ * `tensorboard --logdir runs` shows it.
  *
- * - At each step, scalars: loss, accuracy, learning rate, speed, and where the step's time went.
- * - At each test, its loss and accuracies.
- * - At each checkpoint, histograms of every parameter of every rank: its weights, their last updates and, for
- *   each kernel, the length of its update over its own; and the first layer's kernels as an image a rank.
- *   The towers wait meanwhile, as for the checkpoint itself: a second for AlexNet's 61 million parameters.
+ * - Each step gives scalars: loss, accuracy, learning rate, speed, and where the step's time went.
+ * - Each test gives its loss and accuracies.
+ * - Each checkpoint gives histograms of every parameter of every rank: of its weights, of their last updates
+ *   and of the norm of each kernel's update over the kernel's own. It also gives the first layer's kernels, as
+ *   one image per rank. This takes the main thread a second for AlexNet's 61 million parameters.
  *
- * A run that goes on writes a new file, which tells readers to drop what earlier ones have beyond its start.
+ * A resumed run writes a new file, which tells readers to drop what earlier files have beyond its start.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ import { firstKernelsIn } from './first_kernels.js';
 export class TensorboardLog {
   private file: EventFile | undefined;
   private run: RunStart | undefined;
-  /** Images are encoded in other threads. */
+  /** Resolved when the images so far are encoded, in other threads, and written. */
   private images: Promise<void> = Promise.resolve();
   private failure: unknown;
 
@@ -34,7 +34,7 @@ export class TensorboardLog {
     events.on('checkpoint', this.checkpoint);
   }
 
-  /** Stops listening and writes what is under way. @throws UserError where that fails */
+  /** Stops listening and writes what is under way. @throws UserError if that fails */
   async close(): Promise<void> {
     this.events.off('start', this.start);
     this.events.off('step', this.step);
@@ -48,7 +48,7 @@ export class TensorboardLog {
   private readonly start = (start: RunStart): void => {
     this.run = start;
     const folder = join(start.path, 'tensorboard');
-    // Where the workers were started again from step 0, the points of the first time are in the way too.
+    // If the workers were restarted from step 0, the points of the first start must be dropped too.
     this.file = EventFile.create(folder, existsSync(folder) ? start.step + 1 : undefined);
   };
 
@@ -90,7 +90,7 @@ export class TensorboardLog {
   };
 }
 
-/** By tag: what each rank holds of each parameter is a run of its canonical values. */
+/** Histograms by tag. Each rank's share of a parameter is a contiguous range of its canonical values. */
 function histogramsOf(
   { parameters, velocities }: CheckpointSaved,
   towers: number,

@@ -1,7 +1,6 @@
 /**
- * Timing placements of one network against each other: split, grouped and dense. All are open at once
- * and take their steps in turn, so that what else the machine does meets them alike. Called by
- * `compare` and by the benchmark, which lets other programs take turns too.
+ * Timing the placements of one network against each other: split, grouped and dense. All are open at once and take
+ * their steps in turn, so that other load on the machine slows all of them alike.
  */
 import type { PlacementName } from '../runs/events.js';
 import type { Configuration } from '../configuration.js';
@@ -22,7 +21,7 @@ export interface Candidate {
   placement: Placement;
 }
 
-/** Medians over the steps, of the mean over the workers, milliseconds. */
+/** The parts of a step: the mean over the workers, then the median over the steps, milliseconds. */
 export interface Parts {
   forwardMs: number;
   backwardMs: number;
@@ -31,7 +30,7 @@ export interface Parts {
   updateMs: number;
 }
 
-/** What was measured of one placement. */
+/** The measurements of one placement. */
 export interface ComparisonRow {
   name: PlacementName;
   /** Ranks of each worker. */
@@ -41,13 +40,16 @@ export interface ComparisonRow {
   /** The dense network's median step over this one's. */
   speedup: number;
   parts: Parts;
-  /** Read from other ranks in a step, all workers together. */
+  /** Bytes that all workers together read from other ranks per step. */
   exchangeBytes: number;
   workers: { device: string; parameters: number; peakBytes: number }[];
 }
 
-/** One batch of noise at the network's size, in shared memory. */
-export async function noiseBatch(configuration: Configuration): Promise<SharedBatch> {
+/** Makes one batch of noise of the network's input size. @throws the reason of `signal` if it is aborted */
+export async function noiseBatch(
+  configuration: Configuration,
+  signal?: AbortSignal,
+): Promise<SharedBatch> {
   const data = {
     ...configuration.data,
     source: 'random',
@@ -62,14 +64,14 @@ export async function noiseBatch(configuration: Configuration): Promise<SharedBa
   dataset.train.count = Math.max(dataset.train.count, batch);
   const ring = new BatchRing({ dataset, data, height, width, batch, seed, decoders: 1, slots: 1 });
   try {
-    const { pixels, labels, count } = await ring.batchAt({ epoch: 0, batch: 0 });
+    const { pixels, labels, count } = await ring.batchAt({ epoch: 0, batch: 0 }, signal);
     return { pixels, labels, count };
   } finally {
     await ring.close();
   }
 }
 
-/** A placement that takes its turns. */
+/** A placement that takes its turns, and their times. */
 export class TimedPlacement {
   private step = 0;
   private peakBytes: number[] = [];
@@ -85,25 +87,26 @@ export class TimedPlacement {
   static async open(
     candidate: Candidate,
     configuration: Configuration,
-    numerics: Pick<CoordinatorOptions, 'backend' | 'precision' | 'trace'>,
+    options: Pick<CoordinatorOptions, 'backend' | 'precision' | 'trace' | 'signal'>,
     batch: SharedBatch,
   ): Promise<TimedPlacement> {
     const coordinator = await Coordinator.open({
       configuration,
       ...candidate,
-      ...numerics,
+      ...options,
       batch: batch.count,
     });
     return new TimedPlacement(candidate, coordinator, configuration, batch);
   }
 
-  /** Steps that are not timed; the first one measures memory. */
-  async warmUp(): Promise<void> {
+  /** Takes steps that are not timed; the first one measures memory. @throws the reason of `signal` between them */
+  async warmUp(signal?: AbortSignal): Promise<void> {
     this.peakBytes = (await this.take(true)).peakBytes;
+    signal?.throwIfAborted();
     await this.take(false);
   }
 
-  /** One timed step. */
+  /** Takes one timed step. */
   async turn(): Promise<void> {
     this.results.push(await this.take(false));
   }
@@ -160,9 +163,9 @@ export class TimedPlacement {
 }
 
 /**
- * Lets every contender take `steps` timed turns, one after another, the order turning round each time.
+ * Lets each contender take `steps` turns. They go one after another, and another of them goes first each time.
  *
- * @param afterTurn called after each turn with the share that is done
+ * @param afterTurn hears after each turn what share of all is done, from 0 to 1
  */
 export async function takeTurns(
   contenders: { turn(): Promise<void> }[],

@@ -1,7 +1,4 @@
-/**
- * The test: every image forward only, seen in one or ten views whose probabilities are averaged. Called by
- * the trainer and the library's `evaluate`.
- */
+/** The test: each image forward only, seen in one or ten crops whose probabilities are averaged. */
 import type { BatchRing } from '../data/batches.js';
 import type { Crops } from '../data/views.js';
 import { crossEntropyOf, rowOf, softmax } from '../model/probabilities.js';
@@ -11,25 +8,30 @@ import type { TestResult } from '../runs/summary.js';
 export interface TestOptions {
   classes: string[];
   crops: Crops;
-  /** Leaves units out as in training, each batch by masks of its own. */
+  /** Keep dropout active, with other masks for each batch. */
   dropout: boolean;
-  /** Tests a sample of this many images, drawn from the seed. */
+  /** Test a sample of this many images, drawn from the seed; undefined for all. */
   limit: number | undefined;
-  /** Ends the wait for a batch at once; the test rejects with its reason. */
+  /** Ends the wait for a batch at once, with its reason as the error. */
   patience?: AbortSignal | undefined;
-  /** Called after each batch with the images tested so far and all that will be. False ends the test. */
+  /** Hears after each batch how many images are tested, and of how many. Returns whether to go on. */
   goesOn: (images: number, of: number) => boolean;
 }
 
-/** @returns null if `goesOn` ended it */
-export async function evaluate(
+/**
+ * Tests the network on the ring's test images.
+ *
+ * @returns null if `goesOn` has ended the test
+ * @throws WorkerFailure, a UserError of the data, and the reason of `patience`
+ */
+export async function runTest(
   coordinator: Coordinator,
   ring: BatchRing,
   { classes, crops, dropout, limit, patience, goesOn }: TestOptions,
 ): Promise<TestResult | null> {
   const scores = new Scores(classes, crops);
   for await (const batch of ring.test(limit, crops, patience)) {
-    // The masks are those of a training step; which one, does not matter, but it must be the same again.
+    // The dropout masks of some training step: any, but the same one in the next test.
     const logits = await coordinator.logitsOf(batch, dropout ? batch.index + 1 : null);
     const labels = new Int32Array(batch.labels, 0, batch.count);
     labels.forEach((label, view) => scores.add(rowOf(logits, view, batch.count), label));
@@ -39,7 +41,7 @@ export async function evaluate(
   return scores.result();
 }
 
-/** Takes views one after another, all of an image before the next image's. */
+/** Loss and accuracies of images, whose crops come one after another. */
 export class Scores {
   images = 0;
 
@@ -47,8 +49,9 @@ export class Scores {
   private top1 = 0;
   private top5 = 0;
   private readonly confusion: number[][];
-  /** Of the image under way: sums over its views, and the label's cross-entropy in each. */
+  /** Sums of the probabilities over the crops of the current image so far; null before its first. */
   private probabilities: number[] | null = null;
+  /** Cross-entropy of the label in each of these crops. */
   private losses: number[] = [];
 
   constructor(
@@ -58,7 +61,7 @@ export class Scores {
     this.confusion = classes.map(() => classes.map(() => 0));
   }
 
-  /** @param logits `[classes]` of the next view */
+  /** @param logits `[classes]` of the next crop */
   add(logits: Float32Array, label: number): void {
     const probabilities = softmax(logits);
     this.losses.push(crossEntropyOf(logits, label));
@@ -71,10 +74,7 @@ export class Scores {
     this.losses = [];
   }
 
-  /**
-   * A label is among the first k if fewer than k other probabilities reach its own; ties and NaN count
-   * against it.
-   */
+  /** A label is among the first k if fewer than k other probabilities reach its own. Ties and NaN count against it. */
   private score(probabilities: number[], label: number): void {
     const own = probabilities[label]!;
     const before = probabilities.filter((probability) => !(probability < own)).length - 1;
@@ -93,13 +93,19 @@ export class Scores {
       return count === 0 ? null : row[label]! / count;
     });
     return {
-      ...{ loss: lossSum / images, top1: top1 / images, top5: top5 / images, images },
-      ...{ crops, classes, perClass, confusion },
+      loss: lossSum / images,
+      top1: top1 / images,
+      top5: top5 / images,
+      images,
+      crops,
+      classes,
+      perClass,
+      confusion,
     };
   }
 }
 
-/** −log of the mean of exp(−loss): of the averaged probability, even where each is too small for a double. */
+/** Cross-entropy of the averaged probability, −log(mean(exp(−loss))), without underflow. */
 function meanLoss(losses: number[]): number {
   const least = Math.min(...losses);
   const sum = losses.reduce((total, loss) => total + Math.exp(least - loss), 0);

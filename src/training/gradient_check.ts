@@ -1,6 +1,4 @@
-/**
- * The gradients of one batch against finite differences of its loss, through a coordinator's own workers and exchanges.
- */
+/** The gradients of one batch against finite differences of its loss, through the real workers and exchanges. */
 import { crossEntropyOf, rowOf } from '../model/probabilities.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 import type { SharedBatch } from '../parallel/shared_batch.js';
@@ -12,28 +10,33 @@ export interface GradientCheck {
   analytic: number;
   /** Change of the loss along it, by central difference. */
   numeric: number;
-  /** |numeric − analytic| / the larger; not a number where the gradient is 0. */
+  /** |numeric − analytic| divided by the larger of the two; NaN if the gradient is 0. */
   relativeError: number;
 }
 
-/** Change of the loss by a finite difference, as a share of the logits' size: some hundred times their rounding in the mean over a batch. */
+/**
+ * Change of the loss by a finite difference, as a share of the logits' root mean square. It is some hundred times
+ * the rounding error of the mean loss over a batch.
+ */
 const LOSS_CHANGE = 1e-4;
 
-/** Whose dropout masks hold throughout. */
+/** The training step whose dropout masks are used throughout. */
 const STEP = 1;
 
 /**
- * A parameter tensor at a time: along the gradient's own direction the loss must change by the gradient's norm.
- * Each is moved as far as the logits' float32 rounding demands and no farther, as ReLU and pooling bend the loss
- * soon where weights are small.
+ * Checks one parameter tensor after another: along the direction of its gradient the loss must change by the
+ * gradient's norm. Each tensor is moved just as far as the float32 rounding of the logits requires, because ReLU and
+ * pooling soon bend the loss if the weights are small.
  *
- * @param onChecked called before each tensor with how many are done
- * @throws NotFiniteError where loss or gradients are not finite
+ * @param beforeEach hears before each tensor how many are checked, and of how many
+ * @param signal ends the check between two computations
+ * @throws NotFiniteError if the loss or a gradient is not finite; the reason of `signal`
  */
 export async function compareWithFiniteDifferences(
   coordinator: Coordinator,
   batch: SharedBatch,
-  onChecked?: (done: number, of: number) => void,
+  beforeEach?: (done: number, of: number) => void,
+  signal?: AbortSignal,
 ): Promise<GradientCheck[]> {
   const norms = await coordinator.computeGradientNorms(STEP, batch);
   const logits = await coordinator.logitsOf(batch, STEP);
@@ -42,7 +45,8 @@ export async function compareWithFiniteDifferences(
   const checks: GradientCheck[] = [];
   const { parameters } = coordinator.network;
   for (const { name } of parameters) {
-    onChecked?.(checks.length, parameters.length);
+    signal?.throwIfAborted();
+    beforeEach?.(checks.length, parameters.length);
     const analytic = norms[name]!;
     if (analytic === 0) {
       checks.push({ parameter: name, analytic, numeric: 0, relativeError: Number.NaN });
@@ -63,7 +67,7 @@ export async function compareWithFiniteDifferences(
   return checks;
 }
 
-/** Mean over the batch, in float64: the tower's own float32 would leave a finite difference no digits. */
+/** Mean loss over the batch in float64: the float32 loss of the towers would leave a finite difference no digits. */
 async function lossOf(coordinator: Coordinator, batch: SharedBatch): Promise<number> {
   const logits = await coordinator.logitsOf(batch, STEP);
   const labels = new Int32Array(batch.labels, 0, batch.count);

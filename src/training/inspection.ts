@@ -1,6 +1,6 @@
 /**
- * What a trained network makes of single images: probabilities, and the training images nearest to test
- * images by the activations of the last hidden layer (fc7 in AlexNet). Called by `visualize`.
+ * What a trained network computes of single images: class probabilities, and the training images nearest to
+ * test images by the activations of the last hidden layer (fc7 in AlexNet).
  */
 import type { Batch } from '../data/batches.js';
 import { rowOf, softmax } from '../model/probabilities.js';
@@ -13,7 +13,7 @@ export interface InspectedImage extends JudgedImage {
   features: Float32Array;
 }
 
-/** Visits the first `count` examples of `batches`. */
+/** Visits the first `count` examples of `batches`. @returns how many there were, at most `count` */
 async function inspectEach(
   coordinator: Coordinator,
   batches: AsyncIterable<Batch>,
@@ -45,7 +45,7 @@ async function inspectEach(
   return seen;
 }
 
-/** The first `count` examples of `batches`. */
+/** Computes the first `count` examples of `batches`. */
 export async function inspectImages(
   coordinator: Coordinator,
   batches: AsyncIterable<Batch>,
@@ -60,10 +60,11 @@ export async function inspectImages(
 }
 
 /**
- * The `kept` nearest to each query among the first `searched` examples of `batches`, by
- * Euclidean distance of features, as the paper has it (section 6.1).
+ * Finds the `kept` images nearest to each query among the first `searched` examples of `batches`, by the Euclidean
+ * distance of their features, as in section 6.1 of the paper.
  *
- * @param onBatch called with how many have been searched
+ * @param onBatch hears after each batch how many are searched
+ * @returns a row per query, the nearest image first; how many images were searched
  */
 export async function nearestImages(
   coordinator: Coordinator,

@@ -1,7 +1,6 @@
 /**
- * The learning rate over time, of the run and of single parameters, as functions of the epoch and, where it
- * falls on a plateau, of the tests so far. Called by the trainer; a checkpoint keeps `PlateauState`, so that
- * a resumed run goes on with the same rates.
+ * Learning rates over time, of the run and of single parameters: functions of the epoch and, if the schedule is
+ * `plateau`, of the tests so far. A checkpoint keeps `PlateauState`, so that a resumed run has the same rates.
  */
 import type { TrainingConfiguration } from '../configuration.js';
 import { UserError } from '../errors.js';
@@ -11,7 +10,7 @@ import type { PlateauState, Progress } from '../runs/progress.js';
 
 const NO_TESTS: PlateauState = { drops: 0, best: null, waited: 0 };
 
-/** The state after an epoch's test; undefined where the schedule is another. */
+/** The state after an epoch's test; undefined if the schedule is not `plateau`. */
 export function plateauAfter(
   { schedule }: TrainingConfiguration,
   state: PlateauState = NO_TESTS,
@@ -28,7 +27,7 @@ export function plateauAfter(
 
 /**
  * @param epoch epochs completed, from 0
- * @returns the rate ε for every step of that epoch, before the parameters' own multipliers
+ * @returns the learning rate ε of every step of that epoch, before the parameters' own multipliers
  */
 export function learningRateAt(
   { learningRate, schedule }: TrainingConfiguration,
@@ -46,10 +45,10 @@ export function learningRateAt(
 }
 
 /**
- * By what a parameter's rate is the run's: its own multiplier, or that of the latest event by then that names its layer; kept
- * from following the run's where it says so.
+ * Ratio of a parameter's learning rate to the run's. It is the multiplier from the latest event for its layer up to
+ * `epoch`, else its own. With `followsSchedule: false`, it also cancels the schedule.
  *
- * @param rate the run's in that epoch
+ * @param rate the run's learning rate in that epoch
  */
 export function multiplierAt(
   { learningRate, events = [] }: TrainingConfiguration,
@@ -84,7 +83,7 @@ export function updateRuleAt(
   return { learningRate, multipliers, momentum, weightDecay };
 }
 
-/** @throws UserError for an event of a layer that the network does not have, or that has no parameters */
+/** @throws UserError if an event names a layer that the network does not have or that has no parameters */
 export function checkEvents({ events = [] }: TrainingConfiguration, network: Network): void {
   const names = network.layers.filter(({ parameters }) => parameters.length > 0);
   for (const { epoch, layer } of events) {

@@ -1,21 +1,22 @@
-/** A step's line of `metrics.jsonl`, from what the workers measured. Called by the trainer. */
+/** A step's line of `metrics.jsonl`, from what the workers measured. */
 import type { StepResult, StepTimingWithUpdate } from '../parallel/step_outcome.js';
 import type { TrainEvent } from '../runs/metrics.js';
 
-/** What the workers do not know of a step; times in milliseconds. */
+/** What the workers do not know of a step. */
 export interface StepCircumstances {
   step: number;
   /** From 1. */
   epoch: number;
   learningRate: number;
-  /** Images. */
+  /** Images in the batch. */
   batch: number;
-  /** The step and the wait for its data. */
+  /** Milliseconds of the step and the wait for its data. */
   elapsedMs: number;
+  /** Milliseconds of that wait. */
   dataWaitMs: number;
 }
 
-/** Times of the workers become their mean, bytes their sum. */
+/** Takes the mean of the workers' times and the sum of their bytes. */
 export function trainEventOf(
   { timings, loss, accuracy, stepMs }: StepResult,
   { step, epoch, learningRate, batch, elapsedMs, dataWaitMs }: StepCircumstances,
@@ -24,9 +25,14 @@ export function trainEventOf(
     timings.reduce((sum, worker) => sum + part(worker), 0) / timings.length;
   return {
     event: 'train',
-    ...{ step, epoch, loss, accuracy, learningRate },
+    step,
+    epoch,
+    loss,
+    accuracy,
+    learningRate,
     imagesPerSecond: (batch / elapsedMs) * 1000,
-    ...{ dataWaitMs, stepMs },
+    dataWaitMs,
+    stepMs,
     forwardMs: mean(({ forwardMs }) => forwardMs),
     backwardMs: mean(({ backwardMs }) => backwardMs),
     exchangeMs: mean((worker) => worker.exchangeCopyMs + worker.exchangeWaitMs),

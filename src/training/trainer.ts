@@ -14,7 +14,7 @@ import type { Run } from '../runs/run.js';
 import type { CheckpointState } from '../runs/checkpoint_state.js';
 import { tensorsIn } from '../runs/tensors.js';
 import type { TestResult } from '../runs/summary.js';
-import { evaluate } from './evaluation.js';
+import { runTest } from './evaluation.js';
 import {
   afterFailedWrite,
   afterSave,
@@ -114,7 +114,7 @@ async function test(
 ): Promise<{ result: TestResult | null; asked: Asked }> {
   const { crops, dropout } = configuration.test;
   let asked: Asked = { stop: false, save: false };
-  const result = await evaluate(coordinator, ring, {
+  const result = await runTest(coordinator, ring, {
     classes,
     crops: action === 'test' ? 1 : crops,
     dropout,

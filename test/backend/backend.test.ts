@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
 import {
   prepareProcess,
+  requirePrecision,
   useBackend,
   whyMissing,
   type BackendName,
@@ -86,4 +87,11 @@ test('isNullOrUndefined is put back where Node has dropped it', () => {
     [null, undefined, 0, ''].map((value) => util.isNullOrUndefined?.(value)),
     [true, true, false, false],
   );
+});
+
+test('a backend without bf16 names the option with which a run of bf16 continues on it', () => {
+  assert.throws(() => requirePrecision('bf16', 'wasm'), {
+    name: 'UserError',
+    message: 'bf16 needs the native backend, but the backend is wasm: give --precision float32',
+  });
 });

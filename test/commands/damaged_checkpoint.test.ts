@@ -66,7 +66,7 @@ suite('a run whose latest checkpoint is damaged', () => {
 
     test('goes on from the last whole one and says so, once and in its summary', () => {
       const warning = new RegExp(
-        `^${model('damaged')} is damaged: .*; going on from step 30, the last whole checkpoint`,
+        `^${model('damaged')} is damaged: .*; continuing from step 30, the last whole checkpoint`,
       );
       const warned = resumed.stderr.match(/^warning: .*$/gm)!.map((line) => line.slice(9));
       assert.equal(warned.filter((line) => warning.test(line)).length, 1, resumed.stderr);

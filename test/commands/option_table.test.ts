@@ -14,6 +14,7 @@ import {
 } from '../../src/commands/option_kinds.js';
 import { parsed, wordsOf } from '../../src/commands/option_table.js';
 import type { Given, Option } from '../../src/commands/option_table.js';
+import { checkpointChoice } from '../../src/commands/run_options.js';
 import { UserError } from '../../src/errors.js';
 
 function value<Value>(option: Option<Value>, given: Given): Value | undefined {
@@ -65,6 +66,27 @@ suite('an option', () => {
   for (const given of ['1 %', '', '1.01', '-0.1']) {
     test(`with a share from 0 to 1 refuses "${given}"`, () => {
       refuses(share({}), given, `--some must be a number from 0 to 1; it is "${given}"`);
+    });
+  }
+});
+
+suite('a checkpoint', () => {
+  for (const [given, choice] of [
+    ['latest', 'latest'],
+    ['best', 'best'],
+    ['0', 0],
+    ['1200', 1200],
+  ] as const) {
+    test(`may be ${given}`, () => assert.equal(value(checkpointChoice({}), given), choice));
+  }
+
+  for (const given of ['newest', '', '-1', '1.5']) {
+    test(`may not be "${given}"`, () => {
+      refuses(
+        checkpointChoice({}),
+        given,
+        `--some takes latest, best or the step of a checkpoint; it is "${given}"`,
+      );
     });
   }
 });

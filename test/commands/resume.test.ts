@@ -104,7 +104,8 @@ suite('a run that goes on', () => {
 
   test('was killed between checkpoints', () => {
     assert.equal(killed.signal, 'SIGKILL', killed.stderr);
-    assert.ok(checkpointsOfKilled.includes('step-20'), checkpointsOfKilled.join());
+    // That of step 20 may still have been in writing.
+    assert.ok(checkpointsOfKilled.includes('step-16'), checkpointsOfKilled.join());
     assert.ok(!checkpointsOfKilled.includes(`step-${LAST_STEP}`), checkpointsOfKilled.join());
   });
 

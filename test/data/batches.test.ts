@@ -307,7 +307,9 @@ test('a decoder that hangs is named with what it reads', async () => {
     );
   } finally {
     // Lets the thread go, which cannot be ended while it waits in the kernel.
-    closeSync(openSync(shard, constants.O_RDWR));
+    const descriptor = openSync(shard, constants.O_RDWR);
+    await ring.close();
+    closeSync(descriptor);
   }
 });
 

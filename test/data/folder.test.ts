@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { openFolder } from '../../src/data/folder.js';
-import { dataAt } from '../../src/library/recipe.js';
+import { dataAt } from '../../src/data/locate.js';
 import { pathsOf } from './image_folders.js';
 import { temporaryFolder } from './temporary.js';
 import { userError } from './user_error.js';

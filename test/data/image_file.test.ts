@@ -34,26 +34,129 @@ test('grey becomes three equal channels', async () => {
   );
 });
 
-test('an alpha channel is dropped and the colours stay', async () => {
+/** What shows of a value through transparency over a background. */
+const over = (value: number, alpha: number, background: number) =>
+  background + ((value - background) * alpha) / 255;
+
+function near(actual: Iterable<number>, expected: number[]): void {
+  const values = [...actual];
+  assert.equal(values.length, expected.length);
+  values.forEach((value, at) =>
+    assert.ok(Math.abs(value - expected[at]!) <= 1, `${values.join(' ')}`),
+  );
+}
+
+test('transparent areas show white', async () => {
   const rgba = bytes(24);
   await sharp(rgba, raw(4)).png().toFile(file('alpha.png'));
   const { pixels } = await decodeImageFile(file('alpha.png'));
-  assert.deepEqual(
-    [...pixels],
-    [...rgba].filter((_, byte) => byte % 4 !== 3),
+  const shown = [...rgba].map((value, at) => over(value, rgba[at - (at % 4) + 3]!, 255));
+  near(
+    pixels,
+    shown.filter((_, at) => at % 4 !== 3),
   );
 });
 
-test('grey with alpha becomes three channels', async () => {
+test('the background of the configuration shows through', async () => {
+  await sharp(
+    Uint8Array.from({ length: 24 }, () => 0),
+    raw(4),
+  )
+    .png()
+    .toFile(file('clear.png'));
+  const { pixels } = await decodeImageFile(file('clear.png'), [10, 20, 30]);
+  assert.deepEqual([...pixels.subarray(0, 6)], [10, 20, 30, 10, 20, 30]);
+});
+
+test('opaque colours stay as they are', async () => {
+  const rgba = bytes(24).map((value, at) => (at % 4 === 3 ? 255 : value));
+  await sharp(rgba, raw(4)).png().toFile(file('opaque.png'));
+  const { pixels } = await decodeImageFile(file('opaque.png'));
+  assert.deepEqual(
+    [...pixels],
+    [...rgba].filter((_, at) => at % 4 !== 3),
+  );
+});
+
+test('grey with alpha becomes three channels over white', async () => {
   const greyAlpha = bytes(12);
   await sharp(greyAlpha, raw(2)).toColourspace('b-w').png().toFile(file('grey-alpha.png'));
   assert.equal((await sharp(file('grey-alpha.png')).metadata()).channels, 2);
   const { pixels } = await decodeImageFile(file('grey-alpha.png'));
-  assert.deepEqual(
-    [...pixels],
-    [0, 2, 4, 6, 8, 10].flatMap((at) => [greyAlpha[at], greyAlpha[at], greyAlpha[at]]),
+  near(
+    pixels,
+    [0, 2, 4, 6, 8, 10].flatMap((at) =>
+      Array(3).fill(over(greyAlpha[at]!, greyAlpha[at + 1]!, 255)),
+    ),
   );
 });
+
+test('16-bit transparency shows white too', async () => {
+  await sharp(
+    Uint8Array.from({ length: 24 }, () => 0),
+    raw(4),
+  )
+    .toColourspace('rgb16')
+    .png()
+    .toFile(file('deep-clear.png'));
+  assert.equal((await sharp(file('deep-clear.png')).metadata()).depth, 'ushort');
+  near((await decodeImageFile(file('deep-clear.png'))).pixels, Array<number>(18).fill(255));
+});
+
+const refused = (name: string) => (error: unknown) => {
+  assert.ok(error instanceof UserError, String(error));
+  assert.ok(error.message.startsWith(`${file(name)} cannot be decoded`), error.message);
+  assert.ok(!error.message.includes('\n'));
+  return true;
+};
+
+/** A TIFF of 3×2 grey samples of 32 bits. */
+function deepTiff(format: 1 | 3): Uint8Array {
+  const entries: [tag: number, type: 3 | 4, value: number][] = [
+    [256, 3, 3],
+    [257, 3, 2],
+    [258, 3, 32],
+    [259, 3, 1],
+    [262, 3, 1],
+    [273, 4, 8],
+    [277, 3, 1],
+    [278, 3, 2],
+    [279, 4, 24],
+    [339, 3, format],
+  ];
+  const tiff = Buffer.alloc(8 + 24 + 2 + 12 * entries.length + 4);
+  tiff.write('II*\0', 'latin1');
+  tiff.writeUInt32LE(32, 4);
+  for (let sample = 0; sample < 6; sample++) {
+    if (format === 3) tiff.writeFloatLE(sample / 6, 8 + 4 * sample);
+    else tiff.writeUInt32LE(sample * 10_000, 8 + 4 * sample);
+  }
+  tiff.writeUInt16LE(entries.length, 32);
+  entries.forEach(([tag, type, value], at) => {
+    const entry = 34 + 12 * at;
+    tiff.writeUInt16LE(tag, entry);
+    tiff.writeUInt16LE(type, entry + 2);
+    tiff.writeUInt32LE(1, entry + 4);
+    if (type === 3) tiff.writeUInt16LE(value, entry + 8);
+    else tiff.writeUInt32LE(value, entry + 8);
+  });
+  return tiff;
+}
+
+for (const [name, format] of [
+  ['floating-point', 3],
+  ['32-bit', 1],
+] as const) {
+  test(`a ${name} TIFF is refused, as its white is unknown`, async () => {
+    writeFileSync(file(`${name}.tif`), deepTiff(format));
+    await assert.rejects(
+      decodeImageFile(file(`${name}.tif`)),
+      (error) =>
+        refused(`${name}.tif`)(error) &&
+        /range of its (float|uint) samples is unknown/.test(String(error)),
+    );
+  });
+}
 
 test('16-bit values are scaled to 8 bits', async () => {
   await sharp(rgb, raw(3)).toColourspace('rgb16').png().toFile(file('deep.png'));
@@ -85,13 +188,6 @@ test("EXIF's orientation turns the image upright", async () => {
   const at = (row: number, column: number) => [...rgb.subarray((row * 3 + column) * 3)].slice(0, 3);
   assert.deepEqual([...pixels.subarray(0, 6)], [...at(1, 0), ...at(0, 0)]);
 });
-
-const refused = (name: string) => (error: unknown) => {
-  assert.ok(error instanceof UserError, String(error));
-  assert.ok(error.message.startsWith(`${file(name)} cannot be decoded`), error.message);
-  assert.ok(!error.message.includes('\n'));
-  return true;
-};
 
 test('a file that is no image is named', async () => {
   writeFileSync(file('text.jpg'), 'this is no image');

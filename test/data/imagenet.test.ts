@@ -115,7 +115,10 @@ test('a number of no class is refused with its line', async () => {
 
 test('a listed label of no class is refused with its line', async () => {
   const folder = imagenet({ 'val.txt': lines([0, 1, 3, 1]) });
-  await refuses(folder, /val\.txt: "ILSVRC2012_val_3\.JPEG 3" is not/);
+  await refuses(
+    folder,
+    /val\.txt, line 3: "3" is neither a class folder's name nor a number from 0 to 2/,
+  );
 });
 
 test('an image that the list lacks is named', async () => {
@@ -138,5 +141,5 @@ test('an image that is listed twice is named', async () => {
 
 test('a list that cannot be read is named', async () => {
   const folder = imagenet({ 'val.txt/not a file': '' });
-  await refuses(folder, /val\.txt cannot be read \(EISDIR/);
+  await refuses(folder, /cannot read .*val\.txt: EISDIR/);
 });

@@ -94,7 +94,7 @@ test('the statistics are those of the images that are read back', async () => {
   const { statistics, ...dataset } = await openPrepared(prepared);
   const read = await computeStatistics(
     dataset,
-    { type: 'crop', from: 256 },
+    { view: { type: 'crop', from: 256 } },
     { height: 224, width: 224 },
   );
   assert.equal(statistics.images, 24);

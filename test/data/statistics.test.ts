@@ -111,7 +111,7 @@ test('a data set is read through without augmentation', async () => {
   for (let index = 0; index < 6; index++) {
     addImage(sums, readRecord(train, index, new Uint8Array(3072)).image.pixels);
   }
-  const computed = await computeStatistics(dataset, { type: 'crop', from: 32 }, SMALL);
+  const computed = await computeStatistics(dataset, { view: { type: 'crop', from: 32 } }, SMALL);
   assert.deepEqual(computed, statisticsOf(identityOf(dataset), sums));
 });
 
@@ -120,11 +120,15 @@ test('an image that cannot be decoded is left out', async () => {
   await writeImageFolder(folder, 3, 1);
   const { meanImage } = await computeStatistics(
     await openFolder(folder),
-    { type: 'resize' },
+    { view: { type: 'resize' } },
     SMALL,
   );
   writeBroken(path.join(folder, 'train/b/999.png'));
-  const without = await computeStatistics(await openFolder(folder), { type: 'resize' }, SMALL);
+  const without = await computeStatistics(
+    await openFolder(folder),
+    { view: { type: 'resize' } },
+    SMALL,
+  );
   assert.deepEqual([without.images, without.meanImage], [6, meanImage]);
 });
 
@@ -141,14 +145,14 @@ test('images that training stretches are stretched for the statistics, their edg
       .toFile(path.join(folder, split, 'a', '1.png'));
   }
   const dataset = await openFolder(folder);
-  const { mean } = await computeStatistics(dataset, { type: 'resize' }, SMALL);
+  const { mean } = await computeStatistics(dataset, { view: { type: 'resize' } }, SMALL);
   closeTo(mean, [85, 85, 85], 1);
 });
 
 test('reading through ends at once with the reason of an abort', async () => {
   const reason = new Error('Ctrl-C');
   const controller = new AbortController();
-  const computing = computeStatistics(recordsDataset(200, 1), { type: 'resize' }, SMALL, {
+  const computing = computeStatistics(recordsDataset(200, 1), { view: { type: 'resize' } }, SMALL, {
     onProgress: () => controller.abort(reason),
     signal: controller.signal,
   });

@@ -163,18 +163,16 @@ suite('a process that is told to stop', { concurrency: 2 }, () => {
   });
 
   test('killed −9 three times and resumed it ends as an undisturbed run', async () => {
-    for (const batch of [
-      'epoch 1/2  batch  7/16',
-      'epoch 1/2  batch 12/16',
-      'epoch 2/2  batch  9',
-    ]) {
-      const { signal } = await bench.start('killed', [], null, {
-        resume: !batch.includes('7/16'),
+    for (const step of [5, 10, 20]) {
+      const { signal, stderr } = await bench.start('killed', ['--verbose'], null, {
+        resume: step > 5,
         whenPrinted: (line, process) => {
-          if (line.startsWith(batch)) process.kill('SIGKILL');
+          if (line.startsWith('checkpoint ') && line.endsWith(`step-${step}`)) {
+            process.kill('SIGKILL');
+          }
         },
       }).outcome;
-      assert.equal(signal, 'SIGKILL');
+      assert.equal(signal, 'SIGKILL', stderr);
     }
     const { code, stderr } = await bench.start('killed', [], null, { resume: true }).outcome;
     assert.equal(code, 0, stderr);
@@ -186,7 +184,7 @@ suite('a process that is told to stop', { concurrency: 2 }, () => {
 suite('a disk', { concurrency: 2 }, () => {
   for (const [file, whole, last] of [
     ['.step-15', [5, 10], 10],
-    ['metrics.jsonl', [1], 1],
+    ['metrics.jsonl', [], null],
     ['summary.json', [25, 30, LAST_STEP], LAST_STEP],
   ] as const) {
     test(`that is full at ${file} stops the run with the last whole checkpoint named`, async () => {
@@ -195,8 +193,11 @@ suite('a disk', { concurrency: 2 }, () => {
       assert.equal(outcome.code, 1, outcome.stderr);
       const line = errorLine(outcome);
       assert.match(line, /cannot write .*ENOSPC/);
-      assert.ok(line.includes(file), line);
-      assert.match(line, new RegExp(`step-${last}: continue`));
+      // A checkpoint is written while the run goes on: its next line of metrics may find the disk full first.
+      if (last !== 10) assert.ok(line.includes(file), line);
+      const remedy =
+        last === null ? /has no checkpoint to continue from/ : new RegExp(`step-${last}: continue`);
+      assert.match(line, remedy);
       // Steps with the best test so far may stay besides the last three.
       assert.deepEqual(bench.wholeCheckpoints(name).slice(-whole.length || 99), whole);
     });

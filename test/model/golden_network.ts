@@ -1,4 +1,4 @@
-/** The networks whose tensors PyTorch wrote (scripts/golden.py). Called by tests and `scripts/golden_onnx.ts`. */
+/** The networks whose tensors PyTorch has written (scripts/golden.py). */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { NetworkSpecification } from '../../src/model/layers.js';

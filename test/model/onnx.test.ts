@@ -16,5 +16,5 @@ for (const name of ['dense', 'grouped']) {
 }
 
 test('a layer that ONNX has no operator for is refused by its name', () => {
-  assert.throws(() => goldenOnnx('local'), /layer rnorm1: ONNX export does not know/);
+  assert.throws(() => goldenOnnx('local'), /layer rnorm1: ONNX export does not support its type/);
 });

@@ -12,7 +12,15 @@ import { NotFiniteParameters } from '../../src/parallel/shared_parameters.js';
 import type { SharedParameters } from '../../src/parallel/shared_parameters.js';
 import type { StepResult } from '../../src/parallel/step_outcome.js';
 import { compareWithFiniteDifferences } from '../../src/training/gradient_check.js';
-import { BATCH, RULE, SEED, noiseBatchOf, steps, withCoordinatorOn } from './two_placements.js';
+import {
+  BATCH,
+  RULE,
+  SEED,
+  noiseBatchOf,
+  openCoordinator,
+  steps,
+  withCoordinatorOn,
+} from './two_placements.js';
 
 /** Parameters made not finite, each in a way that a mask could hide. */
 const SPOILED: { parameter: string; fill: (values: Float32Array) => unknown }[] = [
@@ -48,6 +56,37 @@ test('every backend gives the same losses, 20 steps', async () => {
   const [first, ...others] = results;
   // The backends' roundings differ by a few times those of one backend in two orders.
   for (const other of others) assertSameLosses(first!, other, 1e-4);
+});
+
+/** Ctrl-C ends every phase within two seconds. */
+const STOP_MS = 2000;
+
+test('opening that is given up ends at once with the reason of its signal', async () => {
+  const controller = new AbortController();
+  const opening = openCoordinator(prepared[0]!, [[0], [1]], controller.signal);
+  const asked = performance.now();
+  controller.abort(new Error('stop'));
+  await assert.rejects(opening, { message: 'stop' });
+  const waited = performance.now() - asked;
+  assert.ok(waited <= STOP_MS, `${waited} ms`);
+});
+
+test('a check of gradients that is given up ends after the parameter under way', async () => {
+  const controller = new AbortController();
+  let begun = 0;
+  const checking = withCoordinatorOn(prepared[0]!, [[0]], (coordinator) =>
+    compareWithFiniteDifferences(
+      coordinator,
+      noiseBatchOf(SEED, 0),
+      () => {
+        begun++;
+        controller.abort(new Error('stop'));
+      },
+      controller.signal,
+    ),
+  );
+  await assert.rejects(checking, { message: 'stop' });
+  assert.equal(begun, 1);
 });
 
 for (const backend of prepared) suite(backend, () => coordinatorTests(backend));

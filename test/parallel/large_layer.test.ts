@@ -13,7 +13,9 @@ test('a layer of 12 million weights is stored in a worker whose heap would not h
   const last = { type: 'fc', name: 'last', units: 'classes', reads: 'all', ...recipe } as const;
   const coordinator = await Coordinator.open({
     configuration: { ...small, network: { ...small.network, layers: [wide, last] } },
-    ...{ towers: 1, placement: cpuPlacement([[0]]), backend: availableBackend().backend },
+    towers: 1,
+    placement: cpuPlacement([[0]]),
+    backend: availableBackend().backend,
     batch: BATCH,
   });
   try {

@@ -1,6 +1,6 @@
 /**
- * What the tests of placements share: a small network with everything the towers do (LRN, dropout, an
- * exchange at conv3 and at the fully-connected layers), and batches of noise.
+ * Shared by the tests of placements: a small network with everything that the towers do (LRN, dropout, an exchange at
+ * conv3 and at the fully-connected layers), and batches of noise.
  */
 import { availableBackend, type BackendName } from '../../src/backend/backend.js';
 import type { Configuration } from '../../src/configuration.js';
@@ -100,20 +100,30 @@ export function withCoordinator<Result>(
   return withCoordinatorOn(availableBackend().backend, workers, work);
 }
 
+/** Opens a coordinator of the small network, with as many towers as there are ranks. */
+export function openCoordinator(
+  backend: BackendName,
+  workers: number[][],
+  signal?: AbortSignal,
+): Promise<Coordinator> {
+  const towers = workers.flat().length;
+  return Coordinator.open({
+    configuration: smallConfiguration(SEED, towers),
+    towers,
+    placement: cpuPlacement(workers),
+    backend,
+    batch: BATCH,
+    signal,
+  });
+}
+
 /** Runs `work` with a coordinator over `workers`, and closes it. */
 export async function withCoordinatorOn<Result>(
   backend: BackendName,
   workers: number[][],
   work: (coordinator: Coordinator) => Promise<Result>,
 ): Promise<Result> {
-  const towers = workers.flat().length;
-  const coordinator = await Coordinator.open({
-    configuration: smallConfiguration(SEED, towers),
-    towers,
-    placement: cpuPlacement(workers),
-    backend,
-    batch: BATCH,
-  });
+  const coordinator = await openCoordinator(backend, workers);
   try {
     return await work(coordinator);
   } finally {

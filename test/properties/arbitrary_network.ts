@@ -8,7 +8,7 @@ const recipe = {
 } as const;
 
 const reads = fc.constantFrom('own' as const, 'all' as const);
-/** Over all towers: divisible by two and by four. */
+/** Kernels over all towers, divisible by two and by four. */
 const kernels = fc.constantFrom(4, 8, 12);
 const normalization = {
   size: fc.constantFrom(1, 3, 5),
@@ -19,10 +19,15 @@ const normalization = {
 
 function convolution(name: string, sees: typeof reads | fc.Arbitrary<'all'>) {
   return fc.record({
-    ...{ type: fc.constant('conv' as const), name: fc.constant(name), kernels },
-    ...{ size: fc.integer({ min: 1, max: 4 }), stride: fc.integer({ min: 1, max: 2 }) },
-    ...{ pad: fc.integer({ min: 0, max: 2 }), reads: sees },
-    ...{ weight: fc.constant(recipe.weight), bias: fc.constant(recipe.bias) },
+    type: fc.constant('conv' as const),
+    name: fc.constant(name),
+    kernels,
+    size: fc.integer({ min: 1, max: 4 }),
+    stride: fc.integer({ min: 1, max: 2 }),
+    pad: fc.integer({ min: 0, max: 2 }),
+    reads: sees,
+    weight: fc.constant(recipe.weight),
+    bias: fc.constant(recipe.bias),
   });
 }
 
@@ -34,8 +39,12 @@ function hiddenLayer(number: number): fc.Arbitrary<LayerSpecification> {
     {
       weight: 2,
       arbitrary: fc.record({
-        ...{ type: fc.constant('local' as const), name: name('local'), kernels },
-        ...{ size: fc.integer({ min: 1, max: 3 }), pad: fc.integer({ min: 0, max: 1 }), reads },
+        type: fc.constant('local' as const),
+        name: name('local'),
+        kernels,
+        size: fc.integer({ min: 1, max: 3 }),
+        pad: fc.integer({ min: 0, max: 1 }),
+        reads,
         ...weights,
       }),
     },
@@ -60,14 +69,18 @@ function hiddenLayer(number: number): fc.Arbitrary<LayerSpecification> {
     {
       weight: 1,
       arbitrary: fc.record({
-        ...{ type: fc.constant('dropout' as const), name: name('dropout') },
+        type: fc.constant('dropout' as const),
+        name: name('dropout'),
         rate: fc.constantFrom(0, 0.25, 0.5),
       }),
     },
     {
       weight: 1,
       arbitrary: fc.record({
-        ...{ type: fc.constant('fc' as const), name: name('fc'), units: kernels, reads },
+        type: fc.constant('fc' as const),
+        name: name('fc'),
+        units: kernels,
+        reads,
         ...weights,
       }),
     },

@@ -86,8 +86,11 @@ suite('any layer list', () => {
           const configuration: Configuration = { ...smallConfiguration(SEED, towers), network };
           const open = (placement: number[][]) =>
             Coordinator.open({
-              ...{ configuration, towers, placement: cpuPlacement(placement) },
-              ...{ backend, batch: BATCH },
+              configuration,
+              towers,
+              placement: cpuPlacement(placement),
+              backend,
+              batch: BATCH,
             });
           const [split, grouped] = await Promise.all([open(workers), open([ranks])]);
           try {

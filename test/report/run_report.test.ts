@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadConfiguration } from '../../src/configuration.js';
+import { RunHistory } from '../../src/report/run_history.js';
 import { runReport, type ReportedRun } from '../../src/report/run_report.js';
 
 const summary = {
@@ -12,7 +13,9 @@ const summary = {
 function run(crops: number): ReportedRun {
   return {
     ...{ name: 'run', configuration: loadConfiguration({ preset: 'demo' }), summary },
-    metrics: [{ event: 'test', step: 8, epoch: 1, loss: 0.7, top1: 0.8025, top5: 0.95 }],
+    history: new RunHistory([
+      { event: 'test', step: 8, epoch: 1, loss: 0.7, top1: 0.8025, top5: 0.95 },
+    ]),
     kernels: null,
     classResults: {
       ...{ step: 8, images: 4, crops, loss: 0.5, top1: 0.865, top5: 0.99 },

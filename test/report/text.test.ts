@@ -6,6 +6,7 @@ import {
   formatDuration,
   formatPercent,
   formatTable,
+  inRows,
   terminalWidth,
 } from '../../src/report/text.js';
 
@@ -110,6 +111,29 @@ suite('table', () => {
 
   test('leaves no blanks at line ends where a cell is missing', () => {
     assert.equal(formatTable(['a', 'b'], [['x']], 80), 'a  b\nx');
+  });
+});
+
+suite('parts in rows', () => {
+  const parts = ['epoch 12 test: top-1 78.80 %', 'top-5 100.00 %', 'loss 0.4189'];
+
+  test('stand next to each other as far as they fit', () => {
+    assert.deepEqual(inRows(parts, 46), [
+      'epoch 12 test: top-1 78.80 %  top-5 100.00 %',
+      'loss 0.4189',
+    ]);
+  });
+
+  for (const width of [14, 20, 27]) {
+    test(`show every word in ${width} columns`, () => {
+      const rows = inRows(parts, width);
+      for (const row of rows) assert.ok(row.length <= width, `"${row}"`);
+      assert.deepEqual(rows.join(' ').split(/ +/), parts.join(' ').split(' '));
+    });
+  }
+
+  test('are cut where a word is wider than a row', () => {
+    assert.deepEqual(inRows(['runs/demo'], 6), ['runs/…']);
   });
 });
 

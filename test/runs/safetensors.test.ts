@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import { UserError } from '../../src/errors.js';
 import { fillNormal } from '../../src/random.js';
-import { readSafetensors, writeSafetensors, type TensorMap } from '../../src/runs/safetensors.js';
+import {
+  readSafetensors,
+  readTensor,
+  refuseNotFinite,
+  writeSafetensors,
+  type TensorMap,
+} from '../../src/runs/safetensors.js';
 import { temporaryFolder } from './temporary.js';
 
 const GOLDEN = join(import.meta.dirname, '../../../test/golden/python.safetensors');
@@ -125,6 +131,42 @@ function failingAfterFirstTensor(): TensorMap {
     ['second', second],
   ]);
 }
+
+suite('one tensor of a safetensors file', () => {
+  test('comes as it was written', (context) => {
+    const path = join(temporaryFolder(context), 'model.safetensors');
+    writeSafetensors(path, someTensors());
+    assert.deepEqual(readTensor(path, 'conv1.bias')?.data, someTensors().get('conv1.bias')!.data);
+    assert.equal(readTensor(path, 'conv9.bias'), undefined);
+  });
+
+  test('is read without the others, which may be larger than memory', (context) => {
+    const bytes = 2 ** 43;
+    const path = fileOf(context, `{${tensor('a', 0, 16)},${tensor('b', 16, bytes)}}`, 16);
+    // The rest is a hole, which takes no space.
+    truncateSync(path, readFileSync(path).length - 16 + bytes);
+    assert.deepEqual(readTensor(path, 'a'), { shape: [4], data: new Float32Array(4) });
+  });
+});
+
+suite('tensors that are not finite', () => {
+  for (const value of [Number.NaN, Infinity, -Infinity]) {
+    test(`are refused by name and place: ${value}`, () => {
+      const tensors = someTensors();
+      tensors.get('fc1.weight')!.data[34] = value;
+      assert.throws(() => refuseNotFinite(tensors, 'some.safetensors'), {
+        name: 'UserError',
+        message: `some.safetensors: fc1.weight is not finite (${value} at [4, 6]): take parameters from before training diverged`,
+      });
+    });
+  }
+
+  test('are no others', () => {
+    const tensors = someTensors();
+    tensors.get('fc1.weight')!.data.set([3.4e38, -0, 1e-45]);
+    assert.doesNotThrow(() => refuseNotFinite(tensors, 'some.safetensors'));
+  });
+});
 
 suite('safetensors refused', () => {
   test('an absent file is named', (context) => {

@@ -128,17 +128,38 @@ test('the addon lies where the package will look for it in every Node from 20', 
 
 test('a folder whose making fails is not there, and the one before stays', async () => {
   write({ 'made/file': 'before' });
-  const failing = makeWhole(join(root, 'made'), () => {
-    throw new Error('no room');
-  });
+  const failing = makeWhole(
+    join(root, 'made'),
+    () => false,
+    () => {
+      throw new Error('no room');
+    },
+  );
   await assert.rejects(failing, /no room/);
   assert.equal(existsSync(join(root, 'made/file')), true);
 });
 
-test('what another process with our number left beside a folder is removed', async () => {
+test('what an attempt that was cut off left beside a folder is removed', async () => {
   const leftover = `made.partial-${process.pid}`;
   write({ [`${leftover}/file`]: 'before' });
-  await makeWhole(join(root, 'made'), () => undefined);
+  await makeWhole(
+    join(root, 'made'),
+    () => false,
+    () => undefined,
+  );
   assert.equal(existsSync(join(root, 'made')), true);
   assert.equal(existsSync(join(root, leftover)), false);
+});
+
+test('a folder that two processes want is made once', async () => {
+  let made = 0;
+  const folder = join(root, 'made');
+  const make = () =>
+    makeWhole(
+      folder,
+      () => existsSync(folder),
+      () => void made++,
+    );
+  await Promise.all([make(), make()]);
+  assert.equal(made, 1);
 });

@@ -16,9 +16,9 @@ for (const [which, output, cause] of /** @type {[string, string, string]} */ ([
   ],
   ['last line where none is of an error', 'looking\nno room\n', 'no room'],
 ])) {
-  for (const quiet of [true, false]) {
-    test(`a program's failing names the ${which}, ${quiet ? 'kept quiet' : 'shown'}`, async () => {
-      await assert.rejects(run(process.execPath, failing(output), { quiet }), ({ message }) => {
+  for (const verbose of [false, true]) {
+    test(`a program's failing names the ${which}, ${verbose ? 'shown' : 'kept quiet'}`, async () => {
+      await assert.rejects(run(process.execPath, failing(output), { verbose }), ({ message }) => {
         assert.equal(message.split('\n')[0], `${process.execPath} ended with code 3: ${cause}`);
         return true;
       });
@@ -27,6 +27,6 @@ for (const [which, output, cause] of /** @type {[string, string, string]} */ ([
 }
 
 test('a program that fails without a word is named with its code', async () => {
-  const failure = run(process.execPath, failing(''), { quiet: true });
+  const failure = run(process.execPath, failing(''));
   await assert.rejects(failure, { message: `${process.execPath} ended with code 3` });
 });

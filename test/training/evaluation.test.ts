@@ -1,7 +1,9 @@
 /** The averaged probabilities are PyTorch's: see scripts/golden_views.py. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Scores } from '../../src/training/evaluation.js';
+import type { BatchRing } from '../../src/data/batches.js';
+import type { Coordinator } from '../../src/parallel/coordinator.js';
+import { Scores, runTest } from '../../src/training/evaluation.js';
 import { golden } from '../data/golden_views.js';
 
 const names = (count: number) => Array.from({ length: count }, (_, label) => `class ${label}`);
@@ -78,4 +80,40 @@ test('logits that are not numbers count against the label', () => {
 
 test('a loss that no double holds as a probability stays finite', () => {
   assert.equal(scoresOf([[[2000, 0], 1]]).loss, 2000);
+});
+
+/** A ring of `images` images of class 0, one per batch, and a coordinator that takes each for class 0. */
+function testOf(images: number): { coordinator: Coordinator; ring: BatchRing } {
+  const batches = Array.from({ length: images }, (_, index) => ({
+    labels: new SharedArrayBuffer(4),
+    count: 1,
+    index,
+    release: () => {},
+  }));
+  const ring = { test: () => batches, testCount: () => images } as unknown as BatchRing;
+  const logitsOf = () => Promise.resolve(Float32Array.of(1, 0));
+  return { coordinator: { logitsOf } as unknown as Coordinator, ring };
+}
+
+const OPTIONS = { classes: names(2), crops: 1, dropout: false, limit: undefined } as const;
+
+test('a test hears after each batch how far it is', async () => {
+  const { coordinator, ring } = testOf(3);
+  const heard: number[][] = [];
+  const goesOn = (...progress: number[]) => heard.push(progress) > 0;
+  const result = await runTest(coordinator, ring, { ...OPTIONS, goesOn });
+  assert.equal(result!.top1, 1);
+  assert.deepEqual(heard, [
+    [1, 3],
+    [2, 3],
+    [3, 3],
+  ]);
+});
+
+test('a test that is not to go on ends after the batch under way, without a result', async () => {
+  const { coordinator, ring } = testOf(3);
+  let heard = 0;
+  const goesOn = () => ++heard < 2;
+  assert.equal(await runTest(coordinator, ring, { ...OPTIONS, goesOn }), null);
+  assert.equal(heard, 2);
 });

@@ -5,8 +5,8 @@ import type { Batch } from '../../src/data/batches.js';
 import type { Coordinator } from '../../src/parallel/coordinator.js';
 import { inspectImages, nearestImages } from '../../src/training/inspection.js';
 
-/** Towers whose features of an image of one pixel are its first byte, with logits 0 and that byte. */
-const towers = {
+/** A coordinator whose features of an image of one pixel are its first byte, with logits 0 and that byte. */
+const coordinator = {
   network: { input: { height: 1, width: 1, channels: 3 } },
   inspect: ({ pixels, count }: Batch) => {
     const first = Array.from({ length: count }, (_, index) => new Uint8Array(pixels)[3 * index]!);
@@ -34,7 +34,7 @@ function* batchesIn(values: number[]): Generator<Batch> {
 }
 
 test('an image’s probabilities are the softmax of its own logits', async () => {
-  const images = await inspectImages(towers, batchesOf([0, 1, 2]), 3);
+  const images = await inspectImages(coordinator, batchesOf([0, 1, 2]), 3);
   const expected = [0, 1, 2].map((logit) => Math.exp(logit) / (1 + Math.exp(logit)));
   images.forEach(({ probabilities }, index) => {
     assert.ok(Math.abs(probabilities[1]! - expected[index]!) < 1e-12);
@@ -42,12 +42,18 @@ test('an image’s probabilities are the softmax of its own logits', async () =>
 });
 
 test('only as many images are taken as asked for', async () => {
-  assert.equal((await inspectImages(towers, batchesOf([1, 2, 3, 4]), 3)).length, 3);
+  assert.equal((await inspectImages(coordinator, batchesOf([1, 2, 3, 4]), 3)).length, 3);
 });
 
 test('the nearest images come first and no more than are kept', async () => {
-  const queries = await inspectImages(towers, batchesOf([10]), 1);
-  const { rows } = await nearestImages(towers, batchesOf([50, 12, 9, 30, 10, 200]), queries, 6, 3);
+  const queries = await inspectImages(coordinator, batchesOf([10]), 1);
+  const { rows } = await nearestImages(
+    coordinator,
+    batchesOf([50, 12, 9, 30, 10, 200]),
+    queries,
+    6,
+    3,
+  );
   assert.deepEqual(
     rows[0]!.nearest.map(({ label, distance }) => [label, distance]),
     [
@@ -59,7 +65,13 @@ test('the nearest images come first and no more than are kept', async () => {
 });
 
 test('only the images to be searched are', async () => {
-  const queries = await inspectImages(towers, batchesOf([10]), 1);
-  const { rows, searched } = await nearestImages(towers, batchesOf([50, 12, 10]), queries, 2, 3);
+  const queries = await inspectImages(coordinator, batchesOf([10]), 1);
+  const { rows, searched } = await nearestImages(
+    coordinator,
+    batchesOf([50, 12, 10]),
+    queries,
+    2,
+    3,
+  );
   assert.deepEqual([searched, rows[0]!.nearest.map(({ label }) => label)], [2, [1, 0]]);
 });

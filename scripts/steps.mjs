@@ -1,0 +1,145 @@
+/**
+ * Set-up: npm packages, the project's own addons with oneDNN and libjpeg-turbo, the TypeScript build and, if it
+ * is wanted, TensorFlow. Each step does nothing if its result is in place, and a step that was cut off is done
+ * again. One process at a time sets up a checkout.
+ *
+ * The program can do without the addons and TensorFlow. If one of them cannot be prepared, the command line
+ * falls back to another backend, or decodes with sharp, and repeats the reason in one warning. The reason is
+ * kept in a file `.unavailable` (in `native/build/`; for TensorFlow in `lib/` of tfjs-node-gpu), and the part is
+ * not tried again until its circumstances change.
+ */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { addonsBuilt, buildAddons, findCompiler, placesIn } from './addons.mjs';
+import { attemptOf } from './attempt.mjs';
+import { dependenciesInstalled, installDependencies } from './dependencies.mjs';
+import {
+  hasPip,
+  libtensorflowReady,
+  prepareLibtensorflow,
+  wantedVariant,
+} from './libtensorflow.mjs';
+import { withLock } from './lock.mjs';
+import {
+  BACKEND_ADDON,
+  buildNative,
+  JPEG_ADDON,
+  nativeBuilt,
+  nativePlaces,
+} from './native_addon.mjs';
+import { endChildrenOnSignals, say } from './subprocess.mjs';
+import { findLibrary } from './system_library.mjs';
+import { buildTypescript, typescriptBuilt } from './typescript.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/**
+ * @typedef {object} Step
+ * @property {() => boolean} isDone
+ * @property {() => Promise<void>} take
+ */
+
+/**
+ * Sets up a checkout, or what an installed package lacks.
+ * @param {{ all: boolean }} options all: TensorFlow too, and again what failed before
+ */
+export async function setUp({ all }) {
+  await takeSteps([
+    { isDone: () => dependenciesInstalled(ROOT), take: () => installDependencies(ROOT) },
+    ...ownAddons(all),
+    ...(all ? [tensorflow(true)] : []),
+    { isDone: () => typescriptBuilt(ROOT), take: () => buildTypescript(ROOT) },
+  ]);
+}
+
+/**
+ * Prepares what the library's `train` and its like compute with: all but npm packages and TypeScript.
+ * @param {{ backend?: string, cpu?: number }} devices as a caller of the library gives them
+ */
+export async function prepareEngine({ backend, cpu }) {
+  const mayUseGpus = backend === undefined && cpu === undefined;
+  const needsTensorflow = backend === 'tensorflow' || (mayUseGpus && wantedVariant() === 'cuda');
+  await takeSteps([...ownAddons(false), ...(needsTensorflow ? [tensorflow(false)] : [])]);
+}
+
+/**
+ * Ends the process after set-up has failed.
+ * @param {unknown} error
+ */
+export function endSetUp(error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exit(1);
+}
+
+/** @param {Step[]} steps */
+async function takeSteps(steps) {
+  if (steps.every(({ isDone }) => isDone())) return;
+  const stop = endChildrenOnSignals();
+  try {
+    await withLock(join(ROOT, '.cache', 'set-up.lock'), async () => {
+      for (const { isDone, take } of steps) if (!isDone()) await take();
+    });
+  } finally {
+    stop();
+  }
+}
+
+/**
+ * @param {boolean} retry
+ * @returns {Step[]}
+ */
+function ownAddons(retry) {
+  return [
+    ownAddon(BACKEND_ADDON, 'no native backend', retry),
+    ownAddon(JPEG_ADDON, 'sharp decodes JPEGs, four times slower', retry),
+  ];
+}
+
+/**
+ * @param {import('./native_addon.mjs').NativeAddon} addon
+ * @param {string} without what follows if it cannot be built
+ * @param {boolean} retry
+ */
+function ownAddon(addon, without, retry) {
+  const { addon: file, unavailable } = nativePlaces(ROOT, addon);
+  const { CXX } = process.env;
+  const part = {
+    without,
+    isReady: () => nativeBuilt(ROOT, addon),
+    addon: file,
+    record: unavailable,
+    circumstances: () => [CXX, findCompiler(CXX), findLibrary(addon.library, process.env)?.folder],
+    prepare: () => buildNative(ROOT, addon),
+  };
+  return attemptOf(part, retry);
+}
+
+/**
+ * @param {boolean} retry
+ * @returns {Step}
+ */
+function tensorflow(retry) {
+  const step = () => {
+    // Not there before npm's packages are.
+    const packageFolder = dirname(
+      createRequire(import.meta.url).resolve('@tensorflow/tfjs-node-gpu/package.json'),
+    );
+    const variant = wantedVariant();
+    const { LIBTENSORFLOW, CXX } = process.env;
+    const part = {
+      without: 'no TensorFlow backend',
+      isReady: () =>
+        libtensorflowReady(packageFolder, process.env, variant) && addonsBuilt(ROOT, packageFolder),
+      addon: placesIn(packageFolder).devicePin,
+      record: join(packageFolder, 'lib', '.unavailable'),
+      circumstances: () => [LIBTENSORFLOW, CXX, variant, findCompiler(CXX), hasPip()],
+      prepare: async () => {
+        await prepareLibtensorflow(packageFolder, process.env, variant);
+        await buildAddons(ROOT, packageFolder);
+      },
+    };
+    return attemptOf(part, retry);
+  };
+  return { isDone: () => step().isDone(), take: () => step().take() };
+}

@@ -1,0 +1,65 @@
+/** Parts of a set of examples: some of each class, drawn from the seed. */
+import { deriveKey, permutation } from '../random.js';
+import type { ExampleSet } from './dataset.js';
+import { RECORD } from './cifar10.js';
+import { GENERATED_CLASSES } from './generated.js';
+
+/** What a set has if it is a part of a larger one. */
+export interface Part {
+  /** uint32 [count], ascending: the examples of the larger set; undefined for a whole set. */
+  chosen?: Uint32Array;
+}
+
+/** An example's index in the files, records or shards of its set. */
+export function placeOf({ chosen }: Part, index: number): number {
+  return chosen === undefined ? index : chosen[index]!;
+}
+
+/** The label of an example; 0 for all examples of noise, whose labels are drawn when they are needed. */
+export function labelOf(set: ExampleSet, index: number): number {
+  const place = placeOf(set, index);
+  switch (set.kind) {
+    case 'generated':
+      return place % GENERATED_CLASSES.length;
+    case 'random':
+      return 0;
+    case 'cifar10':
+      return new Uint8Array(set.records)[place * RECORD]!;
+    default:
+      return set.labels[place]!;
+  }
+}
+
+/**
+ * Divides a set into two, class by class, so that each class has the same share in both.
+ *
+ * @param share of each class for the second part, 0 to 1; a class of two or more examples has one in each part
+ */
+export function divided<Set extends ExampleSet>(
+  set: Set,
+  share: number,
+  seed: number,
+): [first: Set, second: Set] {
+  const classes = new Map<number, number[]>();
+  for (let index = 0; index < set.count; index++) {
+    const label = labelOf(set, index);
+    const members = classes.get(label);
+    if (members === undefined) classes.set(label, [index]);
+    else members.push(index);
+  }
+  const isSecond = new Uint8Array(set.count);
+  for (const [label, members] of classes) {
+    const most = Math.max(members.length - 1, 0);
+    const wanted = Math.round(share * members.length);
+    const taken = Math.min(most, Math.max(wanted, members.length > 1 && share > 0 ? 1 : 0));
+    const order = permutation(deriveKey(seed, 'split', label), members.length);
+    for (const at of order.subarray(0, taken)) isSecond[members[at]!] = 1;
+  }
+  const part = (which: number): Set => {
+    const indices = Array.from(isSecond.keys()).filter((index) => isSecond[index] === which);
+    const chosen = new Uint32Array(new SharedArrayBuffer(4 * indices.length));
+    indices.forEach((index, at) => (chosen[at] = placeOf(set, index)));
+    return { ...set, chosen, count: chosen.length };
+  };
+  return [part(0), part(1)];
+}
