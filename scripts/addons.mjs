@@ -1,12 +1,12 @@
 /**
- * The two addons of the TensorFlow backend, compiled by calling the C++ compiler with the headers of the
- * node-api-headers package, so that no headers are fetched and one build serves every Node.
+ * The two addons of the TensorFlow backend. They are compiled by calling the C++ compiler with the headers of
+ * the node-api-headers package, so that no headers are fetched and one build serves every Node.
  *
  * - `lib/napi-vN/tfjs_binding.node` in the tfjs-node-gpu package, from the source that it ships;
- * - `lib/device_pin.node` there, from native/device_pin.cc. It is put into place last: where it is, the
+ * - `lib/device_pin.node` there, from native/device_pin.cc. It is put into place last: if it exists, the
  *   backend is whole.
  *
- * `lib/.built` says from what they were built.
+ * `lib/.built` has the signature of what they were built from.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -144,7 +144,7 @@ export async function buildAddons(root, packageFolder) {
       '-o',
       builtBinding,
     ]);
-    // It loads libtensorflow itself, so its calls are bound when they are first made.
+    // It loads libtensorflow itself, so its symbols are bound at the first call.
     await run(compiler, [
       pinObject,
       ...link,
@@ -162,7 +162,8 @@ export async function buildAddons(root, packageFolder) {
 }
 
 /**
- * The shipped source keeps attribute names in a set that all worker threads insert into at once.
+ * Gives each thread its own set of attribute names. In the shipped source all worker threads insert into one
+ * set at once.
  * @param {string} source
  */
 function ownSetPerThread(source) {

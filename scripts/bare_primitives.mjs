@@ -1,8 +1,8 @@
 /**
  *     node scripts/bare_primitives.mjs THREADS float32|bf16 LAYER…
  *
- * Compiles bare_primitives.cc, which says what it does and what a LAYER is, with set-up's oneDNN and runs
- * it. Started by scripts/bench.ts.
+ * Compiles bare_primitives.cc with set-up's oneDNN and runs it. That file says what it measures and what a LAYER
+ * is.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -19,15 +19,18 @@ const folder = mkdtempSync(join(tmpdir(), 'twotower-bare-'));
 try {
   const program = join(folder, 'bare_primitives');
   await run(compiler, [
-    ...[
-      '-std=c++17',
-      '-O2',
-      '-march=native',
-      '-fopenmp',
-      ...oneDnn.include.map((one) => `-I${one}`),
-    ],
-    ...['-o', program, join(import.meta.dirname, 'bare_primitives.cc')],
-    ...['-L', oneDnn.folder, '-ldnnl', `-Wl,--disable-new-dtags,-rpath,${oneDnn.folder}`],
+    '-std=c++17',
+    '-O2',
+    '-march=native',
+    '-fopenmp',
+    ...oneDnn.include.map((one) => `-I${one}`),
+    '-o',
+    program,
+    join(import.meta.dirname, 'bare_primitives.cc'),
+    '-L',
+    oneDnn.folder,
+    '-ldnnl',
+    `-Wl,--disable-new-dtags,-rpath,${oneDnn.folder}`,
   ]);
   process.exitCode = spawnSync(program, process.argv.slice(2), { stdio: 'inherit' }).status ?? 1;
 } finally {

@@ -1,4 +1,4 @@
-/** Where set-up keeps what it fetches. */
+/** The folder in which set-up keeps what it fetches. */
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /**
- * `${XDG_CACHE_HOME:-~/.cache}/twotower/NAME`; in the project's own `.cache/` where the user has no home.
+ * `${XDG_CACHE_HOME:-~/.cache}/twotower/NAME`, or in the project's own `.cache/` if the user has no home.
  * @param {string} name
  * @param {NodeJS.ProcessEnv} environment
  */
@@ -18,7 +18,7 @@ function home() {
   try {
     return homedir();
   } catch {
-    // A container's process may run under a number that no user has.
+    // A container's process may run under a user number that has no entry.
     return ROOT;
   }
 }

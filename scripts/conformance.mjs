@@ -1,7 +1,7 @@
 /**
- * `npm run test:conformance`: tfjs-core's own published specs against the backend `native`; with `cpu` as
- * an argument against tfjs's CPU backend, of which 4,227 pass and 5 are skipped by tfjs itself. Fails if
- * a spec fails that is not excluded below, or if fewer run than pass on the CPU backend.
+ * `npm run test:conformance [-- cpu]`: runs tfjs-core's published specs on the backend `native`, or on tfjs's CPU
+ * backend, where 4,227 pass and tfjs itself skips 5. Fails if a spec fails that is not excluded below, or if
+ * fewer run than pass on the CPU backend.
  *
  * tfjs publishes its specs as modules for a bundler, so esbuild bundles them, with tfjs and our compiled
  * backend, into one file in dist/, which then holds one copy of tfjs.
@@ -17,7 +17,7 @@ import jasmineCore from 'jasmine-core';
 const CPU_PASSES = 4227;
 
 /**
- * Specs that may fail on `native`: full name → why.
+ * Specs that may fail on `native`: full name → reason.
  * @type {ReadonlyMap<string, string>}
  */
 const EXCLUSIONS = new Map([
@@ -32,7 +32,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const BUNDLE = join(ROOT, 'dist', 'conformance.cjs');
 const JASMINE = 'jasmine-core/lib/jasmine-core/jasmine.js';
 
-/** The addon is looked for beside our compiled modules, not beside the bundle. */
+/** Makes the addon be looked for next to our compiled modules, not next to the bundle. */
 const ownModuleUrls = {
   name: 'own module URLs',
   /** @param {import('esbuild').PluginBuild} build */
@@ -58,9 +58,9 @@ await build({
   platform: 'node',
   format: 'cjs',
   mainFields: ['module', 'main'],
-  // tfjs declares its modules free of side effects, yet declaring specs is all that these have.
+  // tfjs declares its modules free of side effects, but declaring specs is one.
   ignoreAnnotations: true,
-  // The specs require it, their package does not depend on it.
+  // The specs require it, but their package does not depend on it.
   alias: { [JASMINE]: require.resolve(JASMINE) },
   plugins: [ownModuleUrls],
   outfile: BUNDLE,

@@ -1,16 +1,16 @@
 /**
- * The npm packages: installed when node_modules is not what package-lock.json says.
+ * The npm packages. They are installed if node_modules is not what package-lock.json says.
  *
- * npm records what it installed in node_modules/.package-lock.json, as its last act, so that file is
- * missing after an interrupted installation.
+ * npm's last act is to record what it installed in node_modules/.package-lock.json, so that file is missing
+ * after an interrupted installation.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, timed } from './subprocess.mjs';
 
 /**
- * Whether node_modules holds every package of the lock file in its locked version. True where there is
- * no lock file: the project is itself installed as a package then, together with its dependencies.
+ * Whether node_modules holds every package of the lock file in its locked version. True if there is no lock
+ * file, because then the project is itself an installed package with its dependencies.
  * @param {string} root the project's folder
  */
 export function dependenciesInstalled(root) {
@@ -36,8 +36,8 @@ export function dependenciesInstalled(root) {
  */
 
 /**
- * Whether npm installs the package on this host. Of the optional ones it does so with those that name this
- * platform; those that name none come with a package of some platform.
+ * Whether npm installs the package on this host. Of the optional packages it installs those that name this
+ * platform. Optional packages without a platform belong to one that has a platform.
  * @param {LockedPackage} locked
  */
 function isForHere({ optional, os, cpu, libc }) {
@@ -50,9 +50,9 @@ function isForHere({ optional, os, cpu, libc }) {
   );
 }
 
-/** As npm tells them apart. */
+/** The C library, by npm's name for it. */
 function libcHere() {
-  // Else it asks the network for the names of this host's addresses.
+  // Otherwise the report looks up host names on the network.
   Object.assign(process.report, { excludeNetwork: true });
   const report = /** @type {{ header: object }} */ (process.report.getReport());
   return 'glibcVersionRuntime' in report.header ? 'glibc' : 'musl';
@@ -73,7 +73,7 @@ function packagesOf(file) {
 /** @param {string} root the project's folder */
 export async function installDependencies(root) {
   const [program, programArguments] = npm(process.env);
-  // All kinds, whatever NODE_ENV or npm's settings leave out: the build needs those for development.
+  // The build needs development packages, whatever NODE_ENV or npm's settings leave out.
   // `npm start --silent` must not hide errors.
   const ci = ['ci', '--include=dev', '--include=optional', '--loglevel=error'];
   await timed('installing npm packages', () =>
@@ -82,11 +82,11 @@ export async function installDependencies(root) {
 }
 
 /**
- * The npm that started this program where one did: on Windows `npm` is no program but a script.
+ * The npm that started this program, if one did. On Windows `npm` is not a program but a script.
  * @param {NodeJS.ProcessEnv} environment
  * @returns {[program: string, programArguments: string[]]}
  */
 export function npm({ npm_execpath: script }) {
-  // Other package managers set it to themselves.
+  // Other package managers set it to their own script.
   return script?.endsWith('npm-cli.js') ? [process.execPath, [script]] : ['npm', []];
 }

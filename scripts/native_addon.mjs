@@ -1,9 +1,9 @@
 /**
- * The project's own addons, compiled from native/*.cc by calling the C++ compiler with the headers of the
- * node-api-headers package, for the processor of this machine: the native backend's, on oneDNN, and the
- * JPEG decoder, on libjpeg-turbo.
+ * The project's own addons: the native backend, on oneDNN, and the JPEG decoder, on libjpeg-turbo. They are
+ * compiled from native/*.cc for this machine's processor, by calling the C++ compiler with the headers of the
+ * node-api-headers package.
  *
- * `native/build/.NAME.built` says from what an addon was built, and for which processor.
+ * `native/build/.NAME.built` has the signature of what an addon was built from, the processor included.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -19,10 +19,10 @@ import { findLibrary, LIBJPEG_TURBO, ONEDNN, prepareLibrary } from './system_lib
 /**
  * @typedef {object} NativeAddon
  * @property {string} name of its file
- * @property {string} progress what set-up says while it compiles
+ * @property {string} progress set-up's line for compiling it
  * @property {(source: string) => boolean} has whether a file, named by its path in native/, is one of its sources
  * @property {import('./system_library.mjs').SystemLibrary} library that it is linked with
- * @property {string[]} flags for compiling and linking, beside those of both
+ * @property {string[]} flags for compiling and linking, besides the common ones
  */
 
 const FLAGS = ['-std=c++17', '-O3', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'];
@@ -37,7 +37,7 @@ export const BACKEND_ADDON = {
   library: ONEDNN,
   flags: [
     '-march=native',
-    // Square roots and comparisons then become vectors; results stay the same.
+    // These let square roots and comparisons be vectorized; results stay the same.
     '-fno-math-errno',
     '-fno-trapping-math',
     '-fopenmp',
@@ -81,7 +81,7 @@ function sourcesOf(root, { has }) {
     .map((name) => join(folder, name));
 }
 
-/** What the processor can do, as Linux lists it. */
+/** The processor's features, as Linux lists them. */
 function processorFeatures() {
   if (!existsSync('/proc/cpuinfo')) return '';
   return /^(?:flags|Features)\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0] ?? '';
@@ -145,8 +145,8 @@ export async function buildNative(root, addon) {
  * @param {string} options.compiler
  * @param {import('./system_library.mjs').LibraryFolders} options.library
  * @param {string[]} [options.moreFlags] for compiling and linking
- * @param {string} options.objects folder for what comes between
- * @param {string} options.target the addon, put into place when it is whole
+ * @param {string} options.objects folder for object files
+ * @param {string} options.target file of the addon, put into place when it is whole
  */
 export async function compileNative(root, addon, options) {
   const { compiler, library, moreFlags = [], objects, target } = options;
@@ -169,13 +169,17 @@ export async function compileNative(root, addon, options) {
   await Promise.all(Array.from({ length: availableParallelism() }, compileWaiting));
   const partial = `${target}.partial-${process.pid}`;
   await run(compiler, [
-    ...['-shared', ...flags, ...sources.map(objectOf)],
-    ...[join(library.folder, addon.library.file), `-Wl,-rpath-link,${library.folder}`],
+    '-shared',
+    ...flags,
+    ...sources.map(objectOf),
+    join(library.folder, addon.library.file),
+    `-Wl,-rpath-link,${library.folder}`,
     // An old-style rpath also serves the library's own dependencies.
     `-Wl,--disable-new-dtags,-rpath,${library.folder}`,
-    // Node unloads an addon with its last worker thread, while OpenMP's threads are still there.
+    // Node unloads an addon with its last worker thread, when OpenMP's threads may still run.
     '-Wl,-z,nodelete',
-    ...['-o', partial],
+    '-o',
+    partial,
   ]);
   renameSync(partial, target);
 }

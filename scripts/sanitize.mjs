@@ -1,9 +1,9 @@
 /**
- * `node scripts/sanitize.mjs [address|thread]`: the addons' own tests on addons compiled with
- * AddressSanitizer and UndefinedBehaviorSanitizer, then with ThreadSanitizer; either alone if named.
+ * `npm run test:sanitizers [-- address|thread]`: runs the addons' tests on addons compiled with AddressSanitizer
+ * and UndefinedBehaviorSanitizer, then with ThreadSanitizer, or with the one that is named.
  *
- * It runs in a copy of the project, so that the addon in place stays as it is. Node itself, oneDNN and the
- * OpenMP runtime are not instrumented: what is found is in native/*.cc.
+ * It works in a copy of the project, so that the addon in place stays as it is. Node, oneDNN and the OpenMP
+ * runtime are not instrumented, so what it finds is in native/*.cc.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';

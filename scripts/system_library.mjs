@@ -1,8 +1,8 @@
 /**
- * C libraries with their headers, for the addons. Taken from, in this order:
+ * C libraries with their headers, for the addons. The sources, in order:
  * 1. the system: its development package, or a build under /usr/local;
- * 2. what is prepared already, in `${XDG_CACHE_HOME:-~/.cache}/twotower/`;
- * 3. Debian's or Ubuntu's packages, unpacked there; that needs no root.
+ * 2. an earlier preparation, in `${XDG_CACHE_HOME:-~/.cache}/twotower/`;
+ * 3. Debian's or Ubuntu's packages, unpacked there without root.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,22 +13,22 @@ import { run, timed, works } from './subprocess.mjs';
 
 /**
  * @typedef {object} SystemLibrary
- * @property {string} name with the versions that do, for messages
+ * @property {string} name with the suitable versions, for messages
  * @property {string} folder in the cache
  * @property {string} size of the download
  * @property {string} file of the library
- * @property {string[]} headers that say the version, below a folder of headers; one at least is there
- * @property {(headers: string) => boolean} isRight whether the headers' text is of a version that does
- * @property {string[][]} packages all that is needed beside what g++ needs: of each list the first that the
- *   distribution has
- * @property {string} developmentPackage that installs it for everyone
+ * @property {string[]} headers that have the version, below a folder of headers; at least one exists
+ * @property {(headers: string) => boolean} isRight whether the headers' text is of a suitable version
+ * @property {string[][]} packages those needed besides g++'s own: of each list the first that the distribution
+ *   has
+ * @property {string} developmentPackage installs the library for everyone
  */
 
 /**
  * @typedef {object} LibraryFolders
  * @property {string[]} include folders of headers
  * @property {string} folder of the library's file
- * @property {string} version text of the headers that say it
+ * @property {string} version text of the headers that have it
  */
 
 /** @type {SystemLibrary} */
@@ -49,7 +49,7 @@ export const ONEDNN = {
 };
 
 /**
- * From 2.1 on it gives the bytes that sharp's decoder gives, however coarse the colours are stored.
+ * Since 2.1 it decodes to the same bytes as sharp, for every chroma subsampling.
  * @type {SystemLibrary}
  */
 export const LIBJPEG_TURBO = {
@@ -57,7 +57,7 @@ export const LIBJPEG_TURBO = {
   folder: 'libjpeg-turbo',
   size: '0.5 MB',
   file: 'libjpeg.so',
-  // Fedora's first one only includes the second.
+  // On Fedora the first one only includes the second.
   headers: ['jconfig.h', 'jconfig-64.h'],
   isRight: (headers) => {
     const [, major, minor] = /#define LIBJPEG_TURBO_VERSION +(\d+)\.(\d+)/.exec(headers) ?? [];
@@ -71,7 +71,7 @@ export const LIBJPEG_TURBO = {
 };
 
 /**
- * The library where it is in place; undefined where it has yet to be prepared.
+ * The library if it is in place; undefined if it has yet to be prepared.
  * @param {SystemLibrary} library
  * @param {NodeJS.ProcessEnv} environment
  * @returns {LibraryFolders | undefined}
@@ -86,7 +86,7 @@ export function findLibrary(library, environment) {
  * @param {SystemLibrary} library
  * @param {NodeJS.ProcessEnv} environment
  * @returns {Promise<LibraryFolders>}
- * @throws {Unavailable} if it can be had nowhere
+ * @throws {Unavailable} if no source has it
  */
 export async function prepareLibrary(library, environment) {
   const found = findLibrary(library, environment);
@@ -113,7 +113,7 @@ export async function prepareLibrary(library, environment) {
 }
 
 /**
- * Library and headers under a prefix, where both are there and of a version that does.
+ * Library and headers under a prefix, if both are there and of a suitable version.
  * @param {string} prefix
  * @param {SystemLibrary} library
  * @returns {LibraryFolders | undefined}
@@ -131,7 +131,7 @@ export function libraryUnder(prefix, { file, headers, isRight }) {
 }
 
 /**
- * A folder and Debian's folders in it by architecture, e.g. x86_64-linux-gnu.
+ * A folder, and Debian's folders by architecture in it, such as x86_64-linux-gnu.
  * @param {string} folder
  */
 function withArchitectures(folder) {
@@ -160,7 +160,7 @@ async function fetchPackages(folder, { name, packages, developmentPackage }) {
 }
 
 /**
- * From the packages in the folder, `include/` and `lib/` there.
+ * Unpacks the packages in the folder into `include/` and `lib/` there.
  * @param {string} folder
  */
 async function layOut(folder) {

@@ -1,6 +1,8 @@
 /**
- * `npm test [FILES]`: set-up, then the tests: those named, or all that are in dist/test and test/setup.
- * Node 20's runner takes no patterns, and given a folder it would also run what tests start as workers.
+ * `npm test [FILES]`: sets up, then runs the named tests, or all in dist/test and test/setup.
+ *
+ * The files are listed because Node 20's runner takes no patterns, and because it would also run the workers in
+ * a folder of tests.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';

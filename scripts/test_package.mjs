@@ -1,7 +1,7 @@
 /**
- * `npm run test:package`: packs the package, installs the archive into an empty project as another person
- * would, and there checks the types of a program on it and runs that: a few steps of the demo through
- * the library, stopped by an AbortSignal, resumed, tested, exported and imported; then the command line.
+ * `npm run test:package`: packs the package and installs the archive into an empty project, as a user would.
+ * There it type-checks and runs a program that trains a few steps of the demo through the library, stops by an
+ * AbortSignal, resumes, tests, exports and imports; then it runs the command line.
  */
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
@@ -25,7 +25,7 @@ events.on('step', ({ step, loss }) => {
 });
 const devices = { cpu: 2, testLimit: 64 };
 const stopped: TrainedRun = await train({
-  ...{ preset: 'demo', steps: 5, out: 'run', events, signal: controller.signal, ...devices },
+  preset: 'demo', steps: 5, out: 'run', events, signal: controller.signal, ...devices,
 });
 if (stopped.status !== 'interrupted' || stopped.steps !== 3) throw new Error(stopped.status);
 const { status, steps } = await train({ resume: 'run', ...devices });
@@ -51,7 +51,9 @@ await train({ preset: 'demo', stepz: 1, out: 'run' }).catch((error: unknown) => 
  */
 function output(cwd, program, programArguments) {
   const { status, stdout } = spawnSync(program, programArguments, {
-    ...{ cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
   if (status === 0) return stdout;
   throw new Error(`${program} ${programArguments.join(' ')} ended with ${status}\n${stdout}`);
@@ -61,7 +63,13 @@ function output(cwd, program, programArguments) {
 function check(project) {
   const [{ filename, files }] = JSON.parse(
     output(ROOT, 'npm', [
-      ...['run', '--silent', 'release', '--', '--json', '--pack-destination', project],
+      'run',
+      '--silent',
+      'release',
+      '--',
+      '--json',
+      '--pack-destination',
+      project,
     ]),
   );
   console.log(`${filename}: ${files.length} files`);
@@ -76,15 +84,26 @@ function check(project) {
     '--no-fund',
     `./${filename}`,
   ]);
-  // Spares the half minute of compiling: its stamp is that of the sources, so it holds only if all were packed.
+  // Saves half a minute of compiling. The stamp is that of the sources, so it fits only if all were packed.
   const build = join('native', 'build');
   cpSync(join(ROOT, build), join(project, 'node_modules', 'twotower', build), { recursive: true });
   writeFileSync(join(project, 'program.ts'), PROGRAM);
-  // tfjs's own declarations do not pass the check that is skipped.
+  // tfjs's own declarations would not pass the check of libraries.
   output(project, process.execPath, [
-    ...[join(ROOT, 'node_modules/typescript/bin/tsc'), 'program.ts', '--strict', '--skipLibCheck'],
-    ...['--target', 'es2022', '--module', 'nodenext', '--lib', 'es2023'],
-    ...['--types', 'node', '--typeRoots', join(ROOT, 'node_modules/@types')],
+    join(ROOT, 'node_modules/typescript/bin/tsc'),
+    'program.ts',
+    '--strict',
+    '--skipLibCheck',
+    '--target',
+    'es2022',
+    '--module',
+    'nodenext',
+    '--lib',
+    'es2023',
+    '--types',
+    'node',
+    '--typeRoots',
+    join(ROOT, 'node_modules/@types'),
   ]);
   const printed = output(project, process.execPath, ['program.js']);
   assert.match(printed, /step 3: loss \d/);

@@ -1,8 +1,8 @@
 /**
- * The TypeScript build: dist/ is made anew when the sources are not those it was built from.
+ * The TypeScript build. dist/ is rebuilt if the sources are not those it was built from.
  *
- * dist/.built lists every source with size and time of change; it is written after a build that
- * succeeded. Absent in an installed package, which brings dist/ with it.
+ * dist/.built lists every source with size and time of change. It is written after a successful build. An
+ * installed package has no sources; it brings dist/ with it.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ function sourcesOf(root) {
 
 /**
  * @param {string} root
- * @returns {string} changes when any source, or how they are compiled, does
+ * @returns {string} changes if a source or the compiler's options change
  */
 function signatureOf(root) {
   const files = sourcesOf(root).map((source) => `${source}.ts`);
@@ -52,7 +52,7 @@ export async function buildTypescript(root) {
   const signature = signatureOf(root);
   mkdirSync(join(root, 'dist'), { recursive: true });
   removeOrphans(root);
-  // tsc's own record of what is up to date does not see that an output is missing.
+  // tsc's own record of what is up to date does not notice a missing output.
   if (!sourcesOf(root).every((source) => existsSync(join(root, 'dist', `${source}.js`)))) {
     rmSync(join(root, 'dist', '.tsbuildinfo'), { force: true });
   }
@@ -63,7 +63,7 @@ export async function buildTypescript(root) {
 }
 
 /**
- * Outputs of sources that are gone: a removed test would otherwise go on being run.
+ * Removes the outputs of sources that are gone; otherwise a removed test would still run.
  * @param {string} root
  */
 function removeOrphans(root) {

@@ -1,10 +1,8 @@
 /**
- * The configuration of a run: a preset or a file, checked against `config/schema.json`, with the
- * command line's overrides applied. The resolved form is what `config.json` in a run folder holds and
- * what everything else reads; it is itself a valid configuration file.
+ * The configuration of a run: a preset or a file, checked against `config/schema.json`, with overrides applied.
  *
- * Called by the commands, through `commands/options.ts`. What a person wrote wrongly is a UserError of
- * one line that names the file and the field.
+ * A run folder keeps the resolved form as `config.json`, which is itself a valid configuration file. A mistake in a
+ * file or an override is a UserError of one line that names the file and the field.
  */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,8 +1,8 @@
 /**
- * The two kinds of failure a person can meet.
+ * The two kinds of failure that a user can meet.
  *
- * A `UserError` is something they can mend: the command line prints its message as one line, without
- * a stack trace. Anything else that is thrown is a defect of ours and keeps its stack.
+ * A `UserError` is one that the user can fix: the command line prints its message as one line, without a stack
+ * trace. Anything else that is thrown is a defect of the program and keeps its stack.
  */
 
 /** Names the thing that is wrong and the remedy, in one line. */

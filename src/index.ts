@@ -24,9 +24,9 @@ export type { ImportedRun, ImportOptions, ModelDifference } from './library/impo
 export { inspectData } from './library/inspect_data.js';
 export type { DataInspection, Extent, InspectDataOptions } from './library/inspect_data.js';
 export { loadRun } from './library/load_run.js';
+export type { LoadedCheckpoint, LoadedRun } from './library/load_run.js';
 export { planAlgorithms } from './library/algorithms.js';
 export type { PlannedPass } from './library/algorithms.js';
-export type { LoadedCheckpoint, LoadedRun } from './library/load_run.js';
 export { plan } from './library/plan.js';
 export type { Plan, PlannedLayer } from './library/plan.js';
 export { configurationOf } from './library/recipe.js';

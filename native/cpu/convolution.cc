@@ -40,6 +40,11 @@ void TurnFilter(const Geometry& g, const float* filter, float* turned) {
   });
 }
 
+// Winograd's algorithm takes float32 operands in every precision.
+Precision PrimitivePrecision(Precision precision, bool winograd) {
+  return winograd ? Precision::kFloat32 : precision;
+}
+
 float* Scratch(ScratchPurpose purpose, size_t floats) {
   return static_cast<float*>(Device::OfThread().ScratchFor(purpose, floats * sizeof(float)));
 }
@@ -100,7 +105,10 @@ void Forward(const Geometry& g, Precision precision, const float* x, const float
   const bool fused = relu && StaysFinite(g, x, filter, bias);
   PreparedPrimitive& primitive = Device::OfThread().Prepared(
       KeyOf("conv2d", g.Key(), bias != nullptr, fused, precision, winograd),
-      [&] { return MakeForward(g, bias != nullptr, fused, winograd ? Precision::kFloat32 : precision, winograd); });
+      [&] {
+        return MakeForward(g, bias != nullptr, fused, PrimitivePrecision(precision, winograd),
+                           winograd);
+      });
   if (bias == nullptr) {
     primitive.Execute({x, filter, out});
   } else {
@@ -126,7 +134,7 @@ void InputGradient(const Geometry& g, Precision precision, const float* dy, cons
   const bool winograd = choice.algorithm == Algorithm::kWinograd;
   PreparedPrimitive& primitive = Device::OfThread().Prepared(
       KeyOf("conv2dBackpropInput", g.Key(), precision, winograd),
-      [&] { return MakeBackpropInput(g, winograd ? Precision::kFloat32 : precision, winograd); });
+      [&] { return MakeBackpropInput(g, PrimitivePrecision(precision, winograd), winograd); });
   primitive.Execute({dy, primitive.takes_turned_filter ? turned() : filter, dx});
 }
 
@@ -134,7 +142,8 @@ void FilterGradientByPrimitive(const Geometry& g, Precision precision, bool wino
                                const float* dy, float* d_filter, float* d_bias) {
   PreparedPrimitive& primitive = Device::OfThread().Prepared(
       KeyOf("conv2dBackpropFilter", g.Key(), d_bias != nullptr, precision, winograd), [&] {
-        return MakeBackpropFilter(g, d_bias != nullptr, winograd ? Precision::kFloat32 : precision, winograd);
+        return MakeBackpropFilter(g, d_bias != nullptr, PrimitivePrecision(precision, winograd),
+                                  winograd);
       });
   if (d_bias == nullptr) {
     primitive.Execute({x, dy, d_filter});
@@ -148,7 +157,8 @@ void FilterGradient(const Geometry& g, Precision precision, const float* x, cons
   const Choice& choice = ChoiceOf(Pass::kFilterGradient, g, precision);
   const bool fft = choice.algorithm == Algorithm::kFft;
   // oneDNN gains from blocks in bfloat16 alone.
-  const bool in_blocks = fft ? choice.in_blocks : precision == Precision::kBf16 && HasFewChannelsForItsStride(g);
+  const bool in_blocks = fft ? choice.in_blocks
+                             : precision == Precision::kBf16 && HasFewChannelsForItsStride(g);
   const Geometry taken = in_blocks ? GeometryOfBlocks(g) : g;
   const float* x_taken = in_blocks ? BlocksOf(g, x) : x;
   float* gradient = in_blocks ? BlocksOfFilter(g) : d_filter;

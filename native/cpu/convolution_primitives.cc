@@ -10,8 +10,7 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using DataType = memory::data_type;
 
-// A convolution as oneDNN describes it; its dimensions are named batch, channels, height, width, whatever
-// their order in memory.
+// A convolution as oneDNN describes it: dimensions are batch, channels, height, width, whatever their order in memory.
 struct Description {
   memory::dims filter_sizes;
   memory::desc x, filter, y, bias;
@@ -27,12 +26,12 @@ struct Description {
     y = memory::desc(y_sizes, DataType::f32, Tag::nhwc);
     filter = memory::desc(filter_sizes, DataType::f32, Tag::hwio);
     bias = memory::desc({g.out_channels}, DataType::f32, Tag::x);
-    // Winograd's algorithm has layouts of its own; what it saves is many times their reorders.
+    // Winograd's algorithm has layouts of its own; it saves many times the cost of their reorders.
     algorithm = winograd ? dnnl::algorithm::convolution_winograd
                          : dnnl::algorithm::convolution_direct;
     wanted_x = memory::desc(x_sizes, operands, winograd ? Tag::any : Tag::nhwc);
     wanted_y = memory::desc(y_sizes, operands, winograd ? Tag::any : Tag::nhwc);
-    // The result of a convolution and the gradient by its input are float32 whatever the operands are.
+    // The result of a convolution and the gradient by its input are float32, whatever the operands' type.
     wanted_out = memory::desc(y_sizes, DataType::f32, winograd ? Tag::any : Tag::nhwc);
     wanted_dx = memory::desc(x_sizes, DataType::f32, winograd ? Tag::any : Tag::nhwc);
     wanted_filter = memory::desc(filter_sizes, operands, Tag::any);
@@ -53,19 +52,19 @@ struct Description {
   }
 };
 
-DataType OperandsOf(Precision precision) { return precision == Precision::kFloat32 ? DataType::f32 : DataType::bf16; }
+DataType OperandsOf(Precision precision) {
+  return precision == Precision::kFloat32 ? DataType::f32 : DataType::bf16;
+}
 
 }  // namespace
 
-// Whether the gradient by the input is itself a convolution of dy: of stride 1, by the filter turned
-// half-way round. oneDNN's forward kernels are then the faster ones in this layout.
+// In this layout oneDNN's forward kernels are faster than those of the gradient by the input.
 bool IsConvolutionOfGradient(const Geometry& g) {
   return g.stride_height == 1 && g.stride_width == 1 &&
          std::max(g.pad_top, g.PadBottom()) <= (g.filter_height - 1) * g.dilation_height &&
          std::max(g.pad_left, g.PadRight()) <= (g.filter_width - 1) * g.dilation_width;
 }
 
-// That convolution: of dy, giving dx.
 Geometry GradientGeometry(const Geometry& g) {
   Geometry of_gradient = g;
   std::swap(of_gradient.in_height, of_gradient.out_height);

@@ -9,11 +9,10 @@
 
 namespace twotower {
 
-// Whether the gradient by the input is itself a convolution of dy: of stride 1, by the filter turned
-// half-way round.
+// Whether the gradient by the input is itself a convolution of dy, of stride 1, by the filter rotated by 180°.
 bool IsConvolutionOfGradient(const Geometry& g);
 
-// The geometry of that convolution: of dy, giving dx.
+// Geometry of that convolution, from dy to dx.
 Geometry GradientGeometry(const Geometry& g);
 
 // Operands: x, filter, out and, if there is one, bias. The dnnl::error `dnnl_unimplemented` if `winograd` and oneDNN does not have

@@ -47,7 +47,7 @@ export interface BackendInformation {
   tensorflow: string | null;
   /** oneDNN's version; null on other backends. */
   oneDnn: string | null;
-  /** With `native`, the version of the rule that chooses each convolution's algorithm; else null. */
+  /** Version of the native backend's rule that chooses a convolution's algorithm; null on other backends. */
   algorithms: number | null;
 }
 
@@ -75,7 +75,7 @@ interface Backend {
 type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn' | 'algorithms'>;
 
 const lacksBf16 = (backend: BackendName) => (): string =>
-  `bf16 is computed by the native backend only; the backend is ${backend}`;
+  `bf16 needs the native backend, but the backend is ${backend}: give --precision float32`;
 
 const BACKENDS: Record<BackendName, Backend> = {
   native: {
@@ -194,8 +194,17 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
   const { registerFusedGradients } = await import('./fused.js');
   registerFusedGradients();
   await tf.ready();
-  const none = { tensorflow: null, oneDnn: null, algorithms: null };
-  return { backend, device, precision, threads, tfjs: tf.version_core, ...none, ...versions };
+  return {
+    backend,
+    device,
+    precision,
+    threads,
+    tfjs: tf.version_core,
+    tensorflow: null,
+    oneDnn: null,
+    algorithms: null,
+    ...versions,
+  };
 }
 
 /** @throws UserError if the backend does not have the precision on this machine */

@@ -1,9 +1,9 @@
 /**
- * Charts as SVG, drawn by Observable Plot on a DOM of its own, without a browser. Called by the reports.
+ * Charts as SVG, drawn by Observable Plot on a DOM without a browser.
  *
  * Colours are the CSS variables of `page.ts` (`--series-0` …, `--part-…`, `--heat`) and `currentColor`, so
- * that a page in the dark or on paper recolours what is drawn. A chart carries its title and description
- * for those who do not see it. Text is escaped by the DOM's serializer.
+ * that a chart follows the colours of a dark page or of paper. A chart carries its title and description for
+ * screen readers. The DOM's serializer escapes text.
  */
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
@@ -11,11 +11,11 @@ import { Markup } from './markup.js';
 import type { Measured } from './series.js';
 import { cutText } from './text.js';
 
-/** Pixels; a chart shrinks with its column. Of a column's width on a desk, and nearly a phone's. */
+/** Pixels. A chart shrinks with its column; this is a column's width on a desktop, and nearly a phone's. */
 const WIDTH = 440;
 const HEIGHT = 240;
 
-/** What is said of a chart. */
+/** What screen readers say of a chart. */
 interface Caption {
   title: string;
   description: string;
@@ -23,14 +23,14 @@ interface Caption {
 
 /** A line over steps. */
 export interface Curve {
-  /** Of the run that it belongs to: an index among the runs. */
+  /** Index of its run among the runs. */
   series: number;
   points: readonly Measured[];
-  /** `test`: its points are marked, each with its value as a tooltip. `train`: fainter where tests are too. */
+  /** `test`: points are marked, each with its value as a tooltip. `train`: fainter if there are tests too. */
   kind: 'train' | 'test';
 }
 
-/** @param axis of the values: its name, and whether it is logarithmic or a percentage */
+/** @param axis the vertical axis: its name, and whether it is logarithmic or a percentage */
 export function drawCurves(
   caption: Caption,
   axis: { label: string; logarithmic?: boolean; percent?: boolean },
@@ -55,7 +55,7 @@ export function drawCurves(
   return drawn(caption, {
     width: WIDTH,
     height: HEIGHT,
-    // A ten-thousandth is a longer label than any other axis has.
+    // The labels of a logarithmic axis, such as 0.0001, are the longest.
     marginLeft: axis.logarithmic ? 62 : 52,
     marginRight: 16,
     marginBottom: 38,
@@ -73,29 +73,29 @@ export function drawCurves(
   });
 }
 
-/** Pixels: so small that many do not grow together into a band thicker than the line. */
+/** Pixels: small enough that many points do not merge into a band thicker than the line. */
 function dotRadius(dots: number): number {
   return Math.max(1, Math.min(3.5, WIDTH / 4 / dots));
 }
 
-/** Those between which all values lie. */
+/** The powers of ten that enclose all values. */
 function powersOfTen(curves: readonly Curve[]): number[] {
   let [least, most] = [Infinity, 0];
   for (const { value } of curves.flatMap(({ points }) => points)) {
     [least, most] = [Math.min(least, value), Math.max(most, value)];
   }
   const [first, last] = [Math.floor(Math.log10(least)), Math.ceil(Math.log10(most))];
-  // From text, which rounds to the nearest number: 10 ** -5 is not 1e-5.
+  // Parsed from text, because 10 ** -5 is not exactly 1e-5.
   return Array.from({ length: last - first + 1 }, (_, index) => Number(`1e${first + index}`));
 }
 
-/** One bar, divided. */
+/** A bar and the parts that it is divided into. */
 export interface DividedBar {
   label: string;
   parts: { part: Part; milliseconds: number }[];
 }
 
-/** What a step's time is divided into, in the order in which it passes, with what a reader calls it. */
+/** The parts of a step's time in chronological order, with the names that a reader sees. */
 export const PARTS = {
   data: 'waiting for data',
   forward: 'forward',
@@ -108,7 +108,7 @@ export const PARTS = {
 
 export type Part = keyof typeof PARTS;
 
-/** A bar under another, on one axis of milliseconds. */
+/** Stacked bars, one below the other, on one axis of milliseconds. */
 export function drawDividedBars(caption: Caption, bars: readonly DividedBar[]): Markup {
   const segments = bars.flatMap(({ parts }, row) => parts.map((part) => ({ row, ...part })));
   const longest = Math.max(
@@ -146,11 +146,11 @@ export function drawDividedBars(caption: Caption, bars: readonly DividedBar[]): 
   });
 }
 
-/** Up to so many classes their names and counts are legible. */
+/** With more classes, names and counts are not legible. */
 const MOST_NAMED = 20;
 
 /**
- * @param counts `[label][predicted]`, images; a cell is as deep as its share of the label's images
+ * @param counts images, `[label][predicted]`; a cell's colour shows its share of the label's images
  * @param classes by label; names may be equal
  */
 export function drawConfusion(
@@ -212,12 +212,12 @@ export function drawConfusion(
   });
 }
 
-/** The colour of a run, by its place among them; the eight colours come round again. */
+/** The colour of a run by its index; the eight colours repeat. */
 export function seriesColour(series: number): string {
   return `var(--series-${series % 8})`;
 }
 
-/** What is used of the browser's types, which this program is compiled without. */
+/** The browser types used here; this program is compiled without the DOM's declarations. */
 interface SvgElement {
   textContent: string;
   outerHTML: string;
@@ -229,7 +229,7 @@ interface SvgDocument {
   createElementNS(namespace: string, tag: string): SvgElement;
 }
 
-/** Serialized, with its title and description as the elements that screen readers look for. */
+/** Serializes a chart, with title and description as the elements that screen readers look for. */
 function drawn({ title, description }: Caption, options: Plot.PlotOptions): Markup {
   const { document } = parseHTML('<html></html>') as unknown as { document: SvgDocument };
   const plot = Plot.plot as (options: object) => SvgElement;

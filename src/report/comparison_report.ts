@@ -1,4 +1,4 @@
-/** The page of `compare --report`: timings of placements, a bar each divided into its parts. */
+/** The page of `compare --report`: the timings of placements, one bar each, divided into its parts. */
 import { html } from './markup.js';
 import { section, table } from './page.js';
 import type { PageContent } from './page.js';
@@ -6,12 +6,12 @@ import type { Spread } from './quantiles.js';
 import { dividedStep, dividedTime } from './step_time.js';
 import { formatBytes, formatCount } from './text.js';
 
-/** What `compare` gives. */
+/** What `compare` measured. */
 export interface ReportedComparison {
   preset: string;
-  /** Images a step. */
+  /** Batch size. */
   batch: number;
-  /** Timed steps of each placement. */
+  /** Timed steps per placement. */
   steps: number;
   rows: {
     name: string;

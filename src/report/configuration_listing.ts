@@ -1,9 +1,9 @@
 /**
- * A configuration as rows of a table, whatever fields it has, so that a new field is in the report without
- * a change here. Called by the report of runs.
+ * A configuration as rows of a table. It lists whatever fields there are, so that a new field appears in
+ * reports without a change here.
  */
 
-/** Every setting but the layers, by its dotted field, as `--set` names it. Null is "none". */
+/** Every setting except the layers, by the dotted name that `--set` takes. Null is shown as "none". */
 export function settingsOf(configuration: object): Map<string, string> {
   const settings = new Map<string, string>();
   const collect = (value: unknown, path: string): void => {
@@ -20,7 +20,7 @@ export function settingsOf(configuration: object): Map<string, string> {
   return settings;
 }
 
-/** A layer's name, or its type where it has none, and its fields. */
+/** For each layer its name, or its type if it has no name, and its fields. */
 export function layersOf(layers: readonly object[]): [string, string][] {
   return layers.map((layer) => {
     const { type, name, ...fields } = layer as { type: string; name?: string };

@@ -1,9 +1,9 @@
 /**
- * TensorBoard's event files: one after another in TensorFlow's record framing (length, checksum, bytes,
- * checksum), each event a protocol buffer with its wall time and step. Written by `training/tensorboard.ts`.
+ * TensorBoard's event files. Each event is a protocol buffer with its wall time and step, in TensorFlow's
+ * record format: length, checksum, bytes, checksum.
  *
- * Field numbers from TensorFlow's event.proto, summary.proto and histogram.proto. Histograms and images are
- * in the form that TensorBoard calls its first, as PyTorch writes them: every version reads it.
+ * The field numbers are those of TensorFlow's event.proto, summary.proto and histogram.proto. Histograms and
+ * images have TensorBoard's first format, as PyTorch writes it, because every version reads that.
  */
 import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -33,7 +33,7 @@ const SCHEMA = `
   }
 `;
 
-/** SessionLog.SessionStatus: what an earlier file has from this event's step on is to be forgotten. */
+/** SessionLog.SessionStatus: readers drop what earlier files have from this event's step on. */
 const START = 1;
 /** Image.colorspace. */
 const RGB = 3;
@@ -54,16 +54,16 @@ export class EventFile {
   ) {}
 
   /**
-   * A new file in `folder`, which is made where it is not there.
+   * Creates a file in `folder`, and the folder if it does not exist.
    *
-   * @param firstStep where a run goes on: readers drop what earlier files have from there on
+   * @param firstStep first step of a resumed run: readers drop what earlier files have from there on
    * @throws UserError naming what cannot be written
    */
   static create(folder: string, firstStep?: number): EventFile {
     makeFolder(folder);
     const seconds = String(Math.floor(Date.now() / 1000)).padStart(10, '0');
     for (let number = 0; ; number++) {
-      // Readers go through a folder's files in the order of their names: by time.
+      // Readers sort a folder's files by name, so the name begins with the time.
       const name = `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${number}`;
       const path = join(folder, name);
       try {
@@ -111,7 +111,7 @@ export class EventFile {
     closeSync(this.descriptor);
   }
 
-  /** One record in one write, so that a kill cuts off the last at most. */
+  /** Writes a record in one piece, so that a kill can cut off only the last one. */
   private write(content: object, step: number): void {
     const event = { wall_time: Date.now() / 1000, step, ...content };
     const record = framed(Event.encode(Event.fromObject(event)).finish());
@@ -123,7 +123,7 @@ export class EventFile {
   }
 }
 
-/** A record: its length (uint64) and that one's checksum, the bytes and theirs; all little-endian. */
+/** A record: length (uint64), checksum of the length, bytes, checksum of the bytes; all little-endian. */
 export function framed(bytes: Uint8Array): Uint8Array {
   const record = new Uint8Array(bytes.length + 16);
   const view = new DataView(record.buffer);
@@ -134,16 +134,16 @@ export function framed(bytes: Uint8Array): Uint8Array {
   return record;
 }
 
-/** Rotated by 15 bits and moved on, as the format has it: bytes that hold checksums keep a sound one. */
+/** The format's masked checksum: rotated by 15 bits plus a constant, so that checksums within the bytes do no harm. */
 function maskedChecksum(bytes: Uint8Array): number {
   const checksum = crc32c(bytes);
   return (((checksum >>> 15) | (checksum << 17)) + 0xa282ead8) >>> 0;
 }
 
-/** Castagnoli's polynomial, the bits reversed. */
+/** Castagnoli's polynomial, bits reversed. */
 const POLYNOMIAL = 0x82f63b78;
 
-/** The remainder of each byte. */
+/** The CRC of each byte value. */
 const REMAINDERS = Uint32Array.from({ length: 256 }, (_, byte) => {
   let remainder = byte;
   for (let bit = 0; bit < 8; bit++) {

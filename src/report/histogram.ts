@@ -1,4 +1,4 @@
-/** Distributions of many numbers, as TensorBoard's histograms have them. Called by `training/tensorboard.ts`. */
+/** Distributions of many numbers, in the form of TensorBoard's histograms. */
 
 export interface Histogram {
   min: number;
@@ -8,20 +8,20 @@ export interface Histogram {
   sumOfSquares: number;
   /** Upper ends of the buckets, ascending; the first begins at `min`, the last ends at `max`. */
   limits: number[];
-  /** Values in each. */
+  /** Number of values per bucket. */
   counts: number[];
 }
 
-/** TensorBoard draws 30 of them. */
+/** TensorBoard draws 30 buckets. */
 const BUCKETS = 64;
 
-/** @param values finite, at least one; two passes over them and no copy */
+/** @param values finite, at least one; read twice, not copied */
 export function histogramOf(values: Float32Array): Histogram {
   let min = Infinity;
   let max = -Infinity;
   let sum = 0;
   let sumOfSquares = 0;
-  // By index: over an iterator V8 takes four times as long.
+  // By index, because an iterator takes V8 four times as long.
   for (let index = 0; index < values.length; index++) {
     const value = values[index]!;
     min = Math.min(min, value);
@@ -35,7 +35,7 @@ export function histogramOf(values: Float32Array): Histogram {
   const perBucket = BUCKETS / (max - min);
   const counts = new Uint32Array(BUCKETS);
   for (let index = 0; index < values.length; index++) {
-    // The largest value would begin a bucket of its own.
+    // Otherwise the largest value would start a bucket of its own.
     const bucket = Math.min(BUCKETS - 1, ((values[index]! - min) * perBucket) | 0);
     counts[bucket]!++;
   }
@@ -46,11 +46,11 @@ export function histogramOf(values: Float32Array): Histogram {
 }
 
 /**
- * For each kernel the length of its last update over its own: about 1e-3 is usual, more means that the
- * learning rate is high.
+ * The norm of each kernel's last update divided by the norm of the kernel. About 1e-3 is usual; more means that
+ * the learning rate is high.
  *
- * @param updates,weights of `kernels` kernels, one after another
- * @returns of the kernels that are not zero, in order
+ * @param updates,weights those of `kernels` kernels, one after the other
+ * @returns one ratio per kernel that is not zero, in order
  */
 export function updateRatios(
   updates: Float32Array,

@@ -1,12 +1,12 @@
 /**
  * Figure 4 of the paper as pictures: test images with their most probable classes, and with the training
- * images nearest to them. Called by `visualize`.
+ * images nearest to them.
  */
 import { dataUri, drawSvg, escapeMarkup, pngOf } from './markup.js';
 import type { Picture } from './markup.js';
 import { cutText } from './text.js';
 
-/** An image and what the network makes of it. */
+/** An image with the network's probabilities for it. */
 export interface JudgedImage {
   picture: Picture;
   label: number;
@@ -25,7 +25,7 @@ const MARGIN = 16;
 const LINE = 20;
 const COLUMNS = 4;
 
-/** Figure 4, left: under each image its class, then the five most probable ones as bars, the right one red. */
+/** Figure 4, left: below each image its class, then the five most probable classes as bars, the right one red. */
 export async function drawPredictions(
   images: JudgedImage[],
   classes: string[],
@@ -62,7 +62,7 @@ export async function drawPredictions(
   return drawSvg(MARGIN + columns * (width + MARGIN), MARGIN + rows * height, cells.join(''));
 }
 
-/** Figure 4, right: a test image a row, then its nearest training images with class and distance. */
+/** Figure 4, right: in each row a test image, then its nearest training images with class and distance. */
 export async function drawNeighbours(
   rows: Neighbourhood[],
   classes: string[],
@@ -101,7 +101,7 @@ async function imageAt(picture: Picture, x: number, y: number, side = SIDE): Pro
   return `<image x="${x}" y="${y}" width="${side}" height="${side}" href="${uri}"/>`;
 }
 
-/** Escaped, cut to what its place holds. */
+/** Text escaped and cut to the length that fits. */
 function className(classes: string[], label: number, longest: number): string {
   return escapeMarkup(cutText(classes[label]!, longest));
 }

@@ -1,6 +1,5 @@
 /**
- * The first layer's kernels as pictures, tower by tower, as in Figure 3 of the paper. Called by
- * `visualize`, the report and TensorBoard's images.
+ * The first layer's kernels as pictures, tower by tower, as in Figure 3 of the paper.
  */
 import { dataUri, drawSvg, pngOf } from './markup.js';
 import type { Picture } from './markup.js';
@@ -11,11 +10,11 @@ export interface KernelWeights {
   data: Float32Array;
 }
 
-/** Kernels beside each other, in Figure 3 of the paper as here where there are as many. */
+/** Kernels per row, as in Figure 3 of the paper. */
 const COLUMNS = 16;
 /** Pixels between kernels. */
 const GAP = 2;
-/** Pixels a kernel's side takes, about. */
+/** Approximate side of a kernel, pixels. */
 const SIDE = 44;
 
 /**
@@ -23,14 +22,14 @@ const SIDE = 44;
  *
  *     1 − Σ (grey part)² / Σ w²,   grey part = the mean of a position's R, G and B weights
  *
- * 0: the kernel sees brightness alone; 1: a grey image leaves it silent; 2/3: what random weights have.
- * It is Rafegas and Vanrell's index (*Color encoding in biologically-inspired convolutional neural
- * networks*, Vision Research 151, 2018: one minus a neuron's response to grey images over that to
- * coloured ones), for a linear kernel and the energy of its response to white noise, which is Σ w². The
+ * 0: the kernel sees only brightness; 1: it does not respond to grey images; 2/3: the value of random weights.
+ * Rafegas and Vanrell's index (*Color encoding in biologically-inspired convolutional neural networks*,
+ * Vision Research 151, 2018) is one minus the ratio of a neuron's responses to grey and to coloured images.
+ * This is that index for a linear kernel and the energy of its response to white noise, which is Σ w². The
  * paper, section 6.1, only says that one tower's kernels are "largely color-agnostic".
  *
- * @param towers T; a tower's kernels are a contiguous run of 1/T of them
- * @returns one index a tower; a kernel of zeros counts as 0
+ * @param towers T; each tower's kernels are a contiguous 1/T of all
+ * @returns one index per tower; a kernel of zeros counts as 0
  */
 export function colourSelectivity({ shape, data }: KernelWeights, towers: number): number[] {
   const [kernels, , height, width] = shape as [number, number, number, number];
@@ -53,8 +52,8 @@ export function colourSelectivity({ shape, data }: KernelWeights, towers: number
 }
 
 /**
- * One tower's kernels in a grid. Zero is mid-grey, and each kernel is scaled by its own largest weight, so
- * that signs and colours can be compared but magnitudes cannot.
+ * One tower's kernels in a grid. Zero is mid-grey. Each kernel is scaled by its own largest weight, so signs
+ * and colours can be compared, but not magnitudes.
  */
 export function kernelGrid({ shape, data }: KernelWeights, towers: number, tower: number): Picture {
   const [kernels, , height, width] = shape as [number, number, number, number];
@@ -88,7 +87,7 @@ export function kernelGrid({ shape, data }: KernelWeights, towers: number, tower
   return { ...picture, pixels };
 }
 
-/** All towers' grids under each other with their indices, as a PNG. */
+/** The grids of all towers, one below the other with their indices, as a PNG. */
 export async function drawKernels(
   layer: string,
   weights: KernelWeights,

@@ -1,10 +1,10 @@
-/** Text and pictures in SVG and HTML. Called by the pictures of `visualize` and by the report. */
+/** Text and pictures in SVG and HTML. */
 import sharp from 'sharp';
 import { printableLines } from './text.js';
 
 /**
- * `text` as it must stand in markup, in an element or a quoted attribute. Most control characters may not
- * stand in XML at all.
+ * Escapes text for an element or a quoted attribute. It also replaces control characters, most of which XML
+ * does not allow.
  */
 export function escapeMarkup(text: string): string {
   const entities: Record<string, string> = {
@@ -17,14 +17,14 @@ export function escapeMarkup(text: string): string {
   return printableLines(text).replace(/[&<>"']/g, (character) => `&${entities[character]!};`);
 }
 
-/** Text that is markup already: made by `html`, or by a library that escapes. */
+/** Text that is already markup: made by `html`, or by a library that escapes. */
 export class Markup {
   constructor(readonly text: string) {}
 }
 
 type Content = string | number | Markup | null | readonly Content[];
 
-/** Markup of a template: what is put in is escaped, but for what is markup itself; null is nothing. */
+/** Markup from a template. Values are escaped unless they are markup themselves; null adds nothing. */
 export function html(template: TemplateStringsArray, ...contents: Content[]): Markup {
   const inserted = contents.map((content) => markupOf(content));
   return new Markup(String.raw({ raw: template }, ...inserted));
@@ -50,12 +50,12 @@ export async function pngOf({ width, height, pixels }: Picture): Promise<Uint8Ar
     .toBuffer();
 }
 
-/** For `src` or `href`, so that the file needs no other. */
+/** A data URI for `src` or `href`, so that the page needs no other file. */
 export function dataUri(png: Uint8Array): string {
   return `data:image/png;base64,${Buffer.from(png).toString('base64')}`;
 }
 
-/** A whole SVG document, drawn in black on white, as a PNG. */
+/** Renders a whole SVG document, black on white, as a PNG. */
 export async function drawSvg(width: number, height: number, body: string): Promise<Uint8Array> {
   const svg =
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +

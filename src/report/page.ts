@@ -1,24 +1,23 @@
 /**
- * The frame of the pages that people look at: one HTML file that needs no other and asks no network,
- * light or dark as the reader's system is, on a desk, a phone or paper. Called by the reports and the
- * dashboard.
+ * The frame of all pages: one self-contained HTML file that makes no network requests, is light or dark as the
+ * reader's system is, and fits a desktop, a phone or paper.
  *
- * A content security policy says so to the browser too: no script but the dashboard's own, no request but
- * its polling, pictures inside the file alone. So hostile text that got past the escaping would still run
+ * A content security policy enforces this in the browser: only the dashboard's own script, only the requests
+ * of its polling, only pictures within the file. Hostile text that slipped past the escaping could still run
  * nothing.
  */
 import { createHash } from 'node:crypto';
 import { Markup, html } from './markup.js';
 
-/** What is on the page below its title. */
+/** What a page shows. */
 export interface PageContent {
   title: string;
-  /** Under the title, one line. */
+  /** One line below the title. */
   subtitle: string;
   sections: readonly Markup[];
 }
 
-/** The part of a page that changes as a run goes. */
+/** The part of a page that changes while a run trains. */
 export function pageBody({ title, subtitle, sections }: PageContent): Markup {
   return html`<header>
       <h1>${title}</h1>
@@ -27,7 +26,7 @@ export function pageBody({ title, subtitle, sections }: PageContent): Markup {
     ${sections}`;
 }
 
-/** @param polling the dashboard's page looks for news; a file does not */
+/** @param polling whether the page asks for updates: the dashboard's does, a file does not */
 export function pageDocument(title: string, body: Markup, polling: boolean): string {
   const page = html`<html lang="en">
     <head>
@@ -50,7 +49,7 @@ export function pageDocument(title: string, body: Markup, polling: boolean): str
   return `<!doctype html>\n${page.text}\n`;
 }
 
-/** A part of a page under its heading. */
+/** A part of a page with its heading. */
 export function section(heading: string, ...contents: Markup[]): Markup {
   return html`<section>
     <h2>${heading}</h2>
@@ -58,7 +57,7 @@ export function section(heading: string, ...contents: Markup[]): Markup {
   </section>`;
 }
 
-/** A chart or a picture; its title stands above it. */
+/** A chart or a picture with its title above it. */
 export function figure(title: string, chart: Markup): Markup {
   return html`<figure>
     <figcaption>${title}</figcaption>
@@ -71,11 +70,11 @@ export interface Table {
   headings: readonly string[];
   /** The first cell of a row is its heading. */
   rows: readonly (readonly (string | Markup)[])[];
-  /** The cells after the first stand to the right; text stands to the left. */
+  /** Whether the cells after the first are numbers, aligned to the right. */
   numeric?: boolean;
 }
 
-/** Scrolls sideways by itself where it is wider than the page. */
+/** A table that scrolls sideways if it is wider than the page. */
 export function table({ caption, headings, rows, numeric = false }: Table): Markup {
   return html`<div class="wide" tabindex="0" role="group" aria-label="${caption}">
     <table class="${numeric ? 'numeric' : 'textual'}">
@@ -100,7 +99,7 @@ export function table({ caption, headings, rows, numeric = false }: Table): Mark
   </div>`;
 }
 
-/** Colours with what they stand for; a colour is one of the page's variables. */
+/** Colours and their meanings; a colour is one of the page's CSS variables. */
 export function legend(entries: readonly { colour: string; label: string }[]): Markup {
   return html`<ul class="legend">
     ${entries.map(
@@ -110,12 +109,12 @@ export function legend(entries: readonly { colour: string; label: string }[]): M
   </ul>`;
 }
 
-/** Seconds between two looks for news. */
+/** Seconds between two requests for updates. */
 export const POLLING_SECONDS = 2;
 
 /**
- * Asks for the body that is newer than the one shown. An answer that does not come, as while the run is
- * started again, leaves what is shown, says so and is asked for again.
+ * Asks for a body newer than the one shown. If no answer comes, for instance while the run is restarted, the
+ * page keeps what it shows, says so and asks again.
  */
 const POLLING_SCRIPT = `
 'use strict';
@@ -139,7 +138,7 @@ async function look() {
 look();
 `;
 
-/** @param polling as of `pageDocument` */
+/** @param polling as for `pageDocument` */
 export function contentSecurityPolicy(polling: boolean): string {
   const file = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
   if (!polling) return file;
@@ -148,8 +147,8 @@ export function contentSecurityPolicy(polling: boolean): string {
 }
 
 /**
- * The colours of runs are apart in lightness as in hue, and at least 3:1 against the page, text at least
- * 4.5:1. On paper the light ones hold, whatever the system's scheme is.
+ * The colours of runs differ in lightness as well as in hue. Their contrast with the page is at least 3:1, that
+ * of text at least 4.5:1. Paper always gets the light colours.
  */
 const STYLE = `
 :root {

@@ -1,6 +1,5 @@
 /**
- * What a long command says while it works: on a terminal a bar that is drawn over and over in its place,
- * else lines. Called by every command that may take longer than a moment:
+ * The progress of a long command: a bar that is redrawn in place on a terminal, otherwise lines.
  *
  *     const progress = new ProgressDisplay({ quiet, verbose });
  *     try {
@@ -10,33 +9,33 @@
  *       progress.close();
  *     }
  *
- * The bar and the lines that stand in for it go to stderr, so that stdout holds results alone. No bar is
- * drawn where stderr is no terminal or a dumb one, or `NO_COLOR` is set.
+ * The bar, or its lines, go to stderr, so that stdout has only results. No bar is drawn if stderr is not a
+ * terminal, if the terminal is dumb, or if `NO_COLOR` is set.
  */
 import { note, print } from './printing.js';
 import { formatDuration, inRows, printable } from './text.js';
 
-/** How much is said: `quiet`, results, warnings and errors alone; `verbose`, every step. */
+/** How much is printed: with `quiet` only results, warnings and errors; with `verbose` every step. */
 export interface Verbosity {
   quiet?: boolean | undefined;
   verbose?: boolean | undefined;
 }
 
-/** Where a command stands. */
+/** How far a command has come. */
 export interface ProgressReport {
   /** What is being done: `epoch 1/3`, `testing`. */
   label: string;
   done: number;
   of: number;
-  /** Of what `done` counts: `step`, `images`. */
+  /** What `done` counts: `step`, `images`. */
   unit: string;
-  /** Until the command ends; without it reckoned from how long what is done took. */
+  /** Seconds until the task ends; if omitted, estimated from the time so far. */
   secondsLeft?: number | undefined;
-  /** Each whole on one row below the bar, as many as fit beside each other. */
+  /** Shown below the bar, as many per row as fit. */
   details?: string[] | undefined;
 }
 
-/** What the display needs of `process.stderr`. */
+/** The part of `process.stderr` that the display needs. */
 export interface ProgressStream {
   isTTY?: boolean;
   columns?: number;
@@ -50,9 +49,9 @@ export interface ProgressOptions extends Verbosity {
   clock?: () => number;
 }
 
-/** Faster than the eye would follow, slow enough to cost nothing. */
+/** Fast enough to look smooth, slow enough to cost nothing. */
 const REDRAW_MILLISECONDS = 100;
-/** Without a terminal there are about so many lines a task. */
+/** Approximate number of lines per task if there is no terminal. */
 const LINES = 10;
 
 export class ProgressDisplay {
@@ -63,10 +62,10 @@ export class ProgressDisplay {
 
   private readonly stream: ProgressStream;
   private readonly clock: () => number;
-  /** Rows of the bar that stand on the screen, the cursor behind the last. */
+  /** Rows of the bar on the screen; the cursor is behind the last one. */
   private rows: string[] = [];
   private drawnAt = -Infinity;
-  /** What is under way, since when, and how much of it was done then. */
+  /** The current task: when it began, and how much was done then. */
   private task = { name: '', began: 0, done: 0, nextLine: 0 };
 
   constructor({
@@ -84,7 +83,7 @@ export class ProgressDisplay {
     this.isLive = !quiet && stream.isTTY === true && noColour === '' && terminal !== 'dumb';
   }
 
-  /** Redraws the bar where it is time to; without a terminal prints a line at each tenth of the work. */
+  /** Redraws the bar if it is due; without a terminal, prints a line at each tenth of the work. */
   show(report: ProgressReport): void {
     if (this.quiet) return;
     const now = this.clock();
@@ -97,17 +96,17 @@ export class ProgressDisplay {
     this.draw(barRows(report, this.secondsLeft(report, now), this.width()));
   }
 
-  /** A line of results, on stdout. */
+  /** Prints a line of results on stdout, above the bar. */
   print(line: string): void {
     this.above(() => print(line));
   }
 
-  /** A line that is no result, such as a warning, on stderr. */
+  /** Prints a line on stderr, such as a warning, above the bar. */
   note(line: string): void {
     this.above(() => note(line));
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   close(): void {
     this.draw([]);
   }
@@ -133,12 +132,12 @@ export class ProgressDisplay {
     return ((now - this.task.began) / (done - this.task.done) / 1000) * (of - done);
   }
 
-  /** A row that fills the last column wraps on some terminals; one of no known width has 0 columns. */
+  /** Leaves the last column free, because some terminals wrap there. A terminal of unknown width has 0 columns. */
   private width(): number {
     return (this.stream.columns || 80) - 1;
   }
 
-  /** Writes over the rows that stand there. */
+  /** Overwrites the rows on the screen. */
   private draw(rows: string[]): void {
     if (rows.length === 0 && this.rows.length === 0) return;
     const up = this.rows.length > 1 ? `\x1b[${this.rows.length - 1}A` : '';
@@ -149,13 +148,13 @@ export class ProgressDisplay {
 }
 
 function counted(done: number, of: number, unit: string): string {
-  // Padded to the number it counts to, so that nothing moves as it grows.
+  // Padded to the width of the total, so that nothing moves as it grows.
   return `${unit} ${String(done).padStart(String(of).length)}/${of}`;
 }
 
 /**
- * `epoch 1/3 ━━━━━━━━━───────── step 120/234  9.5 s left`, then the details in rows of at most `width`.
- * Where the terminal is narrow the bar goes before the numbers do.
+ * `epoch 1/3 ━━━━━━━━━───────── step 120/234  9.5 s left`, then the details in rows of at most `width`
+ * characters. In a narrow terminal the bar is left out before any number is.
  */
 export function barRows(report: ProgressReport, secondsLeft: number, width: number): string[] {
   const { label, done, of, unit, details = [] } = report;

@@ -1,6 +1,6 @@
 /**
- * The page of `report` and of `train --dashboard`: what runs are, how they went and what they learned. Shows
- * one run, or several over each other.
+ * The page of `report` and of `train --dashboard`: the settings of runs, their curves and what they learned.
+ * It shows one run, or several in the same charts.
  */
 import { drawCurves, seriesColour } from './charts.js';
 import type { Curve } from './charts.js';
@@ -68,7 +68,7 @@ export async function runReport(runs: readonly ReportedRun[]): Promise<PageConte
   };
 }
 
-/** One line: how far the run is, and how good. */
+/** One line: how far the run has come, and its accuracy. */
 function standing(run: ReportedRun): string {
   const { summary, history } = run;
   const { last } = history;
@@ -94,7 +94,7 @@ function accuracy(share: number, { crops }: Pick<ClassResults, 'crops'>): string
   return crops === 1 ? formatPercent(share) : `${formatPercent(share)}, ${crops} crops`;
 }
 
-/** A row a figure, a column a run. */
+/** A table with one row per figure and one column per run. */
 function overview(runs: readonly ReportedRun[]): Markup {
   const optional = <Value>(value: Value | undefined | null, shown: (value: Value) => string) =>
     value === undefined || value === null ? '–' : shown(value);
@@ -193,7 +193,7 @@ function curves(runs: readonly ReportedRun[]): Markup | null {
   );
 }
 
-/** Whether values differ so much that a linear axis would show the smaller ones as nothing. */
+/** Whether values differ so much that a linear axis would show the smaller ones as zero. */
 function spans(values: readonly number[]): boolean {
   let [least, most] = [Infinity, 0];
   for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
@@ -273,7 +273,7 @@ async function kernels(runs: readonly ReportedRun[]): Promise<Markup | null> {
   );
 }
 
-/** Settings side by side, those that differ in bold; the layers of each network that is not the one before. */
+/** The settings of all runs, those that differ in bold, then the layers of each different network. */
 function configuration(runs: readonly ReportedRun[]): Markup[] {
   const settings = runs.map((run) => settingsOf(run.configuration));
   const fields = [...new Set(settings.flatMap((own) => [...own.keys()]))];

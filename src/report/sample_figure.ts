@@ -1,7 +1,7 @@
-/** Training images before and after augmentation, a row each. Called by `data inspect`. */
+/** Training images before and after augmentation, one per row. */
 import { type Picture, dataUri, drawSvg, escapeMarkup, pngOf } from './markup.js';
 
-/** A training image: whole, and as training sees it epoch by epoch. */
+/** A training image: whole, and as training sees it in successive epochs. */
 export interface Sample {
   /** Its class. */
   name: string;

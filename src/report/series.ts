@@ -1,6 +1,5 @@
 /**
- * Long series as few points, so that a report of a million steps stays as small as one of a thousand.
- * Called by the report.
+ * Long series reduced to few points, so that a report of a million steps is as small as one of a thousand.
  */
 
 /** A value that was measured at a step. */
@@ -10,9 +9,8 @@ export interface Measured {
 }
 
 /**
- * At most `most` points, each the means of a run of neighbouring steps and values; the runs are of equal
- * length, but for the last. A value that is not finite leaves its place empty (NaN), so that a curve
- * breaks there.
+ * Reduces a series to at most `most` points, each the mean of a group of neighbours. All groups but the last
+ * have the same length. A group with a value that is not finite becomes NaN, where the curve breaks.
  *
  * @param points ascending by step
  */
@@ -30,7 +28,7 @@ export function thinned(points: readonly Measured[], most: number): Measured[] {
   return means;
 }
 
-/** NaN of no values. */
+/** NaN if there are no values. */
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -1,4 +1,4 @@
-/** Where the time of a step goes, as bars and as numbers. Called by both reports. */
+/** Where the time of a step goes, as bars and as numbers. */
 import { drawDividedBars, PARTS } from './charts.js';
 import type { DividedBar, Part } from './charts.js';
 import { html } from './markup.js';
@@ -8,11 +8,11 @@ import { figure, legend, section, table } from './page.js';
 const PASSING = Object.keys(PARTS) as Part[];
 
 /**
- * The parts of a step, in the order in which they pass, with what they leave of it as `other`: starting
- * the workers, their answers, and what medians do not add up to.
+ * The measured parts of a step in chronological order, and the rest as `other`: messages to and from the
+ * workers, and what the medians do not add up to.
  *
- * @param stepMs without the wait for data, which comes before the step
- * @param parts those that were measured
+ * @param stepMs duration of the step without the wait for data, which comes before it
+ * @param parts milliseconds of the measured parts
  */
 export function dividedStep(
   stepMs: number,

@@ -1,7 +1,7 @@
-/** A test's result as people read it: the totals and, of few classes, the confusion matrix. Called by `evaluate`. */
+/** A test's result as text: the totals and, if there are few classes, the confusion matrix. */
 import { formatCount, formatPercent, formatTable, inRows } from './text.js';
 
-/** More classes make a table that nobody reads: those are in `--json`. */
+/** With more classes the table would be unreadable; `--json` has all of them. */
 const MOST_CLASSES = 20;
 
 export interface ClassifiedImages {

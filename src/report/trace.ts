@@ -1,27 +1,26 @@
 /**
  * A trace in Chrome's trace event format (an array of JSON objects), for ui.perfetto.dev or chrome://tracing.
- * Opened by the library's `train` and `compare`; the coordinator and the batch ring write to it.
  *
- * Written as it comes, so that it takes no memory. A file whose end is missing, as after a kill, is still
- * opened: both viewers allow for that.
+ * Events are written as they come, so that a long trace takes no memory. Both viewers open a file whose end is
+ * missing, as after a kill.
  */
 import { closeSync, openSync } from 'node:fs';
 import { microseconds } from '../clock.js';
 import { writeWhole } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 
-/** Characters that are gathered before they are written. */
+/** Characters that are collected before they are written. */
 const BUFFER = 1 << 16;
 
 export class TraceFile {
   private readonly descriptor: number;
-  /** Times count from here. */
+  /** The origin of all times. */
   private readonly origin = microseconds();
   private text = '[\n';
   private events = 0;
   private groups = 0;
 
-  /** @throws UserError where there is such a file already or it cannot be created */
+  /** @throws UserError if the file exists already or cannot be created */
   constructor(private readonly path: string) {
     try {
       this.descriptor = openSync(path, 'wx');
@@ -44,7 +43,7 @@ export class TraceFile {
     if (this.text.length >= BUFFER) this.flush();
   }
 
-  /** Of a time on the clock of `clock.ts`, to the nanosecond. */
+  /** Microseconds since the origin, to the nanosecond, for a time on the clock of `clock.ts`. */
   sinceOrigin(time: number): number {
     return Math.round((time - this.origin) * 1e3) / 1e3;
   }
@@ -82,20 +81,20 @@ export class TraceGroup {
     this.describe({ name: 'process_sort_index', args: { sort_index: id } });
   }
 
-  /** Puts these tracks before those that are named later. */
+  /** Names tracks now, so that they come before later ones. */
   declare(tracks: string[]): void {
     tracks.forEach((track) => this.trackId(track));
   }
 
   /**
-   * @param track `coordinator`, `rank 0`, `decoder 1`: one row of the viewer; spans in it may lie in each other
+   * @param track `coordinator`, `rank 0`, `decoder 1`: one row of the viewer; its spans may be nested
    * @param category without quotes or control characters
    * @param began,ended on the clock of `clock.ts`
    */
   span(track: string, name: string, category: string, began: number, ended: number): void {
     const ts = this.file.sinceOrigin(began);
     const dur = this.file.sinceOrigin(ended) - ts;
-    // Pieced together, since it is done a hundred times a step.
+    // Concatenated by hand, because this happens a hundred times per step.
     this.file.write(
       `{"ph":"X","pid":${this.id},"tid":${this.trackId(track)},"name":${JSON.stringify(name)},"cat":"${category}","ts":${ts},"dur":${dur}}`,
     );
@@ -105,7 +104,7 @@ export class TraceGroup {
     this.file.write(JSON.stringify({ ph: 'M', pid: this.id, ...event }));
   }
 
-  /** Rows stand in the order in which they are named first. */
+  /** Rows appear in the order in which they are first named. */
   private trackId(track: string): number {
     const known = this.tracks.get(track);
     if (known !== undefined) return known;

@@ -1,7 +1,7 @@
 /**
- * What `train` says of its steps: the line at every `--log-every` batches, which holds what the seed
- * prints (epoch, batch, accuracy, loss), speed, learning rate and the time that is left; and the same for
- * the live bar, with where the time goes. Called by `train`.
+ * The text of training steps: the line that `train` prints every `--log-every` batches, and the progress bar
+ * with where the time goes. The line has what the reference implementation prints (epoch, batch, accuracy,
+ * loss), then speed, learning rate and the time left.
  */
 import type { ProgressReport } from './progress.js';
 import { formatDuration } from './text.js';
@@ -13,9 +13,9 @@ export interface StepMeasurement {
   /** Fraction of the batch whose class came first. */
   accuracy: number;
   images: number;
-  /** Of the step and of the wait for its data. */
+  /** Duration of the step and of the wait for its data. */
   seconds: number;
-  /** Where the step's time went, the mean of the workers. */
+  /** Where the step's time went, averaged over the workers. */
   parts: StepParts;
 }
 
@@ -26,7 +26,7 @@ export interface StepParts {
   exchangeCopyMs: number;
   exchangeWaitMs: number;
   updateMs: number;
-  /** For the batch, before the step. */
+  /** Wait for the batch, before the step. */
   dataWaitMs: number;
 }
 
@@ -36,15 +36,15 @@ export interface WindowAverages {
   accuracy: number;
   imagesPerSecond: number;
   secondsPerStep: number;
-  /** A step's. */
+  /** Averages per step. */
   parts: StepParts;
 }
 
-/** The latest steps: since the last line, or so many. */
+/** The steps since the last line, or the latest few. */
 export class MetricsWindow {
   private steps: StepMeasurement[] = [];
 
-  /** @param longest how many steps are kept; all of them unless given */
+  /** @param longest number of steps to keep (default: all) */
   constructor(private readonly longest = Infinity) {}
 
   add(step: StepMeasurement): void {
@@ -52,7 +52,7 @@ export class MetricsWindow {
     if (this.steps.length > this.longest) this.steps.shift();
   }
 
-  /** Of the steps that are kept; undefined where there is none. */
+  /** Averages over the kept steps; undefined if there are none. */
   averages(): WindowAverages | undefined {
     const { steps } = this;
     if (steps.length === 0) return undefined;
@@ -77,7 +77,7 @@ export class MetricsWindow {
     };
   }
 
-  /** The averages since the last call, and a new window. */
+  /** The averages since the last call; starts a new window. */
   take(): WindowAverages | undefined {
     const averages = this.averages();
     this.steps = [];
@@ -85,7 +85,7 @@ export class MetricsWindow {
   }
 }
 
-/** Where training stands; epochs and batches count from 1. */
+/** How far training has come; epochs and batches count from 1. */
 export interface Progress {
   epoch: number;
   epochs: number;
@@ -101,7 +101,7 @@ export interface Progress {
 /** `epoch  1/10  batch 100/781  accuracy  12.50 %  loss 2.2871  31.4 images/s  lr 0.001  12 m 05 s left` */
 export function progressParts(progress: Progress, averages: WindowAverages): string[] {
   const { epoch, epochs, batch, batches, stepsLeft, learningRate } = progress;
-  // Padded to the number it counts to, so that lines stand under each other.
+  // Padded to the width of the total, so that lines align.
   const counted = (value: number, total: number) =>
     `${String(value).padStart(String(total).length)}/${total}`;
   return [
@@ -115,7 +115,7 @@ export function progressParts(progress: Progress, averages: WindowAverages): str
   ];
 }
 
-/** `epoch 1/3 ━━━━──── step 120/234  9.5 s left` and what goes below it. */
+/** `epoch 1/3 ━━━━──── step 120/234  9.5 s left`, and the details below it. */
 export function trainingReport(progress: Progress, averages: WindowAverages): ProgressReport {
   const { epoch, epochs, step, stepsLeft } = progress;
   const { parts, secondsPerStep } = averages;

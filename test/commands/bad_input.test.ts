@@ -54,7 +54,9 @@ await writeImageFolder(images, 3, 3);
 await prepareDataset({ source: images, destination: prepared, undecodableLimit: 0 });
 await writeImageFolder(join(folder, 'other images'), 2, 2);
 await prepareDataset({
-  ...{ source: join(folder, 'other images'), destination: otherPrepared, undecodableLimit: 0 },
+  source: join(folder, 'other images'),
+  destination: otherPrepared,
+  undecodableLimit: 0,
 });
 
 const REFUSED: BadInput[] = [

@@ -99,7 +99,12 @@ suite('data prepare', () => {
 
   test('refuses a share of undecodable images that is none', async () => {
     const { code, stderr } = await twotower([
-      ...['data', 'prepare', source, at('none'), '--undecodable-limit', '1 %'],
+      'data',
+      'prepare',
+      source,
+      at('none'),
+      '--undecodable-limit',
+      '1 %',
     ]);
     assert.equal(code, 1);
     assert.match(stderr, /--undecodable-limit must be a number from 0 to 1; it is "1 %"/);

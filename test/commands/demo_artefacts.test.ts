@@ -17,8 +17,19 @@ const twotower = (...words: string[]) => succeeds(words, { cwd: folder });
 suite('one run of demo gives', () => {
   before(() =>
     twotower(
-      ...['train', '--preset', 'demo', '--cpu', '2', '--steps', '20', '--test-limit', '64'],
-      ...['--out', 'demo', '--trace', 'trace.json'],
+      'train',
+      '--preset',
+      'demo',
+      '--cpu',
+      '2',
+      '--steps',
+      '20',
+      '--test-limit',
+      '64',
+      '--out',
+      'demo',
+      '--trace',
+      'trace.json',
     ),
   );
 

@@ -54,7 +54,13 @@ test('events come back with their steps and values', () => {
   assert.equal(histograms!.step, 2 ** 33);
   const { min, max, count, sum, sumOfSquares, limits, counts } = histogram;
   assert.deepEqual(histograms!.histograms.get('weights'), {
-    ...{ min, max, num: count, sum, sumSquares: sumOfSquares, limits, counts },
+    min,
+    max,
+    num: count,
+    sum,
+    sumSquares: sumOfSquares,
+    limits,
+    counts,
   });
   assert.deepEqual(image!.images.get('kernels'), {
     width: 3,

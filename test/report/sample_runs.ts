@@ -22,21 +22,17 @@ export function writeRun(path: string, steps: number): string {
     const epoch = 1 + Math.floor((10 * step) / steps);
     const parts = { forwardMs: 30, backwardMs: 55, exchangeMs: 9, exchangeWaitMs: 5, updateMs: 2 };
     lines.push({
-      ...{
-        event: 'train',
-        step,
-        epoch,
-        loss,
-        accuracy,
-        learningRate: step > steps / 2 ? 1e-4 : 0.01,
-      },
-      ...{
-        imagesPerSecond: 600 + (step % 7),
-        stepMs: 100,
-        dataWaitMs: 3,
-        exchangeBytes: 1,
-        ...parts,
-      },
+      event: 'train',
+      step,
+      epoch,
+      loss,
+      accuracy,
+      learningRate: step > steps / 2 ? 1e-4 : 0.01,
+      imagesPerSecond: 600 + (step % 7),
+      stepMs: 100,
+      dataWaitMs: 3,
+      exchangeBytes: 1,
+      ...parts,
     });
     if (step % (steps / 10) !== 0) continue;
     lines.push({ event: 'test', step, epoch, loss, top1: accuracy, top5: 1 });
@@ -64,17 +60,27 @@ export function writeRun(path: string, steps: number): string {
   const test = { step: steps, crops: 1, images: 30, loss: 0.5, top1: 23 / 30, top5: 1 };
   writeFileSync(join(path, 'test.json'), JSON.stringify({ ...test, classes, confusion }));
   writeSummary(run, {
-    ...{ status: 'completed', epochs: 10, steps, wallSeconds: 75, imagesPerSecond: 600 },
-    ...{ parameters: 123_786, test: { loss: 0.5, top1: 0.76, top5: 1 }, backend: 'native' },
+    status: 'completed',
+    epochs: 10,
+    steps,
+    wallSeconds: 75,
+    imagesPerSecond: 600,
+    parameters: 123_786,
+    test: { loss: 0.5, top1: 0.76, top5: 1 },
+    backend: 'native',
     placement: [0, 1].map((rank) => ({ rank, device: 'cpu', requested: `gpu:${rank}` })),
     warnings: [HOSTILE],
-    ...{ undecodable: [HOSTILE], skipped: 0, restarts: 0 },
+    undecodable: [HOSTILE],
+    skipped: 0,
+    restarts: 0,
   });
   return path;
 }
 
 export const COMPARISON: Comparison = {
-  ...{ preset: HOSTILE, batch: 64, steps: 10 },
+  preset: HOSTILE,
+  batch: 64,
+  steps: 10,
   rows: (['split', 'grouped', 'dense'] as const).map((name, index) => ({
     name,
     placement: [[[0], [1]], [[0, 1]], [[0]]][index]!,

@@ -3,7 +3,11 @@ import { test } from 'node:test';
 import { testText } from '../../src/report/test_result.js';
 
 const result = {
-  ...{ loss: 0.5, top1: 0.75, top5: 1, images: 4, crops: 10 },
+  loss: 0.5,
+  top1: 0.75,
+  top5: 1,
+  images: 4,
+  crops: 10,
   classes: ['cat', 'dog'],
   perClass: [2 / 3, 1],
   confusion: [

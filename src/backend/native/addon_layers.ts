@@ -50,6 +50,22 @@ export interface LayerFunctions<DeviceArray> {
   ): void;
 
   /**
+   * The algorithm that the calling thread takes for a pass, a function of these and the processor, and the
+   * multiplications and additions that it needs.
+   */
+  convolutionAlgorithm(
+    pass: ConvolutionPass,
+    geometry: Int32Array,
+    precision: Precision,
+  ): { algorithm: ConvolutionAlgorithm; operations: number };
+
+  /**
+   * The calling thread takes this algorithm for every convolution that it can compute, for tests and
+   * benchmarks; `cheapest` is the default.
+   */
+  preferConvolutionAlgorithm(algorithm: ConvolutionAlgorithm | 'cheapest'): void;
+
+  /**
    * out[i] = a[i] · b[i], each transposed first where said, plus bias.
    * @param a [aBatch, m, k], or [aBatch, k, m] if `transposeA`
    * @param b [bBatch, k, n], or [bBatch, n, k] if `transposeB`
