@@ -6,12 +6,12 @@
 #include <stdexcept>
 #include <string>
 
+#include "../geometry.h"
+#include "../kernels.h"
 #include "convolution_algorithm.h"
 #include "convolution_primitives.h"
 #include "engine.h"
 #include "fft_convolution.h"
-#include "../geometry.h"
-#include "../kernels.h"
 #include "numbers.h"
 #include "parallel.h"
 #include "space_to_depth.h"

@@ -6,8 +6,8 @@
 
 #include <optional>
 
-#include "fft_convolution.h"
 #include "../kernels.h"
+#include "fft_convolution.h"
 
 namespace twotower {
 

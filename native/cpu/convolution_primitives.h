@@ -4,8 +4,8 @@
 #ifndef TWOTOWER_NATIVE_CONVOLUTION_PRIMITIVES_H_
 #define TWOTOWER_NATIVE_CONVOLUTION_PRIMITIVES_H_
 
-#include "engine.h"
 #include "../kernels.h"
+#include "engine.h"
 
 namespace twotower {
 
