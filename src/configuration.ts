@@ -39,6 +39,8 @@ export type DataSource =
   | 'folder'
   /** What `data prepare` wrote in `directory`. */
   | 'prepared'
+  /** Tars or Parquet files in `directory`. */
+  | 'shards'
   /** Uniform noise with random labels, for timing. */
   | 'random';
 

@@ -6,6 +6,7 @@ import { formatCount, formatTable, terminalWidth } from '../report/text.js';
 import { path, text } from './option_kinds.js';
 import { defineCommand } from './option_table.js';
 import { outputOptions, withProgress } from './output_options.js';
+import { recipeOptions } from './recipe_options.js';
 
 export const command = defineCommand({
   command: 'inspect <dir>',
@@ -15,6 +16,7 @@ export const command = defineCommand({
       describe:
         'Preset whose augmentation is drawn (default cifar10-quick for CIFAR-10, otherwise alexnet-paper)',
     }),
+    split: recipeOptions.split,
     out: path({ describe: 'PNG file for samples (default: none are drawn)' }),
     quiet: outputOptions.quiet,
   },

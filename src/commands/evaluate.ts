@@ -14,7 +14,7 @@ import { flag, wholeNumber } from './option_kinds.js';
 import { defineCommand } from './option_table.js';
 import { jsonOption, outputOptions, withProgress } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
-import { checkpointOption, cropsOption, runArgument } from './run_options.js';
+import { checkpointOption, classesOption, cropsOption, runArgument } from './run_options.js';
 
 export const command = defineCommand({
   command: 'evaluate <run>',
@@ -24,6 +24,7 @@ export const command = defineCommand({
     batch: recipeOptions.batch,
     ...deviceOptions,
     ...checkpointOption,
+    ...classesOption,
     ...cropsOption,
     dropout: flag({ describe: 'Keep dropout active, as the reference PyTorch code did' }),
     testLimit: wholeNumber(1, {

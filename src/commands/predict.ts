@@ -5,7 +5,7 @@
  *     twotower predict runs/cifar10-11pct *.jpg --crops 10 --json
  */
 import { predict } from '../library/predict.js';
-import { print, printJson } from '../report/printing.js';
+import { note, print, printJson } from '../report/printing.js';
 import { formatPercent, formatTable, terminalWidth } from '../report/text.js';
 import { RunEvents } from '../runs/events.js';
 import { deviceOptions } from './device_options.js';
@@ -16,7 +16,7 @@ import { checkpointOption, cropsOption, runArgument } from './run_options.js';
 
 export const command = defineCommand({
   command: 'predict <run> <files..>',
-  positionals: { ...runArgument, files: paths({ describe: 'Image files' }) },
+  positionals: { ...runArgument, files: paths({ describe: 'Image files and folders of images' }) },
   options: {
     ...deviceOptions,
     ...checkpointOption,
@@ -33,8 +33,13 @@ export const command = defineCommand({
     const predictions = await withProgress({ quiet, verbose }, events, () =>
       predict(run, files, { ...options, events }),
     );
+    if (predictions.some(({ error }) => error !== undefined)) process.exitCode = 1;
     if (json) return printJson(predictions);
-    for (const { file, top } of predictions) {
+    for (const { file, error, top } of predictions) {
+      if (error !== undefined) {
+        note(`${file} cannot be decoded (${error})`);
+        continue;
+      }
       const rows = top.map(({ class: name, probability }) => [name, formatPercent(probability)]);
       print(formatTable([file, 'probability'], rows, terminalWidth()));
     }

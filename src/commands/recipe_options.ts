@@ -1,6 +1,6 @@
 /** The options that say what to train; their values are a `Recipe` of the library. */
 import { presetNames } from '../configuration.js';
-import { path, positiveNumber, text, texts, wholeNumber } from './option_kinds.js';
+import { path, positiveNumber, share, text, texts, wholeNumber } from './option_kinds.js';
 
 const group = 'Recipe:';
 
@@ -13,7 +13,11 @@ export const recipeOptions = {
   data: path({
     group,
     describe:
-      'Data folder: CIFAR-10 (binary version), train/CLASS/ and test/CLASS/, or made by data prepare',
+      'Data folder: train/CLASS/ and test/CLASS/, CIFAR, shards, or made by data prepare (docs/data.md)',
+  }),
+  split: share({
+    group,
+    describe: 'Share of the images that is for training, if the data folder has no test set',
   }),
   batch: wholeNumber(1, { group, describe: 'Batch size' }),
   learningRate: positiveNumber({ group, name: 'lr', describe: 'Learning rate' }),

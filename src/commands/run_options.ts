@@ -31,6 +31,14 @@ export const initOption = {
   }),
 };
 
+/** Of the commands that use data with the classes of a run. */
+export const classesOption = {
+  classes: path({
+    describe:
+      'File that maps class names, if the data has others than the run: lines NAME IN THE DATA, NAME IN THE RUN',
+  }),
+};
+
 export const cropsOption = {
   crops: textOption(
     {

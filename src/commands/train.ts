@@ -15,7 +15,7 @@ import { defineCommand, wordsOf } from './option_table.js';
 import type { Typed } from './option_table.js';
 import { outputOptions, traceOption, withProgress } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
-import { checkpointChoice, initOption, newRunOption } from './run_options.js';
+import { checkpointChoice, classesOption, initOption, newRunOption } from './run_options.js';
 import { EXIT_CODES, obeySignals } from './signals.js';
 import { printTraining } from './training_output.js';
 
@@ -74,6 +74,7 @@ export const command = defineCommand({
     ...deviceOptions,
     ...newRunOption,
     resume: path({ group, describe: 'Run folder to resume, on any devices' }),
+    ...classesOption,
     ...initOption,
     checkpoint: checkpointChoice({
       group,

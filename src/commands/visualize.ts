@@ -13,7 +13,7 @@ import { flag, path, wholeNumber } from './option_kinds.js';
 import { defineCommand, wordsOf } from './option_table.js';
 import { outputOptions, withProgress } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
-import { checkpointOption, runArgument } from './run_options.js';
+import { checkpointOption, classesOption, runArgument } from './run_options.js';
 
 /** Options that mean nothing for kernels, which are read from the checkpoint. */
 const imageOptions = {
@@ -21,6 +21,7 @@ const imageOptions = {
     describe: 'Number of test images (default 8 for --predictions, 5 for --neighbours)',
   }),
   data: recipeOptions.data,
+  ...classesOption,
   ...deviceOptions,
 };
 

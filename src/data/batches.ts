@@ -4,8 +4,6 @@
  *     const batch = await ring.batchAt({ epoch, batch: 0 }, signal);
  *     … read batch.pixels and batch.labels …
  *     batch.release();
- *
- *     for await (const batch of ring.test()) …
  */
 import type { DataConfiguration, ImageView } from '../configuration.js';
 import { microseconds } from '../clock.js';
@@ -13,10 +11,10 @@ import { UserError } from '../errors.js';
 import type { TraceGroup } from '../report/trace.js';
 import { deriveKey, permutation } from '../random.js';
 import { colourAxes } from './colour.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset } from './examples.js';
 import type { BatchBuffers, Undecodable } from './decoder.js';
 import { DecoderPool } from './decoder_pool.js';
-import { sequentialOrder } from './prepared.js';
+import { sequentialOrder } from './packed.js';
 import type { Split } from './split.js';
 import type { DatasetStatistics } from './statistics.js';
 import { type UndecodableFile, UndecodableImages } from './undecodable.js';
@@ -171,7 +169,7 @@ export class BatchRing {
     const { train } = dataset;
     const endBatch = batchesPerEpoch(train.count, batch);
     const order =
-      train.kind === 'prepared'
+      'firsts' in train
         ? sequentialOrder(seed, epoch, train)
         : permutation(deriveKey(seed, 'order', epoch), train.count);
     return { split: 'train', order, crops: 1, epoch, endBatch, next: firstBatch, decoding: [] };

@@ -8,7 +8,7 @@ import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { UserError, messageOf } from '../errors.js';
 import type { Image } from './image.js';
-import type { Part } from './subset.js';
+import type { Part } from './part.js';
 
 const SIDE = 32;
 const PLANE = SIDE * SIDE;

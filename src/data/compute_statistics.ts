@@ -1,8 +1,8 @@
 /** Computes the statistics of a data set's training images by decoding each of them. */
-import { availableParallelism } from 'node:os';
 import type { DataConfiguration, ImageView } from '../configuration.js';
+import { usableCores } from '../usable_cores.js';
 import { BatchRing } from './batches.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset } from './examples.js';
 import { identityOf } from './dataset_identity.js';
 import { type DatasetStatistics, addImage, emptySums, statisticsOf } from './statistics.js';
 import type { Size } from './views.js';
@@ -51,7 +51,7 @@ export async function computeStatistics(
     width,
     batch: BATCH,
     seed: 0,
-    decoders: availableParallelism(),
+    decoders: usableCores(),
     slots: 3,
   });
   const sums = emptySums(height, width);

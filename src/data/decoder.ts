@@ -7,15 +7,16 @@
 import type { DataConfiguration } from '../configuration.js';
 import { drawColour } from './colour.js';
 import { readRecord } from './cifar10.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset } from './examples.js';
 import type { Split } from './split.js';
 import { pathAt } from './file_list.js';
 import { drawGeneratedImage } from './generated.js';
 import { type Image, MOST_PIXELS, UndecodableImage } from './image.js';
-import { ShardReader, nameInShards } from './prepared.js';
+import { ShardReader, nameInShards } from './packed.js';
+import { ParquetReader } from './parquet.js';
 import { drawRandomImage } from './random_images.js';
 import { BilinearResizer } from './resize.js';
-import { placeOf } from './subset.js';
+import { placeOf } from './part.js';
 import {
   type Crops,
   centreWindow,
@@ -101,6 +102,7 @@ export class Decoder {
   private resized = new Uint8Array(0);
   private resizer: BilinearResizer | undefined;
   private readonly shards: { [split in Split]?: ShardReader } = {};
+  private readonly parquet: { [split in Split]?: ParquetReader } = {};
 
   constructor(private readonly settings: Omit<DecoderSettings, 'activity'>) {}
 
@@ -214,7 +216,8 @@ export class Decoder {
         this.refuseTooNarrow(image, file);
         return { image, label: set.labels[place]! };
       }
-      case 'prepared': {
+      case 'prepared':
+      case 'tar': {
         const { decodeImage } = await import('./image_file.js');
         const shards = (this.shards[split] ??= new ShardReader(set));
         const image = await decodeImage(
@@ -222,6 +225,14 @@ export class Decoder {
           nameInShards(set, place),
           data.background,
         );
+        return { image, label: set.labels[place]! };
+      }
+      case 'parquet': {
+        const { decodeImage } = await import('./image_file.js');
+        const reader = (this.parquet[split] ??= new ParquetReader(set));
+        const name = nameInShards(set, place);
+        const image = await decodeImage(await reader.read(place, name), name, data.background);
+        this.refuseTooNarrow(image, name);
         return { image, label: set.labels[place]! };
       }
     }

@@ -7,7 +7,7 @@ import { noteLastingThread } from '../backend/process_end.js';
 import { UserError } from '../errors.js';
 import type { TraceGroup } from '../report/trace.js';
 import { unlessAborted } from './abortable.js';
-import { nameOfExample } from './dataset.js';
+import { nameOfExample } from './examples.js';
 import type { DecodeReply, DecodeTask, DecoderSettings, Undecodable } from './decoder.js';
 import { type BusyDecoder, allocateDecoderActivity, busyDecoders } from './decoder_activity.js';
 
@@ -111,6 +111,8 @@ export class DecoderPool {
 
   /** Ends the threads. */
   async close(): Promise<void> {
+    // Replies to tasks that nobody waits for any more are errors to Piscina.
+    this.pool.on('error', () => {});
     const ended = this.pool.destroy().then(() => true);
     const hasEnded = await Promise.race([ended, delay(CLOSING_MS, false, { ref: false })]);
     if (!hasEnded) noteLastingThread();

@@ -8,7 +8,7 @@ import { type FileList, fileList, packNames } from './file_list.js';
 import { LABELS_FILES, classNames, isLabelList, labelsFromFiles } from './imagenet.js';
 import { type FolderLayout, folderLayout } from './layout.js';
 import { LeftOut, comparable, foldersIn, imagesBelow } from './listing.js';
-import { type Part, divided } from './subset.js';
+import { type Part, divided } from './part.js';
 
 export interface FolderSet extends Part {
   kind: 'folder';
@@ -116,10 +116,10 @@ function splitUp(
 ): { train: FolderSet; test: FolderSet } {
   if (split === undefined) {
     throw new UserError(
-      `${directory} has no validation set: put images into ${path.join(directory, 'test/CLASS/')} or val/CLASS/, or into val/ with ${LABELS_FILES}, or divide the images with --set data.split=0.8`,
+      `${directory} has no validation set: put images into ${path.join(directory, 'test/CLASS/')} or val/CLASS/, or into val/ with ${LABELS_FILES}, or divide the images with --split 0.8`,
     );
   }
-  const [train, test] = divided(all, 1 - split, seed);
+  const [train, test] = divided(all, (index) => all.labels[index]!, 1 - split, seed);
   return { train, test };
 }
 

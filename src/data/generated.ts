@@ -9,7 +9,7 @@
 import { RandomSequence, deriveKey } from '../random.js';
 import type { Split } from './split.js';
 import type { Image } from './image.js';
-import type { Part } from './subset.js';
+import type { Part } from './part.js';
 
 const SIDE = 32;
 

@@ -72,6 +72,29 @@ function unquoted(field: string): string {
 }
 
 /**
+ * Reads lines of two names, separated by a tab, a comma, a semicolon or the last blank.
+ *
+ * @returns the second by the first, with accents composed
+ * @throws UserError naming a line that has not two names, or repeats a first name
+ */
+export function readPairs(file: string): Map<string, string> {
+  const pairs = new Map<string, string>();
+  for (const { line, text } of linesOf(file)) {
+    const fields = SEPARATORS.map((separator) => fieldsOf(text, separator)).find(
+      ({ length }) => length > 1,
+    );
+    const [first, second] = fields ?? [];
+    if (first === undefined || second === undefined || pairs.has(comparable(first))) {
+      throw new UserError(
+        `${file}, line ${line}: "${text}" is not two names, or the first stands twice`,
+      );
+    }
+    pairs.set(comparable(first), comparable(second));
+  }
+  return pairs;
+}
+
+/**
  * Reads a list.
  *
  * Labels are all names of class folders, or all places among the sorted class folders, from 0. A list that can be

@@ -5,16 +5,17 @@ import type { DataConfiguration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { cifarAt, classesOf } from './cifar_versions.js';
 import { folderLayout } from './layout.js';
+import { shardFilesAt } from './shard_sets.js';
 import { isPrepared, readManifest } from './prepared.js';
 
 /**
- * The source of a folder or an archive, by its content, and its number of classes.
+ * The source of a folder or an archive, by its content, and its number of classes unless that takes reading.
  *
  * @throws UserError if it is no data set, or has one class
  */
 export function dataAt(
   directory: string,
-): Pick<DataConfiguration, 'source' | 'directory' | 'classes'> {
+): Pick<DataConfiguration, 'source' | 'directory'> & { classes?: number } {
   const root = resolve(directory);
   if (!existsSync(root))
     throw new UserError(`--data ${directory}: there is no such folder or file`);
@@ -27,9 +28,15 @@ export function dataAt(
     return { source: 'prepared', directory: root, classes: readManifest(root).classes.length };
   }
   const layout = isFolder ? folderLayout(root) : null;
+  const hasClasses = layout !== null && layout.classes.length > 0;
+  // An archive may still lie beside what it was unpacked to.
+  const shards = hasClasses && !layout.isUnsplit ? null : shardFilesAt(root);
+  if (shards !== null && shards.files.train.length > 0) {
+    return { source: 'shards', directory: root };
+  }
   if (layout === null) {
     throw new UserError(
-      `--data ${directory}: no data set is there; it must be a folder with train/CLASS/, a folder that twotower data prepare wrote, or CIFAR (data_batch_1.bin)`,
+      `--data ${directory}: no data set is there; it must be a folder with train/CLASS/, shards (.tar or .parquet), a folder that twotower data prepare wrote, or CIFAR (data_batch_1.bin)`,
     );
   }
   const classes = layout.classes.length;

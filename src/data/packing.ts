@@ -2,11 +2,11 @@
 import sharp from 'sharp';
 import { UndecodableImage } from './image.js';
 import type { SkippedFile } from './prepared.js';
-import { type ExampleSet, nameOfExample } from './dataset.js';
+import { type ExampleSet, nameOfExample } from './examples.js';
 import { Decoder } from './decoder.js';
 import { type ShardExample, writeShard } from './shards.js';
 import { type PixelSums, addImage, emptySums } from './statistics.js';
-import { labelOf } from './subset.js';
+import { labelOf } from './examples.js';
 
 /** Side of a prepared image in pixels: the shorter side is resized to it, then the centre is cut to a square. */
 export const SIDE = 256;

@@ -123,10 +123,16 @@ class Unpickler {
   }
 }
 
+/** A text of the pickle. @throws Error for anything else */
+function textOf(value: Pickled | undefined): string {
+  if (typeof value === 'string') return value;
+  throw new Error('it has no text where one must be');
+}
+
 function setItems(machine: Unpickler, items: Pickled[]): void {
   const map = machine.top();
   if (!(map instanceof Map)) throw new Error('it sets items of what is no dictionary');
-  for (let at = 0; at + 1 < items.length; at += 2) map.set(String(items[at]), items[at + 1]!);
+  for (let at = 0; at + 1 < items.length; at += 2) map.set(textOf(items[at]), items[at + 1]!);
 }
 
 function append(machine: Unpickler, items: Pickled[]): void {
@@ -143,7 +149,7 @@ function reduce(machine: Unpickler): void {
   if (/^numpy\.(_core|core)\.multiarray _reconstruct$/.test(name)) {
     machine.push({ shape: [], bytes: new Uint8Array(0) });
   } else if (name === 'numpy dtype') {
-    const type = Array.isArray(given) ? String(given[0]) : '';
+    const type = Array.isArray(given) ? textOf(given[0]) : '';
     if (!/^[|<>=]?u1$/.test(type)) throw new Error(`it has an array of ${type}, not of bytes`);
     machine.push({ name: 'u1' });
   } else if (name === '_codecs encode' && Array.isArray(given)) {
@@ -190,7 +196,7 @@ const OPCODES: Record<number, (machine: Unpickler) => void> = {
   0x8c: (machine) => machine.push(machine.text(machine.number(1))), // SHORT_BINUNICODE
   0x58: (machine) => machine.push(machine.text(machine.number(4))), // BINUNICODE
   0x63: (machine) => machine.push({ name: `${machine.line()} ${machine.line()}` }), // GLOBAL
-  0x93: (machine) => machine.push({ name: machine.popMany(2).join(' ') }), // STACK_GLOBAL
+  0x93: (machine) => machine.push({ name: machine.popMany(2).map(textOf).join(' ') }), // STACK_GLOBAL
   0x71: (machine) => machine.remember(machine.number(1)), // BINPUT
   0x72: (machine) => machine.remember(machine.number(4)), // LONG_BINPUT
   0x94: (machine) => machine.memoize(), // MEMOIZE

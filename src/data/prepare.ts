@@ -15,10 +15,13 @@ import { jsonBytes, makeFolder, writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 import { type FolderLock, isLockFile, lockFolder } from '../folder_lock.js';
 import { deriveKey, permutation } from '../random.js';
+import { usableCores } from '../usable_cores.js';
 import type { Split } from './split.js';
 import { Breather, unlessAborted } from './abortable.js';
-import { type ExampleSet, nameOfExample, openSource } from './dataset.js';
+import { openSource } from './dataset.js';
+import { type ExampleSet, nameOfExample } from './examples.js';
 import { dataAt } from './locate.js';
+import { sequentialOrder } from './packed.js';
 import { type PackTask, type PackedShard, SIDE } from './packing.js';
 import {
   MANIFEST,
@@ -37,8 +40,7 @@ import {
   statisticsBytes,
   statisticsOf,
 } from './statistics.js';
-import { labelOf } from './subset.js';
-import { usableCores } from '../usable_cores.js';
+import { labelOf } from './examples.js';
 
 const UNFINISHED = 'unfinished.msgpack';
 const SHA256_BYTES = 32;
@@ -141,6 +143,7 @@ async function fingerprint(
   const hash = createHash('sha256').update(JSON.stringify([SIDE, classes]));
   for (const set of [splits.train, splits.test]) {
     hash.update(`${set.count}\n`);
+    if ('shards' in set) hash.update(JSON.stringify(set.shards.map((file) => statSync(file).size)));
     for (let index = 0; index < set.count; index++) {
       await breather.breathe();
       const name = nameOfExample(set, index);
@@ -211,11 +214,18 @@ function sha256(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
 
-/** Training images are packed in random order, so that each shard has some of every class. */
+/** Shards are read from front to back; other images are packed in random order. */
+function packingOrder(set: ExampleSet): Uint32Array {
+  return 'firsts' in set
+    ? sequentialOrder(0, 0, set)
+    : permutation(deriveKey(0, 'pack'), set.count);
+}
+
+/** Each shard of training images has some of every class. */
 function jobsOf(split: Split, set: ExampleSet, destination: string, imagesPerShard: number): Job[] {
   const order =
     split === 'train'
-      ? permutation(deriveKey(0, 'pack'), set.count)
+      ? packingOrder(set)
       : Uint32Array.from({ length: set.count }, (_, index) => index);
   return Array.from({ length: Math.ceil(set.count / imagesPerShard) }, (_, number) => {
     const task: PackTask = {

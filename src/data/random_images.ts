@@ -5,7 +5,7 @@
 import { RandomSequence, deriveKey, threefry } from '../random.js';
 import type { Split } from './split.js';
 import type { Image } from './image.js';
-import type { Part } from './subset.js';
+import type { Part } from './part.js';
 
 const NOISE_BYTES = 1 << 20;
 

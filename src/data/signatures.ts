@@ -7,7 +7,8 @@ const LENGTH = 32;
 /**
  * The formats that are decoded. libvips would recognize others too, such as SVG, which can name other files.
  *
- * A BMP's two letters begin many a text, so the size of its second header is looked at as well.
+ * A BMP's two letters begin many a text, so the size of its second header (12, 40, 52, 56, 108 or 124 bytes, here as
+ * letters) is looked at as well.
  */
 const SIGNATURES: Record<string, RegExp> = {
   jpeg: /^\xff\xd8\xff/,
@@ -15,7 +16,7 @@ const SIGNATURES: Record<string, RegExp> = {
   webp: /^RIFF[^]{4}WEBP/,
   gif: /^GIF8/,
   tiff: /^(II\*\0|MM\0\*)/,
-  bmp: /^BM[^]{12}[\x0c\x28\x34\x38\x6c\x7c]\0\0\0/,
+  bmp: /^BM[^]{12}[\f(48l|]\0\0\0/,
   avif: /^[^]{4}ftypavi[fs]/,
 };
 

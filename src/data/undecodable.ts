@@ -1,6 +1,6 @@
 /** The images of a data set that could not be decoded, and the limit on their number. */
 import { UserError } from '../errors.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset } from './examples.js';
 import type { Undecodable } from './decoder.js';
 import type { Split } from './split.js';
 

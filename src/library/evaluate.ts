@@ -13,7 +13,7 @@ import { statisticsFor } from '../runs/statistics.js';
 import { withTowers } from '../training/session.js';
 import { resolveDevices } from './devices.js';
 import type { Devices } from './devices.js';
-import { decodingWarnings } from './preparation.js';
+import { dataWarnings, runClasses, withClassesOf } from './preparation.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
@@ -28,6 +28,8 @@ export interface EvaluateOptions extends Pick<Recipe, 'data' | 'batch'>, Devices
   testLimit?: number | undefined;
   /** Emits `warning` and `testing`. */
   events?: RunEvents | undefined;
+  /** File of lines `NAME IN THE DATA, NAME IN THE RUN`, if the data calls its classes otherwise than the run. */
+  classes?: string | undefined;
   /** If aborted, the function finishes the current batch and throws the signal's reason. */
   signal?: AbortSignal | undefined;
 }
@@ -39,14 +41,16 @@ export interface EvaluateOptions extends Pick<Recipe, 'data' | 'batch'>, Devices
 export async function evaluate(path: string, options: EvaluateOptions = {}): Promise<TestResult> {
   const { data, batch, checkpoint, testLimit, events, signal } = options;
   const folder = openRunFolder(path);
-  const { files } = chooseCheckpoint(folder, checkpoint);
-  const configuration = configurationOf({ data, batch, config: folder.configurationFile });
-  const { test } = configuration;
+  const { files, state } = chooseCheckpoint(folder, checkpoint);
+  const asked = configurationOf({ data, batch, config: folder.configurationFile });
+  const { test } = asked;
   const { crops = test.crops, dropout = test.dropout } = options;
-  refuseImpossibleCrops(crops, configuration.data.view);
-  const resolved = await resolveDevices(options, configuration.towers, configuration.towers);
-  const dataset = await openDataset(configuration.data, signal);
-  const warnings = [...resolved.warnings, ...decodingWarnings(dataset)];
+  refuseImpossibleCrops(crops, asked.data.view);
+  const resolved = await resolveDevices(options, asked.towers, asked.towers);
+  const classesOfRun = runClasses(state.classes, options.classes);
+  const dataset = await openDataset(asked.data, signal, classesOfRun);
+  const configuration = withClassesOf(asked, dataset);
+  const warnings = [...resolved.warnings, ...dataWarnings(dataset)];
   warnings.forEach((warning) => events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, path, events, signal);
   const session = { configuration, dataset, statistics, signal, ...resolved };

@@ -1,12 +1,14 @@
 /**
- * What a data set holds, and a picture of some of its training images before and after augmentation:
- * `inspectData` of the package, and all that `data inspect` does.
+ * What a data set holds, and a picture of some training images before and after augmentation: `inspectData` of the
+ * package.
  */
 import type { Configuration, DataConfiguration } from '../configuration.js';
 import { colourAxes } from '../data/colour.js';
-import { type Dataset, type ExampleSet, nameOfExample, openDataset } from '../data/dataset.js';
+import { openDataset } from '../data/dataset.js';
+import { type Dataset, type ExampleSet, nameOfExample } from '../data/examples.js';
 import { Decoder } from '../data/decoder.js';
-import { labelOf, placeOf } from '../data/subset.js';
+import { labelOf } from '../data/examples.js';
+import { placeOf } from '../data/part.js';
 import { type DatasetStatistics } from '../data/statistics.js';
 import { computeStatistics } from '../data/compute_statistics.js';
 import { UndecodableImage } from '../data/image.js';
@@ -24,11 +26,13 @@ export interface InspectDataOptions {
   directory: string;
   /** Whose augmentation is drawn; without it `cifar10-quick` for CIFAR-10 and `alexnet-paper` for others. */
   preset?: string | undefined;
+  /** Share of each class that is for training, 0 to 1, if the folder has no test set. */
+  split?: number | undefined;
   /** PNG file; without it nothing is drawn. */
   out?: string | undefined;
   /** Training images to draw; 8 unless given. */
   samples?: number | undefined;
-  /** Receives `progress`. */
+  /** Receives `warning` and `progress`. */
   events?: RunEvents | undefined;
   /** Aborted: the function rejects at once with the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -60,8 +64,9 @@ export async function inspectData(options: InspectDataOptions): Promise<DataInsp
   const { directory, out, samples = 8, signal } = options;
   const { source } = dataAt(directory);
   const preset = options.preset ?? (source === 'cifar10' ? 'cifar10-quick' : 'alexnet-paper');
-  const configuration = configurationOf({ preset, data: directory });
+  const configuration = configurationOf({ preset, data: directory, split: options.split });
   const dataset = await openDataset(configuration.data, signal);
+  dataset.notices?.forEach((notice) => options.events?.emit('warning', notice));
   const [train, test] = [labelsOf(dataset.train), labelsOf(dataset.test)];
   const [trainCounts, testCounts] = [train, test].map((labels) => countsOf(labels));
   const classes = dataset.classes.map((name, label) => ({

@@ -1,10 +1,15 @@
 /** Classifies single images with a run's network: `predict` of the package. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Configuration } from '../configuration.js';
 import type { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
-import type { Dataset } from '../data/dataset.js';
+import type { Dataset } from '../data/examples.js';
 import { setOfFiles } from '../data/folder.js';
-import { decodeImageFile } from '../data/image_file.js';
+import { UndecodableImage } from '../data/image.js';
+import { type Colour, decodeImageFile } from '../data/image_file.js';
+import { imagesBelow } from '../data/listing.js';
+import { UserError } from '../errors.js';
 import { type Crops, refuseImpossibleCrops } from '../data/views.js';
 import { rowOf, softmax } from '../model/probabilities.js';
 import type { Coordinator } from '../parallel/coordinator.js';
@@ -33,14 +38,17 @@ export interface PredictOptions extends Devices {
 
 export interface Prediction {
   file: string;
-  /** The five most probable classes, or all if there are fewer, the most probable first. */
+  /** Why the file cannot be decoded; undefined if it was. */
+  error?: string;
+  /** The five most probable classes, or all if there are fewer, the most probable first; none after an error. */
   top: { class: string; label: number; probability: number }[];
 }
 
 /**
  * @param path run folder
- * @param files images
- * @throws UserError if it is no run folder, has no such checkpoint, or an image cannot be decoded
+ * @param files images, and folders of images
+ * @returns one prediction per image, in order; an image that cannot be decoded has its error
+ * @throws UserError if it is no run folder, has no such checkpoint, or a folder has no images
  */
 export async function predict(
   path: string,
@@ -56,30 +64,61 @@ export async function predict(
   refuseImpossibleCrops(crops, recipe.data.view);
   const resolved = await resolveDevices(options, recipe.towers, recipe.towers);
   resolved.warnings.forEach((warning) => options.events?.emit('warning', warning));
-  await refuseUndecodable(files);
+  const images = await imagesIn(files);
+  const errors = await errorsOf(images, recipe.data.background);
+  const decodable = images.filter((image) => !errors.has(image));
+  if (decodable.length === 0) {
+    return images.map((file) => ({ file, error: errors.get(file)!, top: [] }));
+  }
 
   // A checkpoint of a trained run knows all that is needed; its data set may be elsewhere by now.
   const isComplete = state.classes !== null && hasItsStatistics(recipe.data, path);
   const trained = isComplete ? null : await openDataset(recipe.data);
   const classes = trained?.classes ?? state.classes!;
-  const dataset = datasetOf(files, classes);
+  const dataset = datasetOf(decodable, classes);
   const statistics = await statisticsFor(configuration, trained, path, options.events);
   return withTowers(
     { configuration, dataset, statistics, ...resolved },
     async (coordinator, ring) => {
       await loadParameters(coordinator, checkpoint.model);
       const probabilities = await averagedProbabilities(coordinator, ring, crops);
-      return files.map((file, image) => ({
-        file,
-        top: mostProbable(probabilities[image]!, classes),
-      }));
+      const tops = new Map(
+        decodable.map((file, image) => [file, mostProbable(probabilities[image]!, classes)]),
+      );
+      return images.map((file) => {
+        const error = errors.get(file);
+        return error === undefined ? { file, top: tops.get(file)! } : { file, error, top: [] };
+      });
     },
   );
 }
 
-/** Names the file alone; the batch ring would speak of shares of a data set. */
-async function refuseUndecodable(files: string[]): Promise<void> {
-  for (const file of files) await decodeImageFile(file);
+/** The files, each once, and the images of the folders among them. */
+async function imagesIn(files: string[]): Promise<string[]> {
+  const images = new Set<string>();
+  for (const file of files) {
+    if (statSync(file, { throwIfNoEntry: false })?.isDirectory() !== true) images.add(file);
+    else {
+      const found = await imagesBelow(file, () => {});
+      if (found.length === 0) throw new UserError(`${file} has no images`);
+      found.forEach((image) => images.add(join(file, image)));
+    }
+  }
+  return [...images];
+}
+
+/** Why each of the files cannot be decoded that cannot. */
+async function errorsOf(files: string[], background?: Colour): Promise<Map<string, string>> {
+  const errors = new Map<string, string>();
+  for (const file of files) {
+    try {
+      await decodeImageFile(file, background);
+    } catch (error) {
+      if (!(error instanceof UndecodableImage)) throw error;
+      errors.set(file, error.reason);
+    }
+  }
+  return errors;
 }
 
 function datasetOf(files: string[], classes: string[]): Dataset {

@@ -11,6 +11,8 @@ export interface Recipe {
   config?: string | undefined;
   /** Folder with CIFAR-10's binary files, with `train/CLASS/` and `test/CLASS/`, or prepared. */
   data?: string | undefined;
+  /** Share of each class that is for training, 0 to 1, if `data` has no test set. */
+  split?: number | undefined;
   /** Images a step. */
   batch?: number | undefined;
   /** Passes over the training images. */
@@ -41,7 +43,7 @@ export function asksForTowers({ towers, overrides, settings = [] }: Recipe): boo
  * @throws UserError naming the field, and what `loadConfiguration` throws
  */
 export function configurationOf(recipe: Recipe): Configuration {
-  const { preset, config, data, batch, epochs, steps, learningRate, seed, towers } = recipe;
+  const { preset, config, data, split, batch, epochs, steps, learningRate, seed, towers } = recipe;
   const { overrides = {}, settings } = recipe;
   const training = { batch, epochs, steps, learningRate, seed };
   return loadConfiguration({
@@ -50,7 +52,11 @@ export function configurationOf(recipe: Recipe): Configuration {
     overrides: {
       ...overrides,
       ...(towers !== undefined && { towers }),
-      data: { ...overrides.data, ...(data !== undefined && dataAt(data)) },
+      data: {
+        ...overrides.data,
+        ...(data !== undefined && dataAt(data)),
+        ...(split !== undefined && { split }),
+      },
       training: {
         ...overrides.training,
         ...Object.fromEntries(Object.entries(training).filter(([, value]) => value !== undefined)),

@@ -94,19 +94,21 @@ function shown(value: unknown): string {
  */
 export function startOf(
   point: StoredCheckpoint | null,
-  { training: { batch } }: Configuration,
+  { training: { batch }, data }: Configuration,
   trainingImages: number,
 ): Start {
   if (point === null) return { progress: INITIAL_PROGRESS, point };
   const { progress, batch: before, trainingImages: imagesBefore } = point.state;
-  if (imagesBefore !== null && imagesBefore !== trainingImages) {
+  // With the validation images folded back in there are more; the epoch goes on with as many of its batches done.
+  const isFolded = data.validation === 0 && imagesBefore !== null && imagesBefore < trainingImages;
+  if (imagesBefore !== null && imagesBefore !== trainingImages && !isFolded) {
     throw new UserError(
       `the checkpoint is of a data set with ${imagesBefore} training images, this one has ${trainingImages}: give the --data it was trained on`,
     );
   }
-  if (before === batch) return { progress, point };
+  if (before === batch && !isFolded) return { progress, point };
   const batches = batchesPerEpoch(trainingImages, batch);
-  const isWhole = progress.batch === batchesPerEpoch(trainingImages, before);
+  const isWhole = progress.batch === batchesPerEpoch(imagesBefore ?? trainingImages, before);
   // The last batch of an epoch that is not over must be left, as only it is followed by the epoch's test.
   const done = Math.min(batches - 1, Math.floor((progress.batch * before) / batch));
   return { progress: { ...progress, batch: isWhole ? batches : done }, point };

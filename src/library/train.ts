@@ -114,7 +114,7 @@ async function prepareTraining(options: TrainOptions, run: Run | undefined): Pro
   const asked = { ...options, precision };
   const { configuration, dataset, resolved, initialModel } = await prepare(
     asked,
-    resumed?.configuration,
+    resumed && { ...resumed, classes: resumed.point.state.classes },
     signal,
   );
   // What can be refused is refused before anything is opened.

@@ -9,6 +9,8 @@ export interface TrainOptions extends Recipe, Devices {
   out?: string | undefined;
   /** Run folder to resume, on any devices; excludes `out`, `init`, `preset` and `config`. */
   resume?: string | undefined;
+  /** With `resume`: file of lines `NAME IN THE DATA, NAME IN THE RUN`, if the data calls its classes otherwise. */
+  classes?: string | undefined;
   /** Initial parameters: a safetensors file, as `export` writes it, or a run folder. */
   init?: string | undefined;
   /** Which checkpoint of the run that `resume` or `init` names (default `'latest'`). */

@@ -20,6 +20,7 @@ import { statisticsFor } from '../runs/statistics.js';
 import { withTowers } from '../training/session.js';
 import { resolveDevices } from './devices.js';
 import type { Devices } from './devices.js';
+import { dataWarnings, runClasses, withClassesOf } from './preparation.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
@@ -38,6 +39,8 @@ export interface VisualizeOptions extends Pick<Recipe, 'data'>, Devices {
   search?: number | undefined;
   /** PNG file (default: `kernels.png`, `predictions.png` or `neighbours.png` in the run folder). */
   out?: string | undefined;
+  /** File of lines `NAME IN THE DATA, NAME IN THE RUN`, if the data calls its classes otherwise than the run. */
+  classes?: string | undefined;
   /** Emits `warning` and, during a search, `progress`. */
   events?: RunEvents | undefined;
 }
@@ -67,12 +70,13 @@ export async function visualize(path: string, options: VisualizeOptions = {}): P
     const { layer, weights } = kernels;
     writeDurably(out, [await drawKernels(layer, weights, configuration.towers)]);
   } else {
-    const { model } = chooseCheckpoint(folder, checkpoint).files;
+    const { files, state } = chooseCheckpoint(folder, checkpoint);
     const picture = await drawImages(
       path,
       options,
       configuration,
-      model,
+      files.model,
+      state.classes,
       async (coordinator, ring, classes) =>
         figure === 'predictions'
           ? drawPredictions(await inspectImages(coordinator, ring.sample('test'), images), classes)
@@ -112,14 +116,17 @@ async function neighbours(
 async function drawImages(
   path: string,
   given: VisualizeOptions,
-  configuration: Configuration,
+  asked: Configuration,
   model: string,
+  classes: string[] | null,
   draw: (coordinator: Coordinator, ring: BatchRing, classes: string[]) => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
-  const { towers } = configuration;
+  const { towers } = asked;
   const resolved = await resolveDevices(given, towers, towers);
-  resolved.warnings.forEach((warning) => given.events?.emit('warning', warning));
-  const dataset = await openDataset(configuration.data);
+  const dataset = await openDataset(asked.data, undefined, runClasses(classes, given.classes));
+  const configuration = withClassesOf(asked, dataset);
+  const warnings = [...resolved.warnings, ...dataWarnings(dataset)];
+  warnings.forEach((warning) => given.events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, path, given.events);
   return withTowers(
     { configuration, dataset, statistics, ...resolved },

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { verifySummedFiles, writeSummedFiles } from '../checksums.js';
 import type { Configuration, DataConfiguration } from '../configuration.js';
 import { computeStatistics, sizeBeforeCropping } from '../data/compute_statistics.js';
-import type { Dataset } from '../data/dataset.js';
+import type { Dataset } from '../data/examples.js';
 import { identityOf } from '../data/dataset_identity.js';
 import { STATISTICS, readStatistics, statisticsBytes } from '../data/statistics.js';
 import type { DatasetStatistics } from '../data/statistics.js';

@@ -3,7 +3,7 @@ import type { BackendName } from '../backend/backend.js';
 import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
-import type { Dataset } from '../data/dataset.js';
+import type { Dataset } from '../data/examples.js';
 import { normalizationOf } from '../data/normalization.js';
 import type { DatasetStatistics } from '../data/statistics.js';
 import { Coordinator } from '../parallel/coordinator.js';

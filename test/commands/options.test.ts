@@ -130,18 +130,24 @@ describe('--data', () => {
   });
 
   test('that is not there is refused', () => {
-    refuses({ data: join(folder, 'absent') }, /^--data .*absent: there is no such folder$/);
+    refuses({ data: join(folder, 'absent') }, /^--data .*absent: there is no such folder or file$/);
   });
 
   test('that is a file is refused', () => {
-    refuses({ data: join(expanded, 'data_batch_1.bin') }, /there is no such folder$/);
+    refuses(
+      { data: join(expanded, 'data_batch_1.bin') },
+      /data_batch_1\.bin: no data set is there; /,
+    );
   });
 
   test('of neither layout is refused with what was looked for', () => {
-    refuses({ data: empty }, /^--data .*empty: neither data_batch_1\.bin .* nor train\/CLASS\//);
+    refuses(
+      { data: empty },
+      /^--data .*empty: no data set is there; it must be .*train\/CLASS\/.*data_batch_1\.bin/,
+    );
   });
 
   test('with fewer than two classes is refused', () => {
-    refuses({ data: single }, /^--data .*single: train\/ has 1 class folders; /);
+    refuses({ data: single }, /^--data .*single: .*train has 1 class folders; /);
   });
 });

@@ -86,7 +86,7 @@ test('grey with alpha becomes three channels over white', async () => {
   near(
     pixels,
     [0, 2, 4, 6, 8, 10].flatMap((at) =>
-      Array(3).fill(over(greyAlpha[at]!, greyAlpha[at + 1]!, 255)),
+      Array<number>(3).fill(over(greyAlpha[at]!, greyAlpha[at + 1]!, 255)),
     ),
   );
 });

@@ -1,6 +1,6 @@
 /** CIFAR-10 records of random bytes, for tests. */
 import type { Cifar10Set } from '../../src/data/cifar10.js';
-import type { Dataset } from '../../src/data/dataset.js';
+import type { Dataset } from '../../src/data/examples.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 
 export const RECORD = 3073;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Dataset } from '../../src/data/dataset.js';
-import { decodingWarnings } from '../../src/library/preparation.js';
+import type { Dataset } from '../../src/data/examples.js';
+import { dataWarnings } from '../../src/library/preparation.js';
 
 const WARNING = 'no libjpeg-turbo';
 
@@ -9,13 +9,13 @@ const datasetOf = (kind: string): Dataset =>
   ({ classes: [], train: { kind }, test: { kind } }) as unknown as Dataset;
 
 test('a slow JPEG decoder is announced for image files', () => {
-  assert.deepEqual(decodingWarnings(datasetOf('folder'), WARNING), [WARNING]);
+  assert.deepEqual(dataWarnings(datasetOf('folder'), WARNING), [WARNING]);
 });
 
 test('other data is not warned of', () => {
-  assert.deepEqual(decodingWarnings(datasetOf('cifar10'), WARNING), []);
+  assert.deepEqual(dataWarnings(datasetOf('cifar10'), WARNING), []);
 });
 
 test('a fast JPEG decoder gives no warning', () => {
-  assert.deepEqual(decodingWarnings(datasetOf('folder'), null), []);
+  assert.deepEqual(dataWarnings(datasetOf('folder'), null), []);
 });

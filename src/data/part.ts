@@ -1,48 +1,33 @@
 /** Parts of a set of examples: some of each class, drawn from the seed. */
 import { deriveKey, permutation } from '../random.js';
-import type { ExampleSet } from './dataset.js';
-import { RECORD } from './cifar10.js';
-import { GENERATED_CLASSES } from './generated.js';
 
 /** What a set has if it is a part of a larger one. */
 export interface Part {
+  count: number;
   /** uint32 [count], ascending: the examples of the larger set; undefined for a whole set. */
   chosen?: Uint32Array;
 }
 
 /** An example's index in the files, records or shards of its set. */
-export function placeOf({ chosen }: Part, index: number): number {
+export function placeOf({ chosen }: Pick<Part, 'chosen'>, index: number): number {
   return chosen === undefined ? index : chosen[index]!;
-}
-
-/** The label of an example; 0 for all examples of noise, whose labels are drawn when they are needed. */
-export function labelOf(set: ExampleSet, index: number): number {
-  const place = placeOf(set, index);
-  switch (set.kind) {
-    case 'generated':
-      return place % GENERATED_CLASSES.length;
-    case 'random':
-      return 0;
-    case 'cifar10':
-      return new Uint8Array(set.records)[place * RECORD]!;
-    default:
-      return set.labels[place]!;
-  }
 }
 
 /**
  * Divides a set into two, class by class, so that each class has the same share in both.
  *
+ * @param labelOf the label of an example of the set
  * @param share of each class for the second part, 0 to 1; a class of two or more examples has one in each part
  */
-export function divided<Set extends ExampleSet>(
+export function divided<Set extends Part>(
   set: Set,
+  labelOf: (index: number) => number,
   share: number,
   seed: number,
 ): [first: Set, second: Set] {
   const classes = new Map<number, number[]>();
   for (let index = 0; index < set.count; index++) {
-    const label = labelOf(set, index);
+    const label = labelOf(index);
     const members = classes.get(label);
     if (members === undefined) classes.set(label, [index]);
     else members.push(index);
