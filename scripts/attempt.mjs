@@ -9,7 +9,7 @@ import { say } from './subprocess.mjs';
  * @typedef {object} Part
  * @property {string} without what follows if it cannot be prepared
  * @property {() => boolean} isReady whether it is in place, and as it should be
- * @property {string} addon its file: if that exists, the program uses it
+ * @property {string} addon its file: if that exists, the program uses it; '' if it can have none
  * @property {string} record file for the reason why it cannot be prepared
  * @property {() => unknown} circumstances what can change so that another attempt makes sense
  * @property {() => Promise<void>} prepare
@@ -37,7 +37,7 @@ async function attempt(part, retry) {
   const now = circumstancesOf(part);
   try {
     // An addon for another processor, library or version would end the program.
-    rmSync(addon, { force: true });
+    if (addon !== '') rmSync(addon, { force: true });
     if (!retry && failedAlike(part)) return;
     rmSync(record, { force: true });
     mkdirSync(dirname(record), { recursive: true });

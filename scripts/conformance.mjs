@@ -1,7 +1,7 @@
 /**
  * `npm run test:conformance [-- cpu]`: runs tfjs-core's published specs on the backend `native`, or on tfjs's CPU
  * backend, where 4,227 pass and tfjs itself skips 5. Fails if a spec fails that is not excluded below, or if
- * fewer pass than on the CPU backend.
+ * fewer run than pass on the CPU backend.
  *
  * tfjs publishes its specs as modules for a bundler, so esbuild bundles them, with tfjs and our compiled
  * backend, into one file in dist/, which then holds one copy of tfjs.
@@ -20,7 +20,12 @@ const CPU_PASSES = 4227;
  * Specs that may fail on `native`: full name → reason.
  * @type {ReadonlyMap<string, string>}
  */
-const EXCLUSIONS = new Map();
+const EXCLUSIONS = new Map([
+  [
+    'maxPool native {} [x=[3,3,1] f=[2,2] s=1 ignores NaNs',
+    'NaN must not vanish in a layer: a network that has diverged would look sound',
+  ],
+]);
 
 const require = createRequire(import.meta.url);
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -84,4 +89,4 @@ console.log(
   `${counts.passed} specs passed, ${counts.failed} failed, ${counts.excluded} excluded, ` +
     `${counts.pending} skipped by tfjs (${CPU_PASSES} pass on tfjs's CPU backend)`,
 );
-process.exitCode = counts.failed === 0 && counts.passed >= CPU_PASSES ? 0 : 1;
+process.exitCode = counts.failed === 0 && counts.passed + counts.excluded >= CPU_PASSES ? 0 : 1;

@@ -1,34 +1,54 @@
 /**
  * The npm packages. They are installed if node_modules is not what package-lock.json says.
  *
+ * `npm start` needs what the program needs, and the compiler; `npm test` needs everything.
+ *
  * npm's last act is to record what it installed in node_modules/.package-lock.json, so that file is missing
  * after an interrupted installation.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, timed } from './subprocess.mjs';
 
+/** The development package that `npm start` needs. */
+const COMPILER = 'typescript';
+
 /**
- * Whether node_modules holds every package of the lock file in its locked version. True if there is no lock
- * file, because then the project is itself an installed package with its dependencies.
+ * Whether node_modules holds every needed package of the lock file in its locked version. True if there is no
+ * lock file, because then the project is itself an installed package with its dependencies.
  * @param {string} root the project's folder
+ * @param {boolean} all development packages too
  */
-export function dependenciesInstalled(root) {
-  const lockFile = join(root, 'package-lock.json');
-  if (!existsSync(lockFile)) return true;
-  const installedFile = join(root, 'node_modules', '.package-lock.json');
+export function dependenciesInstalled(root, all) {
+  if (!existsSync(lockFileOf(root))) return true;
+  const installedFile = recordOf(root);
   if (!existsSync(installedFile)) return false;
   const installed = packagesOf(installedFile);
-  return Object.entries(packagesOf(lockFile)).every(([path, locked]) => {
-    if (path === '') return true;
-    const there = installed[path];
-    return there === undefined ? !isForHere(locked) : there.version === locked.version;
+  return neededPackages(root, all).every(([path, { version }]) => {
+    return installed[path]?.version === version;
+  });
+}
+
+/** @param {string} root */
+const lockFileOf = (root) => join(root, 'package-lock.json');
+/** @param {string} root */
+const recordOf = (root) => join(root, 'node_modules', '.package-lock.json');
+
+/**
+ * @param {string} root
+ * @param {boolean} all
+ */
+function neededPackages(root, all) {
+  return Object.entries(packagesOf(lockFileOf(root))).filter(([path, locked]) => {
+    if (path === '' || !isForHere(locked)) return false;
+    return all || locked.dev !== true || path === `node_modules/${COMPILER}`;
   });
 }
 
 /**
  * @typedef {object} LockedPackage
  * @property {string} [version]
+ * @property {boolean} [dev]
  * @property {boolean} [optional]
  * @property {string[]} [os]
  * @property {string[]} [cpu]
@@ -70,14 +90,24 @@ function packagesOf(file) {
   }
 }
 
-/** @param {string} root the project's folder */
-export async function installDependencies(root) {
+/**
+ * @param {string} root the project's folder
+ * @param {boolean} all development packages too
+ */
+export async function installDependencies(root, all) {
   const [program, programArguments] = npm(process.env);
-  // The build needs development packages, whatever NODE_ENV or npm's settings leave out.
-  // `npm start --silent` must not hide errors.
-  const ci = ['ci', '--include=dev', '--include=optional', '--loglevel=error'];
-  await timed('installing npm packages', () =>
-    run(program, [...programArguments, ...ci], { cwd: root }),
+  const needed = neededPackages(root, all);
+  const compiler = packagesOf(lockFileOf(root))[`node_modules/${COMPILER}`];
+  // What NODE_ENV or npm's settings leave out must not count, and `npm start --silent` must not hide errors.
+  const words = all
+    ? ['ci', '--include=dev']
+    : ['install', '--no-save', '--save-prod', '--omit=dev', `${COMPILER}@${compiler?.version}`];
+  words.push('--include=optional', '--loglevel=error');
+  // `npm install` would take over the folders of an installation that was cut off.
+  if (!existsSync(recordOf(root)))
+    rmSync(join(root, 'node_modules'), { recursive: true, force: true });
+  await timed(`installing ${needed.length} npm packages`, () =>
+    run(program, [...programArguments, ...words], { cwd: root }),
   );
 }
 

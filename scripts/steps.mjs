@@ -5,8 +5,7 @@
  *
  * The program can do without the addons and TensorFlow. If one of them cannot be prepared, the command line
  * falls back to another backend, or decodes with sharp, and repeats the reason in one warning. The reason is
- * kept in a file `.unavailable` (in `native/build/`; for TensorFlow in `lib/` of tfjs-node-gpu), and the part is
- * not tried again until its circumstances change.
+ * kept in `native/build/.NAME.unavailable`, and the part is not tried again until its circumstances change.
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -18,6 +17,7 @@ import {
   hasPip,
   libtensorflowReady,
   prepareLibtensorflow,
+  Unavailable,
   wantedVariant,
 } from './libtensorflow.mjs';
 import { withLock } from './lock.mjs';
@@ -42,14 +42,17 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /**
  * Sets up a checkout, or what an installed package lacks.
- * @param {{ all: boolean }} options all: TensorFlow too, and again what failed before
+ * @param {{ all: boolean }} options all: also what only tests need, TensorFlow, and again what failed before
  */
 export async function setUp({ all }) {
   await takeSteps([
-    { isDone: () => dependenciesInstalled(ROOT), take: () => installDependencies(ROOT) },
+    {
+      isDone: () => dependenciesInstalled(ROOT, all),
+      take: () => installDependencies(ROOT, all),
+    },
     ...ownAddons(all),
     ...(all ? [tensorflow(true)] : []),
-    { isDone: () => typescriptBuilt(ROOT), take: () => buildTypescript(ROOT) },
+    { isDone: () => typescriptBuilt(ROOT, all), take: () => buildTypescript(ROOT, all) },
   ]);
 }
 
@@ -121,20 +124,31 @@ function ownAddon(addon, without, retry) {
  */
 function tensorflow(retry) {
   const step = () => {
-    // Not there before npm's packages are.
-    const packageFolder = dirname(
-      createRequire(import.meta.url).resolve('@tensorflow/tfjs-node-gpu/package.json'),
-    );
+    const packageFolder = tfjsNodeFolder();
     const variant = wantedVariant();
     const { LIBTENSORFLOW, CXX } = process.env;
     const part = {
       without: 'no TensorFlow backend',
       isReady: () =>
-        libtensorflowReady(packageFolder, process.env, variant) && addonsBuilt(ROOT, packageFolder),
-      addon: placesIn(packageFolder).devicePin,
-      record: join(packageFolder, 'lib', '.unavailable'),
-      circumstances: () => [LIBTENSORFLOW, CXX, variant, findCompiler(CXX), hasPip()],
+        packageFolder !== undefined &&
+        libtensorflowReady(packageFolder, process.env, variant) &&
+        addonsBuilt(ROOT, packageFolder),
+      addon: packageFolder === undefined ? '' : placesIn(packageFolder).devicePin,
+      record: join(ROOT, 'native', 'build', '.tensorflow.unavailable'),
+      circumstances: () => [
+        LIBTENSORFLOW,
+        CXX,
+        variant,
+        findCompiler(CXX),
+        hasPip(),
+        packageFolder,
+      ],
       prepare: async () => {
+        if (packageFolder === undefined) {
+          throw new Unavailable(
+            'npm left out an optional package: npm install --ignore-scripts @tensorflow/tfjs-node-gpu@4.22.0',
+          );
+        }
         await prepareLibtensorflow(packageFolder, process.env, variant);
         await buildAddons(ROOT, packageFolder);
       },
@@ -142,4 +156,14 @@ function tensorflow(retry) {
     return attemptOf(part, retry);
   };
   return { isDone: () => step().isDone(), take: () => step().take() };
+}
+
+/** The tfjs-node-gpu package; undefined before npm's packages are installed, or if npm left it out. */
+function tfjsNodeFolder() {
+  try {
+    const require = createRequire(import.meta.url);
+    return dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'));
+  } catch {
+    return undefined;
+  }
 }

@@ -55,6 +55,11 @@ const COMMANDS: Command[] = [
     load: () => import('./commands/visualize.js'),
   },
   {
+    name: 'runs',
+    describe: 'List all runs, or print what differs between two',
+    load: () => import('./commands/runs.js'),
+  },
+  {
     name: 'report',
     describe: 'Write runs as one HTML page: curves, kernels, confusion matrix, where the time goes',
     load: () => import('./commands/report.js'),

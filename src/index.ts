@@ -31,6 +31,8 @@ export { plan } from './library/plan.js';
 export type { Plan, PlannedLayer } from './library/plan.js';
 export { configurationOf } from './library/recipe.js';
 export { refuseReportFile, writeComparison, writeReport } from './library/report.js';
+export { compareRuns, listRuns } from './library/runs.js';
+export type { ConfigurationDifference, ListedRun } from './library/runs.js';
 export { predict } from './library/predict.js';
 export type { PredictOptions, Prediction } from './library/predict.js';
 export type { Recipe } from './library/recipe.js';

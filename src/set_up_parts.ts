@@ -1,19 +1,19 @@
 /**
- * What `npm run setup` leaves (scripts/steps.mjs, scripts/native_addon.mjs): the project's own addons, and
- * where it cannot build a part, the reason in a file of that part.
+ * The results of set-up (scripts/steps.mjs): the project's own addons and, for a part that it cannot build, a file
+ * with the reason.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from './errors.js';
 
-/** Where an addon of the project lies, and the reason where set-up could not build it. */
+/** The file of an addon of the project, and the file with the reason if set-up could not build it. */
 export interface AddonPlaces {
   file: string;
   unavailable: string;
 }
 
-/** @param name as `native/build` has it */
-export function addonPlaces(name: 'twotower' | 'jpeg_decoder'): AddonPlaces {
+/** @param name as in `native/build`; TensorFlow has only its reason there */
+export function addonPlaces(name: 'twotower' | 'jpeg_decoder' | 'tensorflow'): AddonPlaces {
   const inBuild = (file: string): string =>
     fileURLToPath(new URL(`../../native/build/${file}`, import.meta.url));
   return { file: inBuild(`${name}.node`), unavailable: inBuild(`.${name}.unavailable`) };
@@ -23,14 +23,18 @@ export function addonPlaces(name: 'twotower' | 'jpeg_decoder'): AddonPlaces {
  * Why a part is missing, and the remedy, in one line.
  *
  * @param record the part's file
+ * @param notTried the answer if set-up has not tried to prepare the part
  */
-export function recordedReason(record: string): string {
-  if (!existsSync(record)) return 'it is not set up; run npm run setup';
+export function recordedReason(
+  record: string,
+  notTried = 'it is not set up; run npm run setup',
+): string {
+  if (!existsSync(record)) return notTried;
   const { reason } = JSON.parse(readFileSync(record, 'utf8')) as { reason: string };
   return `${reason}; once that is put right, run npm run setup`;
 }
 
-/** The same of a part that is there: set-up could not remove it from a folder that it may not write to. */
+/** Why a part that exists cannot be used: set-up could not remove it from a folder that it may not write to. */
 export function notLoaded(error: unknown): string {
   return `it does not load (${messageOf(error)}); run npm run setup`;
 }

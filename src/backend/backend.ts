@@ -5,11 +5,10 @@
  * tensor; from then on tfjs computes on that worker's device.
  */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../errors.js';
 import { addonPlaces, notLoaded, recordedReason } from '../set_up_parts.js';
-import { addonFolder, loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
+import { loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { loadNativeAddon, nativeIsPrepared } from './native/addon.js';
 import type { Precision } from './numerics.js';
 
@@ -103,7 +102,12 @@ const BACKENDS: Record<BackendName, Backend> = {
   },
   tensorflow: {
     whyMissing: () =>
-      tensorFlowIsPrepared() ? null : recordedReason(join(addonFolder, '.unavailable')),
+      tensorFlowIsPrepared()
+        ? null
+        : recordedReason(
+            addonPlaces('tensorflow').unavailable,
+            'it is fetched only if it is needed; --backend tensorflow or npm run setup fetches it',
+          ),
     computesOnGpus: true,
     sharesTensors: false,
     whyNoBf16: lacksBf16('tensorflow'),

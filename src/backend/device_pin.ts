@@ -37,22 +37,28 @@ export interface DevicePin {
   keepFreedMemory(): void;
 }
 
-/** Where set-up puts what it builds: `lib` in the tfjs-node-gpu package. */
-export const addonFolder = join(
-  dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-node-gpu/package.json')),
-  'lib',
-);
+/** The tfjs-node-gpu package; null if npm did not install it, as it may leave out optional packages. */
+const packageFolder = ((): string | null => {
+  try {
+    return dirname(
+      createRequire(import.meta.url).resolve('@tensorflow/tfjs-node-gpu/package.json'),
+    );
+  } catch {
+    return null;
+  }
+})();
 
-const addonFile = join(addonFolder, 'device_pin.node');
+/** Set-up puts the addon there. */
+const addonFile = join(packageFolder ?? '', 'lib', 'device_pin.node');
 
-const library = join(addonFolder, '..', 'deps', 'lib', 'libtensorflow.so');
+const library = join(packageFolder ?? '', 'deps', 'lib', 'libtensorflow.so');
 
 /**
  * Whether set-up has prepared TensorFlow: it puts this addon into place last. The library is in the cache of the user
  * who ran set-up, which may have been deleted or be unreadable.
  */
 export function tensorFlowIsPrepared(): boolean {
-  return existsSync(addonFile) && existsSync(library);
+  return packageFolder !== null && existsSync(addonFile) && existsSync(library);
 }
 
 let loaded: DevicePin | undefined;

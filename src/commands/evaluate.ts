@@ -23,8 +23,8 @@ export const command = defineCommand({
     data: recipeOptions.data,
     batch: recipeOptions.batch,
     ...deviceOptions,
-    ...classesOption,
     ...checkpointOption,
+    ...classesOption,
     ...cropsOption,
     dropout: flag({ describe: 'Keep dropout active, as the reference PyTorch code did' }),
     testLimit: wholeNumber(1, {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -49,7 +50,7 @@ for (const [name, platform, good] of /** @type {[string, object, boolean][]} */ 
       'package-lock.json': JSON.stringify({ packages: { ...LOCKED, 'node_modules/b': optional } }),
       'node_modules/.package-lock.json': JSON.stringify({ packages: LOCKED }),
     });
-    assert.equal(dependenciesInstalled(root), good);
+    assert.equal(dependenciesInstalled(root, true), good);
   });
 }
 
@@ -60,12 +61,25 @@ test('a package of another version than locked is stale', () => {
       packages: { 'node_modules/a': { version: '0.9.0' } },
     }),
   });
-  assert.equal(dependenciesInstalled(root), false);
+  assert.equal(dependenciesInstalled(root, true), false);
 });
 
 test('an installation that was cut off is stale', () => {
   write({ 'package-lock.json': JSON.stringify({ packages: LOCKED }), 'node_modules/a/x.js': '' });
-  assert.equal(dependenciesInstalled(root), false);
+  assert.equal(dependenciesInstalled(root, true), false);
+});
+
+test('development packages but the compiler need not be there for the program alone', () => {
+  const development = { version: '1.0.0', dev: true };
+  const compiler = { ...LOCKED, 'node_modules/typescript': development };
+  write({
+    'package-lock.json': JSON.stringify({
+      packages: { ...compiler, 'node_modules/b': development },
+    }),
+    'node_modules/.package-lock.json': JSON.stringify({ packages: compiler }),
+  });
+  assert.equal(dependenciesInstalled(root, false), true);
+  assert.equal(dependenciesInstalled(root, true), false);
 });
 
 test('npm is the one that started set-up, where that was npm', () => {
@@ -89,30 +103,41 @@ function writeProject() {
     'src/a.ts': 'export const a = 1;',
     'test/a.test.ts': 'export const tested = 1;',
   });
+  cpSync(join(PROJECT, 'tsconfig.program.json'), join(root, 'tsconfig.program.json'));
   symlinkSync(join(PROJECT, 'node_modules'), join(root, 'node_modules'));
 }
 
 test('a build is stale when a source changes', async () => {
   writeProject();
-  await buildTypescript(root);
-  assert.equal(typescriptBuilt(root), true);
+  await buildTypescript(root, true);
+  assert.equal(typescriptBuilt(root, true), true);
   utimesSync(join(root, 'src/a.ts'), 1, 1);
-  assert.equal(typescriptBuilt(root), false);
+  assert.equal(typescriptBuilt(root, true), false);
+});
+
+test('the program alone is built without its tests and without a check of types', async () => {
+  writeProject();
+  write({ 'src/wrong.ts': 'export const wrong: string = 1;' });
+  await buildTypescript(root, false);
+  assert.equal(typescriptBuilt(root, false), true);
+  assert.equal(typescriptBuilt(root, true), false);
+  assert.equal(existsSync(join(root, 'dist/src/wrong.js')), true);
+  assert.equal(existsSync(join(root, 'dist/test/a.test.js')), false);
 });
 
 test('an output that is missing is built again', async () => {
   writeProject();
-  await buildTypescript(root);
+  await buildTypescript(root, true);
   rmSync(join(root, 'dist/src/a.js'));
-  await buildTypescript(root);
+  await buildTypescript(root, true);
   assert.equal(existsSync(join(root, 'dist/src/a.js')), true);
 });
 
 test('the output of a source that is gone is removed', async () => {
   writeProject();
-  await buildTypescript(root);
+  await buildTypescript(root, true);
   rmSync(join(root, 'test/a.test.ts'));
-  await buildTypescript(root);
+  await buildTypescript(root, true);
   assert.equal(existsSync(join(root, 'dist/test/a.test.js')), false);
 });
 

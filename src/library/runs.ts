@@ -1,0 +1,122 @@
+/** The runs of a folder side by side: `listRuns` and `compareRuns` of the package, and the command `runs`. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadConfiguration } from '../configuration.js';
+import type { Configuration } from '../configuration.js';
+import { UserError } from '../errors.js';
+import { refuseLocked } from '../folder_lock.js';
+import { layersOf, settingsOf } from '../report/configuration_listing.js';
+import { latestCheckpointPath, withCheckpoint } from '../runs/checkpoint_reader.js';
+import { readState } from '../runs/checkpoint_state.js';
+import { openRunFolder, runFolderAt } from '../runs/layout.js';
+import type { RunFolder } from '../runs/layout.js';
+import type { Progress } from '../runs/progress.js';
+import { readEnd } from '../runs/summary.js';
+
+/** One run, as far as it can be told without reading its metrics. */
+export interface ListedRun {
+  path: string;
+  /** Name of the configuration that it was made with. */
+  preset: string;
+  status: 'completed' | 'interrupted' | 'failed' | 'training' | 'killed';
+  /** Steps and whole epochs up to its latest checkpoint. */
+  step: number;
+  epoch: number;
+  /** Epochs that it is to train. */
+  epochs: number;
+  /** Top-1 accuracy of the best and of the last test, fractions; null before the first test. */
+  best: number | null;
+  last: number | null;
+  /** Throughput of the last start; null until it has ended. */
+  imagesPerSecond: number | null;
+  /** Time of the last change, ISO 8601. */
+  changed: string;
+}
+
+/** A field of the configuration that differs between runs; `null` for a run that does not have it. */
+export interface ConfigurationDifference {
+  field: string;
+  values: (string | null)[];
+}
+
+/**
+ * The runs in a folder, the one changed last first. Folders that are no runs are left out.
+ *
+ * @param folder such as `runs`; none if it does not exist
+ */
+export function listRuns(folder: string): ListedRun[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .map((name) => runFolderAt(join(folder, name)))
+    .filter(({ configurationFile }) => existsSync(configurationFile))
+    .map(listedRun)
+    .sort((one, other) => other.changed.localeCompare(one.changed));
+}
+
+function listedRun(run: RunFolder): ListedRun {
+  const { name, training } = loadConfiguration({ file: run.configurationFile });
+  const progress = progressOf(run);
+  const { summary } = readEnd(run);
+  return {
+    path: run.path,
+    preset: name,
+    status: isTraining(run) ? 'training' : (summary?.status ?? 'killed'),
+    step: progress?.step ?? 0,
+    epoch: progress?.epoch ?? 0,
+    epochs: training.epochs,
+    best: progress?.best?.top1 ?? null,
+    last: summary?.test?.top1 ?? progress?.lastTest?.top1 ?? null,
+    imagesPerSecond: summary?.imagesPerSecond ?? null,
+    changed: new Date(changedAt(run)).toISOString(),
+  };
+}
+
+/** The position of the latest checkpoint; null if there is none. */
+function progressOf(run: RunFolder): Progress | null {
+  if (latestCheckpointPath(run) === undefined) return null;
+  return withCheckpoint(run, 'latest', ({ files }) => readState(files.state).progress);
+}
+
+function isTraining({ path }: RunFolder): boolean {
+  try {
+    refuseLocked(path, 'trains');
+    return false;
+  } catch (error) {
+    if (error instanceof UserError) return true;
+    throw error;
+  }
+}
+
+function changedAt({ configurationFile, metricsFile, summaryFile }: RunFolder): number {
+  const times = [configurationFile, metricsFile, summaryFile].map(
+    (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  );
+  return Math.max(...times);
+}
+
+/**
+ * The fields in which the configurations of runs differ, by the names that `--set` takes, then the layers.
+ *
+ * @param runs run folders
+ * @throws UserError if one is no run folder
+ */
+export function compareRuns(runs: readonly string[]): ConfigurationDifference[] {
+  const settings = runs.map((run) =>
+    fieldsOf(loadConfiguration({ file: openRunFolder(run).configurationFile })),
+  );
+  const fields = [...new Set(settings.flatMap((own) => [...own.keys()]))];
+  return fields
+    .map((field) => ({ field, values: settings.map((own) => own.get(field) ?? null) }))
+    .filter(({ values }) => values.some((value) => value !== values[0]));
+}
+
+function fieldsOf(configuration: Configuration): Map<string, string> {
+  const layers = layersOf(configuration.network.layers);
+  return new Map([
+    ...settingsOf(configuration),
+    ...layers.map(([name, fields], index): [string, string] => [
+      `layer ${index + 1}`,
+      `${name}: ${fields}`,
+    ]),
+  ]);
+}
