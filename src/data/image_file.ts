@@ -84,7 +84,15 @@ export async function decodeImage(
 ): Promise<Image> {
   const format = formatIn(bytes, name);
   if (format === 'bmp') return inBmp(name, () => decodeBmp(bytes));
-  return decodePlainJpeg(bytes) ?? decodeWithSharp(bytes, name, format, background);
+  const plain = decodePlainJpeg(bytes) ?? (format === 'jpeg' ? withEnd(bytes) : null);
+  return plain ?? decodeWithSharp(bytes, name, format, background);
+}
+
+/** A JPEG that lacks nothing but its last two bytes, which end it. Viewers show it whole. */
+function withEnd(bytes: Uint8Array): Image | null {
+  const [last, end] = bytes.subarray(-2);
+  if (last === 0xff && end === 0xd9) return null;
+  return decodePlainJpeg(Buffer.concat([bytes, Buffer.from([0xff, 0xd9])]));
 }
 
 function inBmp<Result>(name: string, decode: () => Result): Result {

@@ -10,7 +10,9 @@ import {
   logitsBytes,
   type Layer,
   type Network,
+  type Parameter,
 } from '../model/network.js';
+import { largestShare } from '../model/shares.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
@@ -67,7 +69,7 @@ export function planOf(configuration: Configuration): Plan {
     layers,
     total: {
       parameters: network.parameterCount,
-      parametersPerRank: network.parameterCount / towers,
+      parametersPerRank: heldByRank(network.parameters, towers),
       macs: network.macs,
       exchangedBytes: exchangedBytes(network, training.batch),
     },
@@ -77,20 +79,28 @@ export function planOf(configuration: Configuration): Plan {
 function plannedLayer(network: Network, layer: Layer, batch: number): PlannedLayer {
   const { specification } = layer;
   const own = isParameterised(specification) ? specification : null;
-  const parameters = network.parameters
-    .filter((parameter) => layer.parameters.includes(parameter.name))
-    .reduce((total, parameter) => total + elements(parameter.shape), 0);
+  const held = network.parameters.filter(({ name }) => layer.parameters.includes(name));
+  const parameters = held.reduce((total, { shape }) => total + elements(shape), 0);
   return {
     name: layer.name,
     type: specification.type,
-    kernels: own && layer.output.channels * network.towers,
+    kernels: own && held[0]!.shape[0]!,
     reads: own && (layer.index === 0 ? 'image' : own.reads),
     output: layer.output,
     parameters,
-    parametersPerRank: parameters / network.towers,
+    parametersPerRank: heldByRank(held, network.towers),
     macs: layer.macs,
     exchangedBytes: gatheredBytes(network, layer, batch),
   };
+}
+
+/** Parameters of the rank with the most. */
+function heldByRank(parameters: Parameter[], towers: number): number {
+  return parameters.reduce(
+    (total, { shape: [outputs, ...rest] }) =>
+      total + largestShare(outputs!, towers) * elements(rest),
+    0,
+  );
 }
 
 /** The gather before the softmax, which belongs to no layer. */

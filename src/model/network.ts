@@ -13,6 +13,7 @@ import type {
   NetworkSpecification,
   PoolLayer,
 } from './layers.js';
+import { largestShare } from './shares.js';
 
 /** One parameter tensor in canonical form: the whole layer, in PyTorch's layout. */
 export interface Parameter {
@@ -23,7 +24,7 @@ export interface Parameter {
   /**
    * Canonical shape over all towers: conv `[out, in/groups, kh, kw]`, fc `[out, in]` with `in` in C,H,W
    * order, bias `[out]`; local `[out, height, width, in/groups, kh, kw]` and bias `[out, height, width]` for
-   * the positions of its output. A rank's share is a contiguous 1/T of the first axis.
+   * the positions of its output. A rank's share is a contiguous run of the first axis: see shares.ts.
    */
   shape: number[];
   /** Number of inputs that feed one output, for initialization. */
@@ -46,7 +47,7 @@ export interface Layer {
    * the whole image.
    */
   input: ActivationShape;
-  /** What one rank produces of one image. */
+  /** What one rank produces of one image; of the last layer, the rank with the most classes. */
   output: ActivationShape;
   /** Whether the towers' activations are gathered before this layer (`reads: all` and T > 1). */
   gathers: boolean;
@@ -76,7 +77,7 @@ const FLOAT32_BYTES = 4;
  * @param specification valid by the schema
  * @param towers T, a positive integer
  * @param classes number of units of a layer with units `classes`
- * @throws UserError that names the layer, if T does not divide its kernels or units, its window is larger than its
+ * @throws UserError that names the layer, if T does not divide its kernels or units or exceeds the classes, its window is larger than its
  *   input, its name is used twice, it is the first and has no parameters or does not read all (every rank sees the
  *   image), or it is the last and not an fc layer with units `classes`
  */
@@ -96,7 +97,7 @@ export function buildNetwork(
     const gathers = towers > 1 && index > 0 && isParameterised(layer) && layer.reads === 'all';
     const input = gathers ? { ...previous, channels: previous.channels * towers } : previous;
     const output = outputOf(layer, name, input, towers, classes);
-    const held = isParameterised(layer) ? parametersOf(layer, input, output, towers) : [];
+    const held = isParameterised(layer) ? parametersOf(layer, input, output, classes) : [];
     parameters.push(...held);
     layers.push({
       index,
@@ -105,7 +106,7 @@ export function buildNetwork(
       input,
       output,
       gathers,
-      macs: held.length === 0 ? 0 : held[0].fanIn * elements(Object.values(output)) * towers,
+      macs: isParameterised(layer) ? macsOf(layer, held[0]!, output, classes) : 0,
       parameters: held.map((parameter) => parameter.name),
     });
     previous = output;
@@ -119,6 +120,16 @@ export function buildNetwork(
     parameterCount: sum(parameters.map((parameter) => elements(parameter.shape))),
     macs: sum(layers.map((layer) => layer.macs)),
   };
+}
+
+/** Multiply-accumulates of one image forward, over all ranks. */
+function macsOf(
+  layer: ParameterisedLayer,
+  { fanIn }: Parameter,
+  { height, width }: ActivationShape,
+  classes: number,
+): number {
+  return fanIn * height * width * outputsOf(layer, classes);
 }
 
 /** Number of elements of a tensor of this shape. */
@@ -190,7 +201,7 @@ function checkEnds(layers: readonly LayerSpecification[], names: readonly string
   }
 }
 
-/** Refuses kernels and units that the towers do not divide evenly. */
+/** Refuses kernels and units that the towers do not divide evenly, and more towers than classes. */
 function checkDivisible(
   layers: readonly LayerSpecification[],
   names: readonly string[],
@@ -199,7 +210,8 @@ function checkDivisible(
 ): void {
   let common = 0;
   let culprit: string | undefined;
-  for (const [index, layer] of layers.entries()) {
+  // Of the last layer, ranks may hold one class more or less.
+  for (const [index, layer] of layers.slice(0, -1).entries()) {
     if (!isParameterised(layer)) continue;
     const outputs = outputsOf(layer, classes);
     common = greatestCommonDivisor(common, outputs);
@@ -208,11 +220,18 @@ function checkDivisible(
       culprit ??= `layer ${names[index]}: ${outputs} ${noun} cannot be divided among ${towers} towers`;
     }
   }
-  if (culprit === undefined) return;
-  const possible = Array.from({ length: common }, (_, index) => index + 1).filter(
-    (divisor) => common % divisor === 0,
-  );
-  throw new UserError(`${culprit}; towers that divide every layer: ${possible.join(', ')}`);
+  if (culprit !== undefined) {
+    const most = Math.min(common, classes);
+    const possible = Array.from({ length: most }, (_, index) => index + 1).filter(
+      (divisor) => common % divisor === 0,
+    );
+    throw new UserError(`${culprit}; towers that divide every layer: ${possible.join(', ')}`);
+  }
+  if (towers > classes) {
+    throw new UserError(
+      `layer ${names.at(-1)}: ${classes} classes cannot be divided among ${towers} towers; use at most ${classes}`,
+    );
+  }
 }
 
 /** Kernels or units over all towers. */
@@ -240,7 +259,7 @@ function outputOf(
     case 'maxPool':
       return { ...windowed(name, input, { ...layer, pad: 0 }), channels: input.channels };
     case 'fc':
-      return { height: 1, width: 1, channels: outputsOf(layer, classes) / towers };
+      return { height: 1, width: 1, channels: largestShare(outputsOf(layer, classes), towers) };
     default:
       return input;
   }
@@ -282,14 +301,14 @@ function parametersOf(
   layer: ParameterisedLayer,
   input: ActivationShape,
   output: ActivationShape,
-  towers: number,
+  classes: number,
 ): [Parameter, Parameter] {
   const kernel =
     layer.type === 'fc'
       ? [input.channels * input.height * input.width]
       : [input.channels, layer.size, layer.size];
   const places = layer.type === 'local' ? [output.height, output.width] : [];
-  const outputs = [output.channels * towers, ...places];
+  const outputs = [outputsOf(layer, classes), ...places];
   const fanIn = elements(kernel);
   const parameter = (role: 'weight' | 'bias', shape: number[]): Parameter => ({
     name: `${layer.name}.${role}`,

@@ -9,7 +9,8 @@
 import protobuf from 'protobufjs';
 import { UserError } from '../errors.js';
 import type { LrnLayer } from './layers.js';
-import { beyondFarEdges, type Layer, type Network } from './network.js';
+import { beyondFarEdges, elements, type Layer, type Network } from './network.js';
+import { outputsOfRank } from './shares.js';
 
 /** A whole parameter tensor in canonical layout. */
 interface Values {
@@ -250,11 +251,12 @@ class GraphBuilder {
   private store(name: string, as = name, tower?: number): void {
     const { shape, data } = this.parameters.get(name)!;
     const towers = tower === undefined ? 1 : this.network.towers;
-    const length = data.length / towers;
-    const share = data.subarray((tower ?? 0) * length, ((tower ?? 0) + 1) * length);
+    const { first, count } = outputsOfRank(shape[0]!, tower ?? 0, towers);
+    const perOutput = elements(shape.slice(1));
+    const share = data.subarray(first * perOutput, (first + count) * perOutput);
     this.initializers.push({
       name: as,
-      dims: [shape[0]! / towers, ...shape.slice(1)],
+      dims: [count, ...shape.slice(1)],
       data_type: FLOAT,
       raw_data: new Uint8Array(share.buffer, share.byteOffset, share.byteLength),
     });

@@ -2,17 +2,18 @@
  * A rank's parameters: their initial values, and the conversion between the canonical layout (PyTorch's, whole layer)
  * and the layout that TensorFlow computes with.
  *
- * A rank's share of a canonical tensor is a contiguous 1/T of its first axis, so it can be copied from and to the
- * whole tensor without the other ranks.
+ * A rank's share of a canonical tensor is a contiguous run of its first axis, 1/T of it unless the classes are divided
+ * unevenly. It can be copied from and to the whole tensor without the other ranks.
  */
 import * as tf from '@tensorflow/tfjs';
 import { valuesOf } from '../backend/values.js';
 import { deriveKey, fillNormal, fillUniform } from '../random.js';
-import type { Layer, Network, Parameter } from './network.js';
+import { type Layer, type Network, type Parameter, elements } from './network.js';
+import { outputsOfRank } from './shares.js';
 
 /** One rank's part of a parameter, in canonical layout. */
 export interface Share {
-  /** `[out / towers, …]`. */
+  /** `[out of this rank, …]`. */
   shape: number[];
   /** Position of its first element in the whole tensor. */
   start: number;
@@ -23,9 +24,9 @@ export interface Share {
 /** The share of `parameter` that `rank` holds. */
 export function shareOf(parameter: Parameter, rank: number, towers: number): Share {
   const [out, ...rest] = parameter.shape as [number, ...number[]];
-  const shape = [out / towers, ...rest];
-  const length = shape.reduce((product, extent) => product * extent, 1);
-  return { shape, start: rank * length, length };
+  const { first, count } = outputsOfRank(out, rank, towers);
+  const perOutput = elements(rest);
+  return { shape: [count, ...rest], start: first * perOutput, length: count * perOutput };
 }
 
 /**

@@ -11,14 +11,15 @@ import * as tf from '@tensorflow/tfjs';
 import { ADD_TO_CHANNELS, hasKernel } from '../backend/own_kernels.js';
 import type { Invariant, OwnChannels, Replicated } from '../model/distribution.js';
 import type { Collectives } from '../model/forward.js';
+import { outputsOfRank } from '../model/shares.js';
 import type { Exchange } from './exchange.js';
 
 /** The collectives of one worker, for the forward pass. */
-export function collectivesOver(exchange: Exchange): Collectives {
+export function collectivesOver(exchange: Exchange, classes: number): Collectives {
   return {
     ranks: exchange.ranks,
     gatherActivations: (layer, own) => gatherActivations(exchange, layer, own),
-    gatherLogits: (own) => gatherLogits(exchange, own),
+    gatherLogits: (own) => gatherLogits(exchange, own, classes),
   };
 }
 
@@ -40,7 +41,12 @@ export function gatherActivations(
 ): Replicated {
   if (exchange.workers.length === 1) return concatenate(own) as Replicated;
   return tf.customGrad((...inputs) => ({
-    value: exchange.allGather(name, inputs.slice(0, own.length) as tf.Tensor[], concatenate),
+    value: exchange.allGather(
+      name,
+      inputs.slice(0, own.length) as tf.Tensor[],
+      () => own[0]!.shape.at(-1)!,
+      concatenate,
+    ),
     gradFunc: (gradient: tf.Tensor) => reduceScatter(exchange, name, gradient),
   }))(...own) as Replicated;
 }
@@ -52,13 +58,23 @@ export function gatherActivations(
  * - Backward: takes one's own slice. The other workers' gradients of it are copies of this one, not terms of a sum:
  *   adding them would count the loss once per worker.
  *
- * @param own `[batch, classes / towers]` float32 of each own rank
+ * @param own `[batch, classes of the rank]` float32 of each own rank
+ * @param classes over all ranks
  * @returns `[batch, classes]`
  */
-export function gatherLogits(exchange: Exchange, own: OwnChannels[]): Invariant<tf.Tensor2D> {
+export function gatherLogits(
+  exchange: Exchange,
+  own: OwnChannels[],
+  classes: number,
+): Invariant<tf.Tensor2D> {
   if (exchange.workers.length === 1) return concatenate(own) as Invariant<tf.Tensor2D>;
   return tf.customGrad((...inputs) => ({
-    value: exchange.allGather('logits', inputs.slice(0, own.length) as tf.Tensor[], concatenate),
+    value: exchange.allGather(
+      'logits',
+      inputs.slice(0, own.length) as tf.Tensor[],
+      (rank) => outputsOfRank(classes, rank, exchange.towers).count,
+      concatenate,
+    ),
     gradFunc: (gradient: tf.Tensor) =>
       exchange.ranks.map((rank) => channelsOf(gradient, rank, exchange.towers)),
   }))(...own) as Invariant<tf.Tensor2D>;
@@ -92,10 +108,9 @@ function plusChannels(
   return others.length === 0 ? sum : tf.addN([sum, ...others]);
 }
 
-/** The channels of `rank`: the rank-th of `towers` equal runs of the last axis. */
+/** The channels of `rank`: its run of the last axis. */
 function channelsOf(tensor: tf.Tensor, rank: number, towers: number): tf.Tensor {
-  const channels = tensor.shape.at(-1)! / towers;
-  const begin = tensor.shape.map((_, axis) => (axis === tensor.rank - 1 ? rank * channels : 0));
-  const size = tensor.shape.map((length, axis) => (axis === tensor.rank - 1 ? channels : length));
-  return tf.slice(tensor, begin, size);
+  const { first, count } = outputsOfRank(tensor.shape.at(-1)!, rank, towers);
+  const begin = tensor.shape.map((_, axis) => (axis === tensor.rank - 1 ? first : 0));
+  return tf.slice(tensor, begin, tensor.shape.with(-1, count));
 }

@@ -118,21 +118,23 @@ export class Exchange {
   allGather(
     exchange: string,
     own: tf.Tensor[],
+    channelsOf: (rank: number) => number,
     combine: (blocks: tf.Tensor[]) => tf.Tensor,
   ): tf.Tensor {
     own.forEach((tensor, index) => {
       const rank = this.ranks[index]!;
       this.copying(exchange, () => this.publish(tensor, exchange, 'forward', rank));
     });
-    const { shape, size } = own[0]!;
+    const { shape } = own[0]!;
     const blocks: tf.Tensor[] = [];
     for (let rank = 0; rank < this.towers; rank++) {
       const index = this.ranks.indexOf(rank);
-      blocks.push(
-        index >= 0
-          ? own[index]!
-          : tf.tensor(this.read(size, exchange, 'forward', rank), shape, 'float32'),
-      );
+      if (index >= 0) blocks.push(own[index]!);
+      else {
+        const theirs = shape.with(-1, channelsOf(rank));
+        const values = this.read(tf.util.sizeFromShape(theirs), exchange, 'forward', rank);
+        blocks.push(tf.tensor(values, theirs, 'float32'));
+      }
     }
     return this.copying(exchange, () => combine(blocks));
   }

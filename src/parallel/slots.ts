@@ -6,6 +6,7 @@
  * this round's. How the values themselves get across is up to the transport (`exchange.ts`).
  */
 import type { Network } from '../model/network.js';
+import { largestShare } from '../model/shares.js';
 import { allocateActivity } from './activity.js';
 import type { ActivityMemory } from './activity.js';
 
@@ -70,7 +71,7 @@ export function allocateExchangeMemory(
           .forEach((rank) => add(slotName(layer.name, 'backward', worker, rank), floats));
       });
     }
-    const floats = (batch * network.classes) / network.towers;
+    const floats = batch * largestShare(network.classes, network.towers);
     workers.flat().forEach((rank) => add(slotName('logits', 'forward', rank), floats));
   }
   return {

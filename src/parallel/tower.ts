@@ -51,7 +51,7 @@ export class Tower {
     private readonly seed: number,
     private readonly normalization: ImageNormalization,
   ) {
-    this.collectives = collectivesOver(exchange);
+    this.collectives = collectivesOver(exchange, network.classes);
     this.parameters = new HeldParameters(network, exchange, seed);
   }
 

@@ -12,6 +12,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { outputsOfRank } from '../model/shares.js';
 import { EventFile } from '../report/event_file.js';
 import { histogramOf, updateRatios } from '../report/histogram.js';
 import type { Histogram } from '../report/histogram.js';
@@ -97,11 +98,13 @@ function histogramsOf(
 ): Map<string, Histogram> {
   const histograms = new Map<string, Histogram>();
   for (const [name, { shape, data }] of parameters) {
-    const length = data.length / towers;
     for (let rank = 0; rank < towers; rank++) {
-      const weights = data.subarray(rank * length, (rank + 1) * length);
-      const updates = velocities.get(name)!.data.subarray(rank * length, (rank + 1) * length);
-      const ratios = updateRatios(updates, weights, shape[0]! / towers);
+      const { first, count } = outputsOfRank(shape[0]!, rank, towers);
+      const perOutput = data.length / shape[0]!;
+      const [start, end] = [first * perOutput, (first + count) * perOutput];
+      const weights = data.subarray(start, end);
+      const updates = velocities.get(name)!.data.subarray(start, end);
+      const ratios = updateRatios(updates, weights, count);
       const tag = `${name}/rank_${rank}`;
       histograms.set(`weights/${tag}`, histogramOf(weights));
       histograms.set(`updates/${tag}`, histogramOf(updates));

@@ -82,7 +82,13 @@ for (const [backend, name] of examples) {
           input.shape as [number, number, number, number],
         ) as Replicated<tf.Tensor4D>;
         const labels = tf.tensor1d(Int32Array.from(valuesOf('labels')), 'int32');
-        const output = forward(network, parameters, collectivesOver(exchange), images, null);
+        const output = forward(
+          network,
+          parameters,
+          collectivesOver(exchange, network.classes),
+          images,
+          null,
+        );
         logits = output.dataSync<'float32'>();
         return lossOf(output, labels);
       },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { loadConfiguration } from '../../src/configuration.js';
+import { outputsOfRank } from '../../src/model/shares.js';
 import { UserError } from '../../src/errors.js';
 import type {
   ConvLayer,
@@ -282,6 +283,38 @@ describe('a layer list', () => {
   });
 });
 
+describe('classes that the towers do not divide', () => {
+  test('are held unevenly, each by one rank, in order', () => {
+    for (const [classes, towers] of [
+      [5, 2],
+      [101, 4],
+      [10, 4],
+      [7, 7],
+    ] as const) {
+      const ranges = Array.from({ length: towers }, (_, rank) =>
+        outputsOfRank(classes, rank, towers),
+      );
+      const held = ranges.flatMap(({ first, count }) =>
+        Array.from({ length: count }, (_, at) => first + at),
+      );
+      assert.deepEqual(held, [...Array(classes).keys()]);
+      const counts = ranges.map(({ count }) => count);
+      assert.ok(Math.max(...counts) - Math.min(...counts) <= 1, counts.join(' '));
+    }
+  });
+
+  test('leave the other layers as they are, and the shapes and costs those of all classes', () => {
+    const layers = specification(conv(), fc());
+    const [even, uneven] = [buildNetwork(layers, 2, 4), buildNetwork(layers, 2, 5)];
+    assert.deepEqual(uneven.layers[0], even.layers[0]);
+    const weight = (network: typeof even) =>
+      network.parameters.find(({ name }) => name === 'fc1.weight')!;
+    const [, inputs] = weight(even).shape as [number, number];
+    assert.deepEqual(weight(uneven).shape, [5, inputs]);
+    assert.equal(uneven.macs - even.macs, inputs);
+  });
+});
+
 describe('what is refused, by the layer’s name', () => {
   const refused: [string, NetworkSpecification, number, RegExp][] = [
     [
@@ -297,10 +330,10 @@ describe('what is refused, by the layer’s name', () => {
       /^layer hidden: 6 units cannot be divided among 4 towers; .*: 1, 2$/,
     ],
     [
-      'classes that the towers do not divide',
+      'more towers than classes',
       specification(conv(), fc()),
       8,
-      /^layer fc1: 4 units cannot be divided among 8 towers; .*: 1, 2, 4$/,
+      /^layer fc1: 4 classes cannot be divided among 8 towers; use at most 4$/,
     ],
     [
       'a kernel larger than its padded input',

@@ -116,7 +116,10 @@ function collectivesTests(connect: Connect): void {
     const exchange = endWithPeer(connect, (peer) =>
       peer.publish(noise('other', [4, 4]), 'logits', 'forward', 1),
     );
-    const gradient = tf.grad((input) => gatherLogits(exchange, [input as OwnChannels]))(own, here);
+    const gradient = tf.grad((input) => gatherLogits(exchange, [input as OwnChannels], 8))(
+      own,
+      here,
+    );
     assert.deepEqual(flat(gradient), flat(tf.slice(here, [0, 0], [4, 4])));
   });
 }
@@ -133,7 +136,7 @@ test('on one worker of one rank both are the identity, forward and backward', ()
   const dy = noise('gradient', [4, 8]);
   for (const gather of [
     (input: tf.Tensor) => gatherActivations(exchange, 'fc1', [input as OwnChannels]),
-    (input: tf.Tensor) => gatherLogits(exchange, [input as OwnChannels]),
+    (input: tf.Tensor) => gatherLogits(exchange, [input as OwnChannels], CLASSES),
   ]) {
     assert.deepEqual(flat(gather(own)), flat(own));
     assert.deepEqual(flat(tf.grad(gather)(own, dy)), flat(dy));

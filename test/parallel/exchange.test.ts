@@ -109,10 +109,15 @@ function busyFor(milliseconds: number): void {
 test('the time of putting together what was gathered is copying, not waiting', () => {
   const { zero, one } = ends();
   zero.publish(tf.fill([5], 2), 'fc1', 'forward', 0);
-  one.allGather('fc1', [tf.fill([5], 3)], (blocks) => {
-    busyFor(50);
-    return tf.concat(blocks);
-  });
+  one.allGather(
+    'fc1',
+    [tf.fill([5], 3)],
+    () => 5,
+    (blocks) => {
+      busyFor(50);
+      return tf.concat(blocks);
+    },
+  );
   const { copyMs, waitMs } = one.spent();
   assert.ok(copyMs >= 50, `${copyMs} ms`);
   assert.ok(waitMs < 50, `${waitMs} ms`);

@@ -1,0 +1,149 @@
+/** Runs on data with other numbers and other orders of classes. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, suite, test } from 'node:test';
+import sharp from 'sharp';
+import { checkGradients } from '../../src/library/check_gradients.js';
+import { evaluate } from '../../src/library/evaluate.js';
+import { exportModel } from '../../src/library/export.js';
+import { loadRun } from '../../src/library/load_run.js';
+import { train } from '../../src/library/train.js';
+import { visualize } from '../../src/library/visualize.js';
+import { RunEvents } from '../../src/runs/events.js';
+import { userError } from '../data/user_error.js';
+
+const TINY = 'test/fixtures/tiny.json';
+const folder = mkdtempSync(join(tmpdir(), 'twotower-'));
+after(() => rmSync(folder, { recursive: true }));
+
+/** Flat images of one hue per class, slightly different, in train and val. */
+async function writeClasses(name: string, classes: string[]): Promise<string> {
+  for (const [label, name_] of classes.entries()) {
+    for (const [split, count] of [
+      ['train', 8],
+      ['val', 4],
+    ] as const) {
+      const place = join(folder, name, split, name_);
+      mkdirSync(place, { recursive: true });
+      for (let at = 0; at < count; at++) {
+        const [r, g, b] = [(label * 97) % 256, (label * 53 + 90) % 256, (at * 9) % 60];
+        const flat = {
+          create: { width: 32, height: 32, channels: 3 as const, background: { r, g, b } },
+        };
+        await sharp(flat)
+          .png({ compressionLevel: 1 })
+          .toFile(join(place, `${at}.png`));
+      }
+    }
+  }
+  return join(folder, name);
+}
+
+const five = await writeClasses('five', ['a', 'b', 'c', 'd', 'e']);
+const limits = { config: TINY, data: five, batch: 8, steps: 4, epochs: 1 };
+
+suite('five classes in two towers', () => {
+  const lossesOf = (path: string) =>
+    [...loadRun(path).metrics].flatMap((event) => (event.event === 'train' ? [event.loss] : []));
+
+  test('train on two workers as on one, and their checkpoint loads into either', async () => {
+    const split = await train({ ...limits, cpu: 2, out: join(folder, 'split') });
+    const grouped = await train({ ...limits, cpu: 1, towers: 2, out: join(folder, 'grouped') });
+    const [one, two] = [lossesOf(split.path), lossesOf(grouped.path)];
+    assert.equal(one.length, 4);
+    one.forEach((loss, step) =>
+      assert.ok(Math.abs(loss - two[step]!) < 1e-4, `${loss} ${two[step]}`),
+    );
+    const onOne = await evaluate(split.path, { cpu: 1 });
+    const onTwo = await evaluate(split.path, { cpu: 2 });
+    assert.ok(Math.abs(onOne.loss - onTwo.loss) < 1e-4, `${onOne.loss} ${onTwo.loss}`);
+  });
+
+  test('have gradients that finite differences confirm, on two workers', async () => {
+    const checks = await checkGradients({ config: TINY, data: five, batch: 8, cpu: 2 });
+    const last = checks.filter(({ parameter }) => parameter.startsWith('fc'));
+    assert.ok(last.length > 0);
+    last.forEach(({ parameter, relativeError }) =>
+      assert.ok(!(relativeError > 0.05), `${parameter}: ${relativeError}`),
+    );
+  });
+
+  test('are exported whole, to PyTorch and to ONNX', () => {
+    for (const format of ['safetensors', 'onnx'] as const) {
+      exportModel(join(folder, 'split'), join(folder, `model.${format}`), { format });
+    }
+  });
+});
+
+suite('a run on data with other classes than its own', () => {
+  test('judges the same images alike, whatever the order of the classes', async () => {
+    const run = join(folder, 'split');
+    const expected = await evaluate(run, { cpu: 1 });
+    // The same images in folders of other names, whose order is another.
+    const other = await writeClasses('other', ['a', 'b', 'c', 'd', 'e']);
+    const map = { a: '9', b: '3', c: '5', d: '1', e: '7' };
+    for (const [name, renamed] of Object.entries(map)) {
+      for (const split of ['train', 'val'])
+        renameSync(join(other, split, name), join(other, split, renamed));
+    }
+    await assert.rejects(
+      evaluate(run, { cpu: 1, data: other }),
+      userError('only the data has 1, 3, 5', 'only the run has a, b, c', '--classes FILE'),
+    );
+    const file = join(folder, 'classes.csv');
+    writeFileSync(
+      file,
+      Object.entries(map)
+        .map(([name, renamed]) => `${renamed},${name}\n`)
+        .join(''),
+    );
+    const mapped = await evaluate(run, { cpu: 1, data: other, classes: file });
+    assert.deepEqual(
+      { top1: mapped.top1, confusion: mapped.confusion },
+      { top1: expected.top1, confusion: expected.confusion },
+    );
+    await visualize(run, {
+      figure: 'predictions',
+      data: other,
+      classes: file,
+      cpu: 1,
+      images: 2,
+      out: join(folder, 'figure.png'),
+    });
+  });
+
+  test('is not resumed on it', async () => {
+    const renamed = await writeClasses('renamed', ['a', 'b', 'c', 'd', 'f']);
+    await assert.rejects(
+      train({ resume: join(folder, 'split'), data: renamed, cpu: 1, steps: 5 }),
+      userError('only the data has f', 'only the run has e'),
+    );
+  });
+});
+
+suite('validation images', () => {
+  test('are what a run is tested on, and fold back into training', async () => {
+    const tested: number[] = [];
+    const events = new RunEvents();
+    events.on('test', ({ images }) => tested.push(images));
+    const settings = ['data.validation=0.25'];
+    const out = join(folder, 'validated');
+    const { path } = await train({
+      ...limits,
+      settings,
+      steps: undefined,
+      cpu: 1,
+      towers: 2,
+      events,
+      out,
+    });
+    assert.deepEqual(tested, [10]);
+    assert.equal((await evaluate(path, { cpu: 1 })).images, 20);
+    const more = { resume: path, settings: ['data.validation=0'], epochs: 2, cpu: 1, events };
+    const { steps } = await train(more);
+    // 30 images make 3 batches of 8, all 40 make 5; then the test set is tested.
+    assert.deepEqual([steps, tested], [3 + 5, [10, 20]]);
+  });
+});
