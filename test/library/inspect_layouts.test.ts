@@ -91,8 +91,17 @@ const LAYOUTS: [name: string, make: () => string, split?: number][] = [
       const records = Buffer.alloc(2 * 3073, 7);
       records[0] = 0;
       records[3073] = 1;
-      const train = [1, 2, 3, 4, 5].map((number) => [`data_batch_${number}.bin`, records]);
-      return write('cifar', { ...Object.fromEntries(train), 'test_batch.bin': records });
+      const names = [
+        'data_batch_1',
+        'data_batch_2',
+        'data_batch_3',
+        'data_batch_4',
+        'data_batch_5',
+      ];
+      const files = Object.fromEntries(
+        [...names, 'test_batch'].map((name): [string, Uint8Array] => [`${name}.bin`, records]),
+      );
+      return write('cifar', files);
     },
   ],
 ];
