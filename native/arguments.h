@@ -1,8 +1,8 @@
 // Reads and checks the arguments that JavaScript passes to the addon's functions.
 //
-// Every exported function is a Kernel. It takes its arguments from `Arguments` by position, with their names for error
+// Every exported function is a Binding. It takes its arguments from `Arguments` by position, with their names for error
 // messages, and returns a JavaScript value or nullptr (undefined). An exception becomes a JavaScript error whose message
-// begins with the function's name: TypeError and RangeError below become JavaScript's own, all others Error.
+// begins with the function's name: TypeError and RangeError become JavaScript's own, all others Error.
 
 #ifndef TWOTOWER_NATIVE_ARGUMENTS_H_
 #define TWOTOWER_NATIVE_ARGUMENTS_H_
@@ -12,46 +12,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <stdexcept>
-#include <string>
-#include <vector>
+
+#include "values.h"
 
 namespace twotower {
-
-struct TypeError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-struct RangeError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-// Sizes of dimensions, starts, permutations.
-using Integers = std::vector<int64_t>;
-
-enum class Type { kFloat32, kInt32, kBool };
-
-// Elements of a typed array, in place.
-template <typename Element>
-struct Span {
-  Element* data = nullptr;
-  size_t length = 0;
-};
-
-// A typed array of any of the three types.
-struct Values {
-  void* data = nullptr;
-  size_t length = 0;
-  Type type = Type::kFloat32;
-
-  template <typename Element>
-  Element* As() const {
-    return static_cast<Element*>(data);
-  }
-  size_t ElementBytes() const { return type == Type::kBool ? 1 : 4; }
-};
-
-const char* NameOf(Type type);
 
 class Arguments {
  public:
@@ -84,26 +48,13 @@ class Arguments {
   napi_value Number(double value) const;
   napi_env env() const { return env_; }
 
-  static constexpr size_t kMaxRank = 8;
-
  private:
   napi_env env_;
   napi_value values_[12];
 };
 
-using Kernel = napi_value (*)(Arguments&);
-
-// Product of sizes that are not negative; more than any array's length where it overflows.
-size_t ProductOf(const Integers& sizes);
-
-// Throws RangeError unless `length` is the product of `sizes`.
-void CheckLength(const char* name, size_t length, const Integers& sizes);
-
-// Throws TypeError unless the types are equal.
-void CheckSameType(const char* name, Type type, const char* other_name, Type other);
-
-// Throws RangeError unless the lengths are equal.
-void CheckSameLength(const char* name, size_t length, const char* other_name, size_t other);
+// A function that JavaScript calls.
+using Binding = napi_value (*)(Arguments&);
 
 }  // namespace twotower
 

@@ -18,7 +18,7 @@ Broadcast::Broadcast(const Integers& a, const Integers& b, const Integers& out) 
   count_ = ProductOf(out);
   // From the last dimension on: strides within the operands, and whether they continue those before.
   size_t a_stride = 1, b_stride = 1;
-  size_t sizes[Arguments::kMaxRank], a_strides[Arguments::kMaxRank], b_strides[Arguments::kMaxRank];
+  size_t sizes[kMaxRank], a_strides[kMaxRank], b_strides[kMaxRank];
   size_t kept = 0;
   for (size_t d = rank; d-- > 0;) {
     const int64_t a_size = SizeAt(a, rank, d);

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "arguments.h"
+#include "values.h"
 
 namespace twotower {
 
@@ -44,9 +44,9 @@ class Broadcast {
  private:
   size_t count_ = 1;
   size_t rank_ = 0;
-  size_t sizes_[Arguments::kMaxRank];
-  size_t a_strides_[Arguments::kMaxRank];
-  size_t b_strides_[Arguments::kMaxRank];
+  size_t sizes_[kMaxRank];
+  size_t a_strides_[kMaxRank];
+  size_t b_strides_[kMaxRank];
 };
 
 }  // namespace twotower

@@ -1,6 +1,7 @@
 #include "geometry.h"
 
 #include <algorithm>
+#include <string>
 
 namespace twotower {
 namespace {
@@ -37,8 +38,7 @@ void CheckDimension(const char* name, int64_t in, int64_t out, int64_t filter, i
 
 }  // namespace
 
-Geometry Geometry::From(const Arguments& arguments, size_t index) {
-  const Integers list = arguments.Sizes(index, "geometry", 15);
+Geometry Geometry::From(const Integers& list) {
   Geometry g{list[0], list[1], list[2],  list[3],  list[4],  list[5],  list[6], list[7],
              list[8], list[9], list[10], list[11], list[12], list[13], list[14]};
   CheckDimension("height", g.in_height, g.out_height, g.filter_height, g.stride_height,

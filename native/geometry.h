@@ -3,7 +3,7 @@
 #ifndef TWOTOWER_NATIVE_GEOMETRY_H_
 #define TWOTOWER_NATIVE_GEOMETRY_H_
 
-#include "arguments.h"
+#include "values.h"
 
 namespace twotower {
 
@@ -16,8 +16,9 @@ struct Geometry {
   int64_t dilation_height, dilation_width;
   int64_t pad_top, pad_left;
 
-  // Throws RangeError if the sizes do not agree.
-  static Geometry From(const Arguments& arguments, size_t index);
+  // From as many integers as there are fields; throws RangeError if the sizes do not agree.
+  static Geometry From(const Integers& list);
+  static constexpr size_t kFields = 15;
 
   Integers InShape() const { return {batch, in_height, in_width, in_channels}; }
   Integers OutShape() const { return {batch, out_height, out_width, out_channels}; }

@@ -305,7 +305,7 @@ function glibcVersion() {
  * @param {string[]} archives
  * @param {string} target
  */
-export async function unpack(archives, target) {
+async function unpack(archives, target) {
   if (!works('python3', ['--version'])) {
     throw new Unavailable('python3 is missing: sudo apt-get install python3-pip');
   }

@@ -20,14 +20,14 @@ import { findLibrary, LIBJPEG_TURBO, ONEDNN, prepareLibrary } from './system_lib
  * @typedef {object} NativeAddon
  * @property {string} name of its file
  * @property {string} progress set-up's line for compiling it
- * @property {(source: string) => boolean} has whether a file of native/ is one of its sources
+ * @property {(source: string) => boolean} has whether a file, named by its path in native/, is one of its sources
  * @property {import('./system_library.mjs').SystemLibrary} library that it is linked with
  * @property {string[]} flags for compiling and linking, besides the common ones
  */
 
 const FLAGS = ['-std=c++17', '-O3', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'];
 
-const JPEG_SOURCES = ['jpeg_decoder.cc', 'arguments.cc', 'arguments.h'];
+const JPEG_SOURCES = ['jpeg_decoder.cc', 'arguments.cc', 'arguments.h', 'values.cc', 'values.h'];
 
 /** @type {NativeAddon} */
 export const BACKEND_ADDON = {
@@ -74,7 +74,8 @@ export function nativePlaces(root, { name }) {
  */
 function sourcesOf(root, { has }) {
   const folder = join(root, 'native');
-  return readdirSync(folder)
+  return ['', 'cpu']
+    .flatMap((part) => readdirSync(join(folder, part)).map((name) => join(part, name)))
     .filter((name) => /\.(cc|h)$/.test(name) && has(name))
     .sort()
     .map((name) => join(folder, name));

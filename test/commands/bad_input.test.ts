@@ -157,7 +157,8 @@ const REFUSED: BadInput[] = [
     command: withData('empty class', images, (path) => {
       for (const name of ['c', 'd']) mkdirSync(join(path, 'train', name));
     }),
-    message: /empty class\/train\/c has no images \(jpg, .*\): add some or remove the folder/,
+    message:
+      /empty class\/train\/c has no images: add some, or remove the folder if it is no class/,
   },
   {
     name: 'no validation set',
@@ -171,7 +172,7 @@ const REFUSED: BadInput[] = [
       rmSync(join(path, 'test'), ALL);
       writeFileSync(join(path, 'val.txt'), '000.png a\n');
     }),
-    message: /labels\/val\.txt has 1 labels, but there are 3 validation images: use the file/,
+    message: /labels\/val\.txt has 1 labels, but there are 3 images: use the list of these images/,
   },
   {
     name: 'a shard that is cut short',

@@ -5,7 +5,7 @@ import { Worker, receiveMessageOnPort } from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs';
 import { nativeIsPrepared } from '../../src/backend/native/addon.js';
 import { registerNative } from '../../src/backend/native/native.js';
-import type { NativeBackend } from '../../src/backend/native/native_backend.js';
+import type { CpuBackend } from '../../src/backend/native/cpu_backend.js';
 import { buildNetwork } from '../../src/model/network.js';
 import { PeerMemoryTransport, connectPeers } from '../../src/parallel/peer_memory.js';
 import { allocateExchangeMemory } from '../../src/parallel/slots.js';
@@ -33,7 +33,7 @@ function ends(): { zero: PeerMemoryTransport; one: PeerMemoryTransport; slot: Sl
 const computed = (values: number[]): tf.Tensor1D => tf.neg(tf.tensor1d(values));
 
 const memoryOf = (tensor: tf.Tensor): ArrayBufferLike =>
-  (tf.backend() as NativeBackend).float32(tensor)!.buffer;
+  (tf.backend() as CpuBackend).float32(tensor)!.buffer;
 
 suite('reading a tensor of another worker', { skip }, () => {
   before(async () => {
@@ -47,7 +47,7 @@ suite('reading a tensor of another worker', { skip }, () => {
     zero.publish(slot, tensor, [1]);
     const read = one.read(slot, 3, 0);
     assert.deepEqual([...read], [-1, -2, -3]);
-    (tf.backend() as NativeBackend).float32(tensor)![1] = 7;
+    (tf.backend() as CpuBackend).float32(tensor)![1] = 7;
     assert.deepEqual([...read], [-1, 7, -3]);
   });
 

@@ -21,7 +21,13 @@ import type {
   MovementFunctions,
   ReductionFunctions,
 } from './addon_arrays.js';
-import type { LayerFunctions, TrainingFunctions } from './addon_layers.js';
+import type {
+  ConvolutionAlgorithm,
+  ConvolutionPass,
+  LayerFunctions,
+  TrainingFunctions,
+} from './addon_layers.js';
+import type { Precision } from '../numerics.js';
 
 export interface NativeInformation {
   /** oneDNN's version, e.g. `2.6.3`. */
@@ -50,16 +56,38 @@ interface ThreadFunctions {
    * @returns the index of the first byte that begins a cache line of 64 bytes: 0 … 63
    */
   prepareMemory(bytes: Uint8Array): number;
+
+  /**
+   * The algorithm that the calling thread takes for a pass, a function of these and the processor, and the
+   * multiplications and additions that it needs.
+   */
+  convolutionAlgorithm(
+    pass: ConvolutionPass,
+    geometry: Int32Array,
+    precision: Precision,
+  ): { algorithm: ConvolutionAlgorithm; operations: number };
+
+  /**
+   * The calling thread takes this algorithm for every convolution that it can compute, for tests and
+   * benchmarks; `cheapest` is the default.
+   */
+  preferConvolutionAlgorithm(algorithm: ConvolutionAlgorithm | 'cheapest'): void;
 }
 
-export interface NativeAddon
+/** Kernels over arrays in a device's memory: functions of every device's addon. */
+export interface DeviceKernels<DeviceArray>
   extends
-    ThreadFunctions,
-    LayerFunctions,
-    TrainingFunctions,
-    ElementwiseFunctions,
-    ReductionFunctions,
-    MovementFunctions {}
+    LayerFunctions<DeviceArray>,
+    TrainingFunctions<DeviceArray>,
+    ElementwiseFunctions<DeviceArray>,
+    ReductionFunctions<DeviceArray>,
+    MovementFunctions<DeviceArray> {}
+
+/** Values of a float32, int32 or bool tensor in the CPU's memory. */
+export type CpuArray = Float32Array | Int32Array | Uint8Array;
+
+/** The addon of the CPU. */
+export interface NativeAddon extends ThreadFunctions, DeviceKernels<CpuArray> {}
 
 const addonFile = addonPlaces('twotower').file;
 

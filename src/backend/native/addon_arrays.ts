@@ -1,8 +1,5 @@
 /** Functions of the native addon on arrays of any shape. What all have in common: addon.ts. */
 
-/** Values of a float32, int32 or bool tensor. */
-export type Values = Float32Array | Int32Array | Uint8Array;
-
 export type Integers = readonly number[] | Int32Array;
 
 /**
@@ -26,7 +23,7 @@ export type UnaryOperation =
 export type Reduction = 'sum' | 'mean' | 'max' | 'min' | 'prod';
 
 /** Functions of one element of each operand. */
-export interface ElementwiseFunctions {
+export interface ElementwiseFunctions<DeviceArray> {
   /**
    * out = a ∘ b with NumPy's broadcasting; `out` may be `a` or `b` if its shape is theirs. Up to 8
    * dimensions.
@@ -34,25 +31,25 @@ export interface ElementwiseFunctions {
    */
   binary(
     operation: BinaryOperation,
-    a: Values,
+    a: DeviceArray,
     aShape: Integers,
-    b: Values,
+    b: DeviceArray,
     bShape: Integers,
-    out: Values,
+    out: DeviceArray,
     outShape: Integers,
   ): void;
 
   /** `out` may be `x`. Parameters that the operation does not take are ignored; give 0. */
   unary(
     operation: UnaryOperation,
-    x: Float32Array,
-    out: Float32Array,
+    x: DeviceArray,
+    out: DeviceArray,
     parameter0: number,
     parameter1: number,
   ): void;
 
   /** dx = 0 where y ≤ 0, else dy; `dx` may be `dy`. */
-  reluGradient(dy: Float32Array, y: Float32Array, dx: Float32Array): void;
+  reluGradient(dy: DeviceArray, y: DeviceArray, dx: DeviceArray): void;
 
   /**
    * out = all[…, first … first + n] + term.
@@ -60,42 +57,42 @@ export interface ElementwiseFunctions {
    * @param term [rows, n], as is `out`
    */
   addToChannels(
-    all: Float32Array,
-    term: Float32Array,
-    out: Float32Array,
+    all: DeviceArray,
+    term: DeviceArray,
+    out: DeviceArray,
     channels: number,
     first: number,
   ): void;
 
   /** out = condition ? a : b, element by element, all of one length; a, b and out of one type. */
-  select(condition: Uint8Array, a: Values, b: Values, out: Values): void;
+  select(condition: DeviceArray, a: DeviceArray, b: DeviceArray, out: DeviceArray): void;
 
-  fill(out: Values, value: number): void;
+  fill(out: DeviceArray, value: number): void;
 
   /** Between any two types: towards int32 it truncates, and bool is x ≠ 0. */
-  cast(x: Values, out: Values): void;
+  cast(x: DeviceArray, out: DeviceArray): void;
 }
 
-export interface ReductionFunctions {
+export interface ReductionFunctions<DeviceArray> {
   /**
    * Over the middle one of three dimensions; float32, or int32 for `sum`, `max`, `min` and `prod`.
    * @param x [outer, reduced, inner]
    * @param out [outer, inner]
    * @param sizes [outer, reduced, inner]
    */
-  reduce(operation: Reduction, x: Values, out: Values, sizes: Integers): void;
+  reduce(operation: Reduction, x: DeviceArray, out: DeviceArray, sizes: Integers): void;
 
   /** The index of the first greatest along the middle dimension; sizes as in `reduce`. */
-  argMax(x: Float32Array | Int32Array, out: Int32Array, sizes: Integers): void;
+  argMax(x: DeviceArray, out: DeviceArray, sizes: Integers): void;
 
   /** Over the last dimension: x and out are [x.length / columns, columns]. */
-  softmax(x: Float32Array, out: Float32Array, columns: number, logarithm: boolean): void;
+  softmax(x: DeviceArray, out: DeviceArray, columns: number, logarithm: boolean): void;
 }
 
 /** Functions that move values, by position or by index. */
-export interface MovementFunctions {
+export interface MovementFunctions<DeviceArray> {
   /** Dimension i of `out` is dimension permutation[i] of `x`. Up to 8 dimensions. */
-  transpose(x: Values, out: Values, shape: Integers, permutation: Integers): void;
+  transpose(x: DeviceArray, out: DeviceArray, shape: Integers, permutation: Integers): void;
 
   /**
    * Copies a box of `size` from `x`, starting at `xStart`, into `out` at `outStart`: slicing, and with
@@ -103,10 +100,10 @@ export interface MovementFunctions {
    * the box in `out` is kept.
    */
   copyBox(
-    x: Values,
+    x: DeviceArray,
     xShape: Integers,
     xStart: Integers,
-    out: Values,
+    out: DeviceArray,
     outShape: Integers,
     outStart: Integers,
     size: Integers,
@@ -118,13 +115,19 @@ export interface MovementFunctions {
    * @param out [outer, indices.length, inner], of x's type
    * @param sizes [outer, gathered, inner]
    */
-  gather(x: Values, indices: Int32Array, out: Values, sizes: Integers): void;
+  gather(x: DeviceArray, indices: DeviceArray, out: DeviceArray, sizes: Integers): void;
 
   /** Row i of `out` [indices.length, depth] is `onValue` at indices[i], if that is a column, else `offValue`. */
-  oneHot(indices: Int32Array, out: Values, depth: number, onValue: number, offValue: number): void;
+  oneHot(
+    indices: DeviceArray,
+    out: DeviceArray,
+    depth: number,
+    onValue: number,
+    offValue: number,
+  ): void;
 
   /** `x` repeated times[d] times along each dimension d; out of x's type. Up to 8 dimensions. */
-  tile(x: Values, out: Values, shape: Integers, times: Integers): void;
+  tile(x: DeviceArray, out: DeviceArray, shape: Integers, times: Integers): void;
 
   /**
    * As TensorFlow's operation of that name.
@@ -133,8 +136,8 @@ export interface MovementFunctions {
    * @param sizes [batch, inHeight, inWidth, outHeight, outWidth, channels]
    */
   resizeBilinear(
-    x: Float32Array,
-    out: Float32Array,
+    x: DeviceArray,
+    out: DeviceArray,
     sizes: Integers,
     alignCorners: boolean,
     halfPixelCenters: boolean,

@@ -4,8 +4,7 @@ import type { Integers } from './addon_arrays.js';
 
 /**
  * How a pass of a convolution is computed: by its definition, by Winograd's F(4×4, 3×3), or through the
- * frequency domain. The last two take float32 operands in every precision. In the frequency domain a NaN or an
- * infinity makes NaN of all channels of its image and of the image beside it in the batch.
+ * frequency domain. The last two take float32 operands in every precision.
  */
 export type ConvolutionAlgorithm = 'direct' | 'winograd' | 'fft';
 
@@ -13,7 +12,7 @@ export type ConvolutionAlgorithm = 'direct' | 'winograd' | 'fft';
 export type ConvolutionPass = 'forward' | 'input' | 'filter';
 
 /** Convolution, matrix product, pooling, normalization. */
-export interface LayerFunctions {
+export interface LayerFunctions<DeviceArray> {
   /**
    * @param x [batch, inHeight, inWidth, inChannels]
    * @param filter [filterHeight, filterWidth, inChannels, outChannels]
@@ -22,10 +21,10 @@ export interface LayerFunctions {
    * @param geometry of `convolutionGeometry`
    */
   conv2d(
-    x: Float32Array,
-    filter: Float32Array,
-    bias: Float32Array | null,
-    out: Float32Array,
+    x: DeviceArray,
+    filter: DeviceArray,
+    bias: DeviceArray | null,
+    out: DeviceArray,
     geometry: Int32Array,
     activation: Activation,
     precision: Precision,
@@ -33,19 +32,19 @@ export interface LayerFunctions {
 
   /** The gradient by x, into `dx`. */
   conv2dBackpropInput(
-    dy: Float32Array,
-    filter: Float32Array,
-    dx: Float32Array,
+    dy: DeviceArray,
+    filter: DeviceArray,
+    dx: DeviceArray,
     geometry: Int32Array,
     precision: Precision,
   ): void;
 
   /** The gradients by the filter, into `dFilter`, and by the bias, into `dBias` unless that is null. */
   conv2dBackpropFilter(
-    x: Float32Array,
-    dy: Float32Array,
-    dFilter: Float32Array,
-    dBias: Float32Array | null,
+    x: DeviceArray,
+    dy: DeviceArray,
+    dFilter: DeviceArray,
+    dBias: DeviceArray | null,
     geometry: Int32Array,
     precision: Precision,
   ): void;
@@ -75,10 +74,10 @@ export interface LayerFunctions {
    * @param sizes [aBatch, bBatch, m, k, n]; a batch of 1 is repeated
    */
   matMul(
-    a: Float32Array,
-    b: Float32Array,
-    bias: Float32Array | null,
-    out: Float32Array,
+    a: DeviceArray,
+    b: DeviceArray,
+    bias: DeviceArray | null,
+    out: DeviceArray,
     sizes: Integers,
     transposeA: boolean,
     transposeB: boolean,
@@ -90,24 +89,24 @@ export interface LayerFunctions {
    * The greatest in each window, NaN if one is in it; positions outside x are left out.
    * @param geometry of `poolGeometry`
    */
-  maxPool(x: Float32Array, out: Float32Array, geometry: Int32Array): void;
+  maxPool(x: DeviceArray, out: DeviceArray, geometry: Int32Array): void;
 
   /** Gives dy to the first greatest of each window, in row-major order. `y` is what `maxPool` gave. */
   maxPoolGradient(
-    dy: Float32Array,
-    x: Float32Array,
-    y: Float32Array,
-    dx: Float32Array,
+    dy: DeviceArray,
+    x: DeviceArray,
+    y: DeviceArray,
+    dx: DeviceArray,
     geometry: Int32Array,
   ): void;
 
   /** The mean of each window; positions outside x are not counted. */
-  averagePool(x: Float32Array, out: Float32Array, geometry: Int32Array): void;
+  averagePool(x: DeviceArray, out: DeviceArray, geometry: Int32Array): void;
 
   /**
    * As tfjs's own, divides dy by the window's size, whatever part of the window lies outside dx.
    */
-  averagePoolGradient(dy: Float32Array, dx: Float32Array, geometry: Int32Array): void;
+  averagePoolGradient(dy: DeviceArray, dx: DeviceArray, geometry: Int32Array): void;
 
   /**
    * out[c] = x[c] · s[c]^−β, s[c] = bias + α · Σ x[c′]² over |c′ − c| ≤ radius within each group.
@@ -115,8 +114,8 @@ export interface LayerFunctions {
    *   tower, give the channels of one tower.
    */
   localResponseNormalization(
-    x: Float32Array,
-    out: Float32Array,
+    x: DeviceArray,
+    out: DeviceArray,
     channels: number,
     radius: number,
     bias: number,
@@ -125,9 +124,9 @@ export interface LayerFunctions {
   ): void;
 
   localResponseNormalizationGradient(
-    dy: Float32Array,
-    x: Float32Array,
-    dx: Float32Array,
+    dy: DeviceArray,
+    x: DeviceArray,
+    dx: DeviceArray,
     channels: number,
     radius: number,
     bias: number,
@@ -137,20 +136,21 @@ export interface LayerFunctions {
 }
 
 /** What a training step does beside its layers. */
-export interface TrainingFunctions {
+export interface TrainingFunctions<DeviceArray> {
   /**
    * Mean cross-entropy of softmax(logits), nats, and its gradient.
    * @param logits [batch, classes]
-   * @param labels [batch], each 0 … classes − 1
+   * @param labels int32 [batch], each 0 … classes − 1
+   * @param loss [1], the mean over the batch
    * @param gradient [batch, classes]
-   * @returns the mean over the batch
    */
   softmaxCrossEntropy(
-    logits: Float32Array,
-    labels: Int32Array,
-    gradient: Float32Array,
+    logits: DeviceArray,
+    labels: DeviceArray,
+    loss: DeviceArray,
+    gradient: DeviceArray,
     classes: number,
-  ): number;
+  ): void;
 
   /**
    * v ← momentum·v − decay·rate·w − rate·g, then w ← w + v, in one pass; all of one length. `decay` and
@@ -159,18 +159,18 @@ export interface TrainingFunctions {
    * @param check [1]: 0 if all of w and v is finite afterwards, else NaN
    */
   momentumUpdate(
-    weight: Float32Array,
-    velocity: Float32Array,
-    gradient: Float32Array,
-    check: Float32Array,
+    weight: DeviceArray,
+    velocity: DeviceArray,
+    gradient: DeviceArray,
+    check: DeviceArray,
     rate: number,
     momentum: number,
     decay: number,
   ): void;
 
-  /** out[i, c] = table[bytes[i, c], c]; the table is [256, channels]. */
-  imagesFromBytes(bytes: Uint8Array, table: Float32Array, out: Float32Array): void;
+  /** out[i, c] = table[bytes[i, c], c]; bytes are uint8, the table is [256, channels]. */
+  imagesFromBytes(bytes: DeviceArray, table: DeviceArray, out: DeviceArray): void;
 
   /** The very numbers of `fillDropoutMask` in src/random.ts. */
-  dropoutMask(key0: number, key1: number, rate: number, out: Float32Array): void;
+  dropoutMask(key0: number, key1: number, rate: number, out: DeviceArray): void;
 }

@@ -1,7 +1,7 @@
 /** Kernels that move values without computing: slices, concatenation, padding, transposition, filling. */
 import * as tf from '@tensorflow/tfjs';
 import type { Inputs, Kernels } from './kernel.js';
-import type { ArrayOf, NativeBackend } from './native_backend.js';
+import type { ArrayType, DeviceBackend } from './device_backend.js';
 
 export const arrangementKernels: Kernels = {
   Slice: (backend, { x }: Inputs<'x'>, attributes: tf.SliceAttrs) => {
@@ -10,12 +10,12 @@ export const arrangementKernels: Kernels = {
       number[],
     ];
     tf.slice_util.assertParamsValid(x, begin, size);
-    const values = backend.valuesOf(x);
+    const values = backend.arrayOf(x);
     return values && slice(backend, x, values, begin, size);
   },
 
   SplitV: (backend, { x }: Inputs<'x'>, { numOrSizeSplits, axis }: tf.SplitVAttrs) => {
-    const values = backend.valuesOf(x);
+    const values = backend.arrayOf(x);
     if (!values) return undefined;
     const [along] = tf.util.parseAxisParam(axis, x.shape) as [number];
     const lengths = tf.backend_util.prepareSplitSize(x, numOrSizeSplits, along);
@@ -33,11 +33,11 @@ export const arrangementKernels: Kernels = {
     const [along] = tf.util.parseAxisParam(axis, first.shape) as [number];
     const shapes = inputs.map(({ shape }) => shape);
     tf.backend_util.assertParamsConsistent(shapes, along);
-    const parts = inputs.map((input) => backend.valuesOf(input));
+    const parts = inputs.map((input) => backend.arrayOf(input));
     if (inputs.length < 2 || inputs.some(({ dtype }) => dtype !== first.dtype)) return undefined;
-    if (parts.some((part) => !part || part.length === 0)) return undefined;
+    if (parts.some((part) => !part) || shapes.some(isEmpty)) return undefined;
     const shape = tf.backend_util.computeOutShape(shapes, along);
-    const out = backend.allocate(shape, first.dtype as keyof ArrayOf);
+    const out = backend.allocate(shape, first.dtype as ArrayType);
     const origin = shape.map(() => 0);
     let start = 0;
     for (const [index, part] of shapes.entries()) {
@@ -49,13 +49,13 @@ export const arrangementKernels: Kernels = {
   },
 
   PadV2: (backend, { x }: Inputs<'x'>, { paddings, constantValue }: tf.PadV2Attrs) => {
-    const values = backend.valuesOf(x);
+    const values = backend.arrayOf(x);
     if (!values || x.shape.length === 0) return undefined;
     const shape = x.shape.map((length, axis) => {
       const [before, after] = paddings[axis]!;
       return before + length + after;
     });
-    const out = backend.allocate(shape, x.dtype as keyof ArrayOf);
+    const out = backend.allocate(shape, x.dtype as ArrayType);
     backend.addon.fill(out, constantValue);
     const outStart = paddings.map(([before]) => before);
     const xStart = x.shape.map(() => 0);
@@ -64,10 +64,10 @@ export const arrangementKernels: Kernels = {
   },
 
   Transpose: (backend, { x }: Inputs<'x'>, { perm }: tf.TransposeAttrs) => {
-    const values = backend.valuesOf(x);
+    const values = backend.arrayOf(x);
     if (!values) return undefined;
     const shape = perm.map((axis) => x.shape[axis]!);
-    const out = backend.allocate(shape, x.dtype as keyof ArrayOf);
+    const out = backend.allocate(shape, x.dtype as ArrayType);
     backend.addon.transpose(values, out, x.shape, perm);
     return backend.makeTensorInfo(shape, x.dtype, out);
   },
@@ -80,27 +80,31 @@ export const arrangementKernels: Kernels = {
   OnesLike: (backend, { x }: Inputs<'x'>) => fill(backend, x.shape, 1, x.dtype),
 };
 
+function isEmpty(shape: number[]): boolean {
+  return shape.includes(0);
+}
+
 /** A view if the part is contiguous in memory, as on tfjs's CPU backend; else a copy. */
-function slice(
-  backend: NativeBackend,
+function slice<DeviceArray>(
+  backend: DeviceBackend<DeviceArray>,
   { shape, dtype }: tf.TensorInfo,
-  values: ArrayOf[keyof ArrayOf],
+  values: DeviceArray,
   begin: number[],
   size: number[],
 ): tf.TensorInfo {
   if (tf.slice_util.isSliceContinous(shape, begin, size)) {
     const start = tf.slice_util.computeFlatOffset(begin, tf.util.computeStrides(shape));
-    const view = values.subarray(start, start + tf.util.sizeFromShape(size));
+    const view = backend.slice(values, start, start + tf.util.sizeFromShape(size));
     return backend.makeTensorInfo(size, dtype, view);
   }
-  const out = backend.allocate(size, dtype as keyof ArrayOf);
+  const out = backend.allocate(size, dtype as ArrayType);
   const outStart = begin.map(() => 0);
   backend.addon.copyBox(values, shape, begin, out, size, outStart, size);
   return backend.makeTensorInfo(size, dtype, out);
 }
 
-function fill(
-  backend: NativeBackend,
+function fill<DeviceArray>(
+  backend: DeviceBackend<DeviceArray>,
   shape: number[],
   value: string | number,
   dtype: tf.DataType | undefined,

@@ -4,7 +4,7 @@ import { CONVOLUTION_PARAMETER_GRADIENTS } from '../own_kernels.js';
 import { convolutionGeometry } from './geometry.js';
 import type { Activation } from '../numerics.js';
 import type { Inputs, Kernels } from './kernel.js';
-import type { NativeBackend } from './native_backend.js';
+import type { DeviceBackend } from './device_backend.js';
 
 /** The attributes that Conv2D, its gradients and FusedConv2D share. */
 type ConvolutionAttributes = Omit<tf.Conv2DAttrs, 'dilations'> & {
@@ -53,14 +53,15 @@ export const convolutionKernels: Kernels = {
     { x, dy }: Inputs<'x' | 'dy'>,
     attributes: tf.Conv2DBackpropFilterAttrs,
   ) => {
-    const dBias = backend.allocate([dy.shape[3]!]);
+    const shape = [dy.shape[3]!];
+    const dBias = backend.allocate(shape);
     const gradients = parameterGradients(backend, x, dy, attributes, dBias);
-    return gradients && [...gradients, backend.makeTensorInfo([dBias.length], 'float32', dBias)];
+    return gradients && [...gradients, backend.makeTensorInfo(shape, 'float32', dBias)];
   },
 };
 
-function convolve(
-  backend: NativeBackend,
+function convolve<DeviceArray>(
+  backend: DeviceBackend<DeviceArray>,
   x: tf.TensorInfo,
   filter: tf.TensorInfo,
   bias: tf.TensorInfo | undefined,
@@ -72,7 +73,7 @@ function convolve(
   const biases = bias && backend.float32(bias);
   const info = convolutionOf(x.shape, filter.shape, attributes);
   if (!values || !weights || !info) return undefined;
-  if (bias && biases?.length !== info.outChannels) return undefined;
+  if (bias && (!biases || tf.util.sizeFromShape(bias.shape) !== info.outChannels)) return undefined;
   const out = backend.allocate(info.outShape);
   backend.addon.conv2d(
     values,
@@ -87,12 +88,12 @@ function convolve(
 }
 
 /** The gradient by the filter, and by the bias into `dBias`. */
-function parameterGradients(
-  backend: NativeBackend,
+function parameterGradients<DeviceArray>(
+  backend: DeviceBackend<DeviceArray>,
   x: tf.TensorInfo,
   dy: tf.TensorInfo,
   attributes: tf.Conv2DBackpropFilterAttrs,
-  dBias: Float32Array | null,
+  dBias: DeviceArray | null,
 ): [tf.TensorInfo] | undefined {
   const values = backend.float32(x);
   const gradient = backend.float32(dy);

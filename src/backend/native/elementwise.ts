@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { ADD_TO_CHANNELS, RELU_GRADIENT } from '../own_kernels.js';
 import type { BinaryOperation, UnaryOperation } from './addon_arrays.js';
 import type { Inputs, Kernel, Kernels } from './kernel.js';
-import type { ArrayOf } from './native_backend.js';
+import type { ArrayType } from './device_backend.js';
 
 export const elementwiseKernels: Kernels = {
   Add: arithmetic('add'),
@@ -87,19 +87,20 @@ export const elementwiseKernels: Kernels = {
   },
 
   Select: (backend, { condition, t, e }: Inputs<'condition' | 't' | 'e'>) => {
-    const conditions = backend.valuesOf(condition);
-    const whereTrue = backend.valuesOf(t);
-    const whereFalse = backend.valuesOf(e);
-    if (!(conditions instanceof Uint8Array) || !whereTrue || !whereFalse) return undefined;
+    const conditions = backend.arrayOf(condition);
+    const whereTrue = backend.arrayOf(t);
+    const whereFalse = backend.arrayOf(e);
+    if (!conditions || condition.dtype !== 'bool' || !whereTrue || !whereFalse) return undefined;
     // A condition of rank 1 would select whole rows.
-    if (t.dtype !== e.dtype || conditions.length !== whereTrue.length) return undefined;
-    const out = backend.allocate(t.shape, t.dtype as keyof ArrayOf);
+    const isElementwise = tf.util.sizeFromShape(condition.shape) === tf.util.sizeFromShape(t.shape);
+    if (t.dtype !== e.dtype || !isElementwise) return undefined;
+    const out = backend.allocate(t.shape, t.dtype as ArrayType);
     backend.addon.select(conditions, whereTrue, whereFalse, out);
     return backend.makeTensorInfo(t.shape, t.dtype, out);
   },
 
   Cast: (backend, { x }: Inputs<'x'>, { dtype }: tf.CastAttrs) => {
-    const values = backend.valuesOf(x);
+    const values = backend.arrayOf(x);
     if (!values || x.dtype === dtype || !isArrayType(dtype)) return undefined;
     const out = backend.allocate(x.shape, dtype);
     backend.addon.cast(values, out);
@@ -107,14 +108,14 @@ export const elementwiseKernels: Kernels = {
   },
 };
 
-function isArrayType(dtype: tf.DataType): dtype is keyof ArrayOf {
+function isArrayType(dtype: tf.DataType): dtype is ArrayType {
   return dtype === 'float32' || dtype === 'int32' || dtype === 'bool';
 }
 
 /** A kernel for a ∘ b whose result has the type of its operands, one of `types`. */
 function arithmetic(
   operation: BinaryOperation,
-  types: readonly (keyof ArrayOf)[] = ['float32', 'int32'],
+  types: readonly ArrayType[] = ['float32', 'int32'],
 ): Kernel {
   return binary(operation, types, (dtype) => dtype);
 }
@@ -122,20 +123,20 @@ function arithmetic(
 /** A kernel for a ∘ b whose result is bool, for operands of one of `types`. */
 function comparison(
   operation: BinaryOperation,
-  types: readonly (keyof ArrayOf)[] = ['float32', 'int32', 'bool'],
+  types: readonly ArrayType[] = ['float32', 'int32', 'bool'],
 ): Kernel {
   return binary(operation, types, () => 'bool');
 }
 
 function binary(
   operation: BinaryOperation,
-  types: readonly (keyof ArrayOf)[],
-  resultOf: (dtype: keyof ArrayOf) => keyof ArrayOf,
+  types: readonly ArrayType[],
+  resultOf: (dtype: ArrayType) => ArrayType,
 ): Kernel {
   return (backend, { a, b }: Inputs<'a' | 'b'>) => {
     const type = types.find((candidate) => candidate === a.dtype && candidate === b.dtype);
-    const aValues = backend.valuesOf(a);
-    const bValues = backend.valuesOf(b);
+    const aValues = backend.arrayOf(a);
+    const bValues = backend.arrayOf(b);
     if (!type || !aValues || !bValues) return undefined;
     const shape = tf.backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
     const out = backend.allocate(shape, resultOf(type));

@@ -10,7 +10,7 @@ export const imageKernels: Kernels = {
     { bytes, table, shape }: ImagesFromBytesAttributes,
   ) => {
     const images = backend.allocate(shape);
-    backend.addon.imagesFromBytes(bytes, table, images);
+    backend.addon.imagesFromBytes(backend.upload(bytes), backend.upload(table), images);
     return backend.makeTensorInfo(shape, 'float32', images);
   },
 
@@ -20,7 +20,7 @@ export const imageKernels: Kernels = {
     { alignCorners, halfPixelCenters, size: [outHeight, outWidth] }: tf.ResizeBilinearAttrs,
   ) => {
     const values = backend.float32(images);
-    if (!values || values.length === 0) return undefined;
+    if (!values || images.shape.includes(0)) return undefined;
     const [batch, inHeight, inWidth, channels] = images.shape as [number, number, number, number];
     const out = backend.allocate([batch, outHeight, outWidth, channels]);
     const sizes = [batch, inHeight, inWidth, outHeight, outWidth, channels];

@@ -1,6 +1,6 @@
 /** The form of the kernels in this folder: by tfjs's names, each with a fallback to tfjs's CPU kernel. */
 import type * as tf from '@tensorflow/tfjs';
-import type { NativeBackend } from './native_backend.js';
+import type { DeviceBackend } from './device_backend.js';
 
 /** A kernel's inputs by name. */
 export type Inputs<Name extends string> = Record<Name, tf.TensorInfo>;
@@ -14,7 +14,11 @@ export type KernelResult = tf.TensorInfo | tf.TensorInfo[] | undefined;
  * This is a method's type because methods are bivariant: each kernel can declare its own inputs and attributes.
  */
 export type Kernel = {
-  compute(backend: NativeBackend, inputs: unknown, attributes: unknown): KernelResult;
+  compute<DeviceArray>(
+    backend: DeviceBackend<DeviceArray>,
+    inputs: unknown,
+    attributes: unknown,
+  ): KernelResult;
 }['compute'];
 
 export type Kernels = Record<string, Kernel>;

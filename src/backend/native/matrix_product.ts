@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Activation } from '../numerics.js';
 import type { Inputs, Kernels } from './kernel.js';
-import type { NativeBackend } from './native_backend.js';
+import type { DeviceBackend } from './device_backend.js';
 
 export const matrixProductKernels: Kernels = {
   BatchMatMul: (backend, { a, b }: Inputs<'a' | 'b'>, attributes: tf.BatchMatMulAttrs) =>
@@ -19,8 +19,8 @@ export const matrixProductKernels: Kernels = {
   },
 };
 
-function multiply(
-  backend: NativeBackend,
+function multiply<DeviceArray>(
+  backend: DeviceBackend<DeviceArray>,
   a: tf.TensorInfo,
   b: tf.TensorInfo,
   bias: tf.TensorInfo | undefined,
@@ -35,7 +35,8 @@ function multiply(
   const [bRows, bColumns] = b.shape.slice(-2) as [number, number];
   const [m, k] = transposeA ? [aColumns, aRows] : [aRows, aColumns];
   const n = transposeB ? bRows : bColumns;
-  if (bias && (biases?.length !== n || bias.shape.at(-1) !== n)) return undefined;
+  if (bias && (!biases || tf.util.sizeFromShape(bias.shape) !== n || bias.shape.at(-1) !== n))
+    return undefined;
   const aBatch = tf.util.sizeFromShape(a.shape.slice(0, -2));
   const bBatch = tf.util.sizeFromShape(b.shape.slice(0, -2));
   // If both are repeated, along different dimensions, tfjs pairs them.

@@ -3,8 +3,7 @@
  * inputs that they do not support and for kernels that they lack.
  */
 import * as tf from '@tensorflow/tfjs';
-import { loadNativeAddon } from './addon.js';
-import type { NativeInformation } from './addon.js';
+import { loadNativeAddon, type NativeInformation } from './addon.js';
 import type { Precision } from '../numerics.js';
 import { arrangementKernels } from './arrangement.js';
 import { convolutionKernels } from './convolution.js';
@@ -13,7 +12,7 @@ import { imageKernels } from './images.js';
 import { indexingKernels } from './indexing.js';
 import type { Kernel, Kernels } from './kernel.js';
 import { matrixProductKernels } from './matrix_product.js';
-import { NativeBackend } from './native_backend.js';
+import { CpuBackend } from './cpu_backend.js';
 import { normalizationKernels } from './normalization.js';
 import { poolingKernels } from './pooling.js';
 import { reductionKernels } from './reduction.js';
@@ -52,7 +51,7 @@ export function registerNative(threads: number, precision: Precision = 'float32'
     if (there === undefined)
       register(kernelName, withFallback(kernelName, own, refuse(kernelName)));
   }
-  tf.registerBackend(NATIVE, () => new NativeBackend(addon, precision));
+  tf.registerBackend(NATIVE, () => new CpuBackend(addon, precision));
 }
 
 /** Makes `native` tfjs's backend in the calling thread. */
@@ -71,7 +70,7 @@ function withFallback(kernelName: string, own: Kernel, fallback: tf.KernelFunc):
   return (call) => {
     let result: ReturnType<Kernel>;
     try {
-      const backend = call.backend as NativeBackend;
+      const backend = call.backend as CpuBackend;
       refuseDisposed(backend, call.inputs);
       result = own(backend, call.inputs, call.attrs);
     } catch (error) {
@@ -83,7 +82,7 @@ function withFallback(kernelName: string, own: Kernel, fallback: tf.KernelFunc):
 }
 
 /** A disposed clone is allowed while its original is alive: tfjs's `logSigmoid` reads one. */
-function refuseDisposed(backend: NativeBackend, inputs: tf.NamedTensorInfoMap): void {
+function refuseDisposed(backend: CpuBackend, inputs: tf.NamedTensorInfoMap): void {
   for (const [name, input] of Object.entries(inputs)) {
     if ((input as tf.Tensor | undefined)?.isDisposed === true && !backend.data.has(input!.dataId))
       throw new Error(`${name} is disposed`);

@@ -2,7 +2,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import { LOCAL_RESPONSE_NORMALIZATION } from '../own_kernels.js';
 import type { Inputs, KernelResult, Kernels } from './kernel.js';
-import type { NativeBackend } from './native_backend.js';
+import type { DeviceBackend } from './device_backend.js';
 
 export const normalizationKernels: Kernels = {
   LRN: normalize,
@@ -31,8 +31,8 @@ export const normalizationKernels: Kernels = {
   },
 };
 
-function normalize(
-  backend: NativeBackend,
+function normalize<DeviceArray>(
+  backend: DeviceBackend<DeviceArray>,
   { x }: Inputs<'x'>,
   { depthRadius, bias, alpha, beta }: tf.LRNAttrs,
 ): KernelResult {

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Reduction } from './addon_arrays.js';
 import type { Inputs, Kernel, Kernels } from './kernel.js';
-import type { ArrayOf, NativeBackend } from './native_backend.js';
+import type { ArrayType, DeviceBackend } from './device_backend.js';
 
 export const reductionKernels: Kernels = {
   Sum: reduction('sum', (attributes: tf.SumAttrs) => attributes.axis),
@@ -12,9 +12,9 @@ export const reductionKernels: Kernels = {
   Prod: reduction('prod', (attributes: tf.ProdAttrs) => attributes.axis),
 
   ArgMax: (backend, { x }: Inputs<'x'>, { axis }: tf.ArgMaxAttrs) => {
-    const values = backend.valuesOf(x);
+    const values = backend.arrayOf(x);
     const sizes = sizesAround(x.shape, axis);
-    if (!values || values instanceof Uint8Array || !sizes) return undefined;
+    if (!values || x.dtype === 'bool' || !sizes) return undefined;
     const [axisIndex] = tf.util.parseAxisParam(axis, x.shape);
     const shape = x.shape.filter((_, index) => index !== axisIndex);
     const out = backend.allocate(shape, 'int32');
@@ -29,8 +29,8 @@ export const reductionKernels: Kernels = {
     softmax(backend, logits, axis, true),
 };
 
-function softmax(
-  backend: NativeBackend,
+function softmax<DeviceArray>(
+  backend: DeviceBackend<DeviceArray>,
   logits: tf.TensorInfo,
   axis: number,
   logarithm: boolean,
@@ -48,15 +48,15 @@ function reduction<Attributes extends { keepDims: boolean }>(
   axesOf: (attributes: Attributes) => number | number[],
 ): Kernel {
   return (backend, { x }: Inputs<'x'>, attributes: Attributes) => {
-    const values = backend.valuesOf(x);
+    const values = backend.arrayOf(x);
     const axes = tf.util.parseAxisParam(axesOf(attributes), x.shape);
     const sizes = sizesAround(x.shape, axes);
-    if (!values || values instanceof Uint8Array || !sizes) return undefined;
+    if (!values || x.dtype === 'bool' || !sizes) return undefined;
     if (operation === 'mean' && x.dtype !== 'float32') return undefined;
     const shape = x.shape
       .map((length, index) => (axes.includes(index) ? 1 : length))
       .filter((_, index) => attributes.keepDims || !axes.includes(index));
-    const dtype = x.dtype as keyof ArrayOf;
+    const dtype = x.dtype as ArrayType;
     const out = backend.allocate(shape, dtype);
     backend.addon.reduce(operation, values, out, sizes);
     return backend.makeTensorInfo(shape, dtype, out);

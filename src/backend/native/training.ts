@@ -1,5 +1,5 @@
 /** Kernels of training alone: the loss, the dropout mask and the update rule, each in one pass. */
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import {
   DROPOUT_MASK,
   MOMENTUM_UPDATE,
@@ -7,7 +7,7 @@ import {
   type DropoutMaskAttributes,
 } from '../own_kernels.js';
 import type { Inputs, Kernels } from './kernel.js';
-import type { NativeBackend } from './native_backend.js';
+import type { DeviceBackend } from './device_backend.js';
 
 interface MomentumUpdateAttributes {
   learningRate: number;
@@ -18,10 +18,11 @@ interface MomentumUpdateAttributes {
 export const trainingKernels: Kernels = {
   [SOFTMAX_CROSS_ENTROPY]: (backend, { logits, labels }: Inputs<'logits' | 'labels'>) => {
     const scores = required(backend, logits, 'logits');
-    const classes = backend.valuesOf(labels) as Int32Array;
+    const classes = backend.arrayOf(labels);
+    if (!classes || labels.dtype !== 'int32') throw new TypeError('labels must be int32');
     const gradient = backend.allocate(logits.shape);
     const loss = backend.allocate([]);
-    loss[0] = backend.addon.softmaxCrossEntropy(scores, classes, gradient, logits.shape[1]!);
+    backend.addon.softmaxCrossEntropy(scores, classes, loss, gradient, logits.shape[1]!);
     return [
       backend.makeTensorInfo([], 'float32', loss),
       backend.makeTensorInfo(logits.shape, 'float32', gradient),
@@ -41,14 +42,11 @@ export const trainingKernels: Kernels = {
   ) => {
     const change = required(backend, gradient, 'gradient');
     const next = [weight, velocity].map((tensor) => writable(backend, tensor));
-    const [weights, velocities] = next.map((tensor) => backend.float32(tensor)!) as [
-      Float32Array,
-      Float32Array,
-    ];
+    const [weights, velocities] = next.map((tensor) => backend.float32(tensor)!);
     const check = backend.allocate([]);
     backend.addon.momentumUpdate(
-      weights,
-      velocities,
+      weights!,
+      velocities!,
       change,
       check,
       learningRate,
@@ -60,17 +58,26 @@ export const trainingKernels: Kernels = {
 };
 
 /** The tensor itself with one more reference, if no other has its memory; else a copy. */
-function writable(backend: NativeBackend, tensor: tf.TensorInfo): tf.TensorInfo {
+function writable<DeviceArray>(
+  backend: DeviceBackend<DeviceArray>,
+  tensor: tf.TensorInfo,
+): tf.TensorInfo {
   if (backend.isUnshared(tensor)) {
     backend.incRef(tensor.dataId);
     return { dataId: tensor.dataId, shape: tensor.shape, dtype: tensor.dtype };
   }
   const copy = backend.allocate(tensor.shape);
-  copy.set(required(backend, tensor, 'parameter'));
+  const values = required(backend, tensor, 'parameter');
+  const size = [tf.util.sizeFromShape(tensor.shape)];
+  backend.addon.copyBox(values, size, [0], copy, size, [0], size);
   return backend.makeTensorInfo(tensor.shape, 'float32', copy);
 }
 
-function required(backend: NativeBackend, tensor: tf.TensorInfo, name: string): Float32Array {
+function required<DeviceArray>(
+  backend: DeviceBackend<DeviceArray>,
+  tensor: tf.TensorInfo,
+  name: string,
+): DeviceArray {
   const values = backend.float32(tensor);
   if (!values) throw new TypeError(`${name} must be float32, it is ${tensor.dtype}`);
   return values;

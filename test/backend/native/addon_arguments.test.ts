@@ -154,7 +154,7 @@ const wrongCalls: [string, keyof NativeAddon, unknown[], RegExp][] = [
   [
     'a label that is no class',
     'softmaxCrossEntropy',
-    [floats(4), Int32Array.of(0, 2), floats(4), 2],
+    [floats(4), Int32Array.of(0, 2), floats(1), floats(4), 2],
     /label 2 is not one of 2 classes/,
   ],
   ['the greatest of nothing', 'argMax', [floats(0), new Int32Array(1), [1, 0, 1]], /no greatest/],

@@ -6,8 +6,7 @@ import type {
   ConvolutionAlgorithm,
   ConvolutionPass,
 } from '../../../src/backend/native/addon_layers.js';
-import { convolutionGeometry } from '../../../src/backend/native/geometry.js';
-import type { Conv2DInfo } from '../../../src/backend/native/geometry.js';
+import { convolutionGeometry, type Conv2DInfo } from '../../../src/backend/native/geometry.js';
 import { RandomSequence, deriveKey } from '../../../src/random.js';
 import {
   convolution,

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { registerFusedGradients } from '../../../src/backend/fused.js';
 import { nativeIsPrepared, type NativeAddon } from '../../../src/backend/native/addon.js';
 import { NATIVE, registerNative } from '../../../src/backend/native/native.js';
-import type { NativeBackend } from '../../../src/backend/native/native_backend.js';
+import type { CpuBackend } from '../../../src/backend/native/cpu_backend.js';
 import { registerReluGradient } from '../../../src/backend/relu_gradient.js';
 import { deriveKey, RandomSequence } from '../../../src/random.js';
 
@@ -15,14 +15,14 @@ export const skip = nativeIsPrepared() ? false : 'the native addon is not prepar
 const called = new Set<string>();
 
 /** Makes `native` tfjs's backend. */
-export async function useNative(): Promise<NativeBackend> {
+export async function useNative(): Promise<CpuBackend> {
   if (tf.findBackendFactory(NATIVE) === null) {
     registerNative(2);
     registerReluGradient();
     registerFusedGradients();
   }
   await tf.setBackend(NATIVE);
-  const backend = tf.backend() as NativeBackend;
+  const backend = tf.backend() as CpuBackend;
   const recording = new Proxy(backend.addon, {
     get(addon, name: keyof NativeAddon) {
       called.add(name);

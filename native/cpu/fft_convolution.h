@@ -9,7 +9,7 @@
 
 #include <optional>
 
-#include "geometry.h"
+#include "../geometry.h"
 
 namespace twotower {
 

@@ -4,8 +4,8 @@
 #ifndef TWOTOWER_NATIVE_CONVOLUTION_PRIMITIVES_H_
 #define TWOTOWER_NATIVE_CONVOLUTION_PRIMITIVES_H_
 
+#include "../kernels.h"
 #include "engine.h"
-#include "geometry.h"
 
 namespace twotower {
 
@@ -17,14 +17,14 @@ Geometry GradientGeometry(const Geometry& g);
 
 // Operands: x, filter, out and, if there is one, bias. The dnnl::error `dnnl_unimplemented` if `winograd` and oneDNN does not have
 // the algorithm for this convolution; the same holds for the gradients.
-PreparedPrimitive MakeForward(const Geometry& g, bool has_bias, bool relu, int precision,
+PreparedPrimitive MakeForward(const Geometry& g, bool has_bias, bool relu, Precision precision,
                               bool winograd);
 
 // Operands: dy, filter, dx.
-PreparedPrimitive MakeBackpropInput(const Geometry& g, int precision, bool winograd);
+PreparedPrimitive MakeBackpropInput(const Geometry& g, Precision precision, bool winograd);
 
 // Operands: x, dy, dFilter and, if there is one, dBias.
-PreparedPrimitive MakeBackpropFilter(const Geometry& g, bool has_bias, int precision,
+PreparedPrimitive MakeBackpropFilter(const Geometry& g, bool has_bias, Precision precision,
                                      bool winograd);
 
 }  // namespace twotower

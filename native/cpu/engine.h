@@ -1,15 +1,5 @@
-// The device layer: what a kernel computes on, one for each thread that loads the addon.
-//
-// On the CPU that is a oneDNN engine and stream, the size of the thread's OpenMP team, a cache of
-// primitives and scratch memory. Kernels ask `Device::OfThread()` for them and know nothing of other
-// threads.
-//
-// How a CUDA device joins: another implementation of this header, built where CUDA is found. A thread
-// then holds one device ordinal (cudaSetDevice), one stream with cuDNN and cuBLAS handles bound to it,
-// and a pool of device memory; typed arrays become handles of device buffers, uploaded and read back by
-// two more functions; peers copy to each other with cudaMemcpyPeerAsync. The kernel files gain siblings
-// (convolution.cu beside convolution.cc, over cudnnConvolutionForward and the like) that export the same
-// functions under the same names, so that the TypeScript side stays as it is.
+// What a thread computes on: a oneDNN engine and stream, the size of the thread's OpenMP team, a cache of primitives and
+// scratch memory. Each thread that loads the addon has a device of its own; kernels ask for it with `Device::OfThread()`.
 
 #ifndef TWOTOWER_NATIVE_ENGINE_H_
 #define TWOTOWER_NATIVE_ENGINE_H_
@@ -74,7 +64,7 @@ class PreparedPrimitive {
                     std::vector<Operand> operands);
 
   // `arrays` in the order of the operands.
-  void Execute(std::initializer_list<void*> arrays);
+  void Execute(std::initializer_list<const void*> arrays);
 
   // Of the gradient by a convolution's input: the filter is to be given turned half-way round.
   bool takes_turned_filter = false;

@@ -6,8 +6,8 @@
 
 #include <optional>
 
+#include "../kernels.h"
 #include "fft_convolution.h"
-#include "geometry.h"
 
 namespace twotower {
 
@@ -30,7 +30,7 @@ struct Choice {
 };
 
 // Remembered for each geometry of the calling thread.
-const Choice& ChoiceOf(Pass pass, const Geometry& g, int precision);
+const Choice& ChoiceOf(Pass pass, const Geometry& g, Precision precision);
 
 // From now on the calling thread takes this algorithm wherever it is possible; nothing: the cheapest.
 void PreferAlgorithm(std::optional<Algorithm> algorithm);

@@ -4,8 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include "geometry.h"
-#include "kernels.h"
+#include "../kernels.h"
 #include "parallel.h"
 
 namespace twotower {
@@ -45,14 +44,6 @@ void ForEachPosition(const Geometry& g, const Window& rows, const Window& column
   }
 }
 
-Geometry PoolGeometryFrom(const Arguments& arguments, size_t index) {
-  const Geometry g = Geometry::From(arguments, index);
-  if (g.in_channels != g.out_channels) {
-    throw RangeError("geometry: pooling keeps the number of channels");
-  }
-  return g;
-}
-
 // Calls `body(image, y)` for every row of the output, divided among the team by rows.
 template <typename Body>
 void ForEachOutputRow(const Geometry& g, const Body& body) {
@@ -79,10 +70,7 @@ int64_t OutImage(const Geometry& g) { return g.out_height * g.out_width * g.out_
 
 }  // namespace
 
-napi_value MaxPool(Arguments& arguments) {
-  const Geometry g = PoolGeometryFrom(arguments, 2);
-  const float* x = arguments.Floats(0, "x", ProductOf(g.InShape())).data;
-  float* out = arguments.Floats(1, "out", ProductOf(g.OutShape())).data;
+void MaxPool(const Geometry& g, const float* x, float* out) {
   const int64_t channels = g.in_channels;
   ForEachOutputRow(g, [&](int64_t image, int64_t y) {
     const float* in = x + image * InImage(g);
@@ -100,15 +88,9 @@ napi_value MaxPool(Arguments& arguments) {
       });
     }
   });
-  return nullptr;
 }
 
-napi_value MaxPoolGradient(Arguments& arguments) {
-  const Geometry g = PoolGeometryFrom(arguments, 4);
-  const float* dy = arguments.Floats(0, "dy", ProductOf(g.OutShape())).data;
-  const float* x = arguments.Floats(1, "x", ProductOf(g.InShape())).data;
-  const float* y = arguments.Floats(2, "y", ProductOf(g.OutShape())).data;
-  float* dx = arguments.Floats(3, "dx", ProductOf(g.InShape())).data;
+void MaxPoolGradient(const Geometry& g, const float* dy, const float* x, const float* y, float* dx) {
   const int64_t channels = g.in_channels;
   ForEachImage(g, [&](int64_t image) {
     const float* in = x + image * InImage(g);
@@ -136,13 +118,9 @@ napi_value MaxPoolGradient(Arguments& arguments) {
       }
     }
   });
-  return nullptr;
 }
 
-napi_value AveragePool(Arguments& arguments) {
-  const Geometry g = PoolGeometryFrom(arguments, 2);
-  const float* x = arguments.Floats(0, "x", ProductOf(g.InShape())).data;
-  float* out = arguments.Floats(1, "out", ProductOf(g.OutShape())).data;
+void AveragePool(const Geometry& g, const float* x, float* out) {
   const int64_t channels = g.in_channels;
   ForEachOutputRow(g, [&](int64_t image, int64_t y) {
     const float* in = x + image * InImage(g);
@@ -159,13 +137,9 @@ napi_value AveragePool(Arguments& arguments) {
       for (int64_t c = 0; c < channels; c++) mean[c] /= count;
     }
   });
-  return nullptr;
 }
 
-napi_value AveragePoolGradient(Arguments& arguments) {
-  const Geometry g = PoolGeometryFrom(arguments, 2);
-  const float* dy = arguments.Floats(0, "dy", ProductOf(g.OutShape())).data;
-  float* dx = arguments.Floats(1, "dx", ProductOf(g.InShape())).data;
+void AveragePoolGradient(const Geometry& g, const float* dy, float* dx) {
   const int64_t channels = g.in_channels;
   const float share = 1.f / static_cast<float>(g.filter_height * g.filter_width);
   ForEachImage(g, [&](int64_t image) {
@@ -183,7 +157,6 @@ napi_value AveragePoolGradient(Arguments& arguments) {
       }
     }
   });
-  return nullptr;
 }
 
 }  // namespace twotower

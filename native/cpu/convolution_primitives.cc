@@ -52,7 +52,9 @@ struct Description {
   }
 };
 
-DataType OperandsOf(int precision) { return precision == 0 ? DataType::f32 : DataType::bf16; }
+DataType OperandsOf(Precision precision) {
+  return precision == Precision::kFloat32 ? DataType::f32 : DataType::bf16;
+}
 
 }  // namespace
 
@@ -73,7 +75,7 @@ Geometry GradientGeometry(const Geometry& g) {
   return of_gradient;
 }
 
-PreparedPrimitive MakeForward(const Geometry& g, bool has_bias, bool relu, int precision,
+PreparedPrimitive MakeForward(const Geometry& g, bool has_bias, bool relu, Precision precision,
                               bool winograd) {
     const Description d(g, OperandsOf(precision), winograd);
     const auto primitive = d.Forward(d.wanted_out, has_bias ? d.bias : memory::desc(), relu);
@@ -84,7 +86,7 @@ PreparedPrimitive MakeForward(const Geometry& g, bool has_bias, bool relu, int p
     return {dnnl::convolution_forward(primitive), primitive.scratchpad_desc(), operands};
 }
 
-PreparedPrimitive MakeBackpropInput(const Geometry& g, int precision, bool winograd) {
+PreparedPrimitive MakeBackpropInput(const Geometry& g, Precision precision, bool winograd) {
     if (!winograd && IsConvolutionOfGradient(g)) {
       PreparedPrimitive forward = MakeForward(GradientGeometry(g), false, false, precision, false);
       forward.takes_turned_filter = true;
@@ -102,7 +104,7 @@ PreparedPrimitive MakeBackpropInput(const Geometry& g, int precision, bool winog
              {DNNL_ARG_DIFF_SRC, d.x, primitive.diff_src_desc(), true}}};
 }
 
-PreparedPrimitive MakeBackpropFilter(const Geometry& g, bool has_bias, int precision,
+PreparedPrimitive MakeBackpropFilter(const Geometry& g, bool has_bias, Precision precision,
                                      bool winograd) {
     const Description d(g, OperandsOf(precision), winograd);
     const memory::desc wanted_bias = has_bias ? d.bias : memory::desc();

@@ -46,6 +46,21 @@ void* ScratchMemory::AtLeast(size_t bytes) {
   return data_;
 }
 
+namespace {
+
+// Calls `work`, with oneDNN's error for a lack of memory as C++'s own.
+template <typename Work>
+auto WithoutMemoryErrors(const Work& work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) throw std::bad_alloc();
+    throw;
+  }
+}
+
+}  // namespace
+
 PreparedPrimitive::PreparedPrimitive(const dnnl::primitive& primitive,
                                      const memory::desc& scratchpad, std::vector<Operand> operands)
     : primitive_(primitive), scratchpad_(scratchpad), operands_(std::move(operands)) {
@@ -61,15 +76,16 @@ PreparedPrimitive::PreparedPrimitive(const dnnl::primitive& primitive,
   }
 }
 
-void PreparedPrimitive::Execute(std::initializer_list<void*> arrays) {
+void PreparedPrimitive::Execute(std::initializer_list<const void*> arrays) {
   Device& device = Device::OfThread();
   const dnnl::engine& engine = device.engine();
   std::unordered_map<int, memory> memories;
   std::vector<std::pair<memory, memory>> given_and_wanted;
   size_t index = 0;
-  for (void* array : arrays) {
+  for (const void* array : arrays) {
     const Operand& operand = operands_[index];
-    memory given(operand.given, engine, array);
+    // oneDNN's memory is never const; it does not write to inputs.
+    memory given(operand.given, engine, const_cast<void*>(array));
     memory wanted = given;
     if (reorders_[index]) {
       const auto purpose = static_cast<ScratchPurpose>(
@@ -86,7 +102,7 @@ void PreparedPrimitive::Execute(std::initializer_list<void*> arrays) {
     void* own = device.ScratchFor(ScratchPurpose::kPrimitive, scratchpad_.get_size());
     memories.emplace(DNNL_ARG_SCRATCHPAD, memory(scratchpad_, engine, own));
   }
-  primitive_.execute(device.stream(), memories);
+  WithoutMemoryErrors([&] { primitive_.execute(device.stream(), memories); });
   for (index = 0; index < operands_.size(); index++) {
     if (!reorders_[index] || !operands_[index].is_output) continue;
     auto& [given, wanted] = given_and_wanted[index];
@@ -113,7 +129,8 @@ PreparedPrimitive& Device::Prepared(const std::string& key,
   const auto found = primitives_.find(full_key);
   if (found != primitives_.end()) return found->second;
   if (primitives_.size() >= kMaxPrimitives) primitives_.clear();
-  return primitives_.emplace(full_key, make()).first->second;
+  return WithoutMemoryErrors(
+      [&]() -> PreparedPrimitive& { return primitives_.emplace(full_key, make()).first->second; });
 }
 
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "kernels.h"
+#include "../kernels.h"
 #include "parallel.h"
 
 namespace twotower {
@@ -34,12 +34,7 @@ inline void Threefry(uint32_t k0, uint32_t k1, uint32_t& x0, uint32_t& x1) {
 }  // namespace
 
 // A block of two words gives four elements, 16 bits each.
-napi_value DropoutMask(Arguments& arguments) {
-  const auto key0 = static_cast<uint32_t>(arguments.Integer(0, "key0", 0, UINT32_MAX));
-  const auto key1 = static_cast<uint32_t>(arguments.Integer(1, "key1", 0, UINT32_MAX));
-  const double rate = arguments.Number(2, "rate");
-  const Span<float> out = arguments.Floats(3, "out");
-  if (!(rate >= 0 && rate < 1)) throw RangeError("rate must be in [0, 1)");
+void DropoutMask(uint32_t key0, uint32_t key1, double rate, const Span<float>& out) {
   const auto threshold = static_cast<uint32_t>(std::floor(rate * 65536 + 0.5));
   const auto kept = static_cast<float>(1 / (1 - rate));
   const auto value = [=](uint32_t bits) { return bits < threshold ? 0.f : kept; };
@@ -62,7 +57,6 @@ napi_value DropoutMask(Arguments& arguments) {
     const uint32_t bits[3] = {x0 & 0xffff, x0 >> 16, x1 & 0xffff};
     for (size_t i = 4 * whole_blocks; i < out.length; i++) out.data[i] = value(bits[i % 4]);
   }
-  return nullptr;
 }
 
 }  // namespace twotower

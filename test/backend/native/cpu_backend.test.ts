@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
 import { registerNative } from '../../../src/backend/native/native.js';
-import type { NativeBackend } from '../../../src/backend/native/native_backend.js';
+import type { CpuBackend } from '../../../src/backend/native/cpu_backend.js';
 
 before(async () => {
   registerNative(1);
   await tf.setBackend('native');
 });
 
-function backend(): NativeBackend {
-  return tf.backend() as NativeBackend;
+function backend(): CpuBackend {
+  return tf.backend() as CpuBackend;
 }
 
 /** A tensor in pooled memory. */

@@ -21,9 +21,9 @@ bool HasWinograd(Pass pass, const Geometry& g) {
   }
   try {
     switch (pass) {
-      case Pass::kForward: MakeForward(g, false, false, 0, true); break;
-      case Pass::kInputGradient: MakeBackpropInput(g, 0, true); break;
-      case Pass::kFilterGradient: MakeBackpropFilter(g, false, 0, true); break;
+      case Pass::kForward: MakeForward(g, false, false, Precision::kFloat32, true); break;
+      case Pass::kInputGradient: MakeBackpropInput(g, Precision::kFloat32, true); break;
+      case Pass::kFilterGradient: MakeBackpropFilter(g, false, Precision::kFloat32, true); break;
     }
     return true;
   } catch (const dnnl::error& error) {
@@ -65,14 +65,14 @@ double Elements(const Geometry& g) {
 
 // The costs of oneDNN's algorithms in the unit of FftPlan, as its primitives of version 2.6 took them beside the FFT on a Zen 5 core,
 // alone and with others; docs/benchmarks.md has the table.
-double DirectCost(Pass pass, const Geometry& g, int precision) {
+double DirectCost(Pass pass, const Geometry& g, Precision precision) {
   constexpr int64_t kLanes = 16;
   const bool by_filter = pass == Pass::kFilterGradient;
   const double channels = pass == Pass::kInputGradient
                               ? RoundUp(g.in_channels, kLanes) * g.out_channels
                               : g.in_channels * RoundUp(g.out_channels, kLanes);
   const double products = 2 * Positions(g) * channels * g.filter_height * g.filter_width;
-  const double speed = precision == 0 ? 1 : Device::HasMatrixTiles() ? 6 : 1.9;
+  const double speed = precision == Precision::kFloat32 ? 1 : Device::HasMatrixTiles() ? 6 : 1.9;
   return products / speed * (by_filter ? 1.13 : 1) + Elements(g) * (by_filter ? 150 : 75);
 }
 
@@ -96,7 +96,7 @@ double WinogradCost(Pass pass, const Geometry& g) {
   return pass == Pass::kFilterGradient ? 1.2 * cost : cost;
 }
 
-Choice Choose(Pass pass, const Geometry& g, int precision) {
+Choice Choose(Pass pass, const Geometry& g, Precision precision) {
   const bool is_open = !preferred.has_value();
   Choice best{Algorithm::kDirect, std::nullopt, false, DirectOperations(g)};
   double cost = DirectCost(pass, g, precision);
@@ -115,7 +115,7 @@ Choice Choose(Pass pass, const Geometry& g, int precision) {
 
 }  // namespace
 
-const Choice& ChoiceOf(Pass pass, const Geometry& g, int precision) {
+const Choice& ChoiceOf(Pass pass, const Geometry& g, Precision precision) {
   constexpr size_t kMostChoices = 4096;
   const std::string key = KeyOf("", g.Key(), pass, precision);
   const auto found = choices.find(key);

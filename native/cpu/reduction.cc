@@ -6,25 +6,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 #include <type_traits>
 #include <vector>
 
-#include "kernels.h"
+#include "../kernels.h"
 #include "numbers.h"
 #include "parallel.h"
 
 namespace twotower {
 namespace {
-
-struct Extents {
-  size_t outer, reduced, inner;
-};
-
-Extents ExtentsFrom(const Arguments& arguments, size_t index) {
-  const Integers sizes = arguments.Sizes(index, "sizes", 3);
-  return {static_cast<size_t>(sizes[0]), static_cast<size_t>(sizes[1]),
-          static_cast<size_t>(sizes[2])};
-}
 
 struct Add {
   template <typename T>
@@ -132,48 +123,35 @@ T FromDouble(double value) {
 }
 
 template <typename T>
-void ReduceBy(int operation, const T* x, T* out, const Extents& e) {
+void ReduceBy(Reduction operation, const T* x, T* out, const Extents& e) {
   using Limits = std::numeric_limits<T>;
   const T lowest = Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
   const T highest = Limits::has_infinity ? Limits::infinity() : Limits::max();
   const auto same = [](T value) { return value; };
   switch (operation) {
-    case 0:
+    case Reduction::kSum:
       return ReduceAll(x, out, e, 0.0, Add(), FromDouble<T>);
-    case 1: {
+    case Reduction::kMean: {
       const auto count = static_cast<double>(e.reduced);
       return ReduceAll(x, out, e, 0.0, Add(), [=](double sum) { return FromDouble<T>(sum / count); });
     }
-    case 2:
+    case Reduction::kMax:
       return ReduceAll(x, out, e, lowest, Greater(), same);
-    case 3:
+    case Reduction::kMin:
       return ReduceAll(x, out, e, highest, Smaller(), same);
-    default:
+    case Reduction::kProd:
       return ReduceAll(x, out, e, 1.0, Multiply(), FromDouble<T>);
   }
 }
 
 }  // namespace
 
-napi_value Reduce(Arguments& arguments) {
-  const int operation =
-      arguments.Choice(0, "operation", {"sum", "mean", "max", "min", "prod"});
-  const Values x = arguments.AnyValues(1, "x");
-  const Values out = arguments.AnyValues(2, "out");
-  const Integers sizes = arguments.Sizes(3, "sizes", 3);
-  const Extents e = ExtentsFrom(arguments, 3);
-  CheckLength("x", x.length, sizes);
-  CheckLength("out", out.length, {sizes[0], sizes[2]});
-  CheckSameType("x", x.type, "out", out.type);
-  if (out.length == 0) return nullptr;
+void Reduce(Reduction operation, const Extents& e, const Values& x, const Values& out) {
   if (x.type == Type::kFloat32) {
     ReduceBy(operation, x.As<float>(), out.As<float>(), e);
-  } else if (x.type == Type::kInt32 && operation != 1) {
-    ReduceBy(operation, x.As<int32_t>(), out.As<int32_t>(), e);
   } else {
-    throw TypeError("x must be a Float32Array, or an Int32Array unless it is a mean");
+    ReduceBy(operation, x.As<int32_t>(), out.As<int32_t>(), e);
   }
-  return nullptr;
 }
 
 namespace {
@@ -196,34 +174,15 @@ void ArgMaxOf(const T* x, int32_t* out, const Extents& e) {
 
 }  // namespace
 
-napi_value ArgMax(Arguments& arguments) {
-  const Values x = arguments.AnyValues(0, "x");
-  const Span<int32_t> out = arguments.Int32s(1, "out");
-  const Integers sizes = arguments.Sizes(2, "sizes", 3);
-  const Extents e = ExtentsFrom(arguments, 2);
-  CheckLength("x", x.length, sizes);
-  CheckLength("out", out.length, {sizes[0], sizes[2]});
-  if (out.length == 0) return nullptr;
-  if (e.reduced == 0) throw RangeError("there is no greatest of no elements");
+void ArgMax(const Extents& e, const Values& x, int32_t* out) {
   if (x.type == Type::kFloat32) {
-    ArgMaxOf(x.As<float>(), out.data, e);
-  } else if (x.type == Type::kInt32) {
-    ArgMaxOf(x.As<int32_t>(), out.data, e);
+    ArgMaxOf(x.As<float>(), out, e);
   } else {
-    throw TypeError("x must be a Float32Array or an Int32Array");
+    ArgMaxOf(x.As<int32_t>(), out, e);
   }
-  return nullptr;
 }
 
 namespace {
-
-size_t RowsOf(size_t length, int64_t columns, const char* name) {
-  if (length % columns != 0) {
-    throw RangeError(std::string(name) + " has " + std::to_string(length) +
-                     " elements, which are no rows of " + std::to_string(columns));
-  }
-  return length / columns;
-}
 
 // log Σ e^x, numerically stable; −∞ if every element is.
 double LogSumExp(const float* x, size_t count) {
@@ -237,49 +196,39 @@ double LogSumExp(const float* x, size_t count) {
 
 }  // namespace
 
-napi_value Softmax(Arguments& arguments) {
-  const Span<float> x = arguments.Floats(0, "x");
-  float* out = arguments.Floats(1, "out", x.length).data;
-  const int64_t columns = arguments.Integer(2, "columns", 1, INT32_MAX);
-  const bool logarithm = arguments.Boolean(3, "logarithm");
-  Parallel(RowsOf(x.length, columns, "x"), 16 * columns, [&](size_t begin, size_t end) {
+void Softmax(size_t rows, size_t columns, const float* x, float* out, bool logarithm) {
+  Parallel(rows, 16 * columns, [&](size_t begin, size_t end) {
     for (size_t row = begin; row < end; row++) {
-      const float* in = x.data + row * columns;
+      const float* in = x + row * columns;
       float* result = out + row * columns;
       const double total = LogSumExp(in, columns);
-      for (int64_t i = 0; i < columns; i++) {
+      for (size_t i = 0; i < columns; i++) {
         const auto log_probability = static_cast<float>(in[i] - total);
         result[i] = logarithm ? log_probability : std::exp(log_probability);
       }
     }
   });
-  return nullptr;
 }
 
-napi_value SoftmaxCrossEntropy(Arguments& arguments) {
-  const Span<float> logits = arguments.Floats(0, "logits");
-  const Span<int32_t> labels = arguments.Int32s(1, "labels");
-  float* gradient = arguments.Floats(2, "gradient", logits.length).data;
-  const int64_t classes = arguments.Integer(3, "classes", 1, INT32_MAX);
-  const size_t batch = RowsOf(logits.length, classes, "logits");
-  CheckSameLength("labels", labels.length, "the batch", batch);
+void SoftmaxCrossEntropy(size_t batch, size_t classes, const float* logits, const int32_t* labels,
+                         float* loss, float* gradient) {
   double sum = 0;
   for (size_t row = 0; row < batch; row++) {
-    const int32_t label = labels.data[row];
-    if (label < 0 || label >= classes) {
+    const int32_t label = labels[row];
+    if (label < 0 || static_cast<size_t>(label) >= classes) {
       throw RangeError("label " + std::to_string(label) + " is not one of " +
                        std::to_string(classes) + " classes");
     }
-    const float* in = logits.data + row * classes;
+    const float* in = logits + row * classes;
     float* result = gradient + row * classes;
     const double total = LogSumExp(in, classes);
     sum += total - in[label];
-    for (int64_t i = 0; i < classes; i++) {
+    for (size_t i = 0; i < classes; i++) {
       const double probability = std::exp(static_cast<float>(in[i] - total));
-      result[i] = static_cast<float>((probability - (i == label ? 1 : 0)) / batch);
+      result[i] = static_cast<float>((probability - (i == static_cast<size_t>(label) ? 1 : 0)) / batch);
     }
   }
-  return arguments.Number(sum / batch);
+  *loss = static_cast<float>(sum / batch);
 }
 
 }  // namespace twotower

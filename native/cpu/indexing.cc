@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string>
 
-#include "kernels.h"
+#include "../kernels.h"
 #include "parallel.h"
 
 namespace twotower {
@@ -25,42 +25,28 @@ void OneHotRows(const Span<int32_t>& indices, Element* out, int64_t depth, Eleme
 
 }  // namespace
 
-napi_value Gather(Arguments& arguments) {
-  const Values x = arguments.AnyValues(0, "x");
-  const Span<int32_t> indices = arguments.Int32s(1, "indices");
-  const Values out = arguments.AnyValues(2, "out");
-  const Integers sizes = arguments.Sizes(3, "sizes", 3);
-  const int64_t count = static_cast<int64_t>(indices.length);
-  CheckLength("x", x.length, sizes);
-  CheckLength("out", out.length, {sizes[0], count, sizes[2]});
-  CheckSameType("x", x.type, "out", out.type);
+void Gather(const Extents& e, const Values& x, const Span<int32_t>& indices, const Values& out) {
   for (size_t i = 0; i < indices.length; i++) {
-    if (indices.data[i] < 0 || indices.data[i] >= sizes[1]) {
+    if (indices.data[i] < 0 || indices.data[i] >= static_cast<int64_t>(e.reduced)) {
       throw RangeError("index " + std::to_string(indices.data[i]) + " is not one of " +
-                       std::to_string(sizes[1]));
+                       std::to_string(e.reduced));
     }
   }
-  if (out.length == 0) return nullptr;
-  const size_t bytes = sizes[2] * x.ElementBytes();
+  if (out.length == 0) return;
+  const size_t count = indices.length;
+  const size_t bytes = e.inner * x.ElementBytes();
   const char* from = x.As<char>();
   char* to = out.As<char>();
-  Parallel(sizes[0] * count, 2 * sizes[2], [&](size_t begin, size_t end) {
+  Parallel(e.outer * count, 2 * e.inner, [&](size_t begin, size_t end) {
     for (size_t item = begin; item < end; item++) {
       const size_t outer = item / count;
       const size_t index = indices.data[item % count];
-      std::memcpy(to + item * bytes, from + (outer * sizes[1] + index) * bytes, bytes);
+      std::memcpy(to + item * bytes, from + (outer * e.reduced + index) * bytes, bytes);
     }
   });
-  return nullptr;
 }
 
-napi_value OneHot(Arguments& arguments) {
-  const Span<int32_t> indices = arguments.Int32s(0, "indices");
-  const Values out = arguments.AnyValues(1, "out");
-  const int64_t depth = arguments.Integer(2, "depth", 1, INT32_MAX);
-  const double on = arguments.Number(3, "onValue");
-  const double off = arguments.Number(4, "offValue");
-  CheckLength("out", out.length, {static_cast<int64_t>(indices.length), depth});
+void OneHot(const Span<int32_t>& indices, int64_t depth, double on, double off, const Values& out) {
   switch (out.type) {
     case Type::kFloat32:
       OneHotRows(indices, out.As<float>(), depth, static_cast<float>(on),
@@ -73,20 +59,11 @@ napi_value OneHot(Arguments& arguments) {
     case Type::kBool:
       OneHotRows<uint8_t>(indices, out.As<uint8_t>(), depth, on != 0, off != 0);
   }
-  return nullptr;
 }
 
-napi_value Tile(Arguments& arguments) {
-  const Values x = arguments.AnyValues(0, "x");
-  const Values out = arguments.AnyValues(1, "out");
-  const Integers shape = arguments.Shape(2, "shape");
-  const Integers times = arguments.Sizes(3, "times", shape.size());
+void Tile(const Integers& shape, const Integers& times, const Values& x, const Values& out) {
   Integers tiled = shape;
-  for (size_t d = 0; d < shape.size(); d++) tiled[d] = ProductOf({shape[d], times[d]});
-  CheckLength("x", x.length, shape);
-  CheckLength("out", out.length, tiled);
-  CheckSameType("x", x.type, "out", out.type);
-  if (out.length == 0) return nullptr;
+  for (size_t d = 0; d < shape.size(); d++) tiled[d] *= times[d];
   const int64_t row = shape.empty() ? 1 : shape.back();
   const int64_t row_times = shape.empty() ? 1 : times.back();
   const size_t bytes = row * x.ElementBytes();
@@ -107,7 +84,6 @@ napi_value Tile(Arguments& arguments) {
       }
     }
   });
-  return nullptr;
 }
 
 }  // namespace twotower

@@ -4,35 +4,15 @@
 // sums over windows are then `size` shifted additions of whole rows, which the compiler vectorizes. The window is short,
 // so this is cheaper than a sliding sum, whose steps depend on each other.
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "kernels.h"
+#include "../kernels.h"
 #include "parallel.h"
 
 namespace twotower {
 namespace {
-
-struct Normalization {
-  int64_t channels, radius;
-  float bias, alpha, beta;
-};
-
-Normalization NormalizationFrom(const Arguments& arguments, size_t index, size_t length) {
-  Normalization n;
-  n.channels = arguments.Integer(index, "channels", 1, INT32_MAX);
-  n.radius = arguments.Integer(index + 1, "radius", 0, INT32_MAX);
-  n.bias = static_cast<float>(arguments.Number(index + 2, "bias"));
-  n.alpha = static_cast<float>(arguments.Number(index + 3, "alpha"));
-  n.beta = static_cast<float>(arguments.Number(index + 4, "beta"));
-  if (length % n.channels != 0) {
-    throw RangeError("x has " + std::to_string(length) + " elements, which are no rows of " +
-                     std::to_string(n.channels) + " channels");
-  }
-  // A wider window has the same channels.
-  n.radius = std::min(n.radius, n.channels - 1);
-  return n;
-}
 
 // sums[c] = Σ padded[c … c + 2·radius], for `count` channels.
 void SumWindows(const float* __restrict padded, int64_t count, int64_t radius,
@@ -81,34 +61,27 @@ void Scale(const Normalization& n, const float* __restrict x, Row& row) {
 
 }  // namespace
 
-napi_value LocalResponseNormalization(Arguments& arguments) {
-  const Span<float> x = arguments.Floats(0, "x");
-  float* out = arguments.Floats(1, "out", x.length).data;
-  const Normalization n = NormalizationFrom(arguments, 2, x.length);
-  Parallel(x.length / n.channels, 8 * n.channels, [&](size_t begin, size_t end) {
+void LocalResponseNormalization(const Normalization& n, const float* x, float* out) {
+  Parallel(n.rows, 8 * n.channels, [&](size_t begin, size_t end) {
     Row row(n);
     for (size_t index = begin; index < end; index++) {
-      const float* __restrict in = x.data + index * n.channels;
+      const float* __restrict in = x + index * n.channels;
       float* __restrict normalized = out + index * n.channels;
       Scale(n, in, row);
       const float* __restrict powers = row.powers.data();
       for (int64_t c = 0; c < n.channels; c++) normalized[c] = in[c] * powers[c];
     }
   });
-  return nullptr;
 }
 
 // dx = dy·s^−β − 2αβ · x · Σ dy·x·s^−β / s, the sum over the same window, which is symmetric.
-napi_value LocalResponseNormalizationGradient(Arguments& arguments) {
-  const Span<float> x = arguments.Floats(1, "x");
-  const float* dy = arguments.Floats(0, "dy", x.length).data;
-  float* dx = arguments.Floats(2, "dx", x.length).data;
-  const Normalization n = NormalizationFrom(arguments, 3, x.length);
+void LocalResponseNormalizationGradient(const Normalization& n, const float* dy, const float* x,
+                                        float* dx) {
   const float factor = 2 * n.alpha * n.beta;
-  Parallel(x.length / n.channels, 16 * n.channels, [&](size_t begin, size_t end) {
+  Parallel(n.rows, 16 * n.channels, [&](size_t begin, size_t end) {
     Row row(n);
     for (size_t index = begin; index < end; index++) {
-      const float* __restrict in = x.data + index * n.channels;
+      const float* __restrict in = x + index * n.channels;
       const float* __restrict given = dy + index * n.channels;
       float* __restrict gradient = dx + index * n.channels;
       Scale(n, in, row);
@@ -125,7 +98,6 @@ napi_value LocalResponseNormalizationGradient(Arguments& arguments) {
       }
     }
   });
-  return nullptr;
 }
 
 }  // namespace twotower

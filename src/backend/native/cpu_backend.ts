@@ -1,6 +1,6 @@
 /**
- * The tfjs backend `native`: tfjs's own CPU backend with its values in pooled memory. Every kernel of tfjs works
- * here, and those that a training step spends its time in run in the addon, on the same memory.
+ * The tfjs backend `native` on the CPU: tfjs's own CPU backend with its values in pooled memory. Every kernel of tfjs
+ * works here, and those that a training step spends its time in run in the addon, on the same memory.
  *
  * Lifetime of a tensor's memory:
  * - `allocate` returns part of a pooled buffer with the values of an earlier tensor, so a kernel must write all of
@@ -15,22 +15,16 @@ import * as tf from '@tensorflow/tfjs';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import type { Capabilities, SharedTensors } from '../capabilities.js';
 import type { Precision } from '../numerics.js';
-import type { NativeAddon } from './addon.js';
+import type { CpuArray, NativeAddon } from './addon.js';
 import { BufferPool } from './buffer_pool.js';
+import type { ArrayType, DeviceBackend } from './device_backend.js';
 
 /** Key of a tensor's data. */
 export type DataId = object;
 
 type Values = tf.backend_util.BackendValues;
 
-/** Tensor types whose values are in one typed array. */
-export interface ArrayOf {
-  float32: Float32Array;
-  int32: Int32Array;
-  bool: Uint8Array;
-}
-
-export class NativeBackend extends MathBackendCPU implements Capabilities {
+export class CpuBackend extends MathBackendCPU implements DeviceBackend<CpuArray>, Capabilities {
   private readonly pool: BufferPool;
 
   /** @param precision of the operands of convolutions and matrix products */
@@ -42,31 +36,36 @@ export class NativeBackend extends MathBackendCPU implements Capabilities {
     this.pool = new BufferPool((bytes) => addon.prepareMemory(bytes));
   }
 
-  /** Memory for a kernel's output. The kernel must write every element, then pass it to `makeTensorInfo`. */
-  allocate<Type extends keyof ArrayOf = 'float32'>(
-    shape: readonly number[],
-    dtype: Type = 'float32' as Type,
-  ): ArrayOf[Type] {
+  allocate(shape: readonly number[], dtype: 'int32'): Int32Array;
+  allocate(shape: readonly number[], dtype: 'bool'): Uint8Array;
+  allocate(shape: readonly number[], dtype?: 'float32'): Float32Array;
+  allocate(shape: readonly number[], dtype?: ArrayType): CpuArray;
+  allocate(shape: readonly number[], dtype: ArrayType = 'float32'): CpuArray {
     const length = tf.util.sizeFromShape(shape as number[]);
     const buffer = this.pool.take(length * tf.util.bytesPerElement(dtype));
     const start = this.pool.startOf(buffer);
-    if (dtype === 'float32') return new Float32Array(buffer, start, length) as ArrayOf[Type];
-    if (dtype === 'int32') return new Int32Array(buffer, start, length) as ArrayOf[Type];
-    return new Uint8Array(buffer, start, length) as ArrayOf[Type];
+    if (dtype === 'float32') return new Float32Array(buffer, start, length);
+    if (dtype === 'int32') return new Int32Array(buffer, start, length);
+    return new Uint8Array(buffer, start, length);
   }
 
-  /** A tensor's values in place; undefined unless they are an array of its own type. */
-  valuesOf({ dataId, dtype }: tf.TensorInfo): ArrayOf[keyof ArrayOf] | undefined {
+  arrayOf({ dataId, dtype }: tf.TensorInfo): CpuArray | undefined {
     const { values } = this.data.get(dataId);
     if (dtype === 'float32') return values instanceof Float32Array ? values : undefined;
     if (dtype === 'int32') return values instanceof Int32Array ? values : undefined;
     return dtype === 'bool' && values instanceof Uint8Array ? values : undefined;
   }
 
-  /** `valuesOf` a float32 tensor, else undefined. */
   float32(tensor: tf.TensorInfo): Float32Array | undefined {
-    const values = this.valuesOf(tensor);
-    return values instanceof Float32Array ? values : undefined;
+    return tensor.dtype === 'float32' ? (this.arrayOf(tensor) as Float32Array) : undefined;
+  }
+
+  slice(array: CpuArray, start: number, end: number): CpuArray {
+    return array.subarray(start, end);
+  }
+
+  upload(values: Float32Array | Uint8Array): CpuArray {
+    return values;
   }
 
   /** The pool's memory can be shared; an array that the user gave is copied into it. */
@@ -87,7 +86,6 @@ export class NativeBackend extends MathBackendCPU implements Capabilities {
     return inUse + waiting;
   }
 
-  /** Whether no other tensor has this memory, so that a kernel may write to its input. */
   isUnshared({ dataId }: tf.TensorInfo): boolean {
     const { values, refCount } = this.data.get(dataId);
     return refCount === 1 && ArrayBuffer.isView(values) && this.pool.ownersOf(values.buffer) === 1;

@@ -5,7 +5,7 @@
 #ifndef TWOTOWER_NATIVE_SPACE_TO_DEPTH_H_
 #define TWOTOWER_NATIVE_SPACE_TO_DEPTH_H_
 
-#include "geometry.h"
+#include "../geometry.h"
 
 namespace twotower {
 

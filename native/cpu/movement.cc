@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels.h"
+#include "../kernels.h"
 #include "parallel.h"
 
 namespace twotower {
@@ -90,75 +90,36 @@ void TransposeBy(const Permuted& p, const Element* x, Element* out) {
   });
 }
 
-void CheckBox(const char* name, const Integers& shape, const Integers& start,
-              const Integers& size) {
-  if (start.size() != shape.size() || size.size() != shape.size()) {
-    throw RangeError(std::string(name) + "Shape, its start and size must have one length");
-  }
-  for (size_t d = 0; d < shape.size(); d++) {
-    if (start[d] > shape[d] - size[d]) {
-      throw RangeError("the box does not lie inside " + std::string(name));
-    }
-  }
-}
-
 }  // namespace
 
-napi_value Transpose(Arguments& arguments) {
-  const Values x = arguments.AnyValues(0, "x");
-  const Values out = arguments.AnyValues(1, "out");
-  const Integers shape = arguments.Shape(2, "shape");
-  const Integers permutation = arguments.Sizes(3, "permutation", shape.size());
-  CheckLength("x", x.length, shape);
-  CheckSameType("x", x.type, "out", out.type);
-  CheckSameLength("x", x.length, "out", out.length);
-  Integers sorted = permutation;
-  std::sort(sorted.begin(), sorted.end());
-  for (size_t d = 0; d < sorted.size(); d++) {
-    if (sorted[d] != static_cast<int64_t>(d)) {
-      throw RangeError("permutation must hold each dimension once");
-    }
-  }
-  if (x.length == 0) return nullptr;
+void Transpose(const Integers& shape, const Integers& permutation, const Values& x,
+               const Values& out) {
   const Permuted permuted = PermutedFrom(shape, permutation);
   if (x.type == Type::kBool) {
     TransposeBy(permuted, x.As<uint8_t>(), out.As<uint8_t>());
   } else {
     TransposeBy(permuted, x.As<uint32_t>(), out.As<uint32_t>());
   }
-  return nullptr;
 }
 
-napi_value CopyBox(Arguments& arguments) {
-  const Values x = arguments.AnyValues(0, "x");
-  const Integers x_shape = arguments.Shape(1, "xShape");
-  const Integers x_start = arguments.Shape(2, "xStart");
-  const Values out = arguments.AnyValues(3, "out");
-  const Integers out_shape = arguments.Shape(4, "outShape");
-  const Integers out_start = arguments.Shape(5, "outStart");
-  const Integers size = arguments.Shape(6, "size");
-  CheckLength("x", x.length, x_shape);
-  CheckLength("out", out.length, out_shape);
-  CheckSameType("x", x.type, "out", out.type);
-  CheckBox("x", x_shape, x_start, size);
-  CheckBox("out", out_shape, out_start, size);
-  if (ProductOf(size) == 0) return nullptr;
-  const Integers x_strides = StridesOf(x_shape);
-  const Integers out_strides = StridesOf(out_shape);
+void CopyBox(const Box& box, const Values& x, const Values& out) {
+  const Integers& size = box.size;
+  const Integers x_strides = StridesOf(box.x_shape);
+  const Integers out_strides = StridesOf(box.out_shape);
   // Trailing dimensions that the box covers, and the first that it does not, form one contiguous run.
   size_t outer = size.size();
   int64_t run = 1;
   while (outer > 0) {
     outer--;
     run *= size[outer];
-    if (size[outer] != x_shape[outer] || size[outer] != out_shape[outer]) break;
+    if (size[outer] != box.x_shape[outer] || size[outer] != box.out_shape[outer]) break;
   }
   const size_t bytes = x.ElementBytes();
   const char* from = x.As<char>();
   char* to = out.As<char>();
   for (size_t d = 0; d < size.size(); d++) {
-    from += x_start[d] * x_strides[d] * bytes;
-    to += out_start[d] * out_strides[d] * bytes;
+    from += box.x_start[d] * x_strides[d] * bytes;
+    to += box.out_start[d] * out_strides[d] * bytes;
   }
   size_t runs = 1;
   for (size_t d = 0; d < outer; d++) runs *= size[d];
@@ -180,7 +141,6 @@ napi_value CopyBox(Arguments& arguments) {
       std::memcpy(to + out_offset * bytes, from + x_offset * bytes, length * bytes);
     }
   });
-  return nullptr;
 }
 
 }  // namespace twotower
