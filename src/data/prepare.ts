@@ -126,7 +126,9 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       ...jobsOf('test', test, destination, imagesPerShard),
     ];
     await packAll(jobs, begun, options, source, { train: train.count, test: test.count }, lock);
-    return { manifest: finish(destination, begun, classes, jobs), wasThere: false, notices };
+    const manifest = finish(destination, begun, classes, jobs);
+    const takenOver = lock.takenOver === undefined ? [] : [lock.takenOver];
+    return { manifest, wasThere: false, notices: [...takenOver, ...notices] };
   } finally {
     lock.release();
   }

@@ -106,7 +106,7 @@ export function buildNetwork(
       input,
       output,
       gathers,
-      macs: isParameterised(layer) ? macsOf(layer, held[0]!, output, classes) : 0,
+      macs: isParameterised(layer) ? macsOf(layer, held[0], output, classes) : 0,
       parameters: held.map((parameter) => parameter.name),
     });
     previous = output;
