@@ -120,6 +120,8 @@ export interface TestConfiguration {
    * The tests between epochs see the centre.
    */
   crops: 1 | 10;
+  /** Steps between tests inside an epoch, for epochs that take hours (default: none). */
+  every?: number;
   /** Leave dropout on, as the seed's evaluation did by mistake. */
   dropout: boolean;
 }

@@ -1,15 +1,15 @@
 /**
- * The colour noise of a training image: the same for all its pixels, along the principal components of the
- * training set's colours (the paper, section 4.1). A function of (seed, epoch, example) alone. Called by the
- * decoders.
+ * PCA colour augmentation of a training image: one offset for all its pixels, along the principal components of the
+ * training set's colours (the paper, section 4.1). It depends only on (seed, epoch, example).
  */
 import type { ColourConfiguration } from '../configuration.js';
 import { deriveKey, fillNormal } from '../random.js';
 import type { DatasetStatistics } from './statistics.js';
 
 /**
- * What a normal number of deviation 1 along each component adds to a pixel's R, G and B, where pixels are
- * from 0 to 1: `[3][3]`, a row each.
+ * What a standard normal number along each component adds to a pixel's R, G and B, for pixels from 0 to 1.
+ *
+ * @returns `[3][3]`, a row per component
  */
 export function colourAxes(
   { deviation, scale }: Pick<ColourConfiguration, 'deviation' | 'scale'>,
@@ -22,7 +22,7 @@ export function colourAxes(
   });
 }
 
-/** @returns what is added to R, G and B, where pixels are from 0 to 1 */
+/** @returns what is added to R, G and B, for pixels from 0 to 1 */
 export function drawColour(seed: number, epoch: number, index: number, axes: number[][]): number[] {
   const draws = new Float32Array(axes.length);
   fillNormal(deriveKey(seed, 'colour', epoch, index), 0, 1, draws);

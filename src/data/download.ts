@@ -1,8 +1,8 @@
 /**
- * A file over HTTP, whole and right or not at all. Called by `data fetch`.
+ * Downloads a file over HTTP, whole and verified or not at all.
  *
- * What has come is kept in `FILE.partial`, so that a broken connection, or a command that was stopped, goes
- * on where it was (HTTP Range). `FILE` appears when length and md5 are those that are expected.
+ * Received bytes are kept in `FILE.partial`, so that a broken or stopped download continues where it was (HTTP Range).
+ * `FILE` appears once its length and MD5 are the expected ones.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, openSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -37,7 +37,7 @@ const ATTEMPTS = 4;
 class Interruption extends Error {}
 
 /**
- * @throws UserError where the server refuses, sends something else, or breaks off or stalls again and
+ * @throws UserError if the server refuses, sends something else, or breaks off or stalls again and
  *   again; in the last case what has come stays for the next time
  */
 export async function download(options: DownloadOptions): Promise<void> {
@@ -73,7 +73,7 @@ export async function download(options: DownloadOptions): Promise<void> {
   renameSync(partial, file);
 }
 
-/** One request: appends to `partial` what is missing, or begins it anew where the server sends all. */
+/** One request: appends to `partial` what is missing, or restarts if the server sends everything. */
 async function receive(
   { url, expected, stallSeconds = 30, onProgress }: DownloadOptions,
   partial: string,

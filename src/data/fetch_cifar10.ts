@@ -1,7 +1,4 @@
-/**
- * CIFAR-10's binary version from its archive into a folder that `cifar10.ts` reads. Called by
- * `data fetch cifar10`.
- */
+/** Downloads CIFAR-10's binary version and unpacks it into a folder that `cifar10.ts` reads. */
 import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { extract } from 'tar';

@@ -1,19 +1,20 @@
 /**
- * The paths of a folder's images, held as bytes in memory that all threads share. As strings the 1.28 million of
- * ImageNet would be 150 MB in the main thread and as much again in each decoder; so they are 45 MB in all.
- * Made by the main thread; the decoders look up one path at a time.
+ * The paths of a data set's images, as bytes in memory that all threads share.
+ *
+ * As strings, the 1.28 million paths of ImageNet would take 150 MB in the main thread and again in each decoder. As
+ * bytes they take 45 MB in all.
  */
 
 export interface FileList {
-  /** What every path begins with, its `/` included. */
+  /** The beginning of every path, with its final `/`. */
   prefix: string;
-  /** uint8, shared: the rest of each path in UTF-8, ended by a zero, which no file's name can have. */
+  /** uint8, shared: the rest of each path in UTF-8, followed by a zero, which no file name contains. */
   names: Uint8Array;
-  /** uint32 [count], shared: where in `names` each path's zero is. */
+  /** uint32 [count], shared: the index in `names` of each path's zero. */
   ends: Uint32Array;
 }
 
-/** A part of `FileList.names`, for lists that are read part by part. */
+/** Part of `FileList.names`, for lists that are read part by part. */
 export function packNames(names: string[]): Uint8Array {
   return Buffer.from(names.map((name) => `${name}\0`).join(''));
 }

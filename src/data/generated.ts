@@ -1,10 +1,9 @@
 /**
- * The built-in data set: ten classes of 32×32 drawn shapes and textures, for the demo and the tests. It
- * is drawn in the decoders and never stored; an image depends on (split, index) alone, its label is
- * index modulo 10.
+ * The built-in data set for the demo and the tests: ten classes of 32×32 drawn shapes and textures.
  *
- * All classes draw foreground and background from the same colours, so the mean colour says nothing
- * about the class: the shape has to be seen, at any position, size and rotation, through noise.
+ * The decoders draw the images, which are never stored. An image depends only on (split, index); its label is index
+ * modulo 10. All classes use the same colours for foreground and background, so the mean colour says nothing about
+ * the class: the network must see the shape, at any position, size and rotation, through noise.
  */
 import { RandomSequence, deriveKey } from '../random.js';
 import type { Split } from './split.js';

@@ -1,9 +1,10 @@
+/** A decoded image, and the error of one that cannot be decoded. */
 import { UserError } from '../errors.js';
 
-/** Pixels of an image: 192 MiB decoded, whatever a small file claims to unpack to. */
+/** Most pixels of an image: 192 MiB decoded, however small its file is. */
 export const MOST_PIXELS = 1 << 26;
 
-/** An image between the stages of decoding: 8-bit sRGB, rows from the top, three bytes a pixel. */
+/** An image in 8-bit sRGB, rows from the top, three bytes per pixel. */
 export interface Image {
   height: number;
   width: number;
@@ -11,7 +12,7 @@ export interface Image {
   pixels: Uint8Array;
 }
 
-/** An image that is not whole or of no known format: training goes on without it, within a limit. */
+/** An image is damaged or of an unknown format. Training continues without it, within a limit. */
 export class UndecodableImage extends UserError {
   constructor(
     readonly file: string,

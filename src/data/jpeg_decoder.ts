@@ -1,8 +1,9 @@
 /**
- * Decodes the JPEGs that data sets are full of with libjpeg-turbo, through an addon that set-up compiles
- * (native/jpeg_decoder.cc): to the very bytes that sharp gives, in a third to a quarter of the time, which
- * sharp spends on what those do not need. Called by image_file.ts, which leaves every other image, and
- * all of them where the addon could not be built, to sharp.
+ * Decodes plain JPEGs, of which data sets are full, with libjpeg-turbo, through an addon that set-up compiles
+ * (native/jpeg_decoder.cc).
+ *
+ * The pixels are exactly those of sharp, in a quarter to a third of the time. Other JPEGs, and all of them if the addon
+ * could not be built, are left to sharp.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -143,8 +143,12 @@ export async function imagesBelow(
       if (isNew(seen, path.join(folder, subfolder))) await visit(subfolder);
     }
   };
-  isNew(seen, folder);
-  await visit('');
+  // A link to a folder above would list the whole data set as its own.
+  for (let above = path.resolve(folder); above !== path.dirname(above);) {
+    above = path.dirname(above);
+    isNew(seen, above);
+  }
+  if (isNew(seen, folder)) await visit('');
   return images.sort();
 }
 

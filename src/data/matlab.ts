@@ -1,8 +1,9 @@
 /**
- * Reads the ILSVRC devkit's `meta.mat`, which alone says which class each number of the validation
- * ground truth is. A MATLAB 5 MAT-file ("MAT-File Format", The MathWorks): elements of a tag (type,
- * bytes) and data padded to 8 bytes; one variable, a struct array, in an element that zlib compressed.
- * Read are numbers, texts and structs; a value of any other kind is null. Called by imagenet.ts.
+ * Reads the ILSVRC devkit's `meta.mat`, which alone says which class each number of the validation labels means.
+ *
+ * It is a MATLAB 5 MAT-file ("MAT-File Format", The MathWorks): elements of a tag (type, bytes) and data, padded to
+ * 8 bytes. Its one variable is a struct array, compressed by zlib. Numbers, texts and structs are read; a value of
+ * another kind is null.
  */
 import { inflateSync } from 'node:zlib';
 

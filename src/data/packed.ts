@@ -85,7 +85,7 @@ export class ShardReader {
 
   constructor(private readonly set: PackedSet) {}
 
-  /** @throws UserError where the shard was cut short since it was opened */
+  /** @throws UserError if the shard was cut short since it was opened */
   read(index: number): Uint8Array {
     const shard = shardOf(this.set, index);
     const jpeg = new Uint8Array(this.set.lengths[index]!);

@@ -34,7 +34,7 @@ export interface PackedShard {
 /**
  * Decodes, resizes, cuts, compresses and writes. Holds the compressed images of one shard in memory.
  * @param afterImage called after each file
- * @throws UserError where the shard cannot be written
+ * @throws UserError if the shard cannot be written
  */
 export async function packShard(task: PackTask, afterImage: () => void): Promise<PackedShard> {
   const { shard, set, indices, withSums } = task;

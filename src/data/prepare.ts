@@ -54,7 +54,7 @@ export interface PrepareOptions {
   undecodableLimit: number;
   /** Share of each class that is for training, 0 to 1, in a source without a test set. */
   split?: number | undefined;
-  /** Images a shard: about 50 MB of JPEGs. */
+  /** Images per shard (default 1024: about 50 MB of JPEGs). */
   imagesPerShard?: number;
   threads?: number;
   /** Called about ten times per second. */
@@ -73,7 +73,7 @@ export interface PreparedDataset {
   notices: string[];
 }
 
-/** What is there so far, as `unfinished.msgpack` holds it. */
+/** What is finished so far: the content of `unfinished.msgpack`. */
 interface Unfinished {
   dataset: string;
   imagesPerShard: number;
@@ -126,7 +126,9 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       ...jobsOf('test', test, destination, imagesPerShard),
     ];
     await packAll(jobs, begun, options, source, { train: train.count, test: test.count }, lock);
-    return { manifest: finish(destination, begun, classes, jobs), wasThere: false, notices };
+    const manifest = finish(destination, begun, classes, jobs);
+    const takenOver = lock.takenOver === undefined ? [] : [lock.takenOver];
+    return { manifest, wasThere: false, notices: [...takenOver, ...notices] };
   } finally {
     lock.release();
   }
@@ -155,7 +157,7 @@ async function fingerprint(
   return hash.digest('hex');
 }
 
-/** What an interrupted run left, or a beginning. */
+/** What an interrupted call left, or a new beginning. */
 function takeUp(destination: string, dataset: string, imagesPerShard: number): Unfinished {
   const file = path.join(destination, UNFINISHED);
   if (!existsSync(file)) {
@@ -164,7 +166,7 @@ function takeUp(destination: string, dataset: string, imagesPerShard: number): U
     }
     const sums = emptySums(SIDE, SIDE);
     const beginning = { dataset, imagesPerShard, train: {}, test: {}, sums };
-    // Before the first shard: without it that shard would not be known as ours.
+    // Written before the first shard, so that a restart recognizes the folder as ours.
     writeUnfinished(file, beginning);
     return beginning;
   }
@@ -181,7 +183,7 @@ function takeUp(destination: string, dataset: string, imagesPerShard: number): U
       `${destination} was begun from other images than the source has now: name a new folder, or remove it`,
     );
   }
-  // Of a process that was killed while it wrote.
+  // Left by a process that was killed while it wrote.
   for (const name of readdirSync(destination)) {
     if (name.includes('.partial-')) rmSync(path.join(destination, name));
   }
@@ -189,8 +191,8 @@ function takeUp(destination: string, dataset: string, imagesPerShard: number): U
 }
 
 /**
- * The SHA-256 of the rest, then msgpack, the sums as the bytes of their numbers. In one file, as it is
- * replaced after every shard: a kill between it and a checksum beside it would make it look damaged.
+ * Writes the SHA-256 of the rest, then msgpack. It is one file, because it is replaced after every shard: a kill
+ * between it and a checksum file beside it would make it look damaged.
  */
 function writeUnfinished(file: string, begun: Unfinished): void {
   const { buffer } = begun.sums.pixels;
@@ -239,7 +241,7 @@ function jobsOf(split: Split, set: ExampleSet, destination: string, imagesPerSha
   });
 }
 
-/** Packs the jobs that are not done yet, a few at a time, and records each in `begun` and on disk. */
+/** Packs the jobs that are not finished yet, one per thread at a time, and records each in `begun` and on disk. */
 async function packAll(
   jobs: Job[],
   begun: Unfinished,
@@ -285,7 +287,7 @@ async function packAll(
         throw error;
       }
     });
-    // The others' shards are finished, as a thread that is ended while it writes leaves a part of one.
+    // The other threads finish their shards. One that is ended while it writes would leave a part.
     for (const end of await Promise.allSettled(workers)) {
       if (end.status === 'rejected') throw end.reason;
     }
@@ -322,7 +324,10 @@ function finish(destination: string, begun: Unfinished, classes: string[], jobs:
   const shards = (split: Split) =>
     jobs.filter((job) => job.split === split).map(({ number }) => begun[split][number]!);
   const manifest: Manifest = {
-    ...{ format: 1, dataset: begun.dataset, side: SIDE, classes },
+    format: 1,
+    dataset: begun.dataset,
+    side: SIDE,
+    classes,
     train: shards('train').map(({ count }) => count),
     test: shards('test').map(({ count }) => count),
     skipped: [...shards('train'), ...shards('test')].flatMap(({ skipped }) => skipped),

@@ -34,13 +34,13 @@ export interface SkippedFile {
 /** What a prepared folder holds. */
 export interface Manifest {
   format: typeof FORMAT;
-  /** Names the source's files, labels and sizes; the statistics have it too. */
+  /** Hash of the source's files, labels and sizes, which the statistics have too. */
   dataset: string;
   /** Pixels: images are side × side. */
   side: number;
   /** Names, by label. */
   classes: string[];
-  /** Examples of each shard. */
+  /** Number of examples of each shard. */
   train: number[];
   test: number[];
   /** Files that could not be decoded. */
@@ -55,7 +55,7 @@ export function isPrepared(directory: string): boolean {
   return existsSync(path.join(directory, MANIFEST));
 }
 
-/** @throws UserError where it cannot be read or another version wrote it */
+/** @throws UserError if it cannot be read or another version wrote it */
 export function readManifest(directory: string): Manifest {
   const file = path.join(directory, MANIFEST);
   let manifest: Manifest;
@@ -89,7 +89,7 @@ export async function openPrepared(directory: string): Promise<{
 }> {
   const { dataset, classes, train, test } = readManifest(directory);
   const statistics = readStatistics(path.join(directory, STATISTICS), dataset);
-  // After what says more of a file than that it is not the one that was written.
+  // Last, because the checks above say more precisely what is wrong with a file.
   verifySummedFiles(directory, [STATISTICS, MANIFEST]);
   // With glibc, sharp's library must be loaded here before the decoders' threads load it.
   await import('sharp');
@@ -102,7 +102,7 @@ export async function openPrepared(directory: string): Promise<{
 }
 
 function openShards(directory: string, split: Split, counts: number[], classes: number): PackedSet {
-  // The files first: memory for as many examples as they hold, whatever the manifest says.
+  // The files come first, so that memory is taken for what they hold, not for what the manifest claims.
   const indices = counts.map((examples, number) =>
     readShardIndex(shardFile(directory, split, number), examples, classes),
   );

@@ -1,6 +1,7 @@
 /**
- * Uniform noise with random labels at the network's size, for timing: costs a copy an image. Images are
- * windows into one stretch of noise, so they overlap, which timing does not mind.
+ * Uniform noise with random labels at the network's size, for timing. Drawing an image costs one copy.
+ *
+ * Images are windows into one stretch of noise, so they overlap, which does not matter for timing.
  */
 import { RandomSequence, deriveKey, threefry } from '../random.js';
 import type { Split } from './split.js';

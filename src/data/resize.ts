@@ -1,11 +1,10 @@
 /**
- * Bilinear resizing that gives Pillow's bytes, because the seed resizes with
- * `torchvision.transforms.Resize` on Pillow images. sharp's own resize (libvips) rounds differently and
- * centres differently, so its bytes are not those that the reported accuracies were trained on.
+ * Bilinear resizing with exactly Pillow's result, because the reference implementation resizes Pillow images with
+ * `torchvision.transforms.Resize`. sharp's own resize (libvips) rounds and centres differently.
  *
- * Pillow's method (`Image.resize(size, BILINEAR)`): a triangle filter, widened by the scale when
- * shrinking (antialiasing); first along rows, then along columns, with 8-bit values in between; weights
- * in fixed point with 22 fractional bits, rounded half up. Called by the decoders.
+ * Pillow's method (`Image.resize(size, BILINEAR)`) is a triangle filter, widened by the scale when shrinking
+ * (antialiasing). It filters along rows, then along columns, with 8-bit values in between. Weights are fixed-point
+ * numbers with 22 fractional bits, rounded half up.
  */
 
 /** 32 bits less 8 for the pixel and 2 for the sum's headroom. */

@@ -1,17 +1,16 @@
 /**
- * Shards: files of many JPEGs each, one after another, which are read from front to back. Written by
- * `data prepare`, read by the decoders of a prepared data set.
+ * Shards of a prepared data set: files of many JPEGs, one after another, which are read from front to back.
  *
  *     uint32 "TTSH"   uint32 examples   then for each example: uint32 start, uint32 length, int32 label
  *     the JPEGs, each at its start
  *
- * All numbers are little-endian; a start counts from the beginning of the file.
+ * All numbers are little-endian. A start counts from the beginning of the file.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { writeDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 
-/** "TTSH" as its bytes stand in the file. */
+/** "TTSH" in the file's byte order. */
 const MAGIC = 0x48535454;
 const HEADER = 8;
 const ENTRY = 12;
@@ -21,7 +20,7 @@ export interface ShardExample {
   label: number;
 }
 
-/** Where a shard's examples are; three arrays of one length. */
+/** Where the examples of a shard lie: three arrays of the same length. */
 export interface ShardIndex {
   starts: Uint32Array;
   lengths: Uint32Array;
@@ -31,7 +30,7 @@ export interface ShardIndex {
 /**
  * Writes a whole shard or none.
  * @returns bytes of the file
- * @throws UserError naming the file where it cannot be written, as on a full disk
+ * @throws UserError naming the file if it cannot be written, as on a full disk
  */
 export function writeShard(file: string, examples: ShardExample[]): number {
   const index = new DataView(new ArrayBuffer(HEADER + ENTRY * examples.length));
@@ -52,7 +51,7 @@ export function writeShard(file: string, examples: ShardExample[]): number {
 /** The remedy of every shard that cannot be read. */
 export const PREPARE_AGAIN = 'run twotower data prepare again into a new folder';
 
-/** @throws UserError where it is missing or may not be read */
+/** @throws UserError if it is missing or cannot be read */
 export function openShard(file: string): number {
   try {
     return openSync(file, 'r');
@@ -113,7 +112,7 @@ export function readShardIndex(file: string, count: number, classes: number): Sh
   }
 }
 
-/** Reads `into.length` bytes from `start`; false where the file ends before. */
+/** Reads `into.length` bytes from `start`. @returns false if the file ends before */
 export function readFully(descriptor: number, into: Uint8Array, start: number): boolean {
   for (let filled = 0; filled < into.length;) {
     const read = readSync(descriptor, into, filled, into.length - filled, start + filled);

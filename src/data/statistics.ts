@@ -1,10 +1,9 @@
 /**
- * What the recipes need to know of a data set's training pixels: the mean image, which is subtracted, and
- * the principal components of its colours, along which colour noise is drawn (the paper, §2 and §4.1).
+ * Statistics of a data set's training pixels: the mean image, which is subtracted, and the principal components of the
+ * colours, along which PCA colour augmentation is drawn (the paper, §2 and §4.1).
  *
- * Gathered by `data prepare` while it packs, and by `computeStatistics` from any data set that is small
- * enough to be read through before training. Sums are of whole numbers that a double holds exactly, up to
- * 2^53 / (255² · 256²) = 2.1 million images of 256², so neither order nor division among threads shows.
+ * Pixels are summed as whole numbers that a double holds exactly, up to 2^53 / (255² · 256²) = 2.1 million images of
+ * 256². So neither the order nor the division among threads changes the result.
  */
 import { pack, unpack } from 'msgpackr';
 import { readSmallFile } from '../bounded_file.js';
@@ -17,9 +16,9 @@ const LONGEST = 1 << 26;
 
 /** All in units of 8-bit pixel values, 0 … 255; colours in the order R, G, B. */
 export interface DatasetStatistics {
-  /** Names the data set, so that the statistics of another are noticed. */
+  /** Identity of the data set, so that the statistics of another one are noticed. */
   dataset: string;
-  /** Training images that they were gathered from. */
+  /** Number of training images. */
   images: number;
   /** Pixels of the mean image. */
   height: number;
@@ -46,7 +45,7 @@ const PAIRS = [
   [2, 2],
 ] as const;
 
-/** Sums over images, to be added up across threads and kept across interruptions. */
+/** Sums over images, which are added across threads and kept across interruptions. */
 export interface PixelSums {
   images: number;
   height: number;
@@ -105,14 +104,17 @@ export function statisticsOf(dataset: string, sums: PixelSums): DatasetStatistic
   });
   return {
     dataset,
-    ...{ images, height, width },
+    images,
+    height,
+    width,
     meanImage: Float32Array.from(pixels, (value) => value / images),
-    ...{ mean, covariance },
+    mean,
+    covariance,
     ...eigenOf(covariance),
   };
 }
 
-/** Jacobi's rotations: each makes one off-diagonal pair zero, and together they converge quadratically. */
+/** Jacobi's method: each rotation makes one off-diagonal pair zero; together they converge quadratically. */
 function eigenOf(symmetric: number[][]): { eigenvalues: number[]; eigenvectors: number[][] } {
   const matrix = symmetric.map((row) => [...row]);
   const vectors = [
@@ -150,13 +152,13 @@ function eigenOf(symmetric: number[][]): { eigenvalues: number[]; eigenvectors: 
   };
 }
 
-/** A vector and its opposite are equally right: the choice makes the noise the same on every machine. */
+/** A vector and its opposite are equally right. This choice makes the augmentation the same on every machine. */
 function withPositivePeak(vector: number[]): number[] {
   const peak = vector.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a));
   return peak < 0 ? vector.map((value) => -value) : vector;
 }
 
-/** What `STATISTICS` holds: msgpack, an object of `DatasetStatistics` with the mean image as float32 bytes. */
+/** The content of `STATISTICS`: msgpack, an object of `DatasetStatistics` with the mean image as float32 bytes. */
 export function statisticsBytes(statistics: DatasetStatistics): Uint8Array {
   const { buffer, byteOffset, byteLength } = statistics.meanImage;
   const meanImage = new Uint8Array(buffer, byteOffset, byteLength);
@@ -164,7 +166,7 @@ export function statisticsBytes(statistics: DatasetStatistics): Uint8Array {
 }
 
 /**
- * @param dataset what the statistics must be of; without it, of any
+ * @param dataset identity that the statistics must have (default: any)
  * @throws UserError for a file that is missing, damaged or of another data set
  */
 export function readStatistics(file: string, dataset?: string): DatasetStatistics {

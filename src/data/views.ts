@@ -1,8 +1,8 @@
 /**
- * Which part of an image the network sees, and whether mirrored: at random in training, fixed in the test.
- * Called by the decoders; what is drawn depends on (seed, epoch, example) alone.
+ * Which part of an image the network sees, and whether it is flipped: random in training, fixed in a test. Random
+ * windows depend only on (seed, epoch, example).
  *
- * `data.view` of the configuration says how the network's input is had from an image:
+ * `data.view` of the configuration says how an image becomes the network's input:
  *
  *     resize  the whole image, resized
  *     pad     training: a window of the image's own size after padding with black, as
@@ -16,13 +16,13 @@ import { UserError } from '../errors.js';
 import { RandomSequence, deriveKey } from '../random.js';
 import type { Image } from './image.js';
 
-/** A rectangle of source pixels, which may reach over the edges; there it is black. */
+/** A rectangle of source pixels. It may reach over the edges, where it is black. */
 export interface Window {
   top: number;
   left: number;
   height: number;
   width: number;
-  /** Mirrored left to right after cutting. */
+  /** Whether it is flipped horizontally after cutting. */
   mirrored: boolean;
 }
 
@@ -38,7 +38,7 @@ export interface Size {
  * @param index the example's index in its split
  * @param image size of the image, for `crop` after it was made `from` × `from`
  * @param input size of the network's input
- * @param flip whether half of the images are mirrored
+ * @param flip whether half of the images are flipped horizontally
  */
 export function drawWindow(
   { seed, epoch, index }: { seed: number; epoch: number; index: number },
@@ -62,10 +62,10 @@ export function centreWindow(image: Size, { height, width }: Size): Window {
   return { top, left, height, width, mirrored: false };
 }
 
-/** Views of an image in a test: its centre; or its centre, its corners, and all five mirrored. */
+/** Crops of an image in a test: its centre; or its centre, its corners, and the five flipped. */
 export type Crops = 1 | 10;
 
-/** The windows of a test image: its centre first. */
+/** The windows of a test image, its centre first. */
 export function testWindows(image: Size, size: Size, crops: Crops): Window[] {
   const centre = centreWindow(image, size);
   if (crops === 1) return [centre];
@@ -89,14 +89,14 @@ export function refuseImpossibleCrops(crops: Crops, view: ImageView): void {
   );
 }
 
-/** The size of an image whose shorter side becomes `from`, its shape kept but for rounding down. */
+/** The size of an image whose shorter side becomes `from`. Its aspect ratio is kept, except for rounding down. */
 export function sizeWithShorterSide({ height, width }: Size, from: number): Size {
   return height < width
     ? { height: from, width: Math.floor((from * width) / height) }
     : { height: Math.floor((from * height) / width), width: from };
 }
 
-/** @param out uint8 [window.height, window.width, 3]; black where the window lies outside of the image */
+/** Copies a window. @param out uint8 [window.height, window.width, 3]; black outside of the image */
 export function cutInto(image: Image, window: Window, out: Uint8Array): void {
   const { top, left, height, width, mirrored } = window;
   const isInside =
@@ -126,7 +126,7 @@ export function cutInto(image: Image, window: Window, out: Uint8Array): void {
   }
 }
 
-/** A row's pixels from the last to the first. */
+/** Copies a row's pixels from the last to the first. */
 function copyMirrored(
   pixels: Uint8Array,
   start: number,

@@ -147,6 +147,7 @@ export function limitsOf(
     batches,
     skips: skipNonfinite,
     checkpointEvery,
+    testEvery: test.every ?? Infinity,
     finalCrops: test.crops,
   };
 }

@@ -36,6 +36,8 @@ export interface Limits {
   skips: number;
   /** Steps between checkpoints inside an epoch; Infinity for none. */
   checkpointEvery: number;
+  /** Steps between tests inside an epoch; Infinity for none. */
+  testEvery: number;
   /** Crops per image of the test that ends the run; 1 if the test at the last step is enough. */
   finalCrops: number;
 }
@@ -85,8 +87,9 @@ export function next(state: LoopState): Action {
   if (asked.stop) return 'interrupted';
 
   const isEpochDone = progress.batch >= limits.batches;
-  if (!isTested && (isTrained || isEpochDone)) return 'test';
-  const isDue = progress.step > 0 && progress.step % limits.checkpointEvery === 0;
+  const isEvery = (steps: number) => progress.step > 0 && progress.step % steps === 0;
+  if (!isTested && (isTrained || isEpochDone || isEvery(limits.testEvery))) return 'test';
+  const isDue = isEvery(limits.checkpointEvery);
   if ((isTested || isDue) && !isSaved) return 'save';
   return isTrained ? 'finalTest' : 'step';
 }

@@ -91,16 +91,8 @@ const LAYOUTS: [name: string, make: () => string, split?: number][] = [
       const records = Buffer.alloc(2 * 3073, 7);
       records[0] = 0;
       records[3073] = 1;
-      const names = [
-        'data_batch_1',
-        'data_batch_2',
-        'data_batch_3',
-        'data_batch_4',
-        'data_batch_5',
-      ];
-      const files = Object.fromEntries(
-        [...names, 'test_batch'].map((name): [string, Uint8Array] => [`${name}.bin`, records]),
-      );
+      const files: Record<string, Uint8Array> = { 'test_batch.bin': records };
+      for (const number of [1, 2, 3, 4, 5]) files[`data_batch_${number}.bin`] = records;
       return write('cifar', files);
     },
   ],

@@ -50,7 +50,14 @@ const askedOf = (asked: Happening['asked']): Asked => ({
 });
 
 function initialOf({ progress = {}, loaded = false, limits = {} }: Situation): LoopState {
-  const defaults = { lastStep: 6, batches: 3, skips: 0, checkpointEvery: Infinity, finalCrops: 1 };
+  const defaults = {
+    lastStep: 6,
+    batches: 3,
+    skips: 0,
+    checkpointEvery: Infinity,
+    testEvery: Infinity,
+    finalCrops: 1,
+  };
   return initialLoopState({ ...INITIAL_PROGRESS, ...progress }, loaded, { ...defaults, ...limits });
 }
 
@@ -142,6 +149,11 @@ const TABLE: [name: string, situation: Situation, actions: string][] = [
     'a checkpoint that is due at the end of an epoch comes after its test',
     { limits: { checkpointEvery: 3 } },
     'step step step test save step',
+  ],
+  [
+    'a test is due every so many steps inside an epoch, and the epoch goes on',
+    { limits: { testEvery: 2 } },
+    'step step test save step test save step test save step step',
   ],
   [
     'a request to save at the end of an epoch saves before the test and after it',
@@ -323,7 +335,12 @@ test('under 2,000 random faults every run ends, and never completes unsaved or u
     choices[Math.floor(random.uniform() * choices.length)]!;
   for (let run = 0; run < 2000; run++) {
     let state = initialOf({
-      limits: { checkpointEvery: one(1, 2, 5, Infinity), skips: one(0, 2), finalCrops: one(1, 10) },
+      limits: {
+        checkpointEvery: one(1, 2, 5, Infinity),
+        testEvery: one(1, 2, 5, Infinity),
+        skips: one(0, 2),
+        finalCrops: one(1, 10),
+      },
     });
     const happenings: Happening[] = [
       { asked: 'stop' },
