@@ -5,7 +5,17 @@
  * `TWOTOWER_TEST_SEED` decides when processes are killed; 1 unless given.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, mock, suite, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,7 +25,9 @@ import { Coordinator } from '../../src/parallel/coordinator.js';
 import { openRunFolder } from '../../src/runs/layout.js';
 import { readMetrics } from '../../src/runs/metrics_log.js';
 import type { FaultKind, FaultPoint } from './inject.js';
-import { TINY } from '../commands/command_line.js';
+import { prepareDataset } from '../../src/data/prepare.js';
+import { TINY, type RunningCommand } from '../commands/command_line.js';
+import { writeImageFolder } from '../data/image_folders.js';
 import { LAST_STEP, Workbench, errorLine } from './faulty_run.js';
 
 const SEED = Number(process.env['TWOTOWER_TEST_SEED'] ?? 1);
@@ -182,6 +194,77 @@ suite(
     }
   },
 );
+
+test('a decoder that hangs ends the run, which is saved and names the file', async () => {
+  const images = join(bench.folder, 'images');
+  await writeImageFolder(images, 32, 8);
+  const prepared = join(bench.folder, 'prepared');
+  await prepareDataset({ source: images, destination: prepared, undecodableLimit: 0 });
+  const shard = join(
+    prepared,
+    readdirSync(prepared).find((name) => name.startsWith('train'))!,
+  );
+  const out = bench.run('stalled');
+  const events = new RunEvents();
+  events.on('start', () => {
+    // Opening a pipe that nobody writes to blocks, as reading from a network drive that is gone does.
+    rmSync(shard);
+    execFileSync('mkfifo', [shard]);
+  });
+  const error = await train({
+    config: TINY,
+    data: prepared,
+    cpu: 1,
+    towers: 2,
+    exchangeTimeoutMs: 1000,
+    out,
+    events,
+  }).catch((failure: unknown) => failure);
+  // Lets the thread go, which cannot be ended while it waits in the kernel.
+  closeSync(openSync(shard, constants.O_RDWR));
+  injected('decoder that hangs');
+  assert.ok(error instanceof Error);
+  assert.match(
+    error.message,
+    /^decoder 0 has worked on .* for 1 s.*; the last checkpoint is .*step-0: /,
+  );
+  assert.ok(error.message.includes(shard), error.message);
+});
+
+test('two containers of one host name do not share a run; one that was killed is taken over', async (context) => {
+  const unshare = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  if (spawnSync(unshare[0]!, [...unshare.slice(1), 'true']).status !== 0) {
+    return context.skip('no PID namespace can be made here');
+  }
+  const fault = { rank: 1, step: 13, kind: 'native hang', point: 'update' } as const;
+  let first: RunningCommand | undefined;
+  const hasBegun = new Promise<void>((resolve) => {
+    first = bench.start('containers', [], fault, {
+      before: unshare,
+      whenPrinted: (line) => {
+        if (line.startsWith('epoch 1/2  batch 12/16')) resolve();
+      },
+    });
+  });
+  await hasBegun;
+  const refused = await bench.start('containers', [], null, { resume: true }).outcome;
+  assert.match(errorLine(refused), /trains in .*containers/);
+  first!.process.kill('SIGKILL');
+  await first!.outcome;
+  injected('SIGKILL of a container');
+  // The other container's process cannot be looked up, so its lock is stale after a minute.
+  for (let attempt = 0; ; attempt++) {
+    const { code, stderr } = await bench.start('containers', [], null, { resume: true }).outcome;
+    if (code !== 0 && attempt < 30) {
+      await delay(3000);
+      continue;
+    }
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /warning: .*containers/);
+    break;
+  }
+  bench.assertSameEnd('containers', 'straight');
+});
 
 suite('3,000 steps of the demo, split', () => {
   const path = join(bench.folder, 'demo');
