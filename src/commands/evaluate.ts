@@ -21,6 +21,7 @@ export const command = defineCommand({
   positionals: runArgument,
   options: {
     data: recipeOptions.data,
+    split: recipeOptions.split,
     batch: recipeOptions.batch,
     ...deviceOptions,
     ...checkpointOption,

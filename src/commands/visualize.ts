@@ -21,6 +21,7 @@ const imageOptions = {
     describe: 'Number of test images (default 8 for --predictions, 5 for --neighbours)',
   }),
   data: recipeOptions.data,
+  split: recipeOptions.split,
   ...classesOption,
   ...deviceOptions,
 };

@@ -17,7 +17,7 @@ import { dataWarnings, runClasses, withClassesOf } from './preparation.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
-export interface EvaluateOptions extends Pick<Recipe, 'data' | 'batch'>, Devices {
+export interface EvaluateOptions extends Pick<Recipe, 'data' | 'split' | 'batch'>, Devices {
   /** Which checkpoint to test (default: the latest). */
   checkpoint?: CheckpointChoice | undefined;
   /** Crops per image, whose probabilities are averaged (default: as in the run's last test). */
@@ -39,10 +39,10 @@ export interface EvaluateOptions extends Pick<Recipe, 'data' | 'batch'>, Devices
  * @throws UserError if it is no run folder, or has no such checkpoint
  */
 export async function evaluate(path: string, options: EvaluateOptions = {}): Promise<TestResult> {
-  const { data, batch, checkpoint, testLimit, events, signal } = options;
+  const { data, split, batch, checkpoint, testLimit, events, signal } = options;
   const folder = openRunFolder(path);
   const { files, state } = chooseCheckpoint(folder, checkpoint);
-  const asked = configurationOf({ data, batch, config: folder.configurationFile });
+  const asked = configurationOf({ data, split, batch, config: folder.configurationFile });
   const { test } = asked;
   const { crops = test.crops, dropout = test.dropout } = options;
   refuseImpossibleCrops(crops, asked.data.view);

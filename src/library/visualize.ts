@@ -28,7 +28,7 @@ import type { Recipe } from './recipe.js';
 const NEIGHBOURS = 6;
 
 /** Which picture to draw, and of how much. */
-export interface VisualizeOptions extends Pick<Recipe, 'data'>, Devices {
+export interface VisualizeOptions extends Pick<Recipe, 'data' | 'split'>, Devices {
   /** The paper's Figure 3, or the left or right half of its Figure 4 (default `kernels`). */
   figure?: 'kernels' | 'predictions' | 'neighbours' | undefined;
   /** Which checkpoint to draw (default: the latest). */
@@ -53,10 +53,10 @@ export interface VisualizeOptions extends Pick<Recipe, 'data'>, Devices {
  * @throws UserError if it is no run folder, has no such checkpoint, or its data is not there
  */
 export async function visualize(path: string, options: VisualizeOptions = {}): Promise<string> {
-  const { figure = 'kernels', search = 5000, data, checkpoint = 'latest' } = options;
+  const { figure = 'kernels', search = 5000, data, split, checkpoint = 'latest' } = options;
   const images = options.images ?? (figure === 'predictions' ? 8 : 5);
   const folder = openRunFolder(path);
-  const configuration = configurationOf({ data, config: folder.configurationFile });
+  const configuration = configurationOf({ data, split, config: folder.configurationFile });
   const out = options.out ?? join(path, `${figure}.png`);
   if (figure === 'kernels') {
     const kernels = withCheckpoint(folder, checkpoint, ({ files }) =>
