@@ -44,7 +44,7 @@ export type DataSource =
   /** Uniform noise with random labels, for timing. */
   | 'random';
 
-/** How the network's input is had from an image; src/data/views.ts says more. */
+/** How the network's input is made from an image; see src/data/views.ts. */
 export type ImageView =
   /** The whole image, resized. */
   | { type: 'resize' }

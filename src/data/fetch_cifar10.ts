@@ -18,7 +18,7 @@ const FILES = [...REQUIRED, 'readme.html'];
 const LARGEST = 30_730_000;
 
 export interface FetchOptions extends Omit<DownloadOptions, 'url' | 'file' | 'expected'> {
-  /** Where the archive is; without it the official address. */
+  /** URL of the archive (default: the official one). */
   from?: string | undefined;
   directory: string;
   /** Of the archive; the official one's unless a test has another. */

@@ -14,7 +14,7 @@ import type { Recipe } from './recipe.js';
 export const DEFAULT_PRESET = 'alexnet-paper';
 
 export interface CompareOptions extends Omit<Recipe, 'data' | 'epochs'>, Devices {
-  /** Timed steps of each placement; 10 unless given. */
+  /** Timed steps of each placement (default 10). */
   steps?: number | undefined;
   /** New file for a trace of every placement's steps, in Chrome's format. */
   trace?: string | undefined;

@@ -24,13 +24,13 @@ import { configurationOf } from './recipe.js';
 export interface InspectDataOptions {
   /** Any folder that `data` of a recipe takes. */
   directory: string;
-  /** Whose augmentation is drawn; without it `cifar10-quick` for CIFAR-10 and `alexnet-paper` for others. */
+  /** Preset whose augmentation is drawn (default: `cifar10-quick` for CIFAR-10, else `alexnet-paper`). */
   preset?: string | undefined;
   /** Share of each class that is for training, 0 to 1, if the folder has no test set. */
   split?: number | undefined;
-  /** PNG file; without it nothing is drawn. */
+  /** PNG file (default: nothing is drawn). */
   out?: string | undefined;
-  /** Training images to draw; 8 unless given. */
+  /** Training images to draw (default 8). */
   samples?: number | undefined;
   /** Receives `warning` and `progress`. */
   events?: RunEvents | undefined;

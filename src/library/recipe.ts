@@ -22,7 +22,7 @@ export interface Recipe {
   learningRate?: number | undefined;
   /** Decides initial weights, order, augmentation and dropout. */
   seed?: number | undefined;
-  /** Equal shares of every layer; without it one for each device that is named, else the preset's. */
+  /** Number of towers, each with an equal share of every layer (default: one per device given, else the preset's). */
   towers?: number | undefined;
   /** Any fields of the configuration. */
   overrides?: Overrides | undefined;

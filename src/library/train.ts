@@ -34,7 +34,7 @@ import { endRun } from './run_end.js';
 import type { EndedRun } from './run_end.js';
 import type { TrainOptions } from './train_options.js';
 
-/** `summary.json`, and the run folder that it lies in. */
+/** The contents of `summary.json`, and its run folder. */
 export interface TrainedRun extends Summary {
   path: string;
 }
