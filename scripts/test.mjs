@@ -24,5 +24,6 @@ if (process.exitCode === 0) {
       .filter((name) => /\.test\.m?js$/.test(name))
       .map((name) => join(ROOT, folder, name)),
   );
-  process.exitCode = node('--test', ...(named.length > 0 ? named : files));
+  // Two files at a time: most tests keep one core busy, and Node would leave one of two cores idle.
+  process.exitCode = node('--test', '--test-concurrency=2', ...(named.length > 0 ? named : files));
 }
