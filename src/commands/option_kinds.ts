@@ -65,6 +65,15 @@ export function positiveNumber(help: Help): Option<number> {
   });
 }
 
+/** A number from 0 on; fractions are allowed. */
+export function numberFromZero(help: Help): Option<number> {
+  return textOption(help, (given, name) => {
+    const number = Number(given);
+    if (given.trim() !== '' && Number.isFinite(number) && number >= 0) return number;
+    throw new UserError(`--${name} must be a number, at least 0; it is "${given}"`);
+  });
+}
+
 /** A number from 0 to 1. */
 export function share(help: Help): Option<number> {
   return textOption(help, (given, name) => {

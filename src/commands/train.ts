@@ -10,7 +10,14 @@ import { train } from '../library/train.js';
 import { print } from '../report/printing.js';
 import { RunEvents } from '../runs/events.js';
 import { deviceOptions } from './device_options.js';
-import { parseWholeNumber, path, port, textOption, wholeNumber } from './option_kinds.js';
+import {
+  numberFromZero,
+  parseWholeNumber,
+  path,
+  port,
+  textOption,
+  wholeNumber,
+} from './option_kinds.js';
 import { defineCommand, wordsOf } from './option_table.js';
 import type { Typed } from './option_table.js';
 import { outputOptions, traceOption, withProgress } from './output_options.js';
@@ -40,7 +47,7 @@ const optionsNotKept = {
     describe:
       'Also save a checkpoint every N steps (default: at the end of each epoch, and by time)',
   }),
-  checkpointMinutes: wholeNumber(0, {
+  checkpointMinutes: numberFromZero({
     group,
     describe: 'Also save a checkpoint every N minutes; 0 turns this off (default 10)',
   }),
