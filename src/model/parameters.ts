@@ -6,7 +6,6 @@
  * unevenly. It can be copied from and to the whole tensor without the other ranks.
  */
 import * as tf from '@tensorflow/tfjs';
-import { valuesOf } from '../backend/values.js';
 import { deriveKey, fillNormal, fillUniform } from '../random.js';
 import { type Layer, type Network, type Parameter, elements } from './network.js';
 import { outputsOfRank } from './shares.js';
@@ -93,20 +92,35 @@ export function toComputingLayout(layer: Layer, shape: number[], values: Float32
 
 /** Converts one rank's share from computing to canonical layout. @returns float32 values of the share */
 export function toCanonicalLayout(layer: Layer, tensor: tf.Tensor): Float32Array {
-  if (tensor.rank === 1) return tensor.dataSync<'float32'>().slice();
-  return valuesOf(() => {
-    if (layer.specification.type === 'local') {
-      const [places, fanIn, out] = tensor.shape as [number, number, number];
-      const inputs = fanIn === 1 ? 1 : layer.input.channels;
-      const whole = tensor.reshape([places, fanIn / inputs, inputs, out]);
-      return tf.transpose(whole, [3, 0, 2, 1]);
-    }
-    if (layer.specification.type === 'conv') {
-      return tf.transpose(tensor, [3, 2, 0, 1]);
-    }
-    const { height, width, channels } = layer.input;
-    return tf.transpose(tensor.reshape([height, width, channels, tensor.shape[1]!]), [3, 2, 0, 1]);
-  });
+  const values = new Float32Array(tensor.size);
+  copyInCanonicalLayout(layer, tensor, values);
+  return values;
+}
+
+/**
+ * As `toCanonicalLayout`, into memory that is there: a checkpoint copies hundreds of megabytes while the towers wait.
+ *
+ * @param into float32, as many as the share has
+ */
+export function copyInCanonicalLayout(layer: Layer, tensor: tf.Tensor, into: Float32Array): void {
+  const canonical = tf.tidy(() => inCanonicalLayout(layer, tensor));
+  into.set(canonical.dataSync<'float32'>());
+  canonical.dispose();
+}
+
+function inCanonicalLayout(layer: Layer, tensor: tf.Tensor): tf.Tensor {
+  if (tensor.rank === 1) return tf.clone(tensor);
+  if (layer.specification.type === 'local') {
+    const [places, fanIn, out] = tensor.shape as [number, number, number];
+    const inputs = fanIn === 1 ? 1 : layer.input.channels;
+    const whole = tensor.reshape([places, fanIn / inputs, inputs, out]);
+    return tf.transpose(whole, [3, 0, 2, 1]);
+  }
+  if (layer.specification.type === 'conv') {
+    return tf.transpose(tensor, [3, 2, 0, 1]);
+  }
+  const { height, width, channels } = layer.input;
+  return tf.transpose(tensor.reshape([height, width, channels, tensor.shape[1]!]), [3, 2, 0, 1]);
 }
 
 /** The layer that owns `parameter`. */
