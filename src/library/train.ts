@@ -46,7 +46,7 @@ const CHECKPOINT_MINUTES = 10;
 const LONGEST_MINUTES = 35_000;
 
 /** What a run needs before its towers are opened. */
-interface Preparation {
+interface PreparedTraining {
   options: TrainOptions;
   session: SessionOptions;
   start: Start;
@@ -106,7 +106,10 @@ function refuseImpossibleOptions(options: TrainOptions): void {
 }
 
 /** @param run the run to resume; undefined for a new one */
-async function prepareTraining(options: TrainOptions, run: Run | undefined): Promise<Preparation> {
+async function prepareTraining(
+  options: TrainOptions,
+  run: Run | undefined,
+): Promise<PreparedTraining> {
   const { events = new RunEvents(), signal = new AbortController().signal } = options;
   signal.throwIfAborted();
   const resumed = run === undefined ? undefined : resume(run, options);
@@ -143,7 +146,7 @@ async function prepareTraining(options: TrainOptions, run: Run | undefined): Pro
 }
 
 /** Opens the towers and trains, again and again as long as a worker fails and restarts are left. */
-async function restarting(preparation: Preparation, claim: () => Run): Promise<EndedRun> {
+async function restarting(preparation: PreparedTraining, claim: () => Run): Promise<EndedRun> {
   const { options, session, warnings, events } = preparation;
   const { restarts: allowed = 0 } = options;
   let { start } = preparation;
@@ -172,7 +175,7 @@ async function restarting(preparation: Preparation, claim: () => Run): Promise<E
 
 /** Trains with one set of workers, until the run ends or one of them fails. */
 async function trainOnce(
-  { options, session, start, initialModel, changes, warnings, events, signal }: Preparation,
+  { options, session, start, initialModel, changes, warnings, events, signal }: PreparedTraining,
   claim: () => Run,
   restarts: number,
 ): Promise<EndedRun> {

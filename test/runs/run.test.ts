@@ -7,8 +7,9 @@ import { chooseCheckpoint } from '../../src/runs/checkpoint_reader.js';
 import { SaveError } from '../../src/runs/checkpoint_writer.js';
 import { readMetrics } from '../../src/runs/metrics_log.js';
 import { Run } from '../../src/runs/run.js';
-import { readLastTest, type LastTest, type Summary } from '../../src/runs/summary.js';
+import { readLastTest, type LastTest } from '../../src/runs/summary.js';
 import {
+  SUMMARY,
   CONFIGURATION,
   readTensors,
   stateAt,
@@ -45,22 +46,6 @@ const lastTestAt = (step: number): LastTest => ({
   perClass: [0.25],
   confusion: [[4]],
 });
-
-const SUMMARY: Summary = {
-  status: 'completed',
-  epochs: 1,
-  steps: 4,
-  skipped: 0,
-  restarts: 0,
-  wallSeconds: 12.5,
-  imagesPerSecond: 31.5,
-  parameters: 1234,
-  test: null,
-  placement: [{ rank: 0, device: 'cpu', requested: 'gpu:0' }],
-  backend: 'tensorflow',
-  warnings: [],
-  undecodable: [],
-};
 
 suite('a run that is claimed', () => {
   test('has its configuration and its lock, under folders that it creates', (context) => {

@@ -12,6 +12,7 @@ import type { TestEvent, TrainEvent } from '../../src/runs/metrics.js';
 import { INITIAL_PROGRESS, type Progress } from '../../src/runs/progress.js';
 import { readSafetensors, type TensorMap } from '../../src/runs/safetensors.js';
 import type { StoredCheckpoint } from '../../src/runs/checkpoint_reader.js';
+import type { Summary } from '../../src/runs/summary.js';
 import { temporaryFolder } from './temporary.js';
 
 export const CONFIGURATION: Configuration = {
@@ -40,6 +41,23 @@ export const CONFIGURATION: Configuration = {
     seed: 3,
   },
   test: { crops: 1, dropout: false },
+};
+
+/** What a run that was completed says at its end. */
+export const SUMMARY: Summary = {
+  status: 'completed',
+  epochs: 1,
+  steps: 4,
+  skipped: 0,
+  restarts: 0,
+  wallSeconds: 12.5,
+  imagesPerSecond: 31.5,
+  parameters: 1234,
+  test: { loss: 2.1, top1: 0.25, top5: 0.75 },
+  placement: [{ rank: 0, device: 'cpu', requested: 'gpu:0' }],
+  backend: 'tensorflow',
+  warnings: ['no GPU is usable: gpu:0 is carried out on the CPU'],
+  undecodable: [],
 };
 
 /** A run folder with nothing but a configuration, and a lock that no timer touches. */

@@ -2,25 +2,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { readSummary, writeSummary, type Summary } from '../../src/runs/summary.js';
-import { someRun } from './some_run.js';
+import { SUMMARY, someRun } from './some_run.js';
 
 suite('summary', () => {
-  const SUMMARY: Summary = {
-    status: 'completed',
-    epochs: 1,
-    steps: 4,
-    skipped: 0,
-    restarts: 0,
-    wallSeconds: 12.5,
-    imagesPerSecond: 31.5,
-    parameters: 1234,
-    test: { loss: 2.1, top1: 0.25, top5: 0.75 },
-    placement: [{ rank: 0, device: 'cpu', requested: 'gpu:0' }],
-    backend: 'tensorflow',
-    warnings: ['no GPU is usable: gpu:0 is carried out on the CPU'],
-    undecodable: [],
-  };
-
   test('the last one written comes back and nothing else stays', (context) => {
     const run = someRun(context);
     writeSummary(run, { ...SUMMARY, status: 'interrupted' });
