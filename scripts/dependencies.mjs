@@ -1,17 +1,22 @@
 /**
  * The npm packages. They are installed if node_modules is not what package-lock.json says.
  *
- * `npm start` needs what the program needs, and esbuild to build it; `npm test` needs everything.
+ * `npm start` needs what the program needs, and esbuild to build it; `--backend tensorflow` needs tfjs-node-gpu
+ * besides; `npm test` needs everything.
  *
  * npm's last act is to record what it installed in node_modules/.package-lock.json, so that file is missing
  * after an interrupted installation.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { Unavailable } from './libtensorflow.mjs';
 import { run, timed } from './subprocess.mjs';
 
 /** The development package that `npm start` needs; its own packages, one per platform, are in the folder `@esbuild`. */
 const COMPILER = 'esbuild';
+/** The development package of the TensorFlow backend, installed when that is asked for: with its own, 240 MB. */
+const TFJS_NODE = '@tensorflow/tfjs-node-gpu';
 
 /**
  * Whether node_modules holds every needed package of the lock file in its locked version. True if there is no
@@ -98,20 +103,63 @@ function packagesOf(file) {
  * @param {boolean} all development packages too
  */
 export async function installDependencies(root, all) {
-  const [program, programArguments] = npm(process.env);
-  const needed = neededPackages(root, all);
-  const compiler = packagesOf(lockFileOf(root))[`node_modules/${COMPILER}`];
-  // What NODE_ENV or npm's settings leave out must not count, and `npm start --silent` must not hide errors.
-  const words = all
-    ? ['ci', '--include=dev']
-    : ['install', '--no-save', '--save-prod', '--omit=dev', `${COMPILER}@${compiler?.version}`];
-  words.push('--include=optional', '--loglevel=error');
   // `npm install` would take over the folders of an installation that was cut off.
   if (!existsSync(recordOf(root)))
     rmSync(join(root, 'node_modules'), { recursive: true, force: true });
-  await timed(`installing ${needed.length} npm packages`, () =>
-    run(program, [...programArguments, ...words], { cwd: root }),
+  const words = all ? ['ci', '--include=dev'] : withDevelopment(root, COMPILER);
+  await timed(`installing ${neededPackages(root, all).length} npm packages`, () =>
+    npmInstall(root, words),
   );
+}
+
+/**
+ * The tfjs-node-gpu package; undefined if it is not installed.
+ * @param {string} root the project's folder
+ */
+export function tfjsNodeFolder(root) {
+  // By files, because Node remembers that it did not find a package.
+  return createRequire(join(root, 'package.json'))
+    .resolve.paths(TFJS_NODE)
+    ?.map((folder) => join(folder, TFJS_NODE))
+    .find((folder) => existsSync(join(folder, 'package.json')));
+}
+
+/**
+ * Installs tfjs-node-gpu, for the TensorFlow backend.
+ * @param {string} root the project's folder
+ * @throws {Unavailable} in a project that has this one installed: its packages are its own affair
+ */
+export async function installTfjsNode(root) {
+  if (!existsSync(lockFileOf(root))) {
+    const { peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const wanted = `${TFJS_NODE}@${peerDependencies[TFJS_NODE]}`;
+    throw new Unavailable(`its package is not installed: npm install --ignore-scripts ${wanted}`);
+  }
+  await timed(`installing ${TFJS_NODE}`, () =>
+    npmInstall(root, withDevelopment(root, COMPILER, TFJS_NODE)),
+  );
+}
+
+/**
+ * npm's words for installing what the program needs and some development packages.
+ * @param {string} root
+ * @param {...string} names
+ */
+function withDevelopment(root, ...names) {
+  const locked = packagesOf(lockFileOf(root));
+  const wanted = names.map((name) => `${name}@${locked[`node_modules/${name}`]?.version}`);
+  return ['install', '--no-save', '--save-prod', '--omit=dev', ...wanted];
+}
+
+/**
+ * @param {string} root
+ * @param {string[]} words
+ */
+async function npmInstall(root, words) {
+  const [program, programArguments] = npm(process.env);
+  // What NODE_ENV or npm's settings leave out must not count, and `npm start --silent` must not hide errors.
+  const always = ['--include=optional', '--loglevel=error'];
+  await run(program, [...programArguments, ...words, ...always], { cwd: root });
 }
 
 /**

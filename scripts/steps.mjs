@@ -7,17 +7,20 @@
  * falls back to another backend, or decodes with sharp, and repeats the reason in one warning. The reason is
  * kept in `native/build/.NAME.unavailable`, and the part is not tried again until its circumstances change.
  */
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { addonsBuilt, buildAddons, findCompiler, placesIn } from './addons.mjs';
 import { attemptOf } from './attempt.mjs';
-import { dependenciesInstalled, installDependencies } from './dependencies.mjs';
+import {
+  dependenciesInstalled,
+  installDependencies,
+  installTfjsNode,
+  tfjsNodeFolder,
+} from './dependencies.mjs';
 import {
   hasPip,
   libtensorflowReady,
   prepareLibtensorflow,
-  Unavailable,
   wantedVariant,
 } from './libtensorflow.mjs';
 import { withLock } from './lock.mjs';
@@ -124,7 +127,7 @@ function ownAddon(addon, without, retry) {
  */
 function tensorflow(retry) {
   const step = () => {
-    const packageFolder = tfjsNodeFolder();
+    const packageFolder = tfjsNodeFolder(ROOT);
     const variant = wantedVariant();
     const { LIBTENSORFLOW, CXX } = process.env;
     const part = {
@@ -144,26 +147,13 @@ function tensorflow(retry) {
         packageFolder,
       ],
       prepare: async () => {
-        if (packageFolder === undefined) {
-          throw new Unavailable(
-            'npm left out an optional package: npm install --ignore-scripts @tensorflow/tfjs-node-gpu@4.22.0',
-          );
-        }
-        await prepareLibtensorflow(packageFolder, process.env, variant);
-        await buildAddons(ROOT, packageFolder);
+        if (packageFolder === undefined) await installTfjsNode(ROOT);
+        const installed = /** @type {string} */ (tfjsNodeFolder(ROOT));
+        await prepareLibtensorflow(installed, process.env, variant);
+        await buildAddons(ROOT, installed);
       },
     };
     return attemptOf(part, retry);
   };
   return { isDone: () => step().isDone(), take: () => step().take() };
-}
-
-/** The tfjs-node-gpu package; undefined before npm's packages are installed, or if npm left it out. */
-function tfjsNodeFolder() {
-  try {
-    const require = createRequire(import.meta.url);
-    return dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'));
-  } catch {
-    return undefined;
-  }
 }

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 /** A device that a TensorFlow context has. */
 export interface TensorFlowDevice {
@@ -37,28 +37,28 @@ export interface DevicePin {
   keepFreedMemory(): void;
 }
 
-/** The tfjs-node-gpu package; null if npm did not install it, as it may leave out optional packages. */
-const packageFolder = ((): string | null => {
-  try {
-    return dirname(
-      createRequire(import.meta.url).resolve('@tensorflow/tfjs-node-gpu/package.json'),
-    );
-  } catch {
-    return null;
-  }
-})();
+const TFJS_NODE = '@tensorflow/tfjs-node-gpu';
+
+/**
+ * A file of the tfjs-node-gpu package; null if the package is not installed. Set-up may install it while the process
+ * runs, so it is looked for each time, by files: Node remembers that it did not find a package.
+ */
+function packageFile(...path: string[]): string | null {
+  const folders = createRequire(import.meta.url).resolve.paths(TFJS_NODE) ?? [];
+  const folder = folders.find((one) => existsSync(join(one, TFJS_NODE, 'package.json')));
+  return folder === undefined ? null : join(folder, TFJS_NODE, ...path);
+}
 
 /** Set-up puts the addon there. */
-const addonFile = join(packageFolder ?? '', 'lib', 'device_pin.node');
-
-const library = join(packageFolder ?? '', 'deps', 'lib', 'libtensorflow.so');
+const addonFile = (): string | null => packageFile('lib', 'device_pin.node');
 
 /**
  * Whether set-up has prepared TensorFlow: it puts this addon into place last. The library is in the cache of the user
  * who ran set-up, which may have been deleted or be unreadable.
  */
 export function tensorFlowIsPrepared(): boolean {
-  return packageFolder !== null && existsSync(addonFile) && existsSync(library);
+  const needed = [addonFile(), packageFile('deps', 'lib', 'libtensorflow.so')];
+  return needed.every((file) => file !== null && existsSync(file));
 }
 
 let loaded: DevicePin | undefined;
@@ -66,9 +66,15 @@ let loaded: DevicePin | undefined;
 /** The addon, loaded into this thread with its symbols before those of libraries loaded later. */
 export function loadDevicePin(): DevicePin {
   if (loaded === undefined) {
+    const file = addonFile();
+    if (file === null) throw new Error(`${TFJS_NODE} is not installed`);
     const module = { exports: {} };
     // Lazy, because it loads the library that defines what it calls.
-    process.dlopen(module, addonFile, constants.dlopen.RTLD_LAZY | constants.dlopen.RTLD_GLOBAL);
+    process.dlopen(
+      module,
+      addonFile() ?? '',
+      constants.dlopen.RTLD_LAZY | constants.dlopen.RTLD_GLOBAL,
+    );
     loaded = module.exports as DevicePin;
   }
   return loaded;

@@ -13,7 +13,12 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { addonsBuilt, placesIn } from '../../scripts/addons.mjs';
-import { dependenciesInstalled, npm } from '../../scripts/dependencies.mjs';
+import {
+  dependenciesInstalled,
+  installTfjsNode,
+  npm,
+  tfjsNodeFolder,
+} from '../../scripts/dependencies.mjs';
 import { makeWhole } from '../../scripts/files.mjs';
 import { buildTypescript, typescriptBuilt } from '../../scripts/typescript.mjs';
 
@@ -79,6 +84,23 @@ test('development packages but the compiler need not be there for the program al
   });
   assert.equal(dependenciesInstalled(root, false), true);
   assert.equal(dependenciesInstalled(root, true), false);
+});
+
+test('the package of the TensorFlow backend is found in the folder of packages that the project is in', () => {
+  const project = join(root, 'node_modules/twotower');
+  write({ 'node_modules/twotower/package.json': '{}' });
+  assert.equal(tfjsNodeFolder(project), undefined);
+  write({ 'node_modules/@tensorflow/tfjs-node-gpu/package.json': '{}' });
+  assert.equal(tfjsNodeFolder(project), join(root, 'node_modules/@tensorflow/tfjs-node-gpu'));
+});
+
+test('an installed package leaves the package of the TensorFlow backend to its user, and names it', async () => {
+  const peerDependencies = { '@tensorflow/tfjs-node-gpu': '1.2.3' };
+  write({ 'package.json': JSON.stringify({ peerDependencies }) });
+  await assert.rejects(
+    installTfjsNode(root),
+    /npm install --ignore-scripts @tensorflow\/tfjs-node-gpu@1\.2\.3$/,
+  );
 });
 
 test('npm is the one that started set-up, where that was npm', () => {
