@@ -96,6 +96,11 @@ export interface DataConfiguration {
    * (default: labelled images in `val/` beside `test/`, else the test set). 0 trains on all images.
    */
   validation?: number;
+  /**
+   * Epochs after which the validation images of a `validation` share join the training images. No test is made
+   * then before the one that ends the run, which sees the test set (default: never).
+   */
+  validationUntil?: number;
 }
 
 /** How the parameters are learned. */
