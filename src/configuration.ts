@@ -106,6 +106,8 @@ export interface DataConfiguration {
 /** How the parameters are learned. */
 export interface TrainingConfiguration {
   batch: number;
+  /** Batches whose gradients make one update, as if they were one of so many times the size (default 1). */
+  accumulate?: number;
   epochs: number;
   /** Stops after this many steps, whatever the epoch; null: no such limit. */
   steps: number | null;
@@ -116,6 +118,11 @@ export interface TrainingConfiguration {
   /** What changes at an epoch; left out: nothing. */
   events?: TrainingEvent[];
   seed: number;
+}
+
+/** Images whose gradients make one update. */
+export function imagesPerStep({ batch, accumulate = 1 }: TrainingConfiguration): number {
+  return batch * accumulate;
 }
 
 /** How a run is tested; left out: one crop, without dropout. */

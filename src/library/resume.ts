@@ -3,6 +3,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Precision } from '../backend/numerics.js';
+import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { UserError } from '../errors.js';
@@ -96,10 +97,11 @@ function shown(value: unknown): string {
  */
 export function startOf(
   point: StoredCheckpoint | null,
-  { training: { batch }, data }: Configuration,
+  { training, data }: Configuration,
   phases: readonly Phase[],
 ): Start {
   if (point === null) return { progress: INITIAL_PROGRESS, point };
+  const batch = imagesPerStep(training);
   const { progress, batch: before, trainingImages: imagesBefore } = point.state;
   const phase = phaseAt(phases, progress.epoch);
   const trainingImages = phase.dataset.train.count;
@@ -144,7 +146,7 @@ export function limitsOf(
   { skipNonfinite = 0, checkpointEvery = Infinity }: TrainOptions,
 ): Limits {
   const steps = training.steps ?? Infinity;
-  const batches = batchesPerEpoch(dataset.train.count, training.batch);
+  const batches = batchesPerEpoch(dataset.train.count, imagesPerStep(training));
   // Counted from here, because the batches before may have had another size.
   const last = step + (epochs - epoch) * batches - batch;
   const endsRun = epochs === training.epochs || steps <= last;

@@ -7,6 +7,7 @@
  */
 import { basename } from 'node:path';
 import { aThreadLasts } from '../backend/process_end.js';
+import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { refuseImpossibleCrops } from '../data/views.js';
@@ -132,7 +133,7 @@ async function prepareTraining(
   );
   // What can be refused is refused before anything is opened.
   const { dataset } = phases[0]!;
-  batchesPerEpoch(dataset.train.count, configuration.training.batch);
+  batchesPerEpoch(dataset.train.count, imagesPerStep(configuration.training));
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
   const start = startOf(resumed?.point ?? null, configuration, phases);
   if (run !== undefined) refuseCompleted(run.folder, start.progress, configuration);
@@ -273,7 +274,7 @@ function identityOf({ configuration, dataset, precision }: SessionOptions): RunI
     towers,
     datasetName: data.source,
     classes: dataset.classes,
-    batch: training.batch,
+    batch: imagesPerStep(training),
     trainingImages: dataset.train.count,
     precision,
   };
