@@ -96,11 +96,18 @@ export interface DataConfiguration {
    * (default: labelled images in `val/` beside `test/`, else the test set). 0 trains on all images.
    */
   validation?: number;
+  /**
+   * Epochs after which the validation images of a `validation` share join the training images. No test is made
+   * then before the one that ends the run, which sees the test set (default: never).
+   */
+  validationUntil?: number;
 }
 
 /** How the parameters are learned. */
 export interface TrainingConfiguration {
   batch: number;
+  /** Batches whose gradients make one update, as if they were one of so many times the size (default 1). */
+  accumulate?: number;
   epochs: number;
   /** Stops after this many steps, whatever the epoch; null: no such limit. */
   steps: number | null;
@@ -111,6 +118,11 @@ export interface TrainingConfiguration {
   /** What changes at an epoch; left out: nothing. */
   events?: TrainingEvent[];
   seed: number;
+}
+
+/** Images whose gradients make one update. */
+export function imagesPerStep({ batch, accumulate = 1 }: TrainingConfiguration): number {
+  return batch * accumulate;
 }
 
 /** How a run is tested; left out: one crop, without dropout. */

@@ -39,13 +39,16 @@ describe('presets', () => {
   test('are those that the documents promise', () => {
     assert.deepEqual(presetNames(), [
       'alexnet-2012',
+      'alexnet-2012-continued',
       'alexnet-half',
       'alexnet-no-communication',
       'alexnet-no-lrn',
       'alexnet-nonoverlapping-pool',
       'alexnet-paper',
       'cifar10-11pct',
+      'cifar10-11pct-fast',
       'cifar10-13pct',
+      'cifar10-13pct-lrn',
       'cifar10-quick',
       'cifar10-seed',
       'demo',
@@ -153,11 +156,21 @@ describe('presets', () => {
     );
   });
 
+  test('cifar10-13pct-lrn has two layers of LRN more than cifar10-13pct, and nothing else', () => {
+    const withLrn = loadConfiguration({ preset: 'cifar10-13pct-lrn' });
+    const without = loadConfiguration({ preset: 'cifar10-13pct' });
+    const layers = withLrn.network.layers.filter(({ type }) => type !== 'lrn');
+    assert.equal(withLrn.network.layers.length - layers.length, 2);
+    const { name, comment } = without;
+    const network = { ...withLrn.network, layers };
+    assert.deepEqual({ ...withLrn, name, comment, network }, without);
+  });
+
   test('an unknown one is refused with the list of those there are', () => {
     refuses(
       () => loadConfiguration({ preset: '../package' }),
       '"../package"',
-      'alexnet-2012, alexnet-half, alexnet-no-communication, alexnet-no-lrn, alexnet-nonoverlapping-pool, alexnet-paper, cifar10-11pct',
+      'alexnet-2012, alexnet-2012-continued, alexnet-half, alexnet-no-communication, alexnet-no-lrn, alexnet-nonoverlapping-pool, alexnet-paper, cifar10-11pct, cifar10-11pct-fast',
     );
   });
 

@@ -20,6 +20,11 @@ export const recipeOptions = {
     describe: 'Share of the images that is for training, if the data folder has no test set',
   }),
   batch: wholeNumber(1, { group, describe: 'Batch size' }),
+  accumulate: wholeNumber(1, {
+    group,
+    describe:
+      'Sum the gradients of N batches per update, as one batch of N times the size (default 1)',
+  }),
   learningRate: positiveNumber({ group, name: 'lr', describe: 'Learning rate' }),
   seed: wholeNumber(0, {
     group,

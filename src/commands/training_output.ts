@@ -63,12 +63,14 @@ function measurementOf(step: StepDone): StepMeasurement {
 function headLines(start: RunStart): string[] {
   const { configuration, changes, parameterCount, towers, placement, backend, path, step } = start;
   const { name, training } = configuration;
+  const { accumulate = 1 } = training;
+  const batch = accumulate === 1 ? training.batch : `${accumulate} × ${training.batch}`;
   const workers = placement.map(
     ({ ranks, device, threads }) =>
       `rank ${ranks.join('+')} on ${device} (${threads} thread${threads === 1 ? '' : 's'})`,
   );
   return [
-    `${name}: ${formatCount(parameterCount)} parameters, batch ${training.batch}, seed ${training.seed}`,
+    `${name}: ${formatCount(parameterCount)} parameters, batch ${batch}, seed ${training.seed}`,
     `${towers} tower${towers === 1 ? '' : 's'}: ${workers.join(', ')}; backend ${backend}`,
     step === 0 ? `run folder ${path}` : `run folder ${path}, from step ${step}`,
     ...changes.map((change) => `changed ${change}`),

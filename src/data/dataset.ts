@@ -61,7 +61,7 @@ function withValidation(dataset: Dataset, share: number | undefined): Dataset {
     share,
     0,
   );
-  return { ...dataset, train, validation };
+  return { ...dataset, train, validation, undivided: dataset.train };
 }
 
 /**

@@ -19,6 +19,8 @@ export interface Dataset {
   test: ExampleSet;
   /** Labelled images that the tests of a run see in place of the test set; undefined if there are none. */
   validation?: ExampleSet;
+  /** The training images with the validation images that were taken from them; undefined if none were. */
+  undivided?: ExampleSet;
   /** Label in the network by label in the sets, if they differ; see classes.ts. */
   relabelled?: number[];
   /** What was left out, or understood in one of several ways: a line each. */

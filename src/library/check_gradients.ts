@@ -24,7 +24,8 @@ export async function checkGradients(
       'gradients are not checked in bf16, whose rounding is larger than a finite difference: leave --precision out',
     );
   }
-  const { configuration, dataset, resolved, initialModel } = await prepare(options);
+  const { configuration, phases, resolved, initialModel } = await prepare(options);
+  const { dataset } = phases[0]!;
   const { events, signal } = options;
   resolved.warnings.forEach((warning) => events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, undefined, events);

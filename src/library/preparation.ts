@@ -11,6 +11,8 @@ import { buildNetwork } from '../model/network.js';
 import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
 import { openRunFolder } from '../runs/layout.js';
 import { checkEvents } from '../training/schedule.js';
+import { phasesOf } from './phases.js';
+import type { Phase } from './phases.js';
 import { resolveDevices } from './devices.js';
 import type { Devices, ResolvedPlacement } from './devices.js';
 import { asksForTowers, configurationOf } from './recipe.js';
@@ -20,7 +22,8 @@ import type { TrainOptions } from './train_options.js';
 /** What is to be trained or checked, and where. */
 export interface Preparation {
   configuration: Configuration;
-  dataset: Dataset;
+  /** In the order of training, at least one. */
+  phases: Phase[];
   resolved: ResolvedPlacement;
   /** Safetensors file of the initial parameters; undefined if they are drawn from the seed, or resumed. */
   initialModel: string | undefined;
@@ -50,8 +53,8 @@ export async function prepare(
   checkEvents(training, buildNetwork(network, towers, data.classes));
   const initialModel = resumed === undefined ? initialModelOf(options) : undefined;
   const warnings = [...resolved.warnings, ...dataWarnings(opened)];
-  const dataset = forTraining(opened);
-  return { configuration, dataset, resolved: { ...resolved, warnings }, initialModel };
+  const phases = phasesOf(opened, configuration);
+  return { configuration, phases, resolved: { ...resolved, warnings }, initialModel };
 }
 
 /** The verified safetensors file that `init` names, itself or by its run folder. */
@@ -86,11 +89,6 @@ export function runClasses(
 /** Other data may have fewer classes than the run. */
 export function withClassesOf(configuration: Configuration, { classes }: Dataset): Configuration {
   return { ...configuration, data: { ...configuration.data, classes: classes.length } };
-}
-
-/** The tests of a run see validation images if there are any, so that no choice depends on the test set. */
-function forTraining({ validation, ...dataset }: Dataset): Dataset {
-  return validation === undefined ? dataset : { ...dataset, test: validation };
 }
 
 /** What was left out of a data set, and that JPEGs are decoded slowly if it has image files. */

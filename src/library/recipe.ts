@@ -13,8 +13,10 @@ export interface Recipe {
   data?: string | undefined;
   /** Share of each class that is for training, 0 to 1, if `data` has no test set. */
   split?: number | undefined;
-  /** Images a step. */
+  /** Images a step, or a part of it if `accumulate` is given. */
   batch?: number | undefined;
+  /** Batches whose gradients make one update (default 1). */
+  accumulate?: number | undefined;
   /** Passes over the training images. */
   epochs?: number | undefined;
   /** Stop after so many steps, even inside an epoch. */
@@ -43,9 +45,9 @@ export function asksForTowers({ towers, overrides, settings = [] }: Recipe): boo
  * @throws UserError naming the field, and what `loadConfiguration` throws
  */
 export function configurationOf(recipe: Recipe): Configuration {
-  const { preset, config, data, split, batch, epochs, steps, learningRate, seed, towers } = recipe;
-  const { overrides = {}, settings } = recipe;
-  const training = { batch, epochs, steps, learningRate, seed };
+  const { preset, config, data, split, batch, accumulate, epochs, steps, towers } = recipe;
+  const { learningRate, seed, overrides = {}, settings } = recipe;
+  const training = { batch, accumulate, epochs, steps, learningRate, seed };
   return loadConfiguration({
     preset,
     file: config,

@@ -3,6 +3,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Precision } from '../backend/numerics.js';
+import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { UserError } from '../errors.js';
@@ -13,6 +14,8 @@ import type { Progress } from '../runs/progress.js';
 import type { ResumePoint, Run } from '../runs/run.js';
 import { readEnd } from '../runs/summary.js';
 import type { Limits } from '../training/policy.js';
+import { phaseAt } from './phases.js';
+import type { Phase } from './phases.js';
 import { configurationOf } from './recipe.js';
 import type { TrainOptions } from './train_options.js';
 
@@ -89,18 +92,22 @@ function shown(value: unknown): string {
  * is the last border between them that is not past the old position, so a few images may come twice.
  *
  * @param point null for a new run
- * @param trainingImages of the data set that is there now
+ * @param phases of the run, with the data that is there now
  * @throws UserError if the checkpoint is of other data
  */
 export function startOf(
   point: StoredCheckpoint | null,
-  { training: { batch }, data }: Configuration,
-  trainingImages: number,
+  { training, data }: Configuration,
+  phases: readonly Phase[],
 ): Start {
   if (point === null) return { progress: INITIAL_PROGRESS, point };
+  const batch = imagesPerStep(training);
   const { progress, batch: before, trainingImages: imagesBefore } = point.state;
+  const phase = phaseAt(phases, progress.epoch);
+  const trainingImages = phase.dataset.train.count;
   // With the validation images folded back in there are more; the epoch goes on with as many of its batches done.
-  const isFolded = data.validation === 0 && imagesBefore !== null && imagesBefore < trainingImages;
+  const mayFold = data.validation === 0 || phase !== phases[0];
+  const isFolded = mayFold && imagesBefore !== null && imagesBefore < trainingImages;
   if (imagesBefore !== null && imagesBefore !== trainingImages && !isFolded) {
     throw new UserError(
       `the checkpoint is of a data set with ${imagesBefore} training images, this one has ${trainingImages}: give the --data it was trained on`,
@@ -131,23 +138,30 @@ export function refuseCompleted(
   );
 }
 
-/** The bounds of a run that goes on from `progress`. */
+/** The bounds of one phase of a run that goes on from `progress`. */
 export function limitsOf(
   { step, epoch, batch }: Progress,
   { training, test }: Configuration,
-  trainingImages: number,
+  { dataset, epochs, testsEpochs }: Phase,
   { skipNonfinite = 0, checkpointEvery = Infinity }: TrainOptions,
 ): Limits {
-  const { epochs, steps } = training;
-  const batches = batchesPerEpoch(trainingImages, training.batch);
+  const steps = training.steps ?? Infinity;
+  const batches = batchesPerEpoch(dataset.train.count, imagesPerStep(training));
   // Counted from here, because the batches before may have had another size.
-  const left = (epochs - epoch) * batches - batch;
+  const last = step + (epochs - epoch) * batches - batch;
+  const endsRun = epochs === training.epochs || steps <= last;
   return {
-    lastStep: Math.min(step + left, steps ?? Infinity),
+    lastStep: Math.min(last, steps),
     batches,
     skips: skipNonfinite,
     checkpointEvery,
-    testEvery: test.every ?? Infinity,
-    finalCrops: test.crops,
+    testsEpochs,
+    testEvery: testsEpochs ? (test.every ?? Infinity) : Infinity,
+    finalCrops: endsRun ? test.crops : 1,
   };
+}
+
+/** Whether a phase that ended at `progress` is followed by another. */
+export function isFollowed({ step, epoch }: Progress, { training }: Configuration): boolean {
+  return epoch < training.epochs && step < (training.steps ?? Infinity);
 }

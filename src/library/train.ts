@@ -7,6 +7,7 @@
  */
 import { basename } from 'node:path';
 import { aThreadLasts } from '../backend/process_end.js';
+import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { refuseImpossibleCrops } from '../data/views.js';
@@ -28,7 +29,16 @@ import type { SessionOptions } from '../training/session.js';
 import { train as trainTowers } from '../training/trainer.js';
 import type { RunIdentity } from '../training/trainer.js';
 import { prepare } from './preparation.js';
-import { changesOnResuming, limitsOf, refuseCompleted, resume, startOf } from './resume.js';
+import { phaseAt } from './phases.js';
+import type { Phase } from './phases.js';
+import {
+  changesOnResuming,
+  isFollowed,
+  limitsOf,
+  refuseCompleted,
+  resume,
+  startOf,
+} from './resume.js';
 import type { Start } from './resume.js';
 import { endRun } from './run_end.js';
 import type { EndedRun } from './run_end.js';
@@ -48,7 +58,8 @@ const LONGEST_MINUTES = 35_000;
 /** What a run needs before its towers are opened. */
 interface PreparedTraining {
   options: TrainOptions;
-  session: SessionOptions;
+  session: Omit<SessionOptions, 'dataset'>;
+  phases: Phase[];
   start: Start;
   /** Safetensors file of the initial parameters; undefined if they are drawn from the seed, or resumed. */
   initialModel: string | undefined;
@@ -115,15 +126,16 @@ async function prepareTraining(
   const resumed = run === undefined ? undefined : resume(run, options);
   const precision = options.precision ?? resumed?.point.state.precision ?? undefined;
   const asked = { ...options, precision };
-  const { configuration, dataset, resolved, initialModel } = await prepare(
+  const { configuration, phases, resolved, initialModel } = await prepare(
     asked,
     resumed && { ...resumed, classes: resumed.point.state.classes },
     signal,
   );
   // What can be refused is refused before anything is opened.
-  batchesPerEpoch(dataset.train.count, configuration.training.batch);
+  const { dataset } = phases[0]!;
+  batchesPerEpoch(dataset.train.count, imagesPerStep(configuration.training));
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
-  const start = startOf(resumed?.point ?? null, configuration, dataset.train.count);
+  const start = startOf(resumed?.point ?? null, configuration, phases);
   if (run !== undefined) refuseCompleted(run.folder, start.progress, configuration);
   const warnings = [
     ...(run?.takenOver === undefined ? [] : [run.takenOver]),
@@ -135,7 +147,8 @@ async function prepareTraining(
   const { exchangeTimeoutMs } = options;
   return {
     options,
-    session: { configuration, dataset, statistics, exchangeTimeoutMs, signal, ...resolved },
+    session: { configuration, statistics, exchangeTimeoutMs, signal, ...resolved },
+    phases,
     start,
     initialModel,
     changes: resumed === undefined ? [] : changesOnResuming(resumed, resolved.precision),
@@ -145,42 +158,60 @@ async function prepareTraining(
   };
 }
 
-/** Opens the towers and trains, again and again as long as a worker fails and restarts are left. */
+/** Opens the towers and trains: for each phase, and again as long as a worker fails and restarts are left. */
 async function restarting(preparation: PreparedTraining, claim: () => Run): Promise<EndedRun> {
-  const { options, session, warnings, events } = preparation;
+  const { options, session, phases, warnings, events, signal } = preparation;
+  const { configuration } = session;
   const { restarts: allowed = 0 } = options;
-  let { start } = preparation;
-  for (let restarts = 0; ; restarts++) {
+  const started = performance.now();
+  let { start, changes } = preparation;
+  let before: EndedRun | undefined;
+  let restarts = 0;
+  for (;;) {
     let ended: EndedRun | undefined;
     let failure: unknown;
     try {
-      ended = await trainOnce({ ...preparation, start }, claim, restarts);
+      ended = await trainOnce({ ...preparation, start, changes }, claim, { restarts, started });
       failure = ended.state.trouble?.error;
     } catch (error) {
+      // Between two phases, while the towers open.
+      const isStopped = signal.aborted && error === signal.reason;
+      if (isStopped && before !== undefined) return { ...before, status: 'interrupted' };
       failure = error;
+    }
+    if (ended?.status === 'completed' && isFollowed(ended.state.progress, configuration)) {
+      before = ended;
+      start = startOf(ended.run.load('latest'), configuration, phases);
+      changes = [
+        'training images: those for validation are among them, and only the end is tested',
+      ];
+      continue;
     }
     if (!(failure instanceof WorkerFailure) || restarts >= allowed || aThreadLasts()) {
       if (ended === undefined) throw failure;
       return ended;
     }
-    const { configuration, dataset } = session;
     if (ended !== undefined && ended.run.latest() !== null) {
-      start = startOf(ended.run.load('latest'), configuration, dataset.train.count);
+      start = startOf(ended.run.load('latest'), configuration, phases);
     }
-    const warning = `${messageOf(failure)}; the workers start again from step ${start.progress.step}, restart ${restarts + 1} of at most ${allowed}`;
+    restarts++;
+    const warning = `${messageOf(failure)}; the workers start again from step ${start.progress.step}, restart ${restarts} of at most ${allowed}`;
     warnings.push(warning);
     events.emit('warning', warning);
   }
 }
 
-/** Trains with one set of workers, until the run ends or one of them fails. */
+/** Trains with one set of workers, until the phase ends or one of them fails. */
 async function trainOnce(
-  { options, session, start, initialModel, changes, warnings, events, signal }: PreparedTraining,
+  preparation: PreparedTraining,
   claim: () => Run,
-  restarts: number,
+  { restarts, started }: { restarts: number; started: number },
 ): Promise<EndedRun> {
-  const { configuration, dataset, statistics } = session;
-  const started = performance.now();
+  const { options, start, initialModel, changes, warnings, events, signal } = preparation;
+  const phase = phaseAt(preparation.phases, start.progress.epoch);
+  const { dataset } = phase;
+  const session: SessionOptions = { ...preparation.session, dataset };
+  const { configuration, statistics } = session;
   return withTowers(session, async (coordinator, ring) => {
     const model = start.point?.files.model ?? initialModel;
     if (model !== undefined) {
@@ -193,7 +224,7 @@ async function trainOnce(
     const minutes = options.checkpointMinutes ?? CHECKPOINT_MINUTES;
     const requests = new Requests(signal, events, minutes * MINUTE_MS);
     const tensorboard = new TensorboardLog(events);
-    const limits = limitsOf(start.progress, configuration, dataset.train.count, options);
+    const limits = limitsOf(start.progress, configuration, phase, options);
     const from = initialLoopState(start.progress, start.point !== null, limits);
     let { status, state } = await trainTowers({
       configuration,
@@ -243,7 +274,7 @@ function identityOf({ configuration, dataset, precision }: SessionOptions): RunI
     towers,
     datasetName: data.source,
     classes: dataset.classes,
-    batch: training.batch,
+    batch: imagesPerStep(training),
     trainingImages: dataset.train.count,
     precision,
   };

@@ -7,12 +7,10 @@
  * A worker that fails, ends or hangs ends every other worker's waiting at once. The coordinator then throws a
  * `WorkerFailure`, which says which worker, where and why, and is of no more use.
  */
-import { prepareWorkers, sharesTensors } from '../backend/backend.js';
-import type { BackendName } from '../backend/backend.js';
+import { type BackendName, prepareWorkers, sharesTensors } from '../backend/backend.js';
 import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
-import { buildNetwork } from '../model/network.js';
-import type { Network } from '../model/network.js';
+import { buildNetwork, type Network } from '../model/network.js';
 import { CoordinatorTrace } from './coordinator_trace.js';
 import type {
   ComputeReply,
@@ -24,15 +22,14 @@ import type {
 } from './messages.js';
 import type { Placement } from './placement.js';
 import { connectPeers } from './peer_memory.js';
-import { buffersOf } from './shared_batch.js';
-import type { SharedBatch } from './shared_batch.js';
+import { computeInParts, type PartedBatch } from './accumulation.js';
+import { buffersOf, shareOf, type SharedBatch } from './shared_batch.js';
 import { NotFiniteParameters, allocateTensors, firstNotFinite } from './shared_parameters.js';
 import type { SharedParameters } from './shared_parameters.js';
 import type { UpdateRuleOfRun } from './sgd.js';
 import { allocateSlotCopies } from './slot_copies.js';
 import { allocateExchangeMemory } from './slots.js';
-import { NotFiniteError, explainNotFinite } from './step_outcome.js';
-import type { StepOutcome } from './step_outcome.js';
+import { NotFiniteError, explainNotFinite, type StepOutcome } from './step_outcome.js';
 import { TowerThreads } from './tower_threads.js';
 import type { TraceGroup } from '../report/trace.js';
 
@@ -135,45 +132,50 @@ export class Coordinator {
    * Takes one synchronized step, on every rank or on none.
    *
    * @param step number of this step, from 1
+   * @param batch the whole of it, or its parts, whose gradients are summed
    * @param measurePeak also measure the peak of tensor memory, which slows the step
    * @returns the step's result, or why no parameter has changed
    * @throws WorkerFailure
    */
   async step(
     step: number,
-    batch: SharedBatch,
+    batch: PartedBatch,
     rule: UpdateRuleOfRun,
     measurePeak = false,
   ): Promise<StepOutcome> {
-    return this.trace.whole(`step ${step}`, () =>
-      this.computeAndCommit(step, batch, rule, measurePeak),
-    );
+    const take = () => this.computeAndCommit(step, batch, rule, measurePeak);
+    return this.trace.whole(`step ${step}`, take);
   }
 
   private async computeAndCommit(
     step: number,
-    batch: SharedBatch,
+    batch: PartedBatch,
     rule: UpdateRuleOfRun,
     measurePeak: boolean,
   ): Promise<StepOutcome> {
     const start = performance.now();
     this.threads.doing = `at step ${step}`;
     this.currentStep = step;
-    const computed = await this.trace.part('compute', () => this.compute(step, batch, measurePeak));
+    const computed = await this.trace.part('compute', () =>
+      computeInParts(batch, (part, accumulates) =>
+        this.compute(step, part, measurePeak, accumulates),
+      ),
+    );
     if (computed instanceof NotFiniteError) return { finite: false, error: computed };
+    const { replies, images } = computed;
     const committed = await this.trace.part('commit', () =>
       this.threads.all('commit', () => ({ kind: 'commit', ...rule })),
     );
     return {
       finite: true,
-      loss: computed[0]!.loss,
-      accuracy: computed[0]!.correct / batch.count,
+      loss: replies[0]!.loss,
+      accuracy: replies[0]!.correct / images,
       stepMs: performance.now() - start,
-      timings: computed.map(({ timing }, worker) => ({
+      timings: replies.map(({ timing }, worker) => ({
         ...timing,
         updateMs: committed[worker]!.updateMs,
       })),
-      peakBytes: computed.map(({ peakBytes }) => peakBytes),
+      peakBytes: replies.map(({ peakBytes }) => peakBytes),
     };
   }
 
@@ -184,13 +186,13 @@ export class Coordinator {
   private async compute(
     step: number,
     batch: SharedBatch,
-    measurePeak: boolean,
+    measurePeak = false,
+    accumulates = false,
   ): Promise<ComputeReply[] | NotFiniteError> {
     const sequence = ++this.sequence;
-    const { count } = batch;
     const replies = await this.threads.all(
       'compute',
-      () => ({ kind: 'compute', step, sequence, count, measurePeak }),
+      () => ({ kind: 'compute', step, sequence, ...shareOf(batch), accumulates, measurePeak }),
       () => buffersOf(batch),
     );
     const found = replies.flatMap(({ notFinite }) => notFinite ?? []);
@@ -205,7 +207,7 @@ export class Coordinator {
     const sequence = ++this.sequence;
     const places = await this.threads.all(
       'locate',
-      () => ({ kind: 'locate', sequence, count: batch.count, step }),
+      () => ({ kind: 'locate', sequence, ...shareOf(batch), step }),
       () => buffersOf(batch),
     );
     return places.flatMap((place) => place ?? []);
@@ -223,7 +225,7 @@ export class Coordinator {
     const replies = await this.trace.whole('test', () =>
       this.threads.all(
         'logits',
-        () => ({ kind: 'logits', sequence, count: batch.count, step }),
+        () => ({ kind: 'logits', sequence, ...shareOf(batch), step }),
         () => buffersOf(batch),
       ),
     );
@@ -236,7 +238,7 @@ export class Coordinator {
     this.threads.doing = 'in an inspection';
     const replies = await this.threads.all(
       'inspect',
-      () => ({ kind: 'inspect', sequence, count: batch.count }),
+      () => ({ kind: 'inspect', sequence, ...shareOf(batch) }),
       () => buffersOf(batch),
     );
     return replies[0]!;
@@ -295,7 +297,7 @@ export class Coordinator {
    * @throws NotFiniteError if the loss or a gradient is not finite
    */
   async computeGradientNorms(step: number, batch: SharedBatch): Promise<Record<string, number>> {
-    const computed = await this.compute(step, batch, false);
+    const computed = await this.compute(step, batch);
     if (computed instanceof NotFiniteError) throw computed;
     const squares = await this.threads.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
     return Object.fromEntries(

@@ -77,9 +77,14 @@ export class HeldParameters {
     return this.held.map(({ weight }) => weight);
   }
 
-  /** Keeps the gradients of a step, by the weights' names. Those of the step before must be discarded. */
+  /** Keeps the gradients of a step, by the weights' names, or adds them to those that are kept. */
   take(gradients: tf.NamedTensorMap): void {
-    for (const held of this.held) held.gradient = gradients[held.weight.name]!;
+    for (const held of this.held) {
+      const gradient = gradients[held.weight.name]!;
+      const before = held.gradient;
+      held.gradient = before === null ? gradient : tf.add(before, gradient);
+      if (before !== null) tf.dispose([before, gradient]);
+    }
   }
 
   /** Frees the gradients, if there are any. */

@@ -39,14 +39,24 @@ export interface OpenCommand {
   traced: boolean;
 }
 
+/** A part of a batch, or the whole of it. */
+export interface BatchShare {
+  /** Images in the share. */
+  count: number;
+  /** Place of its first image in the batch. */
+  first: number;
+  /** Images in the batch. */
+  of: number;
+}
+
 /** Runs forward and backward on one mini-batch and keeps the gradients until `commit` or `discard`. */
-export interface ComputeCommand {
+export interface ComputeCommand extends BatchShare {
   kind: 'compute';
   step: number;
   /** Number of this round of exchanges; each round's is larger by one. */
   sequence: number;
-  /** Images in the batch. */
-  count: number;
+  /** Add the gradients to those that are kept. */
+  accumulates: boolean;
   /** Measure the peak of tensor memory in this step, which slows it. */
   measurePeak: boolean;
 }
@@ -56,10 +66,9 @@ export interface CommitCommand extends UpdateRuleOfRun {
   kind: 'commit';
 }
 
-/** A forward pass of `count` images, in round `sequence`. */
-export interface ForwardCommand {
+/** A forward pass, in round `sequence`. */
+export interface ForwardCommand extends BatchShare {
   sequence: number;
-  count: number;
 }
 
 export type Command =
@@ -136,8 +145,9 @@ export interface NotFinitePlace {
 }
 
 export interface ComputeReply {
+  /** This share's term of the mean loss over the batch. */
   loss: number;
-  /** Images of the batch whose largest logit is the label's. */
+  /** Images of the share whose largest logit is the label's. */
   correct: number;
   /** Null if the loss and all gradients are finite. */
   notFinite: NotFinitePlace | null;

@@ -87,20 +87,23 @@ export class Tower {
     return this.exchange.timeline;
   }
 
-  /** Runs forward and backward on one batch, and keeps the gradients. */
+  /** Runs forward and backward on one share of a batch, and keeps the gradients. */
   compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
-    this.parameters.discard();
+    if (!command.accumulates) this.parameters.discard();
     this.exchange.begin(command.sequence);
     const start = performance.now();
     let forwardEnd = start;
     let forwardExchangeMs = 0;
-    const { images, labels } = this.batch(command.count, buffers);
+    const { count, first, of } = command;
+    const { images, labels } = this.batch(count, buffers);
     let correct = 0;
     const { value, grads } = tf.variableGrads(() => {
-      const logits = this.forward(images, { seed: this.seed, step: command.step });
+      const logits = this.forward(images, { seed: this.seed, step: command.step, first });
       this.timeline?.moveTo('forward loss', 'forward');
       correct = correctOf(logits, labels);
-      const loss = lossOf(logits, labels);
+      const mean = lossOf(logits, labels);
+      // So the shares' losses and gradients sum to the means over the batch.
+      const loss = count === of ? mean : tf.mul<tf.Scalar>(mean, count / of);
       this.exchange.activity.moveTo('backward', 'logits');
       this.timeline?.moveTo('backward loss', 'backward');
       forwardEnd = performance.now();
@@ -155,11 +158,11 @@ export class Tower {
    * @param step apply the dropout masks of this training step; null leaves dropout off
    */
   logits(
-    { sequence, count, step }: ForwardCommand & { step: number | null },
+    { sequence, count, first, step }: ForwardCommand & { step: number | null },
     buffers: SharedBuffers,
   ): LogitsReply {
     this.exchange.begin(sequence);
-    const training = step === null ? null : { seed: this.seed, step };
+    const training = step === null ? null : { seed: this.seed, step, first };
     const logits = valuesOf(() => {
       const { images } = this.batch(count, buffers);
       return this.forward(images, training);
@@ -237,22 +240,22 @@ export class Tower {
 
   /** Repeats the forward pass of training step `step`. @returns the first output that is not finite; null if all are */
   locate(
-    { sequence, count, step }: ForwardCommand & { step: number },
+    { sequence, count, first, step }: ForwardCommand & { step: number },
     buffers: SharedBuffers,
   ): NotFinitePlace | null {
     this.exchange.begin(sequence);
-    let first: NotFinitePlace | null = null;
+    let place: NotFinitePlace | null = null;
     tf.tidy(() => {
       const { images } = this.batch(count, buffers);
-      this.forward(images, { seed: this.seed, step }, (layer, rank, input, compute) => {
+      this.forward(images, { seed: this.seed, step, first }, (layer, rank, input, compute) => {
         const output = compute(input);
         if (finiteCheck(output).dataSync<'float32'>()[0] !== 0) {
-          first ??= { rank, layer: layer.index, of: 'output' };
+          place ??= { rank, layer: layer.index, of: 'output' };
         }
         return output;
       });
     });
-    return first;
+    return place;
   }
 
   /** Copies this worker's shares into the shared whole tensors, and says which of them are not finite. */

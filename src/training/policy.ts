@@ -36,6 +36,8 @@ export interface Limits {
   skips: number;
   /** Steps between checkpoints inside an epoch; Infinity for none. */
   checkpointEvery: number;
+  /** Whether each epoch ends with a test. If not, the only test is that of the last step. */
+  testsEpochs: boolean;
   /** Steps between tests inside an epoch; Infinity for none. */
   testEvery: number;
   /** Crops per image of the test that ends the run; 1 if the test at the last step is enough. */
@@ -89,7 +91,8 @@ export function next(state: LoopState): Action {
   const isEpochDone = progress.batch >= limits.batches;
   const isEvery = (steps: number) => progress.step > 0 && progress.step % steps === 0;
   if (!isTested && (isTrained || isEpochDone || isEvery(limits.testEvery))) return 'test';
-  const isDue = isEvery(limits.checkpointEvery);
+  const isUntestedEpochDone = !limits.testsEpochs && progress.step > 0 && progress.batch === 0;
+  const isDue = isUntestedEpochDone || isEvery(limits.checkpointEvery);
   if ((isTested || isDue) && !isSaved) return 'save';
   return isTrained ? 'finalTest' : 'step';
 }
@@ -106,7 +109,9 @@ export function afterStep(state: LoopState, skipped: Error | null, asked: Asked)
     batch: progress.batch + 1,
     skipped: progress.skipped + (skipped === null ? 0 : 1),
   };
-  return { ...state, asked, progress: stepped };
+  const isEpochDone = stepped.batch >= limits.batches && stepped.step < limits.lastStep;
+  if (limits.testsEpochs || !isEpochDone) return { ...state, asked, progress: stepped };
+  return { ...state, asked, progress: { ...stepped, epoch: progress.epoch + 1, batch: 0 } };
 }
 
 /**
@@ -133,7 +138,8 @@ export function afterTest(
   const isFinalTest = progress.lastTest?.step === step;
   if (isFinalTest) return { ...state, asked, finalTest: lastTest };
 
-  const isBetter = progress.best === null || top1 > progress.best.top1;
+  // The tests of a run whose epochs are not tested were of other images.
+  const isBetter = !limits.testsEpochs || progress.best === null || top1 > progress.best.top1;
   const best = isBetter ? { step, top1 } : progress.best;
   const tested: Progress = { ...progress, lastTest, best };
   if (progress.batch < limits.batches) return { ...state, asked, progress: tested };

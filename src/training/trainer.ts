@@ -4,13 +4,16 @@
  * `policy.ts` decides what to do next, this page does it, `recorder.ts` tells about it. Everything random is
  * a function of the seed and the position, so a resumed run takes the same steps as an uninterrupted one.
  */
+import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import type { BatchRing } from '../data/batches.js';
 import type { Coordinator } from '../parallel/coordinator.js';
+import type { SharedBatch } from '../parallel/shared_batch.js';
 import { NotFiniteParameters } from '../parallel/shared_parameters.js';
 import { LockLost } from '../folder_lock.js';
 import { SaveError } from '../runs/checkpoint_writer.js';
 import type { Run } from '../runs/run.js';
+import type { Progress } from '../runs/progress.js';
 import type { CheckpointState } from '../runs/checkpoint_state.js';
 import { tensorsIn } from '../runs/tensors.js';
 import type { TestResult } from '../runs/summary.js';
@@ -53,7 +56,7 @@ export interface TrainingSession {
 export async function train(
   session: TrainingSession,
 ): Promise<{ status: Status; state: LoopState }> {
-  const { configuration, coordinator, ring, run, identity, requests, recorder } = session;
+  const { configuration, coordinator, run, identity, requests, recorder } = session;
   const { training } = configuration;
   let state = announced(session);
   for (;;) {
@@ -62,13 +65,12 @@ export async function train(
     try {
       if (state.trouble === null) run.check();
       if (action === 'step') {
-        const batch = await ring.batchAt(progress, requests.patience);
+        const parts = partsOf(session, progress);
         const rule = updateRuleAt(training, coordinator.network, progress);
-        const outcome = await coordinator.step(progress.step + 1, batch, rule);
+        const outcome = await coordinator.step(progress.step + 1, parts, rule);
         // The towers have stepped, whatever the recorder's listeners may throw.
         state = afterStep(state, outcome.finite ? null : outcome.error, requests.take());
-        batch.release();
-        recorder.stepped(state, outcome, rule.learningRate, batch.count);
+        recorder.stepped(state, outcome, rule.learningRate, imagesPerStep(training));
       } else if (action === 'test' || action === 'finalTest') {
         const { result, asked } = await test(session, state, action);
         state = afterTest(state, result, asked, training);
@@ -103,6 +105,23 @@ function announced({ from, changes, recorder }: TrainingSession): LoopState {
     return from;
   } catch (error) {
     return afterTrouble(from, error, 'whole');
+  }
+}
+
+/** The batches of the next step; each is released when the next one is asked for. */
+async function* partsOf(
+  { configuration: { training }, ring, requests }: TrainingSession,
+  { epoch, batch: done }: Progress,
+): AsyncGenerator<SharedBatch> {
+  const { batch: size, accumulate = 1 } = training;
+  for (let part = 0; part < accumulate; part++) {
+    const place = { epoch, batch: done * accumulate + part };
+    const batch = await ring.batchAt(place, requests.patience);
+    try {
+      yield { ...batch, first: part * size, of: accumulate * size };
+    } finally {
+      batch.release();
+    }
   }
 }
 

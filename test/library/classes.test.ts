@@ -1,6 +1,6 @@
 /** Runs on data with other numbers and other orders of classes. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
@@ -44,10 +44,10 @@ async function writeClasses(name: string, classes: string[]): Promise<string> {
 const five = await writeClasses('five', ['a', 'b', 'c', 'd', 'e']);
 const limits = { config: TINY, data: five, batch: 8, steps: 4, epochs: 1 };
 
-suite('five classes in two towers', () => {
-  const lossesOf = (path: string) =>
-    [...loadRun(path).metrics].flatMap((event) => (event.event === 'train' ? [event.loss] : []));
+const lossesOf = (path: string) =>
+  [...loadRun(path).metrics].flatMap((event) => (event.event === 'train' ? [event.loss] : []));
 
+suite('five classes in two towers', () => {
   test('train on two workers as on one, and their checkpoint loads into either', async () => {
     const split = await train({ ...limits, cpu: 2, out: join(folder, 'split') });
     const grouped = await train({ ...limits, cpu: 1, towers: 2, out: join(folder, 'grouped') });
@@ -145,5 +145,53 @@ suite('validation images', () => {
     const { steps } = await train(more);
     // 30 images make 3 batches of 8, all 40 make 5; then the test set is tested.
     assert.deepEqual([steps, tested], [3 + 5, [10, 20]]);
+  });
+
+  suite('until an epoch', () => {
+    const settings = ['data.validation=0.25', 'data.validationUntil=2'];
+    const recipe = { ...limits, settings, steps: undefined, cpu: 1, towers: 2, epochs: 4 };
+
+    test('are tested on so long, then trained on, and the test set is seen once, at the end', async () => {
+      const tested: [number, number][] = [];
+      const events = new RunEvents();
+      events.on('test', ({ epoch, images }) => tested.push([epoch, images]));
+      const { steps, status, path } = await train({
+        ...recipe,
+        events,
+        out: join(folder, 'until'),
+      });
+      assert.deepEqual([status, steps], ['completed', 2 * 3 + 2 * 5]);
+      assert.deepEqual(tested, [
+        [1, 10],
+        [2, 10],
+        [4, 20],
+      ]);
+      await assert.rejects(train({ resume: path, cpu: 1 }), /the run is complete/);
+    });
+
+    for (const stop of [5, 6, 8, 11]) {
+      test(`give the same run if it is stopped after step ${stop} and resumed`, async () => {
+        const straight = join(folder, 'until');
+        const out = join(folder, `stopped at ${stop}`);
+        const controller = new AbortController();
+        const events = new RunEvents();
+        events.on('step', ({ step }) => step === stop && controller.abort('SIGINT'));
+        const stopped = await train({ ...recipe, events, signal: controller.signal, out });
+        assert.deepEqual([stopped.status, stopped.steps], ['interrupted', stop]);
+        const { steps, status } = await train({ resume: out, cpu: 1 });
+        assert.deepEqual([status, steps], ['completed', 16]);
+        assert.deepEqual(lossesOf(out), lossesOf(straight));
+      });
+    }
+
+    test('are refused to join the training images of which they are no part', async () => {
+      const data = join(folder, 'with val and test');
+      cpSync(five, data, { recursive: true });
+      cpSync(join(data, 'val'), join(data, 'test'), { recursive: true });
+      await assert.rejects(
+        train({ ...recipe, data, settings: ['data.validationUntil=2'] }),
+        userError('data.validationUntil', 'set data.validation to their share'),
+      );
+    });
   });
 });

@@ -175,3 +175,30 @@ test('a run that was killed between its last checkpoint and its end is ended on 
   assert.deepEqual([status, tested, steps], ['completed', whole.test, whole.steps]);
   await assert.rejects(train({ resume: out, cpu: 1 }), /the run is complete/);
 });
+
+test('four batches of 4 that make one update train as one of 16, and so does a run that goes on with them', async () => {
+  const path = join(folder, 'whole batches');
+  const losses = (of: string) =>
+    [...loadRun(of).metrics].flatMap((event) => (event.event === 'train' ? [event.loss] : []));
+  await train({ ...tiny, out: path, steps: 20 });
+  const parted = { ...tiny, batch: 4, accumulate: 4 };
+  const straight = join(folder, 'parted batches');
+  await train({ ...parted, out: straight, steps: 20 });
+  const resumed = join(folder, 'resumed in parts');
+  await train({ ...tiny, out: resumed, steps: 7 });
+  const changed = await train({
+    resume: resumed,
+    ...{ cpu: 1, testLimit: 16 },
+    batch: 4,
+    accumulate: 4,
+    steps: 20,
+  });
+  assert.equal(changed.steps, 20);
+  for (const other of [straight, resumed]) {
+    losses(other).forEach((loss, step) => {
+      const whole = losses(path)[step]!;
+      // Sums in another order, carried on for twenty steps.
+      assert.ok(Math.abs(loss - whole) <= 1e-5 * whole, `step ${step + 1}: ${loss} and ${whole}`);
+    });
+  }
+});

@@ -55,6 +55,7 @@ function initialOf({ progress = {}, loaded = false, limits = {} }: Situation): L
     batches: 3,
     skips: 0,
     checkpointEvery: Infinity,
+    testsEpochs: true,
     testEvery: Infinity,
     finalCrops: 1,
   };
@@ -114,6 +115,16 @@ const DONE = { step: 6, epoch: 2, batch: 0, lastTest: { step: 6, ...TESTED } };
 const EPOCH_DONE = { step: 3, batch: 3 };
 
 const TABLE: [name: string, situation: Situation, actions: string][] = [
+  [
+    'without tests at the ends of epochs each is saved, and the last step is tested',
+    { limits: { testsEpochs: false, finalCrops: 10 } },
+    'step step step save step step step test save finalTest completed',
+  ],
+  [
+    'without tests at the ends of epochs one that was saved is not saved again',
+    { progress: { step: 3, epoch: 1 }, loaded: true, limits: { testsEpochs: false } },
+    'step step step test save completed',
+  ],
   ['a new run begins with a step', { limits: { checkpointEvery: 3 } }, 'step step step test save'],
   [
     'a run that is stopped while it waits for its first batch saves the initial parameters',
