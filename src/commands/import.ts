@@ -1,8 +1,8 @@
 /**
- * Makes a run of parameters from PyTorch.
+ * Makes a run of parameters from PyTorch, torchvision or Caffe.
  *
- *     twotower import alexnet.safetensors --preset cifar10-seed
- *     twotower import grouped.safetensors --preset cifar10-seed --out runs/from-pytorch
+ *     twotower import alexnet.safetensors --preset torchvision-alexnet --classes names.txt
+ *     twotower import bvlc_alexnet.caffemodel --preset caffe-alexnet --mean imagenet_mean.binaryproto
  */
 import { importModel, ModelDoesNotFit } from '../library/import.js';
 import type { ModelDifference } from '../library/import.js';
@@ -18,7 +18,10 @@ const { preset, config, data, towers, settings } = recipeOptions;
 export const command = defineCommand({
   command: 'import <file>',
   positionals: {
-    file: path({ describe: 'Safetensors file: conv1.weight … fc3.bias, dense or grouped' }),
+    file: path({
+      describe:
+        "Safetensors file (conv1.weight … fc3.bias, dense or grouped; or torchvision's alexnet) or Caffe's .caffemodel",
+    }),
   },
   options: {
     preset,
@@ -28,14 +31,22 @@ export const command = defineCommand({
       ...towers.help,
       describe: "Number of towers (default: as many groups as the file's convolutions have)",
     }),
+    classes: path({ describe: 'File with the names of the classes, one per line' }),
+    mean: path({
+      describe:
+        "With a .caffemodel, its training images' mean: a .binaryproto, or blue, green, red: 104,117,123",
+    }),
     settings,
     ...newRunOption,
   },
   examples: [
-    ['import alexnet.safetensors --preset cifar10-seed', 'Into runs/cifar10-seed'],
     [
-      'import demo.safetensors --preset demo --out runs/imported',
-      'What export wrote, into a folder of that name',
+      'import alexnet.safetensors --preset torchvision-alexnet --classes names.txt',
+      'Into runs/torchvision-alexnet, with the names of its classes',
+    ],
+    [
+      'import bvlc_alexnet.caffemodel --preset caffe-alexnet --mean imagenet_mean.binaryproto',
+      "A network of Caffe's, with its mean image",
     ],
   ],
   run: async ({ file, ...options }) => {

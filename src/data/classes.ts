@@ -22,11 +22,11 @@ const SHOWN = 3;
  */
 export function withClasses(dataset: Dataset, classes: string[], file?: string): Dataset {
   const renamed = file === undefined ? new Map<string, string>() : readPairs(file);
-  const labels = new Map(classes.map((name, label) => [comparable(name), label]));
-  const targets = dataset.classes.map((name) => comparable(renamed.get(comparable(name)) ?? name));
+  const labels = new Map(classes.map((name, label) => [keyOf(name), label]));
+  const targets = dataset.classes.map((name) => keyOf(renamed.get(comparable(name)) ?? name));
   const reached = new Set(targets);
   const added = dataset.classes.filter((_, at) => !labels.has(targets[at]!));
-  const absent = classes.filter((name) => !reached.has(comparable(name)));
+  const absent = classes.filter((name) => !reached.has(keyOf(name)));
   if (added.length > 0 || (absent.length > 0 && file === undefined)) {
     throw new UserError(
       `the data's classes are not the run's: ${difference(added, absent)}; use data with the same classes, or say which is which with --classes FILE (lines "NAME IN THE DATA, NAME IN THE RUN")`,
@@ -35,6 +35,11 @@ export function withClasses(dataset: Dataset, classes: string[], file?: string):
   const relabelled = targets.map((target) => labels.get(target)!);
   const isSame = relabelled.every((label, at) => label === at);
   return { ...dataset, classes, ...(!isSame && { relabelled }) };
+}
+
+/** ImageNet's classes compare by their WordNet number: `n02012849 crane` in a list of names is the folder `n02012849`. */
+function keyOf(name: string): string {
+  return /^n\d{8}(?= )/.exec(name)?.[0] ?? comparable(name);
 }
 
 function difference(added: string[], absent: string[]): string {

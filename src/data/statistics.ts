@@ -18,7 +18,7 @@ const LONGEST = 1 << 26;
 export interface DatasetStatistics {
   /** Identity of the data set, so that the statistics of another one are noticed. */
   dataset: string;
-  /** Number of training images. */
+  /** Number of training images; 0 if all that is known is their mean image, from a file of Caffe's. */
   images: number;
   /** Pixels of the mean image. */
   height: number;

@@ -1,14 +1,16 @@
 /**
  * Makes a run of parameters from elsewhere: `importModel` of the package.
  *
- * Reads a PyTorch `state_dict` saved as safetensors. Its tensors are named after the network's layers
- * (`conv1.weight` … `fc3.bias`) and have PyTorch's layout, as `export` writes them and as a module with
- * those attributes has them. The kernels' shapes tell how many towers it was grouped by.
+ * Reads a PyTorch `state_dict` saved as safetensors, and Caffe's `.caffemodel`. The tensors are named after the network's
+ * layers (`conv1.weight` … `fc3.bias`) and have PyTorch's layout, as `export` writes them and as a module with those
+ * attributes has them; torchvision's `alexnet` may have its own names (`features.0.weight` …). The kernels' shapes
+ * tell how many towers it was grouped by.
  */
 import { rmSync } from 'node:fs';
 import type { Configuration } from '../configuration.js';
+import type { DatasetStatistics } from '../data/statistics.js';
 import { UserError } from '../errors.js';
-import { buildNetwork } from '../model/network.js';
+import { buildNetwork, isParameterised } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import type { CheckpointState } from '../runs/checkpoint_state.js';
 import { INITIAL_PROGRESS } from '../runs/progress.js';
@@ -17,7 +19,11 @@ import { refuseTakenRunFolder } from '../runs/run_path.js';
 import { verifyIfSummed } from '../checksums.js';
 import { describeSafetensors, readSafetensors, refuseNotFinite } from '../runs/safetensors.js';
 import type { DescribedTensor, TensorMap } from '../runs/safetensors.js';
+import { keepStatistics } from '../runs/statistics.js';
 import { differencesFrom } from '../runs/tensors.js';
+import { isCaffeModel, readCaffeModel, withChannelsReversed } from './caffe_files.js';
+import { withMean } from './caffe_mean.js';
+import { readClassList } from './class_list.js';
 import { asksForTowers, configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
@@ -26,6 +32,13 @@ export interface ImportOptions extends Recipe {
   towers?: number | undefined;
   /** New run folder (default: `runs/PRESET`, numbered if taken). */
   out?: string | undefined;
+  /** File with the names of the classes, one per line (default: those of the data set). */
+  classes?: string | undefined;
+  /**
+   * With a `.caffemodel`, the mean of its training images: Caffe's file (`.binaryproto`), or its values for blue, green
+   * and red from 0 to 255, as `104,117,123`.
+   */
+  mean?: string | undefined;
 }
 
 /** The run that `importModel` made. */
@@ -59,34 +72,96 @@ export class ModelDoesNotFit extends UserError {
 /** What DataParallel, DistributedDataParallel and compile of PyTorch put before every name. */
 const WRAPPERS = /^(module\.|_orig_mod\.)+/;
 
+/** Modules of torchvision's `alexnet` that have parameters, and the layers of the preset `torchvision-alexnet`. */
+const TORCHVISION_LAYERS: Record<string, string> = {
+  'features.0': 'conv1',
+  'features.3': 'conv2',
+  'features.6': 'conv3',
+  'features.8': 'conv4',
+  'features.10': 'conv5',
+  'classifier.1': 'fc1',
+  'classifier.4': 'fc2',
+  'classifier.6': 'fc3',
+};
+
+/** Parameters in a file. */
+interface Source {
+  described: Map<string, DescribedTensor>;
+  read: () => TensorMap;
+}
+
 /**
  * Makes a run folder whose only checkpoint, of step 0, has the file's parameters and zero momentum. Every
  * function that takes a run takes it.
  *
- * @param file path of the safetensors file
+ * @param file path of the safetensors file or `.caffemodel`
  * @throws ModelDoesNotFit if a tensor is missing, left over, or of another shape or type; UserError if the
  *   file or an option cannot be read, or a value is not finite. Nothing is written then
  */
 export async function importModel(file: string, options: ImportOptions): Promise<ImportedRun> {
-  verifyIfSummed(file);
-  const described = unwrapped(describeSafetensors(file));
-  const asked = configurationOf(options);
+  const isCaffe = isCaffeModel(file);
+  if (options.mean !== undefined && !isCaffe) {
+    throw new UserError('--mean goes with a .caffemodel only: else set data.mean, with --set');
+  }
+  const recipe = configurationOf(options);
+  const source = isCaffe ? caffeSource(file, recipe) : safetensorsSource(file);
+  const { asked, statistics } = isCaffe
+    ? withMean(recipe, options.mean)
+    : { asked: recipe, statistics: null };
   const towers =
     (asksForTowers(options) ? asked.towers : undefined) ??
-    towersOf(described, asked) ??
+    towersOf(source.described, asked) ??
     asked.towers;
   const configuration = { ...asked, towers };
-  const network = buildNetwork(configuration.network, towers, configuration.data.classes);
-  refuseDifferences(file, configuration, network, described);
-  const stored = unwrapped(readSafetensors(file));
+  const { classes } = configuration.data;
+  const network = buildNetwork(configuration.network, towers, classes);
+  const names = options.classes === undefined ? null : readClassList(options.classes, classes);
+  refuseDifferences(file, configuration, network, source.described);
+  const stored = source.read();
   refuseNotFinite(stored, file);
   if (options.out !== undefined) refuseTakenRunFolder(options.out);
   return {
-    path: await writeRun(options.out, configuration, network, stored),
+    path: await writeRun(options.out, { configuration, network, stored, names, statistics }),
     towers,
     tensors: network.parameters.length,
     parameters: network.parameterCount,
   };
+}
+
+function safetensorsSource(file: string): Source {
+  verifyIfSummed(file);
+  return {
+    described: renamed(describeSafetensors(file)),
+    read: () => renamed(readSafetensors(file)),
+  };
+}
+
+/** Caffe's images are blue, green and red; the first layer's kernels are turned round for ours. */
+function caffeSource(file: string, { network: { layers } }: Configuration): Source {
+  const tensors = readCaffeModel(file);
+  const [first] = layers;
+  const name = first?.type === 'conv' ? `${first.name}.weight` : '';
+  const kernels = tensors.get(name);
+  if (kernels?.shape.length === 4 && kernels.shape[1] === 3) {
+    tensors.set(name, withChannelsReversed(kernels));
+  }
+  return {
+    described: new Map([...tensors].map(([key, { shape }]) => [key, { dtype: 'F32', shape }])),
+    read: () => tensors,
+  };
+}
+
+/** Tensors under the names of a network's layers. */
+function renamed<Tensor>(tensors: Map<string, Tensor>): Map<string, Tensor> {
+  const plain = unwrapped(tensors);
+  if (!plain.has('features.0.weight')) return plain;
+  return new Map(
+    [...plain].map(([name, tensor]) => {
+      const dot = name.lastIndexOf('.');
+      const layer = TORCHVISION_LAYERS[name.slice(0, dot)];
+      return [layer === undefined ? name : layer + name.slice(dot), tensor];
+    }),
+  );
 }
 
 function unwrapped<Tensor>(tensors: Map<string, Tensor>): Map<string, Tensor> {
@@ -103,7 +178,7 @@ function towersOf(
   const dense = buildNetwork(network, 1, data.classes);
   const own = dense.layers.find(
     ({ index, specification }) =>
-      index > 0 && 'reads' in specification && specification.reads === 'own',
+      index > 0 && isParameterised(specification) && specification.reads === 'own',
   );
   if (own === undefined) return undefined;
   const weight = `${own.name}.weight`;
@@ -149,9 +224,19 @@ function refuseDifferences(
  */
 async function writeRun(
   out: string | undefined,
-  configuration: Configuration,
-  network: Network,
-  stored: TensorMap,
+  {
+    configuration,
+    network,
+    stored,
+    names,
+    statistics,
+  }: {
+    configuration: Configuration;
+    network: Network;
+    stored: TensorMap;
+    names: string[] | null;
+    statistics: DatasetStatistics | null;
+  },
 ): Promise<string> {
   const model: TensorMap = new Map();
   const optimizer: TensorMap = new Map();
@@ -167,13 +252,14 @@ async function writeRun(
     seed: training.seed,
     towers,
     datasetName: data.source,
-    classes: null,
+    classes: names,
     batch: training.batch,
     trainingImages: null,
     precision: null,
   };
   const run = Run.claim(out, configuration);
   try {
+    keepStatistics(run.folder.path, statistics);
     run.save(state, { model, optimizer }, () => {});
     await run.written();
   } catch (error) {

@@ -85,13 +85,18 @@ function plannedLayer(network: Network, layer: Layer, batch: number): PlannedLay
     name: layer.name,
     type: specification.type,
     kernels: own && held[0]!.shape[0]!,
-    reads: own && (layer.index === 0 ? 'image' : own.reads),
+    reads: readsOf(layer),
     output: layer.output,
     parameters,
     parametersPerRank: heldByRank(held, network.towers),
     macs: layer.macs,
     exchangedBytes: gatheredBytes(network, layer, batch),
   };
+}
+
+function readsOf({ index, specification }: Layer): PlannedLayer['reads'] {
+  if (index === 0) return 'image';
+  return 'reads' in specification ? (specification.reads ?? null) : null;
 }
 
 /** Parameters of the rank with the most. */

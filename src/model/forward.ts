@@ -9,7 +9,7 @@ import { convolveLocally } from '../backend/local.js';
 import { localResponseNormalization, withinMapNormalization } from '../backend/lrn.js';
 import { deriveKey } from '../random.js';
 import type { Invariant, LayerInput, OwnChannels, Replicated } from './distribution.js';
-import type { ConvLayer, DropoutLayer, PoolLayer } from './layers.js';
+import type { ConvLayer, DropoutLayer, LrnLayer, PoolLayer } from './layers.js';
 import { beyondFarEdges, type Layer, type Network } from './network.js';
 
 /** One rank's parameters by canonical name, in computing layout. */
@@ -160,7 +160,9 @@ function computeLayer(
     case 'relu':
       return tf.relu(input);
     case 'lrn':
-      return localResponseNormalization(input as tf.Tensor4D, specification);
+      return layer.gathers
+        ? normalizedAcrossTowers(input as tf.Tensor4D, specification, layer, rank)
+        : localResponseNormalization(input as tf.Tensor4D, specification);
     case 'rnorm':
       return withinMapNormalization(input as tf.Tensor4D, specification);
     case 'maxPool':
@@ -201,6 +203,26 @@ function maxPool(input: tf.Tensor4D, { size, stride }: PoolLayer, layer: Layer):
     [0, 0],
   ];
   return tf.maxPool(tf.pad(input, widths, -FLOAT32_LARGEST), size, stride, 'valid');
+}
+
+/**
+ * Normalizes a rank's own channels with their neighbours in the other towers.
+ *
+ * @param input `[batch, height, width, channels]` of all towers
+ * @returns `[batch, height, width, channels / towers]`
+ */
+function normalizedAcrossTowers(
+  input: tf.Tensor4D,
+  specification: LrnLayer,
+  { input: { channels }, output: { channels: own } }: Layer,
+  rank: number,
+): tf.Tensor4D {
+  const radius = (specification.size - 1) / 2;
+  const begin = Math.max(0, rank * own - radius);
+  const end = Math.min(channels, (rank + 1) * own + radius);
+  const inReach = tf.slice(input, [0, 0, 0, begin], [-1, -1, -1, end - begin]);
+  const normalized = localResponseNormalization(inReach, specification);
+  return tf.slice(normalized, [0, 0, 0, rank * own - begin], [-1, -1, -1, own]);
 }
 
 /** Zeroes each unit with probability `rate` and scales the others by 1/(1 − rate), as PyTorch does. */

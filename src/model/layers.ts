@@ -76,7 +76,7 @@ export interface ReluLayer {
   type: 'relu';
 }
 
-/** Local response normalization over `size` adjacent channels of one tower (paper, section 3.3). */
+/** Local response normalization over `size` adjacent channels (paper, section 3.3). */
 export interface LrnLayer {
   type: 'lrn';
   /** Channels in the window: n of the paper, odd. */
@@ -85,6 +85,11 @@ export interface LrnLayer {
   /** Multiplies the sum of squares, as in the paper. PyTorch's alpha and cuda-convnet's scale are this times `size`. */
   alpha: number;
   beta: number;
+  /**
+   * `own` (the default): the window ends at the tower's boundary, as in the paper. `all`: it crosses the boundary, as in
+   * Caffe, whose LRN knows nothing of a convolution's groups; the towers then exchange their activations.
+   */
+  reads?: Reads;
 }
 
 /** Normalization over `size` × `size` adjacent pixels of the same channel: the 2012 source's `rnorm`. */

@@ -94,7 +94,7 @@ export function buildNetwork(
   let previous = specification.input;
   for (const [index, layer] of specification.layers.entries()) {
     const name = names[index]!;
-    const gathers = towers > 1 && index > 0 && isParameterised(layer) && layer.reads === 'all';
+    const gathers = towers > 1 && index > 0 && 'reads' in layer && layer.reads === 'all';
     const input = gathers ? { ...previous, channels: previous.channels * towers } : previous;
     const output = outputOf(layer, name, input, towers, classes);
     const held = isParameterised(layer) ? parametersOf(layer, input, output, classes) : [];
@@ -260,6 +260,8 @@ function outputOf(
       return { ...windowed(name, input, { ...layer, pad: 0 }), channels: input.channels };
     case 'fc':
       return { height: 1, width: 1, channels: largestShare(outputsOf(layer, classes), towers) };
+    case 'lrn':
+      return layer.reads === 'all' ? { ...input, channels: input.channels / towers } : input;
     default:
       return input;
   }

@@ -136,7 +136,7 @@ class GraphBuilder {
         this.node('Relu', name);
         break;
       case 'lrn':
-        this.normalization(name, specification);
+        this.normalization(layer, specification);
         break;
       case 'maxPool': {
         const { size, stride, ceil = false } = specification;
@@ -187,15 +187,15 @@ class GraphBuilder {
   }
 
   /** ONNX divides alpha by the size of the window; here alpha multiplies the sum itself. */
-  private normalization(name: string, { size, k, alpha, beta }: LrnLayer): void {
+  private normalization({ name, gathers }: Layer, { size, k, alpha, beta }: LrnLayer): void {
     const attributes = {
       size: { i: size },
       bias: { f: k },
       alpha: { f: alpha * size },
       beta: { f: beta },
     };
-    if (this.network.towers === 1) this.node('LRN', name, [], attributes);
-    // The window never crosses the boundary between towers.
+    if (gathers || this.network.towers === 1) this.node('LRN', name, [], attributes);
+    // The window ends at the boundary between towers.
     else this.byTower(name, (label) => this.node('LRN', label, [], attributes));
   }
 

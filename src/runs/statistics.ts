@@ -45,11 +45,21 @@ export async function statisticsFor(
   const kept = runPath === undefined ? null : keptStatistics(runPath);
   const statistics = kept ?? (await statisticsOfData(data, network.input, dataset, events, signal));
   if (kept !== null && dataset !== null && kept.dataset !== identityOf(dataset)) {
+    const own = kept.images === 0 ? 'its own mean file' : `its own ${kept.images} training images`;
     events?.emit(
       'warning',
-      `the run normalizes images with the statistics of its own ${kept.images} training images, not of the data set given now: to compute new statistics, start a new run`,
+      `the run normalizes images with the statistics of ${own}, not of the data set given now: to compute new statistics, start a new run`,
     );
   }
+  refuseOtherMeanImage({ data, network }, statistics);
+  return statistics;
+}
+
+/** @throws UserError if the configuration subtracts a mean image of another size */
+export function refuseOtherMeanImage(
+  { data, network }: Pick<Configuration, 'data' | 'network'>,
+  statistics: DatasetStatistics,
+): void {
   const { height, width } = sizeBeforeCropping(data.view, network.input);
   const fits = statistics.height === height && statistics.width === width;
   if (data.mean === 'image' && !fits) {
@@ -57,7 +67,6 @@ export async function statisticsFor(
       `data.mean is "image", but the data's mean image is ${statistics.height}×${statistics.width} where ${height}×${width} is needed: set data.view to {"type": "crop", "from": ${statistics.height}}, or data.mean to "channel"`,
     );
   }
-  return statistics;
 }
 
 async function statisticsOfData(
