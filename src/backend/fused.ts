@@ -176,9 +176,18 @@ export function crossEntropy(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scala
 
 /**
  * @param rate probability of 0; else 1/(1 − rate)
+ * @param start position of the first element in the key's sequence
  * @returns float32 of `shape`, the same on every backend
  */
-export function dropoutMask(key: Key, rate: number, shape: number[]): tf.Tensor {
+export function dropoutMask(key: Key, rate: number, shape: number[], start = 0): tf.Tensor {
+  if (start > 0) {
+    // Drawing takes less than the layer that it is for, so what comes before is drawn as well.
+    return tf.tidy(() => {
+      const size = tf.util.sizeFromShape(shape);
+      const whole = dropoutMask(key, rate, [start + size]);
+      return tf.reshape(tf.slice(whole, [start], [size]), shape);
+    });
+  }
   if (hasKernel(DROPOUT_MASK)) {
     const attributes: DropoutMaskAttributes = { key, rate, shape };
     return tf.engine().runKernel(DROPOUT_MASK, {}, attributes as unknown as tf.NamedAttrMap);

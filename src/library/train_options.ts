@@ -1,5 +1,6 @@
 /** What a caller asks of `train`. */
 import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
+import type { World } from '../parallel/world.js';
 import type { RunEvents } from '../runs/events.js';
 import type { Devices } from './devices.js';
 import type { Recipe } from './recipe.js';
@@ -29,6 +30,8 @@ export interface TrainOptions extends Recipe, Devices {
   exchangeTimeoutMs?: number | undefined;
   /** How many batches of the run may be skipped because the loss or a gradient is not finite (default 0). */
   skipNonfinite?: number | undefined;
+  /** The processes on many hosts that train together, from `joinWorld` (default: this one alone). */
+  world?: World | undefined;
   /** Emits every step, test and checkpoint. */
   events?: RunEvents | undefined;
   /** Once aborted, `train` finishes the step, saves a checkpoint and ends the run as `interrupted`. */

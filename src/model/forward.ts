@@ -36,6 +36,8 @@ export interface Collectives {
 export interface TrainingPosition {
   seed: number;
   step: number;
+  /** Place of the first image in the batch: not 0 if other replicas compute those before it. */
+  first: number;
 }
 
 /** Computes one layer of one rank by calling `compute`. It may look at the input and the output. */
@@ -205,11 +207,12 @@ function maxPool(input: tf.Tensor4D, { size, stride }: PoolLayer, layer: Layer):
 function dropout(
   input: tf.Tensor,
   layer: DropoutLayer,
-  { seed, step }: TrainingPosition,
+  { seed, step, first }: TrainingPosition,
   rank: number,
 ): tf.Tensor {
   const key = deriveKey(seed, 'dropout', step, layer.name, rank);
-  return tf.mul(input, dropoutMask(key, layer.rate, input.shape));
+  const units = tf.util.sizeFromShape(input.shape.slice(1));
+  return tf.mul(input, dropoutMask(key, layer.rate, input.shape, first * units));
 }
 
 function weightOf(layer: Layer, parameters: RankParameters): tf.Tensor {

@@ -1,18 +1,18 @@
 /**
  * The coordinator: starts one thread per placement entry (`tower_threads.ts`), owns the shared memory through which
- * they exchange, and takes synchronized steps that happen on every rank or on none. It lives in the main thread.
+ * they exchange, and takes synchronized steps that happen on every rank of every replica or on none. It lives in the main
+ * thread.
  *
- *     compute on all workers → all finite? → commit on all workers
+ *     compute on all workers → all finite, on all hosts? → commit on all workers
  *
  * A worker that fails, ends or hangs ends every other worker's waiting at once. The coordinator then throws a
  * `WorkerFailure`, which says which worker, where and why, and is of no more use.
  */
 import { prepareWorkers, sharesTensors } from '../backend/backend.js';
-import type { BackendName } from '../backend/backend.js';
-import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
+import type { CoordinatorOptions } from './coordinator_options.js';
 import { CoordinatorTrace } from './coordinator_trace.js';
 import type {
   ComputeReply,
@@ -24,7 +24,7 @@ import type {
 } from './messages.js';
 import type { Placement } from './placement.js';
 import { connectPeers } from './peer_memory.js';
-import { buffersOf } from './shared_batch.js';
+import { buffersOf, shareOf } from './shared_batch.js';
 import type { SharedBatch } from './shared_batch.js';
 import { NotFiniteParameters, allocateTensors, firstNotFinite } from './shared_parameters.js';
 import type { SharedParameters } from './shared_parameters.js';
@@ -34,26 +34,7 @@ import { allocateExchangeMemory } from './slots.js';
 import { NotFiniteError, explainNotFinite } from './step_outcome.js';
 import type { StepOutcome } from './step_outcome.js';
 import { TowerThreads } from './tower_threads.js';
-import type { TraceGroup } from '../report/trace.js';
-
-export interface CoordinatorOptions {
-  configuration: Configuration;
-  towers: number;
-  placement: Placement;
-  backend: BackendName;
-  /** Precision of the products (default float32). */
-  precision?: Precision;
-  /** How pixels become input. The default is for noise, where a mean that depends on the images is 0.5. */
-  normalization?: Pick<OpenCommand, 'mean' | 'std' | 'meanImage'>;
-  /** Largest batch that will be computed. */
-  batch: number;
-  /** Milliseconds without progress of any worker after which one is taken to hang (default 5 minutes). */
-  exchangeTimeoutMs?: number | undefined;
-  /** Gets a track per rank and one for the coordinator. */
-  trace?: TraceGroup | undefined;
-  /** Gives up opening when it is aborted. */
-  signal?: AbortSignal | undefined;
-}
+import { World } from './world.js';
 
 export class Coordinator {
   /** Number of the round of exchanges begun last. */
@@ -70,6 +51,7 @@ export class Coordinator {
     readonly workers: OpenReply[],
     private readonly threads: TowerThreads,
     private readonly trace: CoordinatorTrace,
+    readonly world: World,
   ) {}
 
   /**
@@ -85,6 +67,7 @@ export class Coordinator {
     precision = 'float32',
     normalization = normalizationOfNoise(configuration),
     batch,
+    world = World.alone(),
     exchangeTimeoutMs,
     trace,
     signal,
@@ -97,8 +80,9 @@ export class Coordinator {
     const copies = shares ? undefined : allocateSlotCopies(exchange);
     prepareWorkers(backend);
     trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
-    const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
+    const threads = new TowerThreads(placement, exchange, world.lost, exchangeTimeoutMs);
     try {
+      const replicas = world.groupsFor(ranks.length);
       const workers = await threads.all(
         'open',
         (worker) => ({
@@ -115,6 +99,7 @@ export class Coordinator {
           seed: configuration.training.seed,
           ...normalization,
           traced: trace !== undefined,
+          replicas: replicas[worker] ?? null,
         }),
         (worker) => ({
           exchange,
@@ -124,7 +109,7 @@ export class Coordinator {
         signal,
       );
       const coordinatorTrace = new CoordinatorTrace(trace, threads);
-      return new Coordinator(network, placement, workers, threads, coordinatorTrace);
+      return new Coordinator(network, placement, workers, threads, coordinatorTrace, world);
     } catch (error) {
       await threads.close();
       throw error;
@@ -161,43 +146,53 @@ export class Coordinator {
     this.currentStep = step;
     const computed = await this.trace.part('compute', () => this.compute(step, batch, measurePeak));
     if (computed instanceof NotFiniteError) return { finite: false, error: computed };
+    const { replies, loss, correct } = computed;
     const committed = await this.trace.part('commit', () =>
       this.threads.all('commit', () => ({ kind: 'commit', ...rule })),
     );
     return {
       finite: true,
-      loss: computed[0]!.loss,
-      accuracy: computed[0]!.correct / batch.count,
+      loss,
+      accuracy: correct / shareOf(batch).of,
       stepMs: performance.now() - start,
-      timings: computed.map(({ timing }, worker) => ({
+      timings: replies.map(({ timing }, worker) => ({
         ...timing,
         updateMs: committed[worker]!.updateMs,
       })),
-      peakBytes: computed.map(({ peakBytes }) => peakBytes),
+      peakBytes: replies.map(({ peakBytes }) => peakBytes),
     };
   }
 
   /**
-   * Runs forward and backward on every worker. The gradients stay there until `commit`, `discard` or the next
-   * `compute`; if one is not finite, they are discarded.
+   * Runs forward and backward on every worker of every replica. The gradients stay there until `commit`, `discard` or
+   * the next `compute`; if one is not finite anywhere, they are discarded everywhere.
+   *
+   * @returns this replica's replies, and loss and correct images of all
    */
   private async compute(
     step: number,
     batch: SharedBatch,
     measurePeak: boolean,
-  ): Promise<ComputeReply[] | NotFiniteError> {
+  ): Promise<{ replies: ComputeReply[]; loss: number; correct: number } | NotFiniteError> {
     const sequence = ++this.sequence;
-    const { count } = batch;
     const replies = await this.threads.all(
       'compute',
-      () => ({ kind: 'compute', step, sequence, count, measurePeak }),
+      () => ({ kind: 'compute', step, sequence, ...shareOf(batch), measurePeak }),
       () => buffersOf(batch),
     );
     const found = replies.flatMap(({ notFinite }) => notFinite ?? []);
-    if (found.length === 0) return replies;
+    const own = replies[0]!;
+    const [loss, correct, places] = await this.world.agree([own.loss, own.correct, found.length]);
+    if (places === 0) return { replies, loss: loss!, correct: correct! };
     await this.discard();
     const outputs = await this.locateNotFinite(step, batch);
-    return explainNotFinite(this.network, step, outputs, found);
+    const all = await this.world.gather({ outputs, found });
+    return explainNotFinite(
+      this.network,
+      step,
+      all.flatMap((one) => one.outputs),
+      all.flatMap((one) => one.found),
+    );
   }
 
   /** Repeats the forward pass of a step to find each worker's first output that is not finite. */
@@ -205,7 +200,7 @@ export class Coordinator {
     const sequence = ++this.sequence;
     const places = await this.threads.all(
       'locate',
-      () => ({ kind: 'locate', sequence, count: batch.count, step }),
+      () => ({ kind: 'locate', sequence, ...shareOf(batch), step }),
       () => buffersOf(batch),
     );
     return places.flatMap((place) => place ?? []);
@@ -223,7 +218,7 @@ export class Coordinator {
     const replies = await this.trace.whole('test', () =>
       this.threads.all(
         'logits',
-        () => ({ kind: 'logits', sequence, count: batch.count, step }),
+        () => ({ kind: 'logits', sequence, ...shareOf(batch), step }),
         () => buffersOf(batch),
       ),
     );
@@ -236,7 +231,7 @@ export class Coordinator {
     this.threads.doing = 'in an inspection';
     const replies = await this.threads.all(
       'inspect',
-      () => ({ kind: 'inspect', sequence, count: batch.count }),
+      () => ({ kind: 'inspect', sequence, ...shareOf(batch) }),
       () => buffersOf(batch),
     );
     return replies[0]!;

@@ -8,6 +8,7 @@ import type { BackendName, Device } from '../backend/backend.js';
 import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { PeerConnections } from './peer_memory.js';
+import type { GroupHandle } from './process_group.js';
 import type { UpdateRuleOfRun } from './sgd.js';
 import type { SlotCopies } from './slot_copies.js';
 import type { Span } from './timeline.js';
@@ -37,16 +38,26 @@ export interface OpenCommand {
   meanImage: Float32Array | null;
   /** Keep a timeline, for `spans` to fetch. */
   traced: boolean;
+  /** The workers of all replicas that hold the same ranks as this one; null if there is one replica. */
+  replicas: GroupHandle | null;
+}
+
+/** A replica's share of a batch. */
+export interface BatchShare {
+  /** Images in the share. */
+  count: number;
+  /** Place of its first image in the batch. */
+  first: number;
+  /** Images in the batch. */
+  of: number;
 }
 
 /** Runs forward and backward on one mini-batch and keeps the gradients until `commit` or `discard`. */
-export interface ComputeCommand {
+export interface ComputeCommand extends BatchShare {
   kind: 'compute';
   step: number;
   /** Number of this round of exchanges; each round's is larger by one. */
   sequence: number;
-  /** Images in the batch. */
-  count: number;
   /** Measure the peak of tensor memory in this step, which slows it. */
   measurePeak: boolean;
 }
@@ -56,10 +67,9 @@ export interface CommitCommand extends UpdateRuleOfRun {
   kind: 'commit';
 }
 
-/** A forward pass of `count` images, in round `sequence`. */
-export interface ForwardCommand {
+/** A forward pass, in round `sequence`. */
+export interface ForwardCommand extends BatchShare {
   sequence: number;
-  count: number;
 }
 
 export type Command =
@@ -116,7 +126,7 @@ export interface OpenReply {
   parameters: number;
 }
 
-/** The parts of one step on one worker, milliseconds. Forward and backward do not include the exchange. */
+/** The parts of one step on one worker, milliseconds. Forward and backward include neither exchange nor reduction. */
 export interface StepTiming {
   forwardMs: number;
   backwardMs: number;
@@ -124,6 +134,10 @@ export interface StepTiming {
   exchangeWaitMs: number;
   /** Bytes read from other ranks. */
   exchangeBytes: number;
+  /** Waiting, after the backward pass, for the gradients' sums over the replicas. */
+  reductionWaitMs: number;
+  /** Summing gradients over the replicas, most of it while the backward pass goes on. */
+  reductionMs: number;
 }
 
 /** Where something is not finite. */
@@ -136,8 +150,9 @@ export interface NotFinitePlace {
 }
 
 export interface ComputeReply {
+  /** This replica's term of the mean loss over the batch. */
   loss: number;
-  /** Images of the batch whose largest logit is the label's. */
+  /** Images of the share whose largest logit is the label's. */
   correct: number;
   /** Null if the loss and all gradients are finite. */
   notFinite: NotFinitePlace | null;

@@ -1,4 +1,5 @@
 /** A mini-batch in the memory that all threads share. It has the fields of `Batch` in `src/data/batches.ts`. */
+import type { BatchShare } from './messages.js';
 
 export interface SharedBatch {
   /** uint8 `[count, height, width, 3]`; the buffer may be longer. */
@@ -8,9 +9,21 @@ export interface SharedBatch {
   /** float32 `[count, 3]`: PCA colour augmentation, for pixels from 0 to 1; undefined if there is none. */
   colours?: SharedArrayBuffer | undefined;
   count: number;
+  /** If this is a replica's share of a batch: the place of its first image there, and the batch's images. */
+  first?: number;
+  of?: number;
 }
 
-/** The buffers that go beside a command; the count is part of the command. */
-export function buffersOf({ pixels, labels, colours }: SharedBatch): Omit<SharedBatch, 'count'> {
+/** The buffers that go beside a command. */
+export function buffersOf({
+  pixels,
+  labels,
+  colours,
+}: SharedBatch): Pick<SharedBatch, 'pixels' | 'labels' | 'colours'> {
   return { pixels, labels, colours };
+}
+
+/** What a command says of a batch: which share of one it is. */
+export function shareOf({ count, first = 0, of = count }: SharedBatch): BatchShare {
+  return { count, first, of };
 }

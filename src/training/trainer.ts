@@ -3,14 +3,19 @@
  *
  * `policy.ts` decides what to do next, this page does it, `recorder.ts` tells about it. Everything random is
  * a function of the seed and the position, so a resumed run takes the same steps as an uninterrupted one.
+ *
+ * With several hosts, each of them runs this page. They decide alike because what decides is agreed on: a step's
+ * outcome, a test's result and what is asked. A host with a failure of its own ends, and so all do.
  */
 import type { Configuration } from '../configuration.js';
 import type { BatchRing } from '../data/batches.js';
 import type { Coordinator } from '../parallel/coordinator.js';
+import { ReplicasDiverged, requireEqualParameters } from '../parallel/equal_parameters.js';
 import { NotFiniteParameters } from '../parallel/shared_parameters.js';
+import { ProcessLost } from '../parallel/world.js';
 import { LockLost } from '../folder_lock.js';
 import { SaveError } from '../runs/checkpoint_writer.js';
-import type { Run } from '../runs/run.js';
+import type { RunVerbs } from '../runs/run.js';
 import type { CheckpointState } from '../runs/checkpoint_state.js';
 import { tensorsIn } from '../runs/tensors.js';
 import type { TestResult } from '../runs/summary.js';
@@ -38,7 +43,7 @@ export interface TrainingSession {
   classes: string[];
   coordinator: Coordinator;
   ring: BatchRing;
-  run: Run;
+  run: RunVerbs;
   identity: RunIdentity;
   from: LoopState;
   /** What a resumed run has otherwise than before. */
@@ -75,9 +80,13 @@ export async function train(
         recorder.tested(progress, action, result);
       } else if (action === 'save') {
         await run.written();
-        const { parameters, velocities } = await coordinator.store();
-        const model = tensorsIn(coordinator.network, parameters);
-        const optimizer = tensorsIn(coordinator.network, velocities);
+        const stored = await coordinator.store();
+        if (state.trouble === null) {
+          await requireEqualParameters(coordinator.world, stored, progress.step);
+          await coordinator.world.agree();
+        }
+        const model = tensorsIn(coordinator.network, stored.parameters);
+        const optimizer = tensorsIn(coordinator.network, stored.velocities);
         const tensors = { model, optimizer };
         state = afterSave(state, requests.take());
         run.save({ ...identity, progress }, tensors, (path) =>
@@ -132,5 +141,6 @@ async function test(
 /** What a failure leaves of the parameters. */
 function leftBy(error: unknown, coordinator: Coordinator): Leaves {
   if (error instanceof NotFiniteParameters) return 'suspect';
-  return coordinator.hasFailed || error instanceof LockLost ? 'nothing' : 'whole';
+  const isOver = [LockLost, ProcessLost, ReplicasDiverged].some((kind) => error instanceof kind);
+  return coordinator.hasFailed || isOver ? 'nothing' : 'whole';
 }
