@@ -1,7 +1,7 @@
 /**
- * The project's own addons: the native backend, on oneDNN, and the JPEG decoder, on libjpeg-turbo. They are
- * compiled from native/*.cc for this machine's processor, by calling the C++ compiler with the headers of the
- * node-api-headers package.
+ * The project's own addons: the native backend, on oneDNN, the JPEG decoder, on libjpeg-turbo, and one for each
+ * MPI (`mpi.mjs`). They are compiled from native/*.cc for this machine's processor, by calling the C++ compiler
+ * with the headers of the node-api-headers package.
  *
  * `native/build/.NAME.built` has the signature of what an addon was built from, the processor included.
  */
@@ -17,15 +17,48 @@ import { run, timed } from './subprocess.mjs';
 import { findLibrary, LIBJPEG_TURBO, ONEDNN, prepareLibrary } from './system_library.mjs';
 
 /**
+ * The library that an addon is linked with.
+ * @typedef {object} AddonLibrary
+ * @property {(environment: NodeJS.ProcessEnv) => string | undefined} find where it is and which version, so that
+ *   another one is noticed; undefined if it has yet to be prepared
+ * @property {(environment: NodeJS.ProcessEnv) => Promise<CompilerFlags>} prepare throws Unavailable if it cannot be had
+ */
+
+/**
+ * @typedef {object} CompilerFlags
+ * @property {string[]} include folders of headers
+ * @property {string[]} link the linker's flags
+ */
+
+/**
  * @typedef {object} NativeAddon
  * @property {string} name of its file
  * @property {string} progress set-up's line for compiling it
  * @property {(source: string) => boolean} has whether a file, named by its path in native/, is one of its sources
- * @property {import('./system_library.mjs').SystemLibrary} library that it is linked with
+ * @property {AddonLibrary} library
  * @property {string[]} flags for compiling and linking, besides the common ones
  */
 
 const FLAGS = ['-std=c++17', '-O3', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'];
+
+/**
+ * @param {import('./system_library.mjs').SystemLibrary} library
+ * @returns {AddonLibrary}
+ */
+function system(library) {
+  return {
+    find: (environment) => {
+      const found = findLibrary(library, environment);
+      return found && `${found.folder} ${found.version}`;
+    },
+    prepare: async (environment) => {
+      const { include, folder } = await prepareLibrary(library, environment);
+      // An old-style rpath also serves the library's own dependencies.
+      const rpaths = [`-Wl,-rpath-link,${folder}`, `-Wl,--disable-new-dtags,-rpath,${folder}`];
+      return { include, link: [join(folder, library.file), ...rpaths] };
+    },
+  };
+}
 
 const JPEG_SOURCES = ['jpeg_decoder.cc', 'arguments.cc', 'arguments.h', 'values.cc', 'values.h'];
 
@@ -33,8 +66,8 @@ const JPEG_SOURCES = ['jpeg_decoder.cc', 'arguments.cc', 'arguments.h', 'values.
 export const BACKEND_ADDON = {
   name: 'twotower',
   progress: 'compiling the native addon',
-  has: (source) => !['device_pin.cc', 'jpeg_decoder.cc'].includes(source),
-  library: ONEDNN,
+  has: (source) => !['device_pin.cc', 'jpeg_decoder.cc', 'mpi.cc'].includes(source),
+  library: system(ONEDNN),
   flags: [
     '-march=native',
     // These let square roots and comparisons be vectorized; results stay the same.
@@ -49,7 +82,7 @@ export const JPEG_ADDON = {
   name: 'jpeg_decoder',
   progress: 'compiling the JPEG decoder',
   has: (source) => JPEG_SOURCES.includes(source),
-  library: LIBJPEG_TURBO,
+  library: system(LIBJPEG_TURBO),
   flags: [],
 };
 
@@ -90,12 +123,12 @@ function processorFeatures() {
 /**
  * @param {string} root
  * @param {NativeAddon} addon
- * @param {import('./system_library.mjs').LibraryFolders} library
+ * @param {string} library as `AddonLibrary.find` names it
  */
 function signatureOf(root, addon, library) {
   const hash = createHash('sha256');
   hash.update([...FLAGS, ...addon.flags].join(' ')).update(processorFeatures());
-  hash.update(library.folder).update(library.version);
+  hash.update(library);
   for (const source of sourcesOf(root, addon)) {
     hash.update(basename(source)).update(readFileSync(source));
   }
@@ -108,7 +141,7 @@ function signatureOf(root, addon, library) {
  */
 export function nativeBuilt(root, addon) {
   const places = nativePlaces(root, addon);
-  const library = findLibrary(addon.library, process.env);
+  const library = addon.library.find(process.env);
   return (
     library !== undefined &&
     existsSync(places.addon) &&
@@ -127,7 +160,7 @@ export async function buildNative(root, addon) {
   if (compiler === undefined) {
     throw new Unavailable('a C++ compiler is missing: sudo apt-get install g++');
   }
-  const library = await prepareLibrary(addon.library, process.env);
+  const library = await addon.library.prepare(process.env);
   const { folder, objects, stamp, addon: target } = nativePlaces(root, addon);
   mkdirSync(folder, { recursive: true });
   rmSync(stamp, { force: true });
@@ -135,7 +168,10 @@ export async function buildNative(root, addon) {
     compileNative(root, addon, { compiler, library, objects, target }),
   );
   rmSync(objects, { recursive: true });
-  writeWhole(stamp, signatureOf(root, addon, library));
+  writeWhole(
+    stamp,
+    signatureOf(root, addon, /** @type {string} */ (addon.library.find(process.env))),
+  );
 }
 
 /**
@@ -143,7 +179,7 @@ export async function buildNative(root, addon) {
  * @param {NativeAddon} addon
  * @param {object} options
  * @param {string} options.compiler
- * @param {import('./system_library.mjs').LibraryFolders} options.library
+ * @param {CompilerFlags} options.library
  * @param {string[]} [options.moreFlags] for compiling and linking
  * @param {string} options.objects folder for object files
  * @param {string} options.target file of the addon, put into place when it is whole
@@ -172,10 +208,7 @@ export async function compileNative(root, addon, options) {
     '-shared',
     ...flags,
     ...sources.map(objectOf),
-    join(library.folder, addon.library.file),
-    `-Wl,-rpath-link,${library.folder}`,
-    // An old-style rpath also serves the library's own dependencies.
-    `-Wl,--disable-new-dtags,-rpath,${library.folder}`,
+    ...library.link,
     // Node unloads an addon with its last worker thread, when OpenMP's threads may still run.
     '-Wl,-z,nodelete',
     '-o',

@@ -14,7 +14,6 @@ import { findCompiler } from './addons.mjs';
 import { BACKEND_ADDON, compileNative, JPEG_ADDON } from './native_addon.mjs';
 import { setUp } from './steps.mjs';
 import { say } from './subprocess.mjs';
-import { prepareLibrary } from './system_library.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -52,7 +51,7 @@ async function passes(name) {
       say(`${addon.progress} with -fsanitize=${name}`);
       await compileNative(ROOT, addon, {
         compiler,
-        library: await prepareLibrary(addon.library, process.env),
+        library: await addon.library.prepare(process.env),
         moreFlags: [...flags, '-g', '-fno-omit-frame-pointer'],
         objects: join(build, 'objects'),
         target: join(build, `${addon.name}.node`),

@@ -1,6 +1,6 @@
 /**
- * Set-up: npm packages, the project's own addons with oneDNN and libjpeg-turbo, the TypeScript build and, if it
- * is wanted, TensorFlow. Each step does nothing if its result is in place, and a step that was cut off is done
+ * Set-up: npm packages, the project's own addons with oneDNN, libjpeg-turbo and, where there is one, MPI, the
+ * TypeScript build and, if it is wanted, TensorFlow. Each step does nothing if its result is in place, and a step that was cut off is done
  * again. One process at a time sets up a checkout.
  *
  * The program can do without the addons and TensorFlow. If one of them cannot be prepared, the command line
@@ -31,8 +31,8 @@ import {
   nativeBuilt,
   nativePlaces,
 } from './native_addon.mjs';
+import { MPI_ADDONS } from './mpi.mjs';
 import { endChildrenOnSignals, say } from './subprocess.mjs';
-import { findLibrary } from './system_library.mjs';
 import { buildTypescript, typescriptBuilt } from './typescript.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -99,6 +99,9 @@ function ownAddons(retry) {
   return [
     ownAddon(BACKEND_ADDON, 'no native backend', retry),
     ownAddon(JPEG_ADDON, 'sharp decodes JPEGs, four times slower', retry),
+    ...MPI_ADDONS.filter(({ library }) => library.find(process.env) !== undefined).map((addon) =>
+      ownAddon(addon, 'no training on many hosts', retry),
+    ),
   ];
 }
 
@@ -115,7 +118,7 @@ function ownAddon(addon, without, retry) {
     isReady: () => nativeBuilt(ROOT, addon),
     addon: file,
     record: unavailable,
-    circumstances: () => [CXX, findCompiler(CXX), findLibrary(addon.library, process.env)?.folder],
+    circumstances: () => [CXX, findCompiler(CXX), addon.library.find(process.env)],
     prepare: () => buildNative(ROOT, addon),
   };
   return attemptOf(part, retry);

@@ -4,7 +4,6 @@
  * Each command has a file in `commands/`, which is imported only if the command is given, so that `--help`
  * need not wait for TensorFlow.
  */
-import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import type { CommandModule } from 'yargs';
 import yargs from 'yargs';
@@ -13,6 +12,7 @@ import { aThreadLasts, endProcess } from './backend/process_end.js';
 import { COMPLETION_REQUEST, namesFor } from './commands/completion.js';
 import { messageOf, UserError } from './errors.js';
 import { WorkerFailure } from './parallel/worker_failure.js';
+import { programVersion } from './program_version.js';
 import { note } from './report/printing.js';
 import { terminalWidth } from './report/text.js';
 
@@ -91,11 +91,6 @@ const COMMANDS: Command[] = [
   },
 ];
 
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
-
 /**
  * Runs the command that the arguments name.
  * @throws UserError for a command line that cannot be understood; whatever the command throws
@@ -105,7 +100,7 @@ export async function runCommandLine(commandArguments: string[]): Promise<void> 
   const line = yargs(commandArguments)
     .scriptName('twotower')
     .usage('Usage: $0 COMMAND [OPTIONS]')
-    .version(version())
+    .version(programVersion())
     .help()
     .strict()
     .strictCommands()

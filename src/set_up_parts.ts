@@ -12,8 +12,11 @@ export interface AddonPlaces {
   unavailable: string;
 }
 
-/** @param name as in `native/build`; TensorFlow has only its reason there */
-export function addonPlaces(name: 'twotower' | 'jpeg_decoder' | 'tensorflow'): AddonPlaces {
+/** As in `native/build`. */
+type AddonName = 'twotower' | 'jpeg_decoder' | 'mpi_openmpi' | 'mpi_mpich' | 'tensorflow';
+
+/** @param name TensorFlow has only its reason there */
+export function addonPlaces(name: AddonName): AddonPlaces {
   const inBuild = (file: string): string =>
     fileURLToPath(new URL(`../../native/build/${file}`, import.meta.url));
   return { file: inBuild(`${name}.node`), unavailable: inBuild(`.${name}.unavailable`) };

@@ -10,6 +10,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { endProcess } from '../backend/process_end.js';
+import type { World } from '../parallel/world.js';
 import type { RunEvents } from '../runs/events.js';
 
 /** As shells report a process that a signal ended: 128 and the signal's number. */
@@ -27,11 +28,15 @@ interface Notes {
  * Installs the handlers.
  *
  * @param events gets `saveNow`
+ * @param world of which a launcher ends all processes, if one has ended: those that are silent are looked for then
  * @returns aborted when the run is to stop; the reason is the signal's name
  */
-export function obeySignals(notes: Notes, events: RunEvents): AbortSignal {
+export function obeySignals(notes: Notes, events: RunEvents, world: World): AbortSignal {
   const controller = new AbortController();
   const stop = (signal: StopSignal): void => {
+    world.callTheRoll();
+    // A launcher passes a terminal's INT on and adds its TERM: only one process alone has a second one.
+    if (controller.signal.aborted && !world.isAlone) return;
     if (controller.signal.aborted) {
       notes.close();
       endProcess(EXIT_CODES[signal]);

@@ -4,7 +4,10 @@
  *     twotower train --preset demo --gpus 0,1
  *     twotower train --preset cifar10-seed --data DIR --gpus 0 --towers 2
  *     twotower train --resume runs/demo
+ *     mpirun -n 4 --map-by node --bind-to none twotower train --preset demo
  */
+import { joinWorld } from '../parallel/join_world.js';
+import { programVersion } from '../program_version.js';
 import { openDashboard } from '../library/dashboard.js';
 import { train } from '../library/train.js';
 import { print } from '../report/printing.js';
@@ -15,6 +18,7 @@ import {
   parseWholeNumber,
   path,
   port,
+  text,
   textOption,
   wholeNumber,
 } from './option_kinds.js';
@@ -24,12 +28,14 @@ import { outputOptions, traceOption, withProgress } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
 import { checkpointChoice, classesOption, initOption, newRunOption } from './run_options.js';
 import { EXIT_CODES, obeySignals } from './signals.js';
+import { printFailure, trainElsewhere } from './train_elsewhere.js';
 import { printTraining } from './training_output.js';
 
 /** Side of the paper's input, as a port above those that only root may open. */
 const DASHBOARD_PORT = 8227;
 
 const group = 'Run:';
+const hostsGroup = 'Many hosts:';
 
 /** Options that a run folder does not keep: a run that is resumed as before needs them again. */
 const optionsNotKept = {
@@ -71,6 +77,14 @@ const optionsNotKept = {
     group,
     describe: 'Skip up to this many batches whose loss or gradient is not finite (default 0)',
   }),
+  requireWorld: wholeNumber(1, {
+    group: hostsGroup,
+    describe: 'Fail unless the launcher (mpirun, srun) has started this many processes',
+  }),
+  interface: text({
+    group: hostsGroup,
+    describe: "Network interface between the hosts, such as eth1 (default: MPI's choice)",
+  }),
   ...outputOptions,
 };
 
@@ -94,18 +108,24 @@ export const command = defineCommand({
     ['train --preset demo --gpus 0,1', 'Two towers, one on each of two GPUs'],
     ['train --resume runs/demo', 'Continues from its latest checkpoint'],
   ],
-  run: async ({ quiet, verbose, logEvery, dashboard: dashboardPort, ...options }, typed) => {
+  run: async (
+    { quiet, verbose, logEvery, dashboard: dashboardPort, requireWorld, ...options },
+    typed,
+  ) => {
+    const world = await joinWorld(programVersion(), { ...options, requireWorld });
+    if (!world.isFirst) return trainElsewhere(world, options);
     const events = new RunEvents();
     await withProgress({ quiet, verbose }, events, async (progress) => {
       printTraining(events, progress, logEvery);
       const dashboard =
         dashboardPort === undefined ? undefined : await openDashboard(dashboardPort, events);
       if (dashboard !== undefined) progress.note(`dashboard: ${dashboard.url}`);
-      const signal = obeySignals(progress, events);
+      const signal = obeySignals(progress, events, world);
       const exitCode = () => EXIT_CODES[signal.reason as keyof typeof EXIT_CODES];
       try {
-        const { status, steps, path } = await train({ ...options, events, signal });
+        const { status, steps, path } = await train({ ...options, world, events, signal });
         progress.close();
+        await world.end(undefined, printFailure);
         if (status === 'interrupted') {
           print(`interrupted after step ${steps}; continue with: ${resumeCommand(path, typed)}`);
           process.exitCode = exitCode();
@@ -113,8 +133,9 @@ export const command = defineCommand({
           print(`done: ${path}`);
         }
       } catch (error) {
-        if (!signal.aborted || error !== signal.reason) throw error;
         progress.close();
+        await world.end(error, printFailure);
+        if (!signal.aborted || error !== signal.reason) throw error;
         print('interrupted before training began: nothing was written');
         process.exitCode = exitCode();
       } finally {

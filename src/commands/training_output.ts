@@ -24,7 +24,8 @@ export function printTraining(
   const every = progress.verbose ? 1 : (logEvery ?? (progress.isLive ? Infinity : LINES_EVERY));
   const sinceLine = new MetricsWindow();
   const latest = new MetricsWindow(BAR_STEPS);
-  const width = process.stdout.isTTY ? terminalWidth() : Infinity;
+  // A launcher's pseudo-terminal has no columns.
+  const width = process.stdout.columns > 0 ? terminalWidth() : Infinity;
   const print = (...parts: string[]): void => {
     if (!progress.quiet) progress.print(inRows(parts, width).join('\n'));
   };

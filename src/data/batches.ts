@@ -5,7 +5,7 @@
  *     … read batch.pixels and batch.labels …
  *     batch.release();
  */
-import type { DataConfiguration, ImageView } from '../configuration.js';
+import type { DataConfiguration } from '../configuration.js';
 import { microseconds } from '../clock.js';
 import { UserError } from '../errors.js';
 import type { TraceGroup } from '../report/trace.js';
@@ -18,7 +18,8 @@ import { sequentialOrder } from './packed.js';
 import type { Split } from './split.js';
 import type { DatasetStatistics } from './statistics.js';
 import { type UndecodableFile, UndecodableImages } from './undecodable.js';
-import { type Crops, refuseImpossibleCrops } from './views.js';
+import { closeGaps, shareOf } from './share.js';
+import { type Crops, refuseImpossibleCrops, refuseTooSmall } from './views.js';
 
 export interface Batch {
   /** uint8 [count, height, width, 3], one image per view. The buffer may be longer; the rest has no meaning. */
@@ -27,8 +28,11 @@ export interface Batch {
   labels: SharedArrayBuffer;
   /** float32 [count, 3]: PCA colour augmentation, added to pixels from 0 to 1; undefined if there is none. */
   colours?: SharedArrayBuffer | undefined;
-  /** Views in this batch. Each shows another example, except in a test of ten crops. */
+  /** Views in this share of the batch. Each shows another example, except in a test of ten crops. */
   count: number;
+  /** The place of the first of them in the batch, and the views of the batch. */
+  first: number;
+  of: number;
   /** Number of the batch in its epoch or test, from 0. */
   index: number;
   /** Returns the buffers to the ring, which fills them with a later batch. */
@@ -54,6 +58,8 @@ export interface BatchRingOptions {
   width: number;
   /** Examples per batch. */
   batch: number;
+  /** Decode only this share of each batch, of as many nearly equal ones (default: whole batches). */
+  share?: { index: number; of: number };
   seed: number;
   /** Threads. */
   decoders: number;
@@ -91,13 +97,6 @@ export function batchesPerEpoch(count: number, batch: number): number {
   return Math.floor(count / batch);
 }
 
-function refuseTooSmall(view: ImageView, height: number, width: number): void {
-  if (view.type !== 'crop' || view.from >= Math.max(height, width)) return;
-  throw new UserError(
-    `data.view.from is ${view.from}, but the network's input is ${height}×${width}: make it ${Math.max(height, width)} or more`,
-  );
-}
-
 export class BatchRing {
   /** Milliseconds that consumers have waited for batches to be decoded. */
   waitedMs = 0;
@@ -120,10 +119,11 @@ export class BatchRing {
       throw new Error('colour augmentation without statistics');
     refuseTooSmall(view, height, width);
     const axes = colour === null ? null : colourAxes(colour, statistics!);
+    const images = Math.ceil(batch / (options.share?.of ?? 1));
     this.buffers = Array.from({ length: options.slots }, () => ({
-      pixels: new SharedArrayBuffer(batch * height * width * 3),
-      labels: new SharedArrayBuffer(batch * 4),
-      colours: axes === null ? undefined : new SharedArrayBuffer(batch * 3 * 4),
+      pixels: new SharedArrayBuffer(images * height * width * 3),
+      labels: new SharedArrayBuffer(images * 4),
+      colours: axes === null ? undefined : new SharedArrayBuffer(images * 3 * 4),
     }));
     this.free = [...this.buffers.keys()];
     const settings = {
@@ -243,7 +243,8 @@ export class BatchRing {
         const batch = await this.take(pass, patience);
         if (batch === null) break;
         given.push(batch);
-        if (batch.count === 0) batch.release();
+        // A share may be empty, but those who have the others wait for this one.
+        if (batch.count === 0 && this.options.share === undefined) batch.release();
         else yield batch;
       }
       hasFinished = true;
@@ -309,9 +310,11 @@ export class BatchRing {
 
   /** Decodes one batch into a buffer. */
   private async decode(pass: Pass, index: number, buffer: number): Promise<Batch> {
-    const { batch } = this.options;
+    const { batch, height, width } = this.options;
     const { split, crops, epoch } = pass;
-    const views = pass.order.slice(index * batch, (index + 1) * batch);
+    const whole = pass.order.subarray(index * batch, (index + 1) * batch);
+    const { first, end } = shareOf(whole.length, this.options.share);
+    const views = whole.slice(first, end);
     let undecodable: Undecodable[];
     try {
       undecodable = await this.pool.decode({ buffer, split, views, crops, epoch }, index);
@@ -329,21 +332,19 @@ export class BatchRing {
       this.fill();
     };
     const gaps = epoch === null ? undecodable.map(({ position }) => position) : [];
-    const count = this.closeGaps(this.buffers[buffer]!, gaps, views.length);
+    const count = closeGaps(this.buffers[buffer]!, gaps, views.length, height * width * 3);
     const { pixels, labels, colours } = this.buffers[buffer]!;
     const until = this.options.data.colour?.until ?? Infinity;
     const hasColours = epoch !== null && epoch < until;
-    return { pixels, labels, colours: hasColours ? colours : undefined, count, index, release };
-  }
-
-  /** Moves the examples after each gap up. @returns how many examples there are */
-  private closeGaps({ pixels, labels }: BatchBuffers, gaps: number[], count: number): number {
-    const bytes = pixels.byteLength / this.options.batch;
-    for (const gap of gaps.toSorted((a, b) => b - a)) {
-      new Uint8Array(pixels).copyWithin(gap * bytes, (gap + 1) * bytes, count * bytes);
-      new Int32Array(labels).copyWithin(gap, gap + 1, count);
-      count--;
-    }
-    return count;
+    return {
+      pixels,
+      labels,
+      colours: hasColours ? colours : undefined,
+      count,
+      first,
+      of: whole.length,
+      index,
+      release,
+    };
   }
 }

@@ -140,3 +140,11 @@ function copyMirrored(
     out[to + 2] = pixels[from + 2]!;
   }
 }
+
+/** @throws UserError if images are made smaller than the network's input */
+export function refuseTooSmall(view: ImageView, height: number, width: number): void {
+  if (view.type !== 'crop' || view.from >= Math.max(height, width)) return;
+  throw new UserError(
+    `data.view.from is ${view.from}, but the network's input is ${height}×${width}: make it ${Math.max(height, width)} or more`,
+  );
+}

@@ -1,5 +1,4 @@
 /** What this host can compute with: `diagnose` of the package, whose result the command `doctor` prints. */
-import { readFileSync } from 'node:fs';
 import { libjpegTurboVersion, slowJpegWarning } from '../data/jpeg_decoder.js';
 import {
   availableBackend,
@@ -10,6 +9,7 @@ import {
   type Gpu,
   type Probe,
 } from '../backend/backend.js';
+import { programVersion } from '../program_version.js';
 import { notLoaded } from '../set_up_parts.js';
 import { usableCores } from '../usable_cores.js';
 
@@ -58,10 +58,9 @@ export async function diagnose(): Promise<Diagnosis> {
   if (slowJpegs !== null) missing.push(slowJpegs);
   // The fallback needs nothing of set-up.
   const { information } = probes.get(backend) ?? (await probe('wasm'));
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
   return {
     versions: {
-      twotower: (JSON.parse(text) as { version: string }).version,
+      twotower: programVersion(),
       node: process.versions.node,
       tfjs: information.tfjs,
       tensorflow: tensorflow?.information.tensorflow ?? null,

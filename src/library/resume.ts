@@ -11,7 +11,7 @@ import type { StoredCheckpoint } from '../runs/checkpoint_reader.js';
 import type { RunFolder } from '../runs/layout.js';
 import { INITIAL_PROGRESS } from '../runs/progress.js';
 import type { Progress } from '../runs/progress.js';
-import type { ResumePoint, Run } from '../runs/run.js';
+import type { ResumePoint, RunVerbs } from '../runs/run.js';
 import { readEnd } from '../runs/summary.js';
 import type { Limits } from '../training/policy.js';
 import { phaseAt } from './phases.js';
@@ -35,7 +35,7 @@ export interface Start {
 }
 
 /** @throws UserError for an option that a run cannot resume with, and for a run without a checkpoint */
-export function resume(run: Run, given: TrainOptions): ResumedRun {
+export function resume(run: RunVerbs, given: TrainOptions): ResumedRun {
   for (const name of ['out', 'init', 'preset', 'config'] as const) {
     if (given[name] === undefined) continue;
     throw new UserError(`--${name} does not go with --resume: the run has its own`);

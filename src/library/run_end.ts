@@ -1,15 +1,14 @@
 /** The end of a run: its summary, and the failure that it throws with the remedy. */
-import { existsSync } from 'node:fs';
 import { UserError, messageOf } from '../errors.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import type { RunEvents } from '../runs/events.js';
-import type { Run } from '../runs/run.js';
+import type { RunVerbs } from '../runs/run.js';
 import type { Summary } from '../runs/summary.js';
 import type { LoopState, Status } from '../training/policy.js';
 
 /** A run whose loop has ended, and what its summary says beside the loop's state. */
 export interface EndedRun {
-  run: Run;
+  run: RunVerbs;
   status: Status;
   state: LoopState;
   facts: Omit<Summary, 'status' | 'error' | 'epochs' | 'steps' | 'skipped' | 'test'>;
@@ -52,20 +51,11 @@ export function endRun({ run, status, state, facts }: EndedRun, events: RunEvent
 }
 
 /** The failure with where training can continue, of the same kind. */
-function withRemedy(run: Run, error: unknown): Error {
-  const message = `${messageOf(error)}; ${remedyOf(run)}`;
+function withRemedy(run: RunVerbs, error: unknown): Error {
+  const message = `${messageOf(error)}${run.remedy()}`;
   if (error instanceof WorkerFailure) {
     return new WorkerFailure(message, error.defect, { cause: error });
   }
   if (error instanceof UserError) return new UserError(message, { cause: error });
   return new Error(message, { cause: error });
-}
-
-function remedyOf(run: Run): string {
-  const { path } = run.folder;
-  if (!existsSync(path)) return `the run folder ${path} is gone: start a new run`;
-  const checkpoint = run.latest();
-  return checkpoint === null
-    ? `${path} has no checkpoint to continue from: start a new run`
-    : `the last checkpoint is ${checkpoint}: continue with --resume ${path}`;
 }

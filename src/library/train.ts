@@ -4,19 +4,27 @@
  *
  * It opens the towers, the data and the run folder, and hands them to the loop (`training/trainer.ts`). If a
  * worker fails and restarts are left, it opens the towers again and continues from the latest checkpoint.
+ *
+ * With several hosts, each of them does this. The first one alone has the run folder; from it the others get what the
+ * folder holds.
  */
 import { basename } from 'node:path';
 import { aThreadLasts } from '../backend/process_end.js';
 import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
+import { contentsOf } from '../data/contents.js';
 import { refuseImpossibleCrops } from '../data/views.js';
 import { UserError, messageOf } from '../errors.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
+import { World } from '../parallel/world.js';
+import type { Fact } from '../parallel/world.js';
 import { TraceFile } from '../report/trace.js';
 import { RunEvents } from '../runs/events.js';
 import { Run } from '../runs/run.js';
-import { freeRunPath, refuseTakenRunFolder } from '../runs/run_path.js';
+import type { RunVerbs } from '../runs/run.js';
+import { RunElsewhere } from '../runs/run_elsewhere.js';
+import { freeRunPath } from '../runs/run_path.js';
 import { keepStatistics, statisticsFor } from '../runs/statistics.js';
 import type { Summary } from '../runs/summary.js';
 import { loadParameters } from '../runs/tensors.js';
@@ -28,6 +36,8 @@ import { withTowers } from '../training/session.js';
 import type { SessionOptions } from '../training/session.js';
 import { train as trainTowers } from '../training/trainer.js';
 import type { RunIdentity } from '../training/trainer.js';
+import type { Dataset } from '../data/examples.js';
+import type { ResolvedPlacement } from './devices.js';
 import { prepare } from './preparation.js';
 import { phaseAt } from './phases.js';
 import type { Phase } from './phases.js';
@@ -42,6 +52,7 @@ import {
 import type { Start } from './resume.js';
 import { endRun } from './run_end.js';
 import type { EndedRun } from './run_end.js';
+import { refuseImpossibleOptions } from './train_options.js';
 import type { TrainOptions } from './train_options.js';
 
 /** The contents of `summary.json`, and its run folder. */
@@ -52,13 +63,10 @@ export interface TrainedRun extends Summary {
 const MINUTE_MS = 60_000;
 /** Minutes between checkpoints by time. */
 const CHECKPOINT_MINUTES = 10;
-/** A timer cannot wait for longer. */
-const LONGEST_MINUTES = 35_000;
-
 /** What a run needs before its towers are opened. */
 interface PreparedTraining {
   options: TrainOptions;
-  session: Omit<SessionOptions, 'dataset'>;
+  session: Omit<SessionOptions, 'dataset'> & { world: World };
   phases: Phase[];
   start: Start;
   /** Safetensors file of the initial parameters; undefined if they are drawn from the seed, or resumed. */
@@ -81,17 +89,19 @@ interface PreparedTraining {
 export async function train(options: TrainOptions): Promise<TrainedRun> {
   refuseImpossibleOptions(options);
   // Locked before its checkpoints are read, which another process may be about to replace.
-  let run = options.resume === undefined ? undefined : Run.reopen(options.resume);
-  const claimed = (configuration: Configuration): Run =>
-    (run ??= Run.claim(options.out, configuration));
+  const { world = World.alone(), resume: resumed } = options;
+  let run = resumed === undefined ? undefined : await runOf(world, () => Run.reopen(resumed));
+  const claim = async (configuration: Configuration): Promise<RunVerbs> =>
+    (run ??= await runOf(world, () => Run.claim(options.out, configuration)));
   let trace: TraceFile | undefined;
   try {
-    const preparation = await prepareTraining(options, run);
+    const preparation = await prepareTraining(options, world, run);
     const { configuration } = preparation.session;
-    trace = options.trace === undefined ? undefined : new TraceFile(options.trace);
+    const hasTrace = options.trace !== undefined && world.isFirst;
+    trace = hasTrace ? new TraceFile(options.trace!) : undefined;
     const path = run?.folder.path ?? options.out ?? freeRunPath(configuration);
     const session = { ...preparation.session, trace: trace?.group(basename(path)) };
-    const ended = await restarting({ ...preparation, session }, () => claimed(configuration));
+    const ended = await restarting({ ...preparation, session }, () => claim(configuration));
     const summary = endRun(ended, preparation.events);
     return { ...summary, path: ended.run.folder.path };
   } finally {
@@ -100,54 +110,53 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
   }
 }
 
-function refuseImpossibleOptions(options: TrainOptions): void {
-  for (const name of ['testLimit', 'checkpointEvery'] as const) {
-    const value = options[name];
-    if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
-      throw new UserError(`${name} must be a whole number, at least 1; it is ${value}`);
-    }
-  }
-  const { checkpointMinutes: minutes = 0 } = options;
-  if (!(minutes >= 0 && minutes <= LONGEST_MINUTES)) {
-    throw new UserError(
-      `checkpointMinutes must be between 0 and ${LONGEST_MINUTES}; it is ${minutes}`,
-    );
-  }
-  if (options.out !== undefined) refuseTakenRunFolder(options.out);
+/** The run in the hands of the first host, and what stands for it on the others. */
+async function runOf(world: World, open: () => Run): Promise<RunVerbs> {
+  let run: Run | undefined;
+  const path = await world.fromFirst(() => (run = open()).folder.path);
+  return run ?? new RunElsewhere(path);
 }
 
 /** @param run the run to resume; undefined for a new one */
 async function prepareTraining(
   options: TrainOptions,
-  run: Run | undefined,
+  world: World,
+  run: RunVerbs | undefined,
 ): Promise<PreparedTraining> {
   const { events = new RunEvents(), signal = new AbortController().signal } = options;
   signal.throwIfAborted();
-  const resumed = run === undefined ? undefined : resume(run, options);
+  const resumed = run && (await world.fromFirst(() => resume(run, options)));
   const precision = options.precision ?? resumed?.point.state.precision ?? undefined;
-  const asked = { ...options, precision };
+  const initial = world.isFirst ? {} : { init: undefined, checkpoint: undefined };
+  const asked = { ...options, precision, ...initial };
   const { configuration, phases, resolved, initialModel } = await prepare(
     asked,
     resumed && { ...resumed, classes: resumed.point.state.classes },
     signal,
   );
-  // What can be refused is refused before anything is opened.
   const { dataset } = phases[0]!;
+  await world.requireSame(factsOf(configuration, dataset, resolved));
+  // What can be refused is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, imagesPerStep(configuration.training));
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
   const start = startOf(resumed?.point ?? null, configuration, phases);
-  if (run !== undefined) refuseCompleted(run.folder, start.progress, configuration);
+  if (run !== undefined) {
+    await world.fromFirst(() => refuseCompleted(run.folder, start.progress, configuration));
+  }
+  refuseTooManyReplicas(configuration.training.batch, world.replicas);
   const warnings = [
     ...(run?.takenOver === undefined ? [] : [run.takenOver]),
     ...resolved.warnings,
     ...(resumed?.point.warnings ?? []),
   ];
   warnings.forEach((warning) => events.emit('warning', warning));
-  const statistics = await statisticsFor(configuration, dataset, run?.folder.path, events, signal);
+  const statistics = await world.fromFirst(() =>
+    statisticsFor(configuration, dataset, run?.folder.path, events, signal),
+  );
   const { exchangeTimeoutMs } = options;
   return {
     options,
-    session: { configuration, statistics, exchangeTimeoutMs, signal, ...resolved },
+    session: { configuration, statistics, exchangeTimeoutMs, signal, world, ...resolved },
     phases,
     start,
     initialModel,
@@ -159,7 +168,10 @@ async function prepareTraining(
 }
 
 /** Opens the towers and trains: for each phase, and again as long as a worker fails and restarts are left. */
-async function restarting(preparation: PreparedTraining, claim: () => Run): Promise<EndedRun> {
+async function restarting(
+  preparation: PreparedTraining,
+  claim: () => Promise<RunVerbs>,
+): Promise<EndedRun> {
   const { options, session, phases, warnings, events, signal } = preparation;
   const { configuration } = session;
   const { restarts: allowed = 0 } = options;
@@ -181,7 +193,12 @@ async function restarting(preparation: PreparedTraining, claim: () => Run): Prom
     }
     if (ended?.status === 'completed' && isFollowed(ended.state.progress, configuration)) {
       before = ended;
-      start = startOf(ended.run.load('latest'), configuration, phases);
+      const { run } = ended;
+      start = startOf(
+        await session.world.fromFirst(() => run.load('latest')),
+        configuration,
+        phases,
+      );
       changes = [
         'training images: those for validation are among them, and only the end is tested',
       ];
@@ -204,7 +221,7 @@ async function restarting(preparation: PreparedTraining, claim: () => Run): Prom
 /** Trains with one set of workers, until the phase ends or one of them fails. */
 async function trainOnce(
   preparation: PreparedTraining,
-  claim: () => Run,
+  claim: () => Promise<RunVerbs>,
   { restarts, started }: { restarts: number; started: number },
 ): Promise<EndedRun> {
   const { options, start, initialModel, changes, warnings, events, signal } = preparation;
@@ -213,17 +230,18 @@ async function trainOnce(
   const session: SessionOptions = { ...preparation.session, dataset };
   const { configuration, statistics } = session;
   return withTowers(session, async (coordinator, ring) => {
-    const model = start.point?.files.model ?? initialModel;
+    const { world } = coordinator;
+    const model = await world.fromFirst(() => start.point?.files.model ?? initialModel);
     if (model !== undefined) {
       await loadParameters(coordinator, model, start.point?.files.optimizer);
     }
-    const run = claim();
+    const run = await claim();
     run.cutBack(start.point, configuration);
-    keepStatistics(run.folder.path, statistics);
+    if (world.isFirst) keepStatistics(run.folder.path, statistics);
     const recorder = new Recorder({ configuration, coordinator, ring, run, events });
     const minutes = options.checkpointMinutes ?? CHECKPOINT_MINUTES;
-    const requests = new Requests(signal, events, minutes * MINUTE_MS);
-    const tensorboard = new TensorboardLog(events);
+    const requests = new Requests(world, signal, events, minutes * MINUTE_MS);
+    const tensorboard = world.isFirst ? new TensorboardLog(events) : undefined;
     const limits = limitsOf(start.progress, configuration, phase, options);
     const from = initialLoopState(start.progress, start.point !== null, limits);
     let { status, state } = await trainTowers({
@@ -241,7 +259,7 @@ async function trainOnce(
     });
     requests.close();
     try {
-      await tensorboard.close();
+      await tensorboard?.close();
     } catch (error) {
       state = afterTrouble(state, error, 'nothing');
       status = 'failed';
@@ -264,6 +282,41 @@ async function trainOnce(
       },
     };
   });
+}
+
+/** What all hosts must have in common. Where each has its data does not matter. */
+function factsOf(
+  configuration: Configuration,
+  dataset: Dataset,
+  { placement, backend, precision }: ResolvedPlacement,
+): Fact[] {
+  const { network, towers, training, test, data } = configuration;
+  const recipe = { network, towers, training, test, data: { ...data, directory: null } };
+  const ranks = placement.map((worker) => worker.ranks);
+  return [
+    {
+      otherwise: 'another configuration',
+      value: recipe,
+      remedy: 'give all processes the same options and presets',
+    },
+    {
+      otherwise: 'other data',
+      value: contentsOf(dataset),
+      remedy: 'copy the same files to all hosts, and give each its own with --data',
+    },
+    {
+      otherwise: 'another placement, backend or precision',
+      value: { ranks, backend, precision },
+      remedy: 'give --gpus or --cpu, --backend and --precision so that all hosts compute alike',
+    },
+  ];
+}
+
+function refuseTooManyReplicas(batch: number, replicas: number): void {
+  if (batch >= replicas) return;
+  throw new UserError(
+    `a batch of ${batch} cannot be divided among ${replicas} hosts: give --batch ${replicas} or more`,
+  );
 }
 
 /** What a checkpoint says of the run beside its progress. */

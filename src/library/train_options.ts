@@ -1,8 +1,14 @@
-/** What a caller asks of `train`. */
+/** What a caller asks of `train`, and what of it is refused. */
+import { UserError } from '../errors.js';
+import { refuseTakenRunFolder } from '../runs/run_path.js';
 import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
+import type { World } from '../parallel/world.js';
 import type { RunEvents } from '../runs/events.js';
 import type { Devices } from './devices.js';
 import type { Recipe } from './recipe.js';
+
+/** A timer cannot wait for longer. */
+const LONGEST_MINUTES = 35_000;
 
 export interface TrainOptions extends Recipe, Devices {
   /** New run folder; if omitted, `runs/PRESET`, numbered if that is taken. */
@@ -29,8 +35,33 @@ export interface TrainOptions extends Recipe, Devices {
   exchangeTimeoutMs?: number | undefined;
   /** How many batches of the run may be skipped because the loss or a gradient is not finite (default 0). */
   skipNonfinite?: number | undefined;
+  /** The processes on many hosts that train together, from `joinWorld` (default: this one alone). */
+  world?: World | undefined;
   /** Emits every step, test and checkpoint. */
   events?: RunEvents | undefined;
   /** Once aborted, `train` finishes the step, saves a checkpoint and ends the run as `interrupted`. */
   signal?: AbortSignal | undefined;
+}
+
+/** @throws UserError for values that no run can have */
+export function refuseImpossibleOptions(options: TrainOptions): void {
+  for (const name of ['testLimit', 'checkpointEvery'] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
+      throw new UserError(`${name} must be a whole number, at least 1; it is ${value}`);
+    }
+  }
+  const { checkpointMinutes: minutes = 0 } = options;
+  if (!(minutes >= 0 && minutes <= LONGEST_MINUTES)) {
+    throw new UserError(
+      `checkpointMinutes must be between 0 and ${LONGEST_MINUTES}; it is ${minutes}`,
+    );
+  }
+  const { world, restarts = 0, out } = options;
+  if (world?.isAlone === false && restarts > 0) {
+    throw new UserError(
+      '--restarts is for one host: where several train together, a failure ends all of them, and --resume starts them again',
+    );
+  }
+  if (out !== undefined && world?.isFirst !== false) refuseTakenRunFolder(out);
 }

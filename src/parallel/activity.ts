@@ -13,6 +13,7 @@ const PHRASES = {
   waitForward: (layer: string, rank: number) => `waiting for rank ${rank} at ${layer} (forward)`,
   waitBackward: (layer: string, worker: number) =>
     `waiting for worker ${worker} at ${layer} (backward)`,
+  waitReplicas: () => 'waiting for the gradients of the other hosts',
   check: () => 'checking the gradients',
   update: (layer: string) => `updating ${layer}`,
   store: (layer: string) => `storing ${layer}`,

@@ -1,29 +1,26 @@
 /**
  * The coordinator: starts one thread per placement entry (`tower_threads.ts`), owns the shared memory through which
- * they exchange, and takes synchronized steps that happen on every rank or on none. It lives in the main thread.
+ * they exchange, and takes synchronized steps that happen on every rank of every replica or on none. It lives in the main
+ * thread.
  *
- *     compute on all workers → all finite? → commit on all workers
+ *     compute on all workers → all finite, on all hosts? → commit on all workers
  *
  * A worker that fails, ends or hangs ends every other worker's waiting at once. The coordinator then throws a
  * `WorkerFailure`, which says which worker, where and why, and is of no more use.
  */
-import { type BackendName, prepareWorkers, sharesTensors } from '../backend/backend.js';
-import type { Precision } from '../backend/numerics.js';
+import { prepareWorkers, sharesTensors } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
-import { buildNetwork, type Network } from '../model/network.js';
+import { buildNetwork } from '../model/network.js';
+import type { Network } from '../model/network.js';
+import type { CoordinatorOptions } from './coordinator_options.js';
 import { CoordinatorTrace } from './coordinator_trace.js';
-import type {
-  ComputeReply,
-  InspectReply,
-  NotFinitePlace,
-  OpenCommand,
-  OpenReply,
-  Replies,
-} from './messages.js';
+import type { InspectReply, NotFinitePlace, OpenCommand, OpenReply, Replies } from './messages.js';
 import type { Placement } from './placement.js';
 import { connectPeers } from './peer_memory.js';
-import { computeInParts, type PartedBatch } from './accumulation.js';
-import { buffersOf, shareOf, type SharedBatch } from './shared_batch.js';
+import { computeInParts } from './accumulation.js';
+import type { Computed, PartedBatch } from './accumulation.js';
+import { buffersOf, shareOf } from './shared_batch.js';
+import type { SharedBatch } from './shared_batch.js';
 import { NotFiniteParameters, allocateTensors, firstNotFinite } from './shared_parameters.js';
 import type { SharedParameters } from './shared_parameters.js';
 import type { UpdateRuleOfRun } from './sgd.js';
@@ -31,26 +28,7 @@ import { allocateSlotCopies } from './slot_copies.js';
 import { allocateExchangeMemory } from './slots.js';
 import { NotFiniteError, explainNotFinite, type StepOutcome } from './step_outcome.js';
 import { TowerThreads } from './tower_threads.js';
-import type { TraceGroup } from '../report/trace.js';
-
-export interface CoordinatorOptions {
-  configuration: Configuration;
-  towers: number;
-  placement: Placement;
-  backend: BackendName;
-  /** Precision of the products (default float32). */
-  precision?: Precision;
-  /** How pixels become input. The default is for noise, where a mean that depends on the images is 0.5. */
-  normalization?: Pick<OpenCommand, 'mean' | 'std' | 'meanImage'>;
-  /** Largest batch that will be computed. */
-  batch: number;
-  /** Milliseconds without progress of any worker after which one is taken to hang (default 5 minutes). */
-  exchangeTimeoutMs?: number | undefined;
-  /** Gets a track per rank and one for the coordinator. */
-  trace?: TraceGroup | undefined;
-  /** Gives up opening when it is aborted. */
-  signal?: AbortSignal | undefined;
-}
+import { World } from './world.js';
 
 export class Coordinator {
   /** Number of the round of exchanges begun last. */
@@ -67,6 +45,7 @@ export class Coordinator {
     readonly workers: OpenReply[],
     private readonly threads: TowerThreads,
     private readonly trace: CoordinatorTrace,
+    readonly world: World,
   ) {}
 
   /**
@@ -82,6 +61,7 @@ export class Coordinator {
     precision = 'float32',
     normalization = normalizationOfNoise(configuration),
     batch,
+    world = World.alone(),
     exchangeTimeoutMs,
     trace,
     signal,
@@ -94,8 +74,9 @@ export class Coordinator {
     const copies = shares ? undefined : allocateSlotCopies(exchange);
     prepareWorkers(backend);
     trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
-    const threads = new TowerThreads(placement, exchange, exchangeTimeoutMs);
+    const threads = new TowerThreads(placement, exchange, world.lost, exchangeTimeoutMs);
     try {
+      const replicas = world.groupsFor(ranks.length);
       const workers = await threads.all(
         'open',
         (worker) => ({
@@ -112,6 +93,7 @@ export class Coordinator {
           seed: configuration.training.seed,
           ...normalization,
           traced: trace !== undefined,
+          replicas: replicas[worker] ?? null,
         }),
         (worker) => ({
           exchange,
@@ -121,7 +103,7 @@ export class Coordinator {
         signal,
       );
       const coordinatorTrace = new CoordinatorTrace(trace, threads);
-      return new Coordinator(network, placement, workers, threads, coordinatorTrace);
+      return new Coordinator(network, placement, workers, threads, coordinatorTrace, world);
     } catch (error) {
       await threads.close();
       throw error;
@@ -162,14 +144,14 @@ export class Coordinator {
       ),
     );
     if (computed instanceof NotFiniteError) return { finite: false, error: computed };
-    const { replies, images } = computed;
+    const { replies, loss, correct, images } = computed;
     const committed = await this.trace.part('commit', () =>
       this.threads.all('commit', () => ({ kind: 'commit', ...rule })),
     );
     return {
       finite: true,
-      loss: replies[0]!.loss,
-      accuracy: replies[0]!.correct / images,
+      loss,
+      accuracy: correct / images,
       stepMs: performance.now() - start,
       timings: replies.map(({ timing }, worker) => ({
         ...timing,
@@ -180,15 +162,17 @@ export class Coordinator {
   }
 
   /**
-   * Runs forward and backward on every worker. The gradients stay there until `commit`, `discard` or the next
-   * `compute`; if one is not finite, they are discarded.
+   * Runs forward and backward on every worker of every replica. The gradients stay there until `commit`, `discard` or
+   * the next `compute`; if one is not finite anywhere, they are discarded everywhere.
+   *
+   * @returns this replica's replies, and loss and correct images of all
    */
   private async compute(
     step: number,
     batch: SharedBatch,
     measurePeak = false,
     accumulates = false,
-  ): Promise<ComputeReply[] | NotFiniteError> {
+  ): Promise<Computed | NotFiniteError> {
     const sequence = ++this.sequence;
     const replies = await this.threads.all(
       'compute',
@@ -196,10 +180,18 @@ export class Coordinator {
       () => buffersOf(batch),
     );
     const found = replies.flatMap(({ notFinite }) => notFinite ?? []);
-    if (found.length === 0) return replies;
+    const own = replies[0]!;
+    const [loss, correct, places] = await this.world.agree([own.loss, own.correct, found.length]);
+    if (places === 0) return { replies, loss: loss!, correct: correct! };
     await this.discard();
     const outputs = await this.locateNotFinite(step, batch);
-    return explainNotFinite(this.network, step, outputs, found);
+    const all = await this.world.gather({ outputs, found });
+    return explainNotFinite(
+      this.network,
+      step,
+      all.flatMap((one) => one.outputs),
+      all.flatMap((one) => one.found),
+    );
   }
 
   /** Repeats the forward pass of a step to find each worker's first output that is not finite. */

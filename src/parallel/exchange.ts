@@ -215,10 +215,15 @@ export class Exchange {
     for (;;) {
       const current = Atomics.load(this.control, slot.index);
       if (current === this.sequence) return;
-      if (Atomics.load(this.control, ABORT) !== 0)
-        throw new ExchangeAborted('stopped: another worker failed');
+      this.throwIfAborted();
       Atomics.wait(this.control, slot.index, current, POLL_MS);
     }
+  }
+
+  /** @throws ExchangeAborted if the coordinator has raised the abort flag */
+  throwIfAborted(): void {
+    if (Atomics.load(this.control, ABORT) === 0) return;
+    throw new ExchangeAborted('stopped: another worker failed');
   }
 
   private tracing<Result>(name: string, work: () => Result): Result {

@@ -8,6 +8,7 @@ import type { BackendName, Device } from '../backend/backend.js';
 import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { PeerConnections } from './peer_memory.js';
+import type { GroupHandle } from './process_group.js';
 import type { UpdateRuleOfRun } from './sgd.js';
 import type { SlotCopies } from './slot_copies.js';
 import type { Span } from './timeline.js';
@@ -37,9 +38,11 @@ export interface OpenCommand {
   meanImage: Float32Array | null;
   /** Keep a timeline, for `spans` to fetch. */
   traced: boolean;
+  /** The workers of all replicas that hold the same ranks as this one; null if there is one replica. */
+  replicas: GroupHandle | null;
 }
 
-/** A part of a batch, or the whole of it. */
+/** A share of a batch: a part that is computed on its own, a replica's, or the whole of it. */
 export interface BatchShare {
   /** Images in the share. */
   count: number;
@@ -125,7 +128,7 @@ export interface OpenReply {
   parameters: number;
 }
 
-/** The parts of one step on one worker, milliseconds. Forward and backward do not include the exchange. */
+/** The parts of one step on one worker, milliseconds. Forward and backward include neither exchange nor reduction. */
 export interface StepTiming {
   forwardMs: number;
   backwardMs: number;
@@ -133,6 +136,10 @@ export interface StepTiming {
   exchangeWaitMs: number;
   /** Bytes read from other ranks. */
   exchangeBytes: number;
+  /** Waiting, after the backward pass, for the gradients' sums over the replicas. */
+  reductionWaitMs: number;
+  /** Summing gradients over the replicas, most of it while the backward pass goes on. */
+  reductionMs: number;
 }
 
 /** Where something is not finite. */

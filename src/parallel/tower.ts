@@ -38,21 +38,27 @@ import { PeerMemoryTransport } from './peer_memory.js';
 import { SlotCopyTransport } from './slot_copies.js';
 import { Exchange } from './exchange.js';
 import { Timeline } from './timeline.js';
+import { GradientReduction } from './gradient_reduction.js';
 import { HeldParameters } from './held_parameters.js';
+import { ProcessGroup } from './process_group.js';
 import { finiteCheck } from './sgd.js';
 
 export class Tower {
   private readonly collectives: Collectives;
   readonly parameters: HeldParameters;
+  /** null if there is one replica. */
+  private readonly reduction: GradientReduction | null;
 
   private constructor(
     private readonly network: Network,
     private readonly exchange: Exchange,
     private readonly seed: number,
     private readonly normalization: ImageNormalization,
+    private readonly replicas: ProcessGroup | null,
   ) {
     this.collectives = collectivesOver(exchange, network.classes);
     this.parameters = new HeldParameters(network, exchange, seed);
+    this.reduction = replicas && new GradientReduction(replicas, exchange, this.parameters.weights);
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -77,6 +83,7 @@ export class Tower {
         std: command.std,
         meanImage: command.meanImage,
       },
+      command.replicas && new ProcessGroup(command.replicas),
     );
     const reply = { backend: describe(backend), parameters: tower.parameters.count };
     return { tower, reply };
@@ -96,14 +103,16 @@ export class Tower {
     let forwardExchangeMs = 0;
     const { count, first, of } = command;
     const { images, labels } = this.batch(count, buffers);
+    const reductionStartMs = this.replicas?.communicationMs ?? 0;
     let correct = 0;
     const { value, grads } = tf.variableGrads(() => {
       const logits = this.forward(images, { seed: this.seed, step: command.step, first });
       this.timeline?.moveTo('forward loss', 'forward');
       correct = correctOf(logits, labels);
       const mean = lossOf(logits, labels);
-      // So the shares' losses and gradients sum to the means over the batch.
+      // So the replicas' losses and gradients sum to the means over the batch.
       const loss = count === of ? mean : tf.mul<tf.Scalar>(mean, count / of);
+      this.reduction?.watchTape();
       this.exchange.activity.moveTo('backward', 'logits');
       this.timeline?.moveTo('backward loss', 'backward');
       forwardEnd = performance.now();
@@ -111,7 +120,10 @@ export class Tower {
       forwardExchangeMs = copyMs + waitMs;
       return loss;
     }, this.parameters.weights);
-    this.parameters.take(grads);
+    const backwardEnd = performance.now();
+    const gradients = this.reduced(grads);
+    const reductionWaitMs = performance.now() - backwardEnd;
+    this.parameters.take(gradients);
     const loss = value.dataSync<'float32'>()[0]!;
     const notFinite = this.firstNotFinite(loss);
     tf.dispose([value, images, labels]);
@@ -123,13 +135,23 @@ export class Tower {
       notFinite,
       timing: {
         forwardMs: forwardEnd - start - forwardExchangeMs,
-        backwardMs: end - forwardEnd - (copyMs + waitMs - forwardExchangeMs),
+        backwardMs: end - forwardEnd - (copyMs + waitMs - forwardExchangeMs) - reductionWaitMs,
         exchangeCopyMs: copyMs,
         exchangeWaitMs: waitMs,
         exchangeBytes: bytes,
+        reductionWaitMs,
+        reductionMs: (this.replicas?.communicationMs ?? 0) - reductionStartMs,
       },
       peakBytes: 0,
     };
+  }
+
+  /** The gradients' sums over the replicas. */
+  private reduced(gradients: tf.NamedTensorMap): tf.NamedTensorMap {
+    if (this.reduction === null) return gradients;
+    this.exchange.activity.moveTo('waitReplicas', 'logits');
+    this.timeline?.moveTo('wait for other hosts', 'exchange');
+    return this.reduction.finish(gradients);
   }
 
   /** `compute`, with the peak of tensor memory. tfjs accounts for every kernel then, which slows the step. */
@@ -244,18 +266,18 @@ export class Tower {
     buffers: SharedBuffers,
   ): NotFinitePlace | null {
     this.exchange.begin(sequence);
-    let place: NotFinitePlace | null = null;
+    let found: NotFinitePlace | null = null;
     tf.tidy(() => {
       const { images } = this.batch(count, buffers);
       this.forward(images, { seed: this.seed, step, first }, (layer, rank, input, compute) => {
         const output = compute(input);
         if (finiteCheck(output).dataSync<'float32'>()[0] !== 0) {
-          place ??= { rank, layer: layer.index, of: 'output' };
+          found ??= { rank, layer: layer.index, of: 'output' };
         }
         return output;
       });
     });
-    return place;
+    return found;
   }
 
   /** Copies this worker's shares into the shared whole tensors, and says which of them are not finite. */

@@ -47,10 +47,15 @@ export class TowerThreads {
   private failure: unknown;
   private isStopped = false;
 
-  /** Starts the threads; their first command must be `open`. */
+  /**
+   * Starts the threads; their first command must be `open`.
+   *
+   * @param lost aborted if a process on another host is lost
+   */
   constructor(
     private readonly placement: Placement,
     private readonly exchange: ExchangeMemory,
+    private readonly lost: AbortSignal,
     private readonly exchangeTimeoutMs = EXCHANGE_TIMEOUT_MS,
   ) {
     this.pools = placement.map(() => startThread());
@@ -62,7 +67,7 @@ export class TowerThreads {
    *
    * @param signal gives the command up when it is aborted; the threads are of no more use then
    * @returns the replies, once all are there
-   * @throws WorkerFailure the first, once the other workers have stopped; the signal's reason at once
+   * @throws WorkerFailure the first, once the other workers have stopped; the reason of `signal` or `lost` at once
    */
   async all<Kind extends Command['kind']>(
     kind: Kind,
@@ -88,7 +93,7 @@ export class TowerThreads {
     const timeoutMs = this.met.has(kind)
       ? this.exchangeTimeoutMs
       : Math.max(this.exchangeTimeoutMs, FIRST_TIMEOUT_MS);
-    const unlessStopped = unlessAborted(Promise.all(answers), signal);
+    const unlessStopped = unlessAborted(unlessAborted(Promise.all(answers), signal), this.lost);
     try {
       const replies = await unlessStalled(unlessStopped, this.activity, timeoutMs, () =>
         this.stallOf([...busy], timeoutMs),
@@ -97,7 +102,7 @@ export class TowerThreads {
       return replies;
     } catch (error) {
       this.failure = error;
-      this.isStopped = signal?.aborted === true;
+      this.isStopped = signal?.aborted === true || this.lost.aborted;
       abortExchange(this.exchange);
       if (!this.isStopped) await settlesWithin(Promise.allSettled(answers), STOPPING_MS);
       throw error;

@@ -10,7 +10,7 @@
  *
  * Every verb that writes checks the lock first: once it is lost, nothing more is written.
  */
-import { rmSync, renameSync } from 'node:fs';
+import { existsSync, rmSync, renameSync } from 'node:fs';
 import type { Configuration } from '../configuration.js';
 import { makeFolder, syncFolder, writeJsonDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
@@ -39,6 +39,9 @@ export interface ResumePoint extends StoredCheckpoint {
   /** One line for each file that could not be read and is passed over. */
   warnings: string[];
 }
+
+/** What a run can do; `RunElsewhere` does none of it. */
+export type RunVerbs = Pick<Run, keyof Run>;
 
 export class Run {
   private readonly metrics: MetricsLog;
@@ -208,6 +211,16 @@ export class Run {
   /** Path of the checkpoint that resuming takes, unverified; null if there is none. */
   latest(): string | null {
     return latestCheckpointPath(this.folder) ?? null;
+  }
+
+  /** Where training can continue after a failure, to be said behind it. */
+  remedy(): string {
+    const { path } = this.folder;
+    if (!existsSync(path)) return `; the run folder ${path} is gone: start a new run`;
+    const checkpoint = this.latest();
+    return checkpoint === null
+      ? `; ${path} has no checkpoint to continue from: start a new run`
+      : `; the last checkpoint is ${checkpoint}: continue with --resume ${path}`;
   }
 
   /**

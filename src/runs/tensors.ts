@@ -2,6 +2,7 @@
 import { UserError } from '../errors.js';
 import type { Network } from '../model/network.js';
 import type { Coordinator } from '../parallel/coordinator.js';
+import { allocateTensors } from '../parallel/shared_parameters.js';
 import { describeSafetensors, readSafetensors, refuseNotFinite } from './safetensors.js';
 import type { TensorMap } from './safetensors.js';
 
@@ -23,7 +24,8 @@ export function sharedFrom(tensors: TensorMap): Record<string, SharedArrayBuffer
 }
 
 /**
- * Gives the towers the parameters of `file`, and the momentum buffers of `optimizerFile` or zero.
+ * Gives the towers the parameters of `file`, and the momentum buffers of `optimizerFile` or zero. Only the first host
+ * needs the files; the others get their contents from it.
  *
  * @throws UserError naming the file that is not this network's, or the tensor that is not finite
  */
@@ -32,17 +34,28 @@ export async function loadParameters(
   file: string,
   optimizerFile?: string,
 ): Promise<void> {
+  const { network, world } = coordinator;
   const read = (path: string): Record<string, SharedArrayBuffer> => {
     // Names and shapes first: of another network's file no data is read.
-    checkAgainst(coordinator.network, describeSafetensors(path), path);
+    checkAgainst(network, describeSafetensors(path), path);
     const tensors = readSafetensors(path);
     refuseNotFinite(tensors, path);
     return sharedFrom(tensors);
   };
-  await coordinator.load({
-    parameters: read(file),
-    ...(optimizerFile !== undefined && { velocities: read(optimizerFile) }),
+  let parameters: Record<string, SharedArrayBuffer> | undefined;
+  let velocities: Record<string, SharedArrayBuffer> | undefined;
+  await world.fromFirst(() => {
+    parameters = read(file);
+    if (optimizerFile !== undefined) velocities = read(optimizerFile);
   });
+  parameters ??= allocateTensors(network);
+  velocities ??= allocateTensors(network);
+  for (const { name } of network.parameters) {
+    for (const tensors of [parameters, velocities]) {
+      await world.broadcast(new Uint8Array(tensors[name]!));
+    }
+  }
+  await coordinator.load({ parameters, velocities });
 }
 
 /**

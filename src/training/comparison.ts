@@ -7,7 +7,7 @@ import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
 import { openDataset } from '../data/dataset.js';
 import { Coordinator } from '../parallel/coordinator.js';
-import type { CoordinatorOptions } from '../parallel/coordinator.js';
+import type { CoordinatorOptions } from '../parallel/coordinator_options.js';
 import type { Placement } from '../parallel/placement.js';
 import type { SharedBatch } from '../parallel/shared_batch.js';
 import { requireFinite } from '../parallel/step_outcome.js';

@@ -1,8 +1,9 @@
 /** The test: each image forward only, seen in one or ten crops whose probabilities are averaged. */
-import type { BatchRing } from '../data/batches.js';
+import type { Batch, BatchRing } from '../data/batches.js';
 import type { Crops } from '../data/views.js';
 import { crossEntropyOf, rowOf, softmax } from '../model/probabilities.js';
 import type { Coordinator } from '../parallel/coordinator.js';
+import type { World } from '../parallel/world.js';
 import type { TestResult } from '../runs/summary.js';
 
 export interface TestOptions {
@@ -32,13 +33,46 @@ export async function runTest(
   const scores = new Scores(classes, crops);
   for await (const batch of ring.test(limit, crops, patience)) {
     // The dropout masks of some training step: any, but the same one in the next test.
-    const logits = await coordinator.logitsOf(batch, dropout ? batch.index + 1 : null);
-    const labels = new Int32Array(batch.labels, 0, batch.count);
-    labels.forEach((label, view) => scores.add(rowOf(logits, view, batch.count), label));
+    const step = dropout ? batch.index + 1 : null;
+    const own = batch.count === 0 ? new Float32Array(0) : await coordinator.logitsOf(batch, step);
+    const { logits, labels } = await wholeBatch(coordinator.world, batch, own, classes.length);
+    labels.forEach((label, view) => scores.add(rowOf(logits, view, labels.length), label));
     batch.release();
+    await coordinator.world.agree();
     if (!goesOn(scores.images, ring.testCount(limit))) return null;
   }
   return scores.result();
+}
+
+/**
+ * The batch of which each host has tested a share, the same on every host.
+ *
+ * @param own logits `[count, classes]` of this host's share
+ * @returns logits `[images, classes]` of those images that could be decoded, and their labels
+ */
+async function wholeBatch(
+  world: World,
+  { labels, count, first, of }: Batch,
+  own: Float32Array,
+  classes: number,
+): Promise<{ logits: Float32Array; labels: Int32Array }> {
+  const ownLabels = new Int32Array(labels, 0, count);
+  if (world.isAlone) return { logits: own, labels: ownLabels };
+  // Each host fills its places: the label plus one, then the logits. A place that stays 0 has no image.
+  const width = 1 + classes;
+  const places = new Float32Array(of * width);
+  ownLabels.forEach((label, view) => {
+    const at = (first + view) * width;
+    places[at] = label + 1;
+    places.set(rowOf(own, view, count), at + 1);
+  });
+  await world.sum(places);
+  const rows = Array.from({ length: of }, (_, view) =>
+    places.subarray(view * width, (view + 1) * width),
+  ).filter(([label]) => label !== 0);
+  const logits = new Float32Array(rows.length * classes);
+  rows.forEach((row, view) => logits.set(row.subarray(1), view * classes));
+  return { logits, labels: Int32Array.from(rows, ([label]) => label! - 1) };
 }
 
 /** Loss and accuracies of images, whose crops come one after another. */

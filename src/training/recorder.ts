@@ -12,7 +12,7 @@ import type { RunEvents } from '../runs/events.js';
 import type { SkipEvent, TestEvent } from '../runs/metrics.js';
 import type { Progress } from '../runs/progress.js';
 import type { CheckpointTensors } from '../runs/checkpoint_writer.js';
-import type { Run } from '../runs/run.js';
+import type { RunVerbs } from '../runs/run.js';
 import type { TestResult } from '../runs/summary.js';
 import type { LoopState } from './policy.js';
 import { trainEventOf } from './train_event.js';
@@ -21,7 +21,7 @@ export interface RecorderOptions {
   configuration: Configuration;
   coordinator: Coordinator;
   ring: BatchRing;
-  run: Run;
+  run: RunVerbs;
   events: RunEvents;
 }
 

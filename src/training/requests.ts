@@ -1,32 +1,63 @@
 /**
  * What is asked of a run while it goes on: to stop, by an `AbortSignal`; to save at once, by the event
  * `saveNow`; and to save from time to time, by a timer. The loop takes the requests between two actions.
+ *
+ * What is asked of one host is asked of all: the requests ride along with the hosts' agreements, and count from there.
  */
+import type { Topic, World } from '../parallel/world.js';
 import type { RunEvents } from '../runs/events.js';
 import type { Asked } from './policy.js';
 
-export class Requests {
-  private save = false;
+const NEVER = new AbortController().signal;
+
+export class Requests implements Topic {
+  /**
+   * Ends every wait for data when it is aborted. With other hosts it never is, because they would be left waiting: the
+   * step or test under way is finished.
+   */
+  readonly patience: AbortSignal;
+
+  /** What was asked of this process since the last agreement. */
+  private isSaveAsked = false;
+  /** What the agreements since the last `take` have said. */
+  private asked: Asked = { stop: false, save: false };
   private readonly timer: NodeJS.Timeout | undefined;
+  private readonly leave: () => void;
 
   /**
-   * @param patience ends every wait for data when it is aborted, and asks the run to stop
+   * @param signal asks the run to stop when it is aborted
    * @param saveEveryMs milliseconds between checkpoints by time; 0 for none
    */
   constructor(
-    readonly patience: AbortSignal,
+    world: World,
+    private readonly signal: AbortSignal,
     private readonly events: RunEvents,
     saveEveryMs: number,
   ) {
+    this.patience = world.isAlone ? signal : NEVER;
+    this.leave = world.discuss(this);
     events.on('saveNow', this.requestSave);
-    if (saveEveryMs > 0) this.timer = setInterval(this.requestSave, saveEveryMs).unref();
+    // One host's clock is enough.
+    if (saveEveryMs > 0 && world.isFirst) {
+      this.timer = setInterval(this.requestSave, saveEveryMs).unref();
+    }
   }
 
-  /** The requests since the last call. A stop stays, a save is taken. */
+  own(): number[] {
+    const { isSaveAsked } = this;
+    this.isSaveAsked = false;
+    return [Number(this.signal.aborted), Number(isSaveAsked)];
+  }
+
+  agreed([stop, save]: number[]): void {
+    this.asked = { stop: stop! > 0, save: this.asked.save || save! > 0 };
+  }
+
+  /** What has been agreed on since the last call. A stop stays, a save is taken. */
   take(): Asked {
-    const { save } = this;
-    this.save = false;
-    return { stop: this.patience.aborted, save };
+    const { asked } = this;
+    this.asked = { ...asked, save: false };
+    return asked;
   }
 
   /** Whether `error` is how a wait ended that a stop cut short. */
@@ -35,11 +66,12 @@ export class Requests {
   }
 
   close(): void {
+    this.leave();
     this.events.off('saveNow', this.requestSave);
     clearInterval(this.timer);
   }
 
   private readonly requestSave = (): void => {
-    this.save = true;
+    this.isSaveAsked = true;
   };
 }

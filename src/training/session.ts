@@ -9,6 +9,7 @@ import type { DatasetStatistics } from '../data/statistics.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
 import type { TraceGroup } from '../report/trace.js';
+import { World } from '../parallel/world.js';
 import { usableCores } from '../usable_cores.js';
 
 /** One batch in use, one ready and one being decoded. */
@@ -26,6 +27,8 @@ export interface SessionOptions {
   /** Statistics of the training images; null if the configuration needs none. */
   statistics: DatasetStatistics | null;
   trace?: TraceGroup | undefined;
+  /** The replicas on all hosts (default: this one alone). */
+  world?: World | undefined;
   /** Gives up opening when it is aborted. */
   signal?: AbortSignal | undefined;
 }
@@ -55,6 +58,7 @@ export async function withTowers<Result>(
 ): Promise<Result> {
   const { batch, seed } = configuration.training;
   const { height, width } = configuration.network.input;
+  const { replica, replicas, isAlone } = placed.world ?? World.alone();
   const ring = new BatchRing({
     dataset,
     data: configuration.data,
@@ -62,6 +66,7 @@ export async function withTowers<Result>(
     height,
     width,
     batch,
+    ...(!isAlone && { share: { index: replica, of: replicas } }),
     seed,
     decoders: decodersFor(placed.placement, usableCores()),
     slots: SLOTS,
@@ -70,7 +75,12 @@ export async function withTowers<Result>(
   });
   try {
     const normalization = normalizationOf(configuration, statistics);
-    const coordinator = await Coordinator.open({ configuration, ...placed, normalization, batch });
+    const coordinator = await Coordinator.open({
+      configuration,
+      ...placed,
+      normalization,
+      batch: Math.ceil(batch / replicas),
+    });
     try {
       return await work(coordinator, ring);
     } finally {

@@ -3,16 +3,21 @@
  *
  * `policy.ts` decides what to do next, this page does it, `recorder.ts` tells about it. Everything random is
  * a function of the seed and the position, so a resumed run takes the same steps as an uninterrupted one.
+ *
+ * With several hosts, each of them runs this page. They decide alike because what decides is agreed on: a step's
+ * outcome, a test's result and what is asked. A host with a failure of its own ends, and so all do.
  */
 import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import type { BatchRing } from '../data/batches.js';
 import type { Coordinator } from '../parallel/coordinator.js';
+import { ReplicasDiverged, requireEqualParameters } from '../parallel/equal_parameters.js';
 import type { SharedBatch } from '../parallel/shared_batch.js';
 import { NotFiniteParameters } from '../parallel/shared_parameters.js';
+import { ProcessLost } from '../parallel/world.js';
 import { LockLost } from '../folder_lock.js';
 import { SaveError } from '../runs/checkpoint_writer.js';
-import type { Run } from '../runs/run.js';
+import type { RunVerbs } from '../runs/run.js';
 import type { Progress } from '../runs/progress.js';
 import type { CheckpointState } from '../runs/checkpoint_state.js';
 import { tensorsIn } from '../runs/tensors.js';
@@ -41,7 +46,7 @@ export interface TrainingSession {
   classes: string[];
   coordinator: Coordinator;
   ring: BatchRing;
-  run: Run;
+  run: RunVerbs;
   identity: RunIdentity;
   from: LoopState;
   /** What a resumed run has otherwise than before. */
@@ -77,9 +82,13 @@ export async function train(
         recorder.tested(progress, action, result);
       } else if (action === 'save') {
         await run.written();
-        const { parameters, velocities } = await coordinator.store();
-        const model = tensorsIn(coordinator.network, parameters);
-        const optimizer = tensorsIn(coordinator.network, velocities);
+        const stored = await coordinator.store();
+        if (state.trouble === null) {
+          await requireEqualParameters(coordinator.world, stored, progress.step);
+          await coordinator.world.agree();
+        }
+        const model = tensorsIn(coordinator.network, stored.parameters);
+        const optimizer = tensorsIn(coordinator.network, stored.velocities);
         const tensors = { model, optimizer };
         state = afterSave(state, requests.take());
         run.save({ ...identity, progress }, tensors, (path) =>
@@ -118,7 +127,7 @@ async function* partsOf(
     const place = { epoch, batch: done * accumulate + part };
     const batch = await ring.batchAt(place, requests.patience);
     try {
-      yield { ...batch, first: part * size, of: accumulate * size };
+      yield { ...batch, first: part * size + batch.first, of: accumulate * size };
     } finally {
       batch.release();
     }
@@ -151,5 +160,6 @@ async function test(
 /** What a failure leaves of the parameters. */
 function leftBy(error: unknown, coordinator: Coordinator): Leaves {
   if (error instanceof NotFiniteParameters) return 'suspect';
-  return coordinator.hasFailed || error instanceof LockLost ? 'nothing' : 'whole';
+  const isOver = [LockLost, ProcessLost, ReplicasDiverged].some((kind) => error instanceof kind);
+  return coordinator.hasFailed || isOver ? 'nothing' : 'whole';
 }

@@ -1,4 +1,5 @@
 /** The averaged probabilities are PyTorch's: see scripts/golden_views.py. */
+import { World } from '../../src/parallel/world.js';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BatchRing } from '../../src/data/batches.js';
@@ -92,7 +93,7 @@ function testOf(images: number): { coordinator: Coordinator; ring: BatchRing } {
   }));
   const ring = { test: () => batches, testCount: () => images } as unknown as BatchRing;
   const logitsOf = () => Promise.resolve(Float32Array.of(1, 0));
-  return { coordinator: { logitsOf } as unknown as Coordinator, ring };
+  return { coordinator: { logitsOf, world: World.alone() } as unknown as Coordinator, ring };
 }
 
 const OPTIONS = { classes: names(2), crops: 1, dropout: false, limit: undefined } as const;

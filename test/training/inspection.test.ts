@@ -29,7 +29,8 @@ function* batchesIn(values: number[]): Generator<Batch> {
     new Uint8Array(pixels).set(held.flatMap((value) => [value, value, value]));
     const labels = new SharedArrayBuffer(held.length * 4);
     new Int32Array(labels).set(held.map((_, index) => begin + index));
-    yield { pixels, labels, count: held.length, index: begin / 2, release: () => {} };
+    const count = held.length;
+    yield { pixels, labels, count, first: 0, of: count, index: begin / 2, release: () => {} };
   }
 }
 

@@ -1,0 +1,29 @@
+/** What a coordinator is opened with. */
+import type { BackendName } from '../backend/backend.js';
+import type { Precision } from '../backend/numerics.js';
+import type { Configuration } from '../configuration.js';
+import type { TraceGroup } from '../report/trace.js';
+import type { OpenCommand } from './messages.js';
+import type { Placement } from './placement.js';
+import type { World } from './world.js';
+
+export interface CoordinatorOptions {
+  configuration: Configuration;
+  towers: number;
+  placement: Placement;
+  backend: BackendName;
+  /** Precision of the products (default float32). */
+  precision?: Precision;
+  /** How pixels become input. The default is for noise, where a mean that depends on the images is 0.5. */
+  normalization?: Pick<OpenCommand, 'mean' | 'std' | 'meanImage'>;
+  /** Largest batch that will be computed: of several replicas, the largest share of one. */
+  batch: number;
+  /** The replicas on all hosts (default: this one alone). */
+  world?: World | undefined;
+  /** Milliseconds without progress of any worker after which one is taken to hang (default 5 minutes). */
+  exchangeTimeoutMs?: number | undefined;
+  /** Gets a track per rank and one for the coordinator. */
+  trace?: TraceGroup | undefined;
+  /** Gives up opening when it is aborted. */
+  signal?: AbortSignal | undefined;
+}

@@ -1,0 +1,241 @@
+/**
+ * The processes that train one network together, one per host, as a launcher (`mpirun`, `srun`) has started them.
+ *
+ * Each of them is a replica: it runs the whole trainer on its share of every batch, and none commands another. What
+ * must be the same in all of them is summed (`agree`), taken from the first (`fromFirst`) or compared (`requireSame`).
+ * A process that was started alone is a world of one, in which all of this is the identity.
+ */
+import { Packr } from 'msgpackr';
+import { UserError, messageOf } from '../errors.js';
+import { Heartbeat, ProcessLost } from './heartbeat.js';
+import type { GroupHandle, ProcessGroup, Ticket } from './process_group.js';
+
+/** Numbers that ride along with every agreement. */
+export interface Topic {
+  /** This process's, always as many. */
+  own(): number[];
+  /** Gets their sums over all processes, the same in each of them. */
+  agreed(sums: number[]): void | Promise<void>;
+}
+
+/** Something that must be the same in all processes. */
+export interface Fact {
+  /** Such as `other data`. */
+  otherwise: string;
+  value: unknown;
+  remedy: string;
+}
+
+/** How long a process that fails waits for the others to end as well, milliseconds. */
+const ENDING_MS = 5000;
+
+/** How much later each process gives up waiting for the one before it, milliseconds. */
+const STAGGER_MS = 500;
+
+/** Between two looks at whether a process is lost, milliseconds. */
+const LOOK_MS = 500;
+
+/** What the other processes have when they are asked for silence after a launcher's TERM, milliseconds. */
+const ROLL_CALL_MS = 900;
+
+/** `moreTypes` keeps a typed array what it is. */
+const packr = new Packr({ useRecords: false, moreTypes: true });
+
+/** What a world of more than one process consists of. */
+export interface Connection {
+  /** For agreements, begun by the main thread alone. */
+  group: ProcessGroup;
+  heartbeat: Heartbeat;
+  /** Name of each process: its host, with its number where a host has several. */
+  hosts: string[];
+}
+
+/** The sums of processes that agree on nothing but that they go on. */
+const NEVER = new AbortController().signal;
+
+export class World {
+  private readonly topics: Topic[] = [];
+  private hasEnded = false;
+
+  /** @param connection null for a process that is alone */
+  constructor(private readonly connection: Connection | null) {}
+
+  /** A world of this process alone. */
+  static alone(): World {
+    return new World(null);
+  }
+
+  /** Position of this process's replica, from 0. */
+  get replica(): number {
+    return this.connection?.group.rank ?? 0;
+  }
+
+  get replicas(): number {
+    return this.connection?.group.size ?? 1;
+  }
+
+  /** Whether this process is the one that has the run folder and prints. */
+  get isFirst(): boolean {
+    return this.replica === 0;
+  }
+
+  get isAlone(): boolean {
+    return this.replicas === 1;
+  }
+
+  /** Name of each process; none if it is alone. */
+  get hosts(): string[] {
+    return this.connection?.hosts ?? [];
+  }
+
+  /** The MPI library, one line; null without one. */
+  get mpi(): string | null {
+    return this.connection?.group.version ?? null;
+  }
+
+  /** Aborted with a `ProcessLost` when another process has failed or is not heard of any more. */
+  get lost(): AbortSignal {
+    return this.connection?.heartbeat.lost ?? NEVER;
+  }
+
+  /** From now on a process that is silent for a second is lost: a launcher that ends all of them leaves two. */
+  callTheRoll(): void {
+    this.connection?.heartbeat.expectWithin(ROLL_CALL_MS);
+  }
+
+  /** Groups of all processes, one for each of this process's workers. A collective. */
+  groupsFor(workers: number): GroupHandle[] {
+    const { connection } = this;
+    if (connection === null) return [];
+    return Array.from({ length: workers }, () => connection.group.split(0).handle);
+  }
+
+  /**
+   * Has `topic` ride along with every agreement. All processes must do this in the same order.
+   *
+   * @returns ends it
+   */
+  discuss(topic: Topic): () => void {
+    this.topics.push(topic);
+    return () => this.topics.splice(this.topics.indexOf(topic), 1);
+  }
+
+  /**
+   * Sums numbers over all processes. A collective, like all that follows.
+   *
+   * @param values as many in every process
+   * @returns the sums, the same bits in every process
+   * @throws ProcessLost
+   */
+  async agree(values: number[] = []): Promise<number[]> {
+    const own = this.topics.map((topic) => topic.own());
+    const sums = await this.sum(Float64Array.from([...values, ...own.flat()]));
+    let at = values.length;
+    for (const [index, topic] of this.topics.entries()) {
+      const { length } = own[index]!;
+      await topic.agreed([...sums.subarray(at, at + length)]);
+      at += length;
+    }
+    return [...sums.subarray(0, values.length)];
+  }
+
+  /** Replaces each number by its sum over all processes. */
+  async sum<Values extends Float32Array | Float64Array>(values: Values): Promise<Values> {
+    if (this.connection !== null) await this.complete(this.connection.group.allReduce(values));
+    return values;
+  }
+
+  /** Copies the bytes of process `root` to all others. */
+  async broadcast(bytes: ArrayBufferView, root = 0): Promise<void> {
+    if (this.connection !== null) {
+      await this.complete(this.connection.group.broadcast(bytes, root));
+    }
+  }
+
+  /**
+   * Has the first process make a value, and all others get a copy.
+   *
+   * @throws what `make` throws; a `UserError` with its message in the other processes
+   */
+  async fromFirst<Value>(make: () => Value | Promise<Value>): Promise<Value> {
+    if (this.isAlone) return make();
+    if (!this.isFirst) {
+      const told = await this.copyOf<{ value: Value } | { failure: string }>(undefined, 0);
+      if ('failure' in told) throw new UserError(told.failure);
+      return told.value;
+    }
+    let value: Value;
+    try {
+      value = await make();
+    } catch (error) {
+      await this.copyOf({ failure: messageOf(error) }, 0);
+      throw error;
+    }
+    await this.copyOf({ value }, 0);
+    return value;
+  }
+
+  /** The value of every process, in order. */
+  async gather<Value>(value: Value): Promise<Value[]> {
+    const values: Value[] = [];
+    for (let root = 0; root < this.replicas; root++) {
+      values.push(this.isAlone ? value : await this.copyOf(value, root));
+    }
+    return values;
+  }
+
+  /** @throws UserError in all processes, if a fact is not the same in all: it names the hosts and the remedy */
+  async requireSame(facts: Fact[]): Promise<void> {
+    if (this.isAlone) return;
+    const values = await this.gather(facts.map(({ value }) => JSON.stringify(value)));
+    for (const [index, { otherwise, remedy }] of facts.entries()) {
+      const others = this.hosts.filter((_, rank) => values[rank]![index] !== values[0]![index]);
+      if (others.length === 0) continue;
+      throw new UserError(
+        `${others.join(', ')} ${others.length === 1 ? 'has' : 'have'} ${otherwise} than ${this.hosts[0]!}: ${remedy}`,
+      );
+    }
+  }
+
+  /**
+   * Ends this process's part in the world. If one process fails, all end: the first one prints why, unless it is lost.
+   *
+   * @param failure what this process fails of; undefined if it is done
+   * @param print prints the line that says why
+   */
+  async end(failure: unknown, print: (line: string) => void): Promise<void> {
+    if (this.connection === null || this.hasEnded) return;
+    this.hasEnded = true;
+    const { heartbeat, hosts, group } = this.connection;
+    const why = failure === undefined ? '' : messageOf(failure);
+    const isLost = this.lost.aborted;
+    const ending = failure === undefined ? 'done' : isLost ? 'followed' : 'failed';
+    const endings = await heartbeat.end(ending, why, ENDING_MS + STAGGER_MS * this.replica);
+    const areAllThere = !isLost && endings.every((one) => one !== null && one !== 'followed');
+    if (failure !== undefined && (this.isFirst || !areAllThere)) {
+      const remedy = this.isFirst ? '' : '; start all processes again with --resume';
+      print(`${isLost ? '' : `${hosts[this.replica]!}: `}${why}${remedy}`);
+    }
+    if (areAllThere) group.finalize();
+    else group.abortWorld(1);
+  }
+
+  /** One process's value, copied to the others. */
+  private async copyOf<Value>(value: Value | undefined, root: number): Promise<Value> {
+    const isRoot = root === this.replica;
+    const packed = isRoot ? Uint8Array.from(packr.pack(value)) : new Uint8Array(0);
+    const length = Float64Array.of(packed.length);
+    await this.broadcast(length, root);
+    const bytes = isRoot ? packed : new Uint8Array(length[0]!);
+    await this.broadcast(bytes, root);
+    return isRoot ? value! : (packr.unpack(bytes) as Value);
+  }
+
+  /** @throws ProcessLost */
+  private async complete(ticket: Ticket): Promise<void> {
+    const { group } = this.connection!;
+    while (!(await group.finished(ticket, LOOK_MS))) this.lost.throwIfAborted();
+  }
+}
+
+export { ProcessLost };
