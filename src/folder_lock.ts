@@ -116,6 +116,19 @@ export function refuseLocked(folder: string, doing: string): void {
   refuseUnlessStale(folder, seen, doing);
 }
 
+/** Whether a process holds the folder's lock, this one included. */
+export function isLocked(folder: string): boolean {
+  const seen = seenIn(fileIn(folder));
+  if (seen === undefined) return false;
+  try {
+    refuseUnlessStale(folder, seen, 'works in');
+    return false;
+  } catch (error) {
+    if (error instanceof UserError) return true;
+    throw error;
+  }
+}
+
 /** Whether a folder's entry belongs to its lock: the lock itself, or what a kill left of taking it over. */
 export function isLockFile(name: string): boolean {
   return name === 'lock' || name.startsWith('lock.');
