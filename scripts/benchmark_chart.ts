@@ -14,8 +14,8 @@ export const BENCHMARKS = join(DOCS, 'benchmarks.md');
 export const CHART = join(DOCS, 'images', 'speed.svg');
 
 /** Pixels. */
-const WIDTH = 720;
-const NAMES_WIDTH = 310;
+const WIDTH = 760;
+const NAMES_WIDTH = 340;
 const FIGURES_WIDTH = 60;
 const ROW_HEIGHT = 30;
 const BAR_HEIGHT = 20;
