@@ -174,7 +174,7 @@ function lossOf(folder: string, actual: string | undefined): LockLost {
   const holder = parse(actual);
   const whose = holder === undefined ? 'another process' : nameOf(holder);
   return new LockLost(
-    `${whose} has taken over ${folder}, because this process stood still for over ${STALE_MS / 1000} s: nothing more is written to it`,
+    `${whose} has taken over ${folder}, because this process was suspended for over ${STALE_MS / 1000} s: nothing more is written to it`,
   );
 }
 

@@ -143,7 +143,7 @@ describe('--data', () => {
   test('of neither layout is refused with what was looked for', () => {
     refuses(
       { data: empty },
-      /^--data .*empty: no data set is there; it must be .*train\/CLASS\/.*data_batch_1\.bin/,
+      /^--data .*empty: it contains no data set; it must be .*train\/CLASS\/.*data_batch_1\.bin/,
     );
   });
 
