@@ -136,7 +136,7 @@ describe('--data', () => {
   test('that is a file is refused', () => {
     refuses(
       { data: join(expanded, 'data_batch_1.bin') },
-      /data_batch_1\.bin: no data set is there; /,
+      /data_batch_1\.bin: it contains no data set; /,
     );
   });
 
