@@ -80,7 +80,7 @@ export function verifySummedFiles(folder: string, names: string[]): void {
   }
   // The checksums themselves must be what was written, so that damage to them is seen too.
   if (textOf(actual) !== text)
-    throw new UserError(`${path} is damaged: it is not as it was written`);
+    throw new UserError(`${path} is damaged: it has changed since it was written`);
 }
 
 /**
@@ -135,7 +135,7 @@ function verified(path: string, stored: Checksum): Checksum {
     }
     const sha256 = hash.digest('hex');
     if (sha256 !== stored.sha256) {
-      throw new UserError(`${path} is damaged: its SHA-256 is not that of what was written`);
+      throw new UserError(`${path} is damaged: its SHA-256 differs from the one recorded`);
     }
     return { bytes, sha256 };
   });

@@ -116,6 +116,19 @@ export function refuseLocked(folder: string, doing: string): void {
   refuseUnlessStale(folder, seen, doing);
 }
 
+/** Whether a process holds the folder's lock, this one included. */
+export function isLocked(folder: string): boolean {
+  const seen = seenIn(fileIn(folder));
+  if (seen === undefined) return false;
+  try {
+    refuseUnlessStale(folder, seen, 'works in');
+    return false;
+  } catch (error) {
+    if (error instanceof UserError) return true;
+    throw error;
+  }
+}
+
 /** Whether a folder's entry belongs to its lock: the lock itself, or what a kill left of taking it over. */
 export function isLockFile(name: string): boolean {
   return name === 'lock' || name.startsWith('lock.');
@@ -161,7 +174,7 @@ function lossOf(folder: string, actual: string | undefined): LockLost {
   const holder = parse(actual);
   const whose = holder === undefined ? 'another process' : nameOf(holder);
   return new LockLost(
-    `${whose} has taken over ${folder}, because this process stood still for over ${STALE_MS / 1000} s: nothing more is written to it`,
+    `${whose} has taken over ${folder}, because this process was suspended for over ${STALE_MS / 1000} s: nothing more is written to it`,
   );
 }
 

@@ -13,7 +13,7 @@ export const command = defineCommand({
   command: 'fetch <name> <dir>',
   positionals: {
     name: choice(['cifar10'], { describe: 'Data set' }),
-    dir: path({ describe: 'Folder for it' }),
+    dir: path({ describe: 'Folder to download into' }),
   },
   options: {
     from: text({ describe: 'URL of the archive (default: the official one)' }),

@@ -17,7 +17,7 @@ export const recipeOptions = {
   }),
   split: share({
     group,
-    describe: 'Share of the images that is for training, if the data folder has no test set',
+    describe: 'Fraction of the images used for training, if the data folder has no test set',
   }),
   batch: wholeNumber(1, { group, describe: 'Batch size' }),
   accumulate: wholeNumber(1, {

@@ -6,8 +6,8 @@
  */
 import { compareRuns, listRuns } from '../library/runs.js';
 import type { ListedRun } from '../library/runs.js';
-import { print, printJson } from '../report/printing.js';
-import { formatPercent, formatTable, terminalWidth } from '../report/text.js';
+import { note, print, printJson } from '../report/printing.js';
+import { formatPercent, formatTable, localTime, terminalWidth } from '../report/text.js';
 import { paths } from './option_kinds.js';
 import { defineCommand } from './option_table.js';
 import { jsonOption } from './output_options.js';
@@ -37,6 +37,9 @@ export const command = defineCommand({
     if (json) return printJson(runs);
     if (runs.length === 0) return print('there are no runs in runs/');
     print(formatTable(HEADINGS, runs.map(rowOf), terminalWidth()));
+    for (const { path, error } of runs) {
+      if (error !== undefined) note(`${path} cannot be read: ${error}`);
+    }
   },
 });
 
@@ -46,7 +49,7 @@ function rowOf(run: ListedRun): string[] {
   const accuracy = (value: number | null) => (value === null ? '–' : formatPercent(value));
   return [
     run.path,
-    run.preset,
+    run.preset ?? '–',
     run.status,
     `${run.epoch}/${run.epochs}`,
     accuracy(run.best),
@@ -54,11 +57,4 @@ function rowOf(run: ListedRun): string[] {
     run.imagesPerSecond?.toFixed(1) ?? '–',
     localTime(new Date(run.changed)),
   ];
-}
-
-/** `2026-03-01 14:05`, in local time. */
-function localTime(date: Date): string {
-  const part = (value: number) => String(value).padStart(2, '0');
-  const day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(part).join('-');
-  return `${day} ${part(date.getHours())}:${part(date.getMinutes())}`;
 }

@@ -41,7 +41,7 @@ export function obeySignals(notes: Notes, events: RunEvents, world: World): Abor
       notes.close();
       endProcess(EXIT_CODES[signal]);
     }
-    notes.note('finishing this step and saving; once more to stop at once');
+    notes.note('finishing this step and saving; press again to stop at once');
     controller.abort(signal);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGXCPU'] as const) process.on(signal, stop);

@@ -59,7 +59,7 @@ const optionsNotKept = {
   }),
   dashboard: port(DASHBOARD_PORT, {
     group,
-    describe: `Show the run in a browser as it trains, at this port of 127.0.0.1 (default ${DASHBOARD_PORT})`,
+    describe: `Show this run and the others in its folder in a browser, at this port of 127.0.0.1 (default ${DASHBOARD_PORT})`,
   }),
   restarts: wholeNumber(0, {
     group,

@@ -59,7 +59,7 @@ export const command = defineCommand({
     if (search !== undefined) throw new UserError(`${search} goes with --neighbours only`);
     const [unused] = figure === 'kernels' ? wordsOf(imageOptions, typed) : [];
     if (unused !== undefined) {
-      throw new UserError(`${unused} goes with --predictions or --neighbours; kernels need none`);
+      throw new UserError(`${unused} needs --predictions or --neighbours; kernels need no images`);
     }
     const events = new RunEvents();
     const file = await withProgress({ quiet }, events, () =>

@@ -181,8 +181,7 @@ async function classNamesOf(version: Version, labels: CifarLabels, read: Read): 
   const names = dictionary(meta).get(
     version.classes === 10 ? 'label_names' : `${labels}_label_names`,
   );
-  if (!Array.isArray(names))
-    throw new UserError(`${meta.file} has no names of classes: fetch it again`);
+  if (!Array.isArray(names)) throw new UserError(`${meta.file} has no class names: fetch it again`);
   return names.map(String);
 }
 
@@ -199,7 +198,7 @@ function dictionary({ file, bytes }: { file: string; bytes: Uint8Array }): Map<s
     if (read instanceof Map) return read;
     throw new Error('it is no dictionary');
   } catch (error) {
-    throw new UserError(`${file} is no batch of CIFAR (${messageOf(error)}): fetch it again`);
+    throw new UserError(`${file} is not a CIFAR batch (${messageOf(error)}): fetch it again`);
   }
 }
 

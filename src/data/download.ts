@@ -54,7 +54,7 @@ export async function download(options: DownloadOptions): Promise<void> {
       most = Math.max(most, has());
       if (attempt > ATTEMPTS) {
         throw new UserError(
-          `${url}: ${error.message}, with ${has()} of ${expected.bytes} bytes here: run the command again to go on, or name another address with --from`,
+          `${url}: ${error.message}, with ${has()} of ${expected.bytes} bytes here: run the command again to continue, or pass another URL with --from`,
         );
       }
       await new Promise((resolve) => setTimeout(resolve, pauseSeconds * 1000));
@@ -66,7 +66,7 @@ export async function download(options: DownloadOptions): Promise<void> {
     // What an earlier command had from elsewhere may be at fault, not this address.
     if (isOfEarlier) return download(options);
     throw new UserError(
-      `${url} is not the file that was expected: ${difference}; name another address with --from`,
+      `${url} is not the file that was expected: ${difference}; pass another URL with --from`,
     );
   }
   syncFile(partial);
@@ -107,7 +107,7 @@ async function receive(
         if (received > expected.bytes) {
           rmSync(partial);
           throw new UserError(
-            `${url} sends more than the ${expected.bytes} bytes of the file that was expected: name another address with --from`,
+            `${url} sends more than the ${expected.bytes} bytes of the file that was expected: pass another URL with --from`,
           );
         }
         // At once, so that nothing that came is lost where the connection breaks.
@@ -138,20 +138,20 @@ function refuseAnswer(url: string, response: Response, begin: number, bytes: num
   if (status >= 500) throw new Interruption(`the server answered ${status} ${statusText}`.trim());
   if (status !== 200 && status !== 206) {
     throw new UserError(
-      `${url}: the server answered ${status} ${statusText}: check the address, or name another with --from`,
+      `${url}: the server answered ${status} ${statusText}: check the URL, or pass another with --from`,
     );
   }
   const range = headers.get('content-range');
   if (status === 206 && !range?.startsWith(`bytes ${begin}-`)) {
     throw new UserError(
-      `${url}: the server sent another part than it was asked for: name another address with --from`,
+      `${url}: the server returned the wrong byte range: pass another URL with --from`,
     );
   }
   // Of the whole file, where the server says it: a page that asks for a password is not kept as a beginning.
   const length = status === 206 ? range?.split('/')[1] : headers.get('content-length');
   if (/^\d+$/.test(length ?? '') && Number(length) !== bytes) {
     throw new UserError(
-      `${url} is not the file that was expected: ${length} bytes, not ${bytes}; name another address with --from`,
+      `${url} is not the file that was expected: ${length} bytes, not ${bytes}; pass another URL with --from`,
     );
   }
 }

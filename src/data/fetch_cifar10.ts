@@ -39,7 +39,7 @@ export async function fetchCifar10(
     if (REQUIRED.every((name) => existsSync(path.join(folder, name)))) {
       return { folder, wasThere: true };
     }
-    throw new UserError(`${folder} is there but not whole: remove it, or name another folder`);
+    throw new UserError(`${folder} exists but is incomplete: remove it, or name another folder`);
   }
   makeFolder(directory);
   const archive = path.join(directory, 'cifar-10-binary.tar.gz');
@@ -53,9 +53,7 @@ export async function fetchCifar10(
 
 function refuseOtherSchemes(url: string): void {
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return;
-  throw new UserError(
-    `--from takes an address that begins with http:// or https://; it is "${url}"`,
-  );
+  throw new UserError(`--from takes a URL that begins with http:// or https://; it is "${url}"`);
 }
 
 async function refuseOtherArchive(archive: string, expected: Expected): Promise<void> {

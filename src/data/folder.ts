@@ -154,7 +154,7 @@ function withoutLabels(directory: string, folder: string, trainFolder: string): 
         `${folder} has images but no class folders: sort them into ${folder}/CLASS/, or put ${LABELS_FILES} into ${directory}`,
       )
     : new UserError(
-        `${path.join(folder, stray)} is a class that ${trainFolder} lacks, and so are the folders beside it: use the same names in both`,
+        `${path.join(folder, stray)} is a class that ${trainFolder} does not have, and neither are the other folders there: use the same names in both`,
       );
 }
 
@@ -189,7 +189,7 @@ function refuseUnknown({ labels, layout }: Opening, folder: string, names: strin
       ? 'add its training images or remove it'
       : `rename it to ${alike}, as it is called there`;
   throw new UserError(
-    `${path.join(folder, unknown)} is a class that ${layout.train} lacks: ${remedy}`,
+    `${path.join(folder, unknown)} is a class that ${layout.train} does not have: ${remedy}`,
   );
 }
 
@@ -203,7 +203,7 @@ async function listImages(opening: Opening, folder: string, names: string[]): Pr
     const images = await imagesBelow(classFolder, (file) => leftOut.add(file), signal);
     if (images.length === 0 && folder === layout.train) {
       throw new UserError(
-        `${classFolder} has no images: add some, or remove the folder if it is no class`,
+        `${classFolder} has no images: add some, or remove the folder if it is not a class`,
       );
     }
     if (images.length === 0) notices.push(`${classFolder} has no images: its class is not tested`);

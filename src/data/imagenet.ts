@@ -146,13 +146,13 @@ function readSynsets(devkit: string): Synset[] {
     return synsets.map((synset) => {
       const { ILSVRC2012_ID: id, WNID: wnid, words } = synset as Record<string, unknown>;
       if (!Array.isArray(id) || typeof wnid !== 'string' || typeof words !== 'string') {
-        throw new Error('its synsets lack ILSVRC2012_ID, WNID or words');
+        throw new Error('its synsets have no ILSVRC2012_ID, WNID or words');
       }
       return { id: id[0] as number, wnid, words };
     });
   } catch (error) {
     throw new UserError(
-      `${file} cannot be read (${messageOf(error)}): take it from the devkit again`,
+      `${file} cannot be read (${messageOf(error)}): unpack it from the devkit again`,
     );
   }
 }

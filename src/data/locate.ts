@@ -36,7 +36,7 @@ export function dataAt(
   }
   if (layout === null) {
     throw new UserError(
-      `--data ${directory}: no data set is there; it must be a folder with train/CLASS/, shards (.tar or .parquet), a folder that twotower data prepare wrote, or CIFAR (data_batch_1.bin)`,
+      `--data ${directory}: it contains no data set; it must be a folder with train/CLASS/, shards (.tar or .parquet), a folder that twotower data prepare wrote, or CIFAR (data_batch_1.bin)`,
     );
   }
   const classes = layout.classes.length;

@@ -175,12 +175,12 @@ function takeUp(destination: string, dataset: string, imagesPerShard: number): U
     begun = readUnfinished(file);
   } catch (error) {
     throw new UserError(
-      `${file} cannot be read (${messageOf(error)}): remove ${destination} and begin again`,
+      `${file} cannot be read (${messageOf(error)}): remove ${destination} and start again`,
     );
   }
   if (begun.dataset !== dataset || begun.imagesPerShard !== imagesPerShard) {
     throw new UserError(
-      `${destination} was begun from other images than the source has now: name a new folder, or remove it`,
+      `${destination} was started from other images than the source has now: name a new folder, or remove it`,
     );
   }
   // Left by a process that was killed while it wrote.
@@ -311,7 +311,7 @@ function refuseTooManySkipped(split: Split, begun: Unfinished, count: number, li
   const skipped = Object.values(begun[split]).flatMap((shard) => shard.skipped);
   if (skipped.length <= limit * count) return;
   throw new UserError(
-    `${skipped.length} of ${count} ${split} images cannot be decoded, more than ${100 * limit} %: ${listed(skipped)}; raise --undecodable-limit to go on, or replace or remove them and begin again in a new folder`,
+    `${skipped.length} of ${count} ${split} images cannot be decoded, more than ${100 * limit} %: ${listed(skipped)}; raise --undecodable-limit to continue, or replace or remove them and start again in a new folder`,
   );
 }
 

@@ -75,13 +75,13 @@ export function readShardIndex(file: string, count: number, classes: number): Sh
     const { size } = fstatSync(descriptor);
     // Before memory is taken for it.
     if (size < HEADER + ENTRY * count) {
-      throw new UserError(`the shard ${file} is damaged or cut short: ${PREPARE_AGAIN}`);
+      throw new UserError(`the shard ${file} is damaged or truncated: ${PREPARE_AGAIN}`);
     }
     const bytes = new Uint8Array(HEADER + ENTRY * count);
     const view = new DataView(bytes.buffer);
     const isWhole = readFully(descriptor, bytes, 0);
     if (!isWhole || view.getUint32(0, true) !== MAGIC || view.getUint32(4, true) !== count) {
-      throw new UserError(`the shard ${file} is damaged or cut short: ${PREPARE_AGAIN}`);
+      throw new UserError(`the shard ${file} is damaged or truncated: ${PREPARE_AGAIN}`);
     }
     const index: ShardIndex = {
       starts: new Uint32Array(count),
@@ -98,7 +98,7 @@ export function readShardIndex(file: string, count: number, classes: number): Sh
       end = start + (index.lengths[at] = view.getUint32(entry + 4, true));
       const label = (index.labels[at] = view.getInt32(entry + 8, true));
       if (end > size) {
-        throw new UserError(`the shard ${file} is cut short: ${size} bytes; ${PREPARE_AGAIN}`);
+        throw new UserError(`the shard ${file} is truncated: ${size} bytes; ${PREPARE_AGAIN}`);
       }
       if (label < 0 || label >= classes) {
         throw new UserError(

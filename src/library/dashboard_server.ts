@@ -1,26 +1,32 @@
 /**
- * The dashboard's HTTP server, on 127.0.0.1: serves the report's page of one run, and its body alone to a
- * page that polls.
+ * The dashboard's HTTP server, on 127.0.0.1: serves a page with all runs of a folder, the report's page of each,
+ * and the body alone to a page that polls.
  *
- *     GET /        the page
- *     GET /state   its body; 304 if If-None-Match has the version shown
+ *     GET /                 all runs in the folder of the run under way
+ *     GET /runs/NAME/       the report of one of them
+ *     GET …/state           the body of either; 304 if If-None-Match has the version shown
  *
- * Nothing in a request names a file. A request with another Host is refused, because a page from elsewhere
- * could have its name resolved to 127.0.0.1 (DNS rebinding) and would read the run. The Host's port may
- * differ, as a tunnel's does. The body is rebuilt only when it is asked for, and so seldom that it takes at
- * most a twentieth of one core.
+ * A name in a request is only compared with the names of the runs that are listed; it never becomes a path. A
+ * request with another Host is refused, because a page from elsewhere could have its name resolved to 127.0.0.1
+ * (DNS rebinding) and would read the runs. The Host's port may differ, as a tunnel's does. A body is rebuilt only
+ * when it is asked for, and so seldom that all of them take at most a twentieth of one core.
  */
-import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../errors.js';
+import { messageOf, UserError } from '../errors.js';
 import { html } from '../report/markup.js';
-import type { Markup } from '../report/markup.js';
-import { contentSecurityPolicy, pageBody, pageDocument, POLLING_SECONDS } from '../report/page.js';
+import { contentSecurityPolicy, pageBody, pageDocument } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
+import { runsPage } from '../report/runs_page.js';
+import type { RunRow } from '../report/runs_page.js';
+import { LivePage, OPEN_MS } from './live_page.js';
+import type { LiveState } from './live_page.js';
 import { RunReader } from './report.js';
+import { listRuns, runFoldersIn } from './runs.js';
+import type { ListedRun } from './runs.js';
 
 export interface DashboardSettings {
   port: number;
@@ -32,38 +38,33 @@ export type DashboardRequest = { show: string } | 'close';
 /** The thread's one message: where it listens, or why it does not. */
 export type DashboardNews = { port: number } | { refused: string };
 
-/** The least time between two bodies: in seconds, and as a multiple of the time that one took. */
-const LEAST_SECONDS = 1;
-const LEAST_MULTIPLE = 20;
-
 /** Names of this machine, with any port or none. */
 const OWN_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/;
 
-interface State {
-  body: Markup;
-  title: string;
-  /** As an ETag: changes with the body. */
-  version: string;
-}
+/** A page's address, with the encoded name of a run, and whether its body alone is asked for. */
+const ADDRESS = /^\/(?:runs\/([^/]+)\/)?(state)?$/;
 
-/** The body before the towers are open. */
-const WAITING = pageBody({
+/** What is shown before the towers are open. */
+const WAITING: LiveState = {
   title: 'twotower',
-  subtitle: 'the run is being prepared',
-  sections: [html`<p class="note">What it does is shown here as soon as it begins.</p>`],
-});
+  body: pageBody({
+    title: 'twotower',
+    subtitle: 'the run is being prepared',
+    sections: [html`<p class="note">It appears here as soon as it begins.</p>`],
+  }),
+};
 
 export class DashboardServer {
   private readonly server: Server;
-  private run: string | undefined;
-  /** Of `run`, from its first body on. */
+  /** The folder whose runs are shown. */
+  private folder: string | undefined;
+  /** The run under way, in this folder. */
+  private current = '';
+  private readonly overview = new LivePage(() => this.allRuns());
+  /** Reads what `overview` shows of the run under way, from its first body on. */
   private reader: RunReader | undefined;
-  private state = stateOf('twotower', WAITING);
-  /** Why the last body could not be built; this is the answer until another one is due. */
-  private failure: string | undefined;
-  private making: Promise<void> | undefined;
-  private notBefore = 0;
-  private askedAt = -Infinity;
+  /** The pages of runs that have been asked for, by the run's folder. */
+  private readonly pages = new Map<string, LivePage>();
 
   constructor() {
     this.server = createServer((request, response) => {
@@ -81,19 +82,21 @@ export class DashboardServer {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** @param path the run folder to show from now on */
+  /** @param path the folder of the run that is under way from now on */
   show(path: string): void {
-    this.run = path;
+    this.folder = join(path, '..');
+    this.current = join(this.folder, basename(resolve(path)));
     this.reader = undefined;
-    this.notBefore = 0;
+    this.pages.delete(this.current);
+    this.overview.expire();
   }
 
   /** Resolves when open pages have had the time to ask for the run's end. */
   async close(): Promise<void> {
-    const untilAsked = 1500 * POLLING_SECONDS;
-    if (performance.now() - this.askedAt < untilAsked) {
-      this.notBefore = 0;
-      await delay(untilAsked);
+    const open = this.openPages();
+    if (open.length > 0) {
+      open.forEach((page) => page.expire());
+      await delay(OPEN_MS);
     }
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
@@ -104,47 +107,83 @@ export class DashboardServer {
       const { port } = this.server.address() as AddressInfo;
       return send(response, 403, 'text/plain', `open http://127.0.0.1:${port}/`);
     }
-    if (request.method !== 'GET') return send(response, 405, 'text/plain', 'GET alone');
-    if (request.url !== '/' && request.url !== '/state') {
+    if (request.method !== 'GET') return send(response, 405, 'text/plain', 'only GET is allowed');
+    const [address, name, bodyAlone] = ADDRESS.exec(request.url ?? '') ?? [];
+    const page = name === undefined ? this.overview : this.pageOf(name);
+    if (address === undefined || page === undefined) {
       return send(response, 404, 'text/plain', 'no such page');
     }
-    this.askedAt = performance.now();
-    await this.refresh();
-    if (this.failure !== undefined) return send(response, 503, 'text/plain', this.failure);
-    const { body, title, version } = this.state;
-    response.setHeader('ETag', version);
-    if (request.url === '/')
+    await page.refresh(Math.max(1, this.openPages().length));
+    if (page.failure !== null) return send(response, 503, 'text/plain', page.failure);
+    const { title, body } = page.state!;
+    response.setHeader('ETag', page.version);
+    if (bodyAlone === undefined) {
       return send(response, 200, 'text/html', pageDocument(title, body, true));
-    if (request.headers['if-none-match'] === version) return send(response, 304, 'text/html', '');
-    send(response, 200, 'text/html', body.text);
-  }
-
-  /** Rebuilds the body if that is due; requests that come meanwhile wait for the same one. */
-  private async refresh(): Promise<void> {
-    if (this.run === undefined || performance.now() < this.notBefore) return;
-    this.making ??= this.make(this.run).finally(() => (this.making = undefined));
-    await this.making;
-  }
-
-  private async make(run: string): Promise<void> {
-    const begin = performance.now();
-    try {
-      this.reader ??= new RunReader(run);
-      const content = await runReport([this.reader.read()]);
-      this.state = stateOf(content.title, pageBody(content));
-      this.failure = undefined;
-    } catch (error) {
-      // Such as a malformed line of the metrics.
-      this.failure = messageOf(error);
     }
-    const end = performance.now();
-    this.notBefore = end + Math.max(LEAST_SECONDS * 1000, LEAST_MULTIPLE * (end - begin));
+    const isShown = request.headers['if-none-match'] === page.version;
+    send(response, isShown ? 304 : 200, 'text/html', body.text);
+  }
+
+  private openPages(): LivePage[] {
+    return [this.overview, ...this.pages.values()].filter(({ isOpen }) => isOpen);
+  }
+
+  /** The page of a run; undefined if the folder has no run of this name. */
+  private pageOf(encodedName: string): LivePage | undefined {
+    if (this.folder === undefined) return undefined;
+    const runs = runFoldersIn(this.folder);
+    const run = runs.find(({ path }) => encodedNameOf(path) === encodedName);
+    if (run === undefined) return undefined;
+    const { path } = run;
+    const page = this.pages.get(path) ?? new LivePage(reporting(path));
+    this.pages.set(path, page);
+    return page;
+  }
+
+  private allRuns(): LiveState {
+    if (this.folder === undefined) return WAITING;
+    const rows = listRuns(this.folder).map((run) => this.rowOf(run));
+    const content = runsPage(join(this.folder, '/'), rows);
+    return { title: content.title, body: pageBody(content) };
+  }
+
+  /** A checkpoint tells of a run as it was minutes ago; of the one under way the metrics tell more. */
+  private rowOf({ path, ...run }: ListedRun): RunRow {
+    const row = { ...run, name: basename(path), address: `runs/${encodedNameOf(path)}/` };
+    if (path !== this.current || run.status !== 'training') return row;
+    try {
+      this.reader ??= new RunReader(path);
+      const { last, tests } = this.reader.readHistory();
+      if (last === undefined) return row;
+      return {
+        ...row,
+        step: last.step,
+        epoch: last.epoch,
+        last: tests.at(-1)?.top1 ?? null,
+        best: tests.length === 0 ? null : Math.max(...tests.map(({ top1 }) => top1)),
+        imagesPerSecond: last.event === 'train' ? last.imagesPerSecond : null,
+      };
+    } catch (error) {
+      if (error instanceof UserError) return { ...row, error: error.message };
+      throw error;
+    }
   }
 }
 
-function stateOf(title: string, body: Markup): State {
-  const digest = createHash('sha256').update(body.text).digest('base64url');
-  return { body, title, version: `"${digest}"` };
+function encodedNameOf(path: string): string {
+  return encodeURIComponent(basename(path));
+}
+
+/** Makes the page of a run; it reads each time only what is new of the metrics. */
+function reporting(path: string): () => Promise<LiveState> {
+  let reader: RunReader | undefined;
+  return async () => {
+    reader ??= new RunReader(path);
+    const content = await runReport([reader.read()]);
+    const body = html`<nav><a href="../../">all runs</a></nav>
+      ${pageBody(content)}`;
+    return { title: content.title, body };
+  };
 }
 
 function send(response: ServerResponse, status: number, type: string, text: string): void {

@@ -45,7 +45,9 @@ export function exportModel(
   const { model } = chooseCheckpoint(run, checkpoint).files;
   if (existsSync(file)) throw new UserError(`${file} exists: name another file or remove it`);
   if (batch !== undefined && format !== 'onnx') {
-    throw new UserError('--batch goes with --format onnx only: safetensors holds parameters alone');
+    throw new UserError(
+      '--batch only works with --format onnx: a safetensors file contains only parameters',
+    );
   }
   const tensors = readSafetensors(model);
   if (format === 'onnx') {

@@ -67,7 +67,7 @@ function initialModelOf({
   if (isFolder) return chooseCheckpoint(openRunFolder(init), checkpoint).files.model;
   if (checkpoint !== undefined) {
     throw new UserError(
-      '--checkpoint is of a run: give --init RUN with a run folder, or --resume RUN',
+      '--checkpoint selects a checkpoint of a run: give --init RUN with a run folder, or --resume RUN',
     );
   }
   if (init !== undefined) verifyIfSummed(init);

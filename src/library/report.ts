@@ -76,14 +76,20 @@ export class RunReader {
     this.metrics = new MetricsReader(this.folder.metricsFile);
   }
 
+  /** The course of the run up to now. */
+  readHistory(): RunHistory {
+    this.metrics.read(this.history);
+    return this.history;
+  }
+
   /**
    * @param checkpoint whose kernels to draw
    * @returns `history` is the same object each time
    * @throws UserError if one of the run's files is malformed, or it has no such checkpoint
    */
   read(checkpoint: CheckpointChoice = 'latest'): ReportedRun {
-    const { path, folder, history } = this;
-    this.metrics.read(history);
+    const { path, folder } = this;
+    const history = this.readHistory();
     const configuration = loadConfiguration({ file: folder.configurationFile });
     return {
       name: path,

@@ -38,7 +38,7 @@ export interface Start {
 export function resume(run: RunVerbs, given: TrainOptions): ResumedRun {
   for (const name of ['out', 'init', 'preset', 'config'] as const) {
     if (given[name] === undefined) continue;
-    throw new UserError(`--${name} does not go with --resume: the run has its own`);
+    throw new UserError(`--${name} does not go with --resume: the run keeps its own`);
   }
   const { path, configurationFile: config } = run.folder;
   const point = run.load(given.checkpoint ?? 'latest');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { loadConfiguration } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { UserError } from '../errors.js';
-import { refuseLocked } from '../folder_lock.js';
+import { isLocked } from '../folder_lock.js';
 import { layersOf, settingsOf } from '../report/configuration_listing.js';
 import { latestCheckpointPath, withCheckpoint } from '../runs/checkpoint_reader.js';
 import { readState } from '../runs/checkpoint_state.js';
@@ -16,9 +16,9 @@ import { readEnd } from '../runs/summary.js';
 /** One run, as far as it can be told without reading its metrics. */
 export interface ListedRun {
   path: string;
-  /** Name of the configuration that it was made with. */
-  preset: string;
-  status: 'completed' | 'interrupted' | 'failed' | 'training' | 'killed';
+  /** Name of the configuration that it was made with; null if the run cannot be read. */
+  preset: string | null;
+  status: 'completed' | 'interrupted' | 'failed' | 'training' | 'killed' | 'unreadable';
   /** Steps and whole epochs up to its latest checkpoint. */
   step: number;
   epoch: number;
@@ -31,6 +31,8 @@ export interface ListedRun {
   imagesPerSecond: number | null;
   /** Time of the last change, ISO 8601. */
   changed: string;
+  /** Why the run is unreadable: the file and what is wrong with it. */
+  error?: string;
 }
 
 /** A field of the configuration that differs between runs; `null` for a run that does not have it. */
@@ -45,12 +47,39 @@ export interface ConfigurationDifference {
  * @param folder such as `runs`; none if it does not exist
  */
 export function listRuns(folder: string): ListedRun[] {
+  return runFoldersIn(folder)
+    .map((run) => readableOrNot(run))
+    .sort((one, other) => other.changed.localeCompare(one.changed));
+}
+
+/** The run folders in a folder; none if it does not exist. */
+export function runFoldersIn(folder: string): RunFolder[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .map((name) => runFolderAt(join(folder, name)))
-    .filter(({ configurationFile }) => existsSync(configurationFile))
-    .map(listedRun)
-    .sort((one, other) => other.changed.localeCompare(one.changed));
+    .filter(({ configurationFile }) => existsSync(configurationFile));
+}
+
+/** One damaged run must not hide the others. */
+function readableOrNot(run: RunFolder): ListedRun {
+  try {
+    return listedRun(run);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return {
+      path: run.path,
+      preset: null,
+      status: 'unreadable',
+      step: 0,
+      epoch: 0,
+      epochs: 0,
+      best: null,
+      last: null,
+      imagesPerSecond: null,
+      changed: changeOf(run),
+      error: error.message,
+    };
+  }
 }
 
 function listedRun(run: RunFolder): ListedRun {
@@ -60,14 +89,14 @@ function listedRun(run: RunFolder): ListedRun {
   return {
     path: run.path,
     preset: name,
-    status: isTraining(run) ? 'training' : (summary?.status ?? 'killed'),
+    status: isLocked(run.path) ? 'training' : (summary?.status ?? 'killed'),
     step: progress?.step ?? 0,
     epoch: progress?.epoch ?? 0,
     epochs: training.epochs,
     best: progress?.best?.top1 ?? null,
     last: summary?.test?.top1 ?? progress?.lastTest?.top1 ?? null,
     imagesPerSecond: summary?.imagesPerSecond ?? null,
-    changed: new Date(changedAt(run)).toISOString(),
+    changed: changeOf(run),
   };
 }
 
@@ -77,21 +106,12 @@ function progressOf(run: RunFolder): Progress | null {
   return withCheckpoint(run, 'latest', ({ files }) => readState(files.state).progress);
 }
 
-function isTraining({ path }: RunFolder): boolean {
-  try {
-    refuseLocked(path, 'trains');
-    return false;
-  } catch (error) {
-    if (error instanceof UserError) return true;
-    throw error;
-  }
-}
-
-function changedAt({ configurationFile, metricsFile, summaryFile }: RunFolder): number {
+/** ISO 8601. */
+function changeOf({ configurationFile, metricsFile, summaryFile }: RunFolder): string {
   const times = [configurationFile, metricsFile, summaryFile].map(
     (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0,
   );
-  return Math.max(...times);
+  return new Date(Math.max(...times)).toISOString();
 }
 
 /**

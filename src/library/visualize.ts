@@ -64,7 +64,7 @@ export async function visualize(path: string, options: VisualizeOptions = {}): P
     );
     if (kernels === null) {
       throw new UserError(
-        'the first layer is no convolution of an RGB image: it has no kernels to draw',
+        'the first layer is not a convolution of an RGB image, so there are no kernels to draw',
       );
     }
     const { layer, weights } = kernels;

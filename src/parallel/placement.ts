@@ -131,7 +131,7 @@ function whyNoGpu({ cpuBackend }: Machine): { reason: string; remedy: string } {
   return cpuBackend === undefined
     ? { reason: 'no usable GPU on this host', remedy: 'run `twotower doctor` to see why' }
     : {
-        reason: `backend ${cpuBackend} computes on the CPU alone`,
+        reason: `backend ${cpuBackend} computes only on the CPU`,
         remedy: 'leave --backend out for GPUs',
       };
 }

@@ -122,9 +122,11 @@ const connection = document.getElementById('connection');
 let version = '';
 async function look() {
   try {
-    const answer = await fetch('/state', { headers: { 'If-None-Match': version }, cache: 'no-store' });
+    const answer = await fetch('state', { headers: { 'If-None-Match': version }, cache: 'no-store' });
     if (answer.status === 200) {
+      const focused = document.activeElement.getAttribute('href');
       document.querySelector('main').innerHTML = await answer.text();
+      [...document.links].find((link) => link.getAttribute('href') === focused)?.focus();
       version = answer.headers.get('ETag');
     } else if (answer.status !== 304) throw new Error(answer.statusText);
     connection.textContent = 'live';
@@ -202,11 +204,24 @@ thead th { border-top: 0; overflow-wrap: anywhere; }
 .numeric td, .numeric thead th + th { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .textual td { overflow-wrap: anywhere; min-width: 8em; }
 td strong { color: var(--ink); }
+td strong.alarm { color: var(--alarm); }
+a { color: var(--series-0); }
+.runs { width: 100%; }
+.runs tbody th { overflow-wrap: anywhere; min-width: 6em; }
+.runs td { font-variant-numeric: tabular-nums; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 20px; list-style: none; margin: 0 0 12px; padding: 0; font-size: 0.875rem; }
 .legend li { display: flex; align-items: center; gap: 7px; min-width: 0; overflow-wrap: anywhere; }
 .legend i { flex: none; width: 14px; height: 14px; border-radius: 3px; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 #connection { position: sticky; top: 0; z-index: 1; margin: 0; padding: 4px 16px; font-size: 0.8125rem; text-align: center; background: var(--band); color: var(--faint); border-bottom: 1px solid var(--line); }
 #connection.lost { color: var(--alarm); }
+@media screen and (max-width: 760px) {
+  .runs, .runs tbody, .runs tr, .runs tbody th { display: block; min-width: 0; }
+  .runs thead { display: none; }
+  .runs tr { padding: 10px 0; border-top: 1px solid var(--line); }
+  .runs tbody th { border: 0; padding: 0; font-size: 1rem; }
+  .runs td { display: inline-block; border: 0; padding: 2px 14px 2px 0; }
+  .runs td::before { content: attr(data-heading) ' '; color: var(--faint); }
+}
 @media print {
   body { font-size: 11pt; }
   main { max-width: none; padding: 0; }

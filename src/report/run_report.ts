@@ -99,7 +99,7 @@ function overview(runs: readonly ReportedRun[]): Markup {
   const optional = <Value>(value: Value | undefined | null, shown: (value: Value) => string) =>
     value === undefined || value === null ? '–' : shown(value);
   const rows: [string, (run: ReportedRun) => string][] = [
-    ['status', ({ summary }) => summary?.status ?? 'under way, or killed'],
+    ['status', ({ summary }) => summary?.status ?? 'under way or killed'],
     ['steps', ({ history }) => optional(history.last, ({ step }) => formatCount(step))],
     ['epochs completed', ({ summary }) => optional(summary, ({ epochs }) => formatCount(epochs))],
     ['test top-1', (run) => optional(lastTestOf(run), (test) => accuracy(test.top1, test))],
@@ -111,7 +111,7 @@ function overview(runs: readonly ReportedRun[]): Markup {
       ({ summary }) => optional(summary, (of) => of.imagesPerSecond.toFixed(1)),
     ],
     [
-      'time, the last start alone',
+      'time since the last start',
       ({ summary }) => optional(summary, (of) => formatDuration(of.wallSeconds)),
     ],
   ];

@@ -139,3 +139,10 @@ export function terminalWidth(): number {
   const columns = Number(process.env['COLUMNS']);
   return columns > 0 ? columns : process.stdout.columns || 80;
 }
+
+/** `2026-03-01 14:05`, in local time. */
+export function localTime(date: Date): string {
+  const part = (value: number) => String(value).padStart(2, '0');
+  const day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(part).join('-');
+  return `${day} ${part(date.getHours())}:${part(date.getMinutes())}`;
+}

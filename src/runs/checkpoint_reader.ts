@@ -179,7 +179,7 @@ function bestStep(run: RunFolder, trusted: CheckpointEntry[]): number {
     break;
   }
   throw new UserError(
-    `${run.path} has no best checkpoint, since no test was made yet: choose another (there is ${stepsText(run)})`,
+    `${run.path} has no best checkpoint, because there has been no test yet: choose another (there is ${stepsText(run)})`,
   );
 }
 

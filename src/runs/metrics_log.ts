@@ -187,7 +187,8 @@ function* linesIn(
       yield piece.subarray(start, end);
     }
     if (count < PIECE) return;
-    if (start === 0) throw new UserError(`${file}, line ${number + 1}: it is no line of metrics`);
+    if (start === 0)
+      throw new UserError(`${file}, line ${number + 1}: it is not a line of metrics`);
     offset += start;
   }
 }

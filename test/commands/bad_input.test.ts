@@ -158,7 +158,7 @@ const REFUSED: BadInput[] = [
       for (const name of ['c', 'd']) mkdirSync(join(path, 'train', name));
     }),
     message:
-      /empty class\/train\/c has no images: add some, or remove the folder if it is no class/,
+      /empty class\/train\/c has no images: add some, or remove the folder if it is not a class/,
   },
   {
     name: 'no validation set',
@@ -177,7 +177,7 @@ const REFUSED: BadInput[] = [
   {
     name: 'a shard that is cut short',
     command: withData('cut', prepared, (path) => truncateSync(join(path, 'test-00000.shard'), 99)),
-    message: /cut\/test-00000\.shard is cut short: 99 bytes; run twotower data prepare again/,
+    message: /cut\/test-00000\.shard is truncated: 99 bytes; run twotower data prepare again/,
   },
   {
     name: 'statistics of another data set',

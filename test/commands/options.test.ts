@@ -136,14 +136,14 @@ describe('--data', () => {
   test('that is a file is refused', () => {
     refuses(
       { data: join(expanded, 'data_batch_1.bin') },
-      /data_batch_1\.bin: no data set is there; /,
+      /data_batch_1\.bin: it contains no data set; /,
     );
   });
 
   test('of neither layout is refused with what was looked for', () => {
     refuses(
       { data: empty },
-      /^--data .*empty: no data set is there; it must be .*train\/CLASS\/.*data_batch_1\.bin/,
+      /^--data .*empty: it contains no data set; it must be .*train\/CLASS\/.*data_batch_1\.bin/,
     );
   });
 

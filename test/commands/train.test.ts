@@ -188,7 +188,7 @@ suite('a run', () => {
   test('refuses a batch for a file of parameters alone', async () => {
     const { code, stderr } = await twotower(['export', at('run'), at('x'), '--batch', '4']);
     assert.equal(code, 1);
-    assert.match(stderr, /--batch goes with --format onnx only/);
+    assert.match(stderr, /--batch only works with --format onnx/);
   });
 
   test('is not exported over a file that exists', async () => {

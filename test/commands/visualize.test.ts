@@ -42,9 +42,9 @@ suite('visualize', () => {
   });
 
   for (const [picture, option, message] of [
-    [[], '--images', '--images goes with --predictions or --neighbours; kernels need none'],
-    [[], '--cpu', '--cpu goes with --predictions or --neighbours; kernels need none'],
-    [[], '--data', '--data goes with --predictions or --neighbours; kernels need none'],
+    [[], '--images', '--images needs --predictions or --neighbours; kernels need no images'],
+    [[], '--cpu', '--cpu needs --predictions or --neighbours; kernels need no images'],
+    [[], '--data', '--data needs --predictions or --neighbours; kernels need no images'],
     [[], '--search', '--search goes with --neighbours only'],
     [['--predictions'], '--search', '--search goes with --neighbours only'],
   ] as const) {

@@ -108,7 +108,7 @@ suite('a damaged shard', () => {
     const file = join(temporaryFolder(context), 'train-00000.shard');
     writeShard(file, { lengths: [], labels: [], jpegs: new Uint8Array(0) });
     const refusal = refusalOf(() => readShardIndex(file, 1e15, 10), 'claims');
-    assert.match(refusal!, /train-00000\.shard is damaged or cut short/);
+    assert.match(refusal!, /train-00000\.shard is damaged or truncated/);
   });
 });
 

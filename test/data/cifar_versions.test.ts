@@ -170,7 +170,7 @@ test('a pickle that would call anything is refused', async () => {
   const folder = unpacked('cifar-10-batches-py');
   const file = path.join(folder, 'cifar-10-batches-py/data_batch_3');
   writeFileSync(file, Buffer.from('cposix\nsystem\n(U\x06ls -laetR.', 'latin1'));
-  await assert.rejects(labelsOf(folder), userError(file, 'is no batch of CIFAR'));
+  await assert.rejects(labelsOf(folder), userError(file, 'is not a CIFAR batch'));
 });
 
 test('a label that is no class is named with its file and record', async () => {

@@ -158,7 +158,7 @@ suite('a server', () => {
       response.end(archive.subarray(7));
     };
     await serving([breaksOff(5000), wrong], async ({ fetch }) => {
-      await assert.rejects(fetch(), userError('another part'));
+      await assert.rejects(fetch(), userError('the wrong byte range'));
     });
   });
 

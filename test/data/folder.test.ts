@@ -103,5 +103,5 @@ test('a file in place of train/ or val/ is named', async () => {
 
 test('a test class that train lacks is named', async () => {
   const folder = writeFiles(temporaryFolder(), ['train/a/1.jpg', 'test/a/1.jpg', 'test/c/1.jpg']);
-  await assert.rejects(openFolder(folder), userError(path.join(folder, 'test/c'), 'lacks'));
+  await assert.rejects(openFolder(folder), userError(path.join(folder, 'test/c'), 'does not have'));
 });

@@ -260,14 +260,14 @@ suite('is refused', () => {
     const copy = copyOfPrepared();
     const shard = path.join(copy, 'train-00002.shard');
     truncateSync(shard, statSync(shard).size - 1);
-    await assert.rejects(openPrepared(copy), userError(shard, 'cut short', 'data prepare'));
+    await assert.rejects(openPrepared(copy), userError(shard, 'truncated', 'data prepare'));
   });
 
   test('a shard that is empty', async () => {
     const copy = copyOfPrepared();
     const shard = path.join(copy, 'test-00000.shard');
     truncateSync(shard, 0);
-    await assert.rejects(openPrepared(copy), userError(shard, 'cut short', 'data prepare'));
+    await assert.rejects(openPrepared(copy), userError(shard, 'truncated', 'data prepare'));
   });
 
   test('statistics of another data set', async () => {

@@ -85,7 +85,7 @@ suite('folders', () => {
 
   test('3: the folder of one class in place of the data set is refused, with what is wanted', () => {
     const folder = folderWith({ '1.png': png, '2.png': png });
-    assert.throws(() => dataAt(folder), userError('no data set is there', 'train/CLASS/'));
+    assert.throws(() => dataAt(folder), userError('it contains no data set', 'train/CLASS/'));
   });
 
   test('4: all images in one subfolder are refused: one class is none', () => {

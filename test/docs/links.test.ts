@@ -60,6 +60,16 @@ suite('links of the pages', () => {
   }
 });
 
+test('the tests that prove what can be relied on exist', () => {
+  const named = readPage('docs/reliability.md').matchAll(/`([a-z]+\/[a-z_\d]+)`/g);
+  const tests = [...named].map(([, name]) => `test/${name}.test.ts`);
+  assert.ok(tests.length >= 10);
+  assert.deepEqual(
+    tests.filter((file) => !existsSync(join(ROOT, file))),
+    [],
+  );
+});
+
 test('the page of the architecture links to at least one name for each line of a step', () => {
   const [, life] = readPage('docs/architecture.md').split('## The life of one step');
   const lines = life!.split(/^\d+\. /m).slice(1);

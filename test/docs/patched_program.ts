@@ -42,7 +42,7 @@ export function patchedProgram({ file, before, after }: Patch): string {
   assert.equal(parts.length, 2, `${file} has the lines once that the page changes`);
   const folder = mkdtempSync(join(tmpdir(), 'twotower-patched-'));
   for (const name of NEIGHBOURS) symlinkSync(join(ROOT, name), join(folder, name));
-  for (const part of ['src', 'workers']) {
+  for (const part of ['src', 'workers', 'tfjs_gradients.cjs']) {
     cpSync(join(ROOT, 'dist', part), join(folder, 'dist', part), { recursive: true });
   }
   const options: ts.CompilerOptions = {

@@ -42,7 +42,8 @@ suite('initial parameters', () => {
     writeFileSync(file, '');
     await assert.rejects(prepare({ ...recipe, init: file, checkpoint: 'best' }), {
       name: 'UserError',
-      message: '--checkpoint is of a run: give --init RUN with a run folder, or --resume RUN',
+      message:
+        '--checkpoint selects a checkpoint of a run: give --init RUN with a run folder, or --resume RUN',
     });
   });
 });

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { openDashboard, RunEvents, train } from 'twotower';
 import type { Dashboard } from 'twotower';
 import { loadConfiguration } from '../../src/configuration.js';
+import { lockFolder } from '../../src/folder_lock.js';
 import { DashboardServer } from '../../src/library/dashboard_server.js';
+import { writeRun } from '../report/sample_runs.js';
 import { newRunFolder } from '../runs/some_run.js';
 import { newFolder, TINY, twotower, writeTinyImages } from '../commands/command_line.js';
 
@@ -43,13 +45,27 @@ suite('a dashboard', () => {
   }
 
   test('shows the run that the events tell of, before it begins and when it is done', async () => {
+    assert.equal((await get('/runs/run/')).status, 404);
     assert.match((await get('/')).text, /being prepared/);
     const data = writeTinyImages(join(folder, 'data'));
     const out = join(folder, 'run');
     await train({ config: TINY, data, cpu: 2, steps: 2, testLimit: 16, out, events });
-    const { text } = await get('/state');
+    const { text } = await get('/runs/run/state');
     assert.match(text, /completed · step 2, epoch 1 · test top-1/);
-    assert.match((await get('/')).text, /^<!doctype html>/);
+    assert.match((await get('/runs/run/')).text, /^<!doctype html>/);
+  });
+
+  test('lists the runs of the folder, each with a link to its page', async () => {
+    writeRun(join(folder, 'two words'), 20);
+    const state = () => get('/state').then(({ text }) => text);
+    let text = await state();
+    while (!text.includes('two words')) text = await state();
+    assert.match(text, /2 runs · none under way/);
+    assert.match(text, /<a href="runs\/run\/">run<\/a>/);
+    assert.match(text, /<a href="runs\/two%20words\/">two words<\/a>/);
+    const { status, text: page } = await get('/runs/two%20words/');
+    assert.equal(status, 200);
+    assert.match(page, /<a href="..\/..\/">all runs<\/a>/);
   });
 
   test('answers 304 where the state is the one shown', async () => {
@@ -70,7 +86,17 @@ suite('a dashboard', () => {
     });
   }
 
-  for (const path of ['/../../etc/passwd', '/%2e%2e/config.json', '/config.json', '//state']) {
+  for (const path of [
+    '/../../etc/passwd',
+    '/%2e%2e/config.json',
+    '/config.json',
+    '//state',
+    '/runs/data/',
+    '/runs/../state',
+    '/runs/%2e%2e/',
+    '/runs/..%2Frun/state',
+    '/runs/run/config.json',
+  ]) {
     test(`has no page ${path}`, async () => {
       assert.deepEqual(await get(path).then(({ status, text }) => [status, text]), [
         404,
@@ -106,7 +132,7 @@ test('a page that is open sees the end of its run before the dashboard closes', 
   const events = new RunEvents();
   const dashboard = await openDashboard(0, events);
   const state = (): Promise<string> =>
-    fetch(`${dashboard.url}state`).then((answer) => answer.text());
+    fetch(`${dashboard.url}runs/open/state`).then((answer) => answer.text());
   const data = writeTinyImages(join(folder, 'other data'));
   const out = join(folder, 'open');
   await train({ config: TINY, data, cpu: 1, towers: 2, steps: 1, testLimit: 16, out, events });
@@ -121,7 +147,7 @@ test('a malformed file is named, and not read again until another page is due', 
   const run = newRunFolder(join(folder, 'malformed'), loadConfiguration({ preset: 'demo' }));
   writeFileSync(run.metricsFile, 'nonsense\n');
   const server = new DashboardServer();
-  const state = `http://127.0.0.1:${await server.listen(0)}/state`;
+  const state = `http://127.0.0.1:${await server.listen(0)}/runs/malformed/state`;
   server.show(run.path);
   const refused = async (): Promise<void> => {
     const answer = await fetch(state);
@@ -138,3 +164,38 @@ test('a malformed file is named, and not read again until another page is due', 
     await server.close();
   }
 });
+
+test('puts the run under way on top, with what its metrics say, and names a run that it cannot read', async () => {
+  const runs = join(folder, 'several');
+  const underWay = writeRun(join(runs, 'under way'), 20);
+  rmSync(join(underWay, 'summary.json'));
+  const lock = lockFolder(underWay, 'trains in');
+  writeRun(join(runs, 'later'), 20);
+  const damaged = newRunFolder(join(runs, 'damaged'), loadConfiguration({ preset: 'demo' }));
+  writeFileSync(damaged.configurationFile, '{');
+  appendFileSync(join(underWay, 'metrics.jsonl'), stepLine(1234));
+  const server = new DashboardServer();
+  const page = `http://127.0.0.1:${await server.listen(0)}/`;
+  server.show(underWay);
+  try {
+    const text = await fetch(page).then((answer) => answer.text());
+    assert.match(text, /3 runs · under way: under way</);
+    const [, first, ...others] = text.split('<th scope="row">');
+    assert.match(first!, /^<a href="runs\/under%20way\/">under way/);
+    assert.match(first!, /data-heading="step">\s*1,234</);
+    assert.match(first!, /data-heading="images\/s">\s*77\.0</);
+    const row = others.find((other) => other.includes('>damaged<'))!;
+    assert.match(row, /unreadable.*config\.json is not valid JSON/s);
+  } finally {
+    lock.release();
+    await server.close();
+  }
+});
+
+/** A line of `metrics.jsonl`. */
+function stepLine(step: number): string {
+  const times = { stepMs: 1, forwardMs: 1, backwardMs: 1, exchangeMs: 1, exchangeWaitMs: 1 };
+  const rest = { learningRate: 0.1, imagesPerSecond: 77, exchangeBytes: 1, updateMs: 1 };
+  const line = { event: 'train', step, epoch: 3, loss: 1, accuracy: 0.5, dataWaitMs: 1 };
+  return `${JSON.stringify({ ...line, ...times, ...rest })}\n`;
+}

@@ -55,6 +55,19 @@ suite('a folder of runs', () => {
     rmSync(join(run, 'lock'));
   });
 
+  test('names a run that cannot be read, beside the others', async () => {
+    const damaged = join(runs, 'damaged');
+    mkdirSync(damaged);
+    writeFileSync(join(damaged, 'config.json'), '{');
+    const { status, error } = listRuns(runs).find(({ path }) => path === damaged)!;
+    assert.equal(status, 'unreadable');
+    assert.match(error!, /config\.json is not valid JSON/);
+    const { stdout, stderr } = await succeeds(['runs'], { cwd: folder });
+    assert.match(stdout, /^runs\/long /m);
+    assert.match(stderr, /^runs\/damaged cannot be read: .*config\.json/m);
+    rmSync(damaged, { recursive: true });
+  });
+
   test('is printed as a table, and compared, by the command', async () => {
     const cwd = folder;
     const { stdout } = await succeeds(['runs'], { cwd, environment: { COLUMNS: '120' } });

@@ -139,12 +139,12 @@ suite('without devices', () => {
   });
 });
 
-suite('a backend that computes on the CPU alone', () => {
+suite('a backend that computes only on the CPU', () => {
   const cpuBackend = { ...NO_GPUS, cpuBackend: 'native' } as const;
 
   test('carries out GPUs by CPU workers, and says that it is the reason', () => {
     assert.deepEqual(placed({ gpus: [0, 1] }, cpuBackend).warnings, [
-      'backend native computes on the CPU alone: gpu:0 and gpu:1 are carried out by CPU workers (leave --backend out for GPUs)',
+      'backend native computes only on the CPU: gpu:0 and gpu:1 are carried out by CPU workers (leave --backend out for GPUs)',
     ]);
   });
 

@@ -203,28 +203,47 @@ suite('reports in Chromium', { skip }, () => {
     assert.ok(statSync(file('one.html')).size < 200_000);
   });
 
-  test('a dashboard left open shows the run again after a restart', async () => {
+  test('a page of the dashboard that is left open continues after a restart', async () => {
     let server = new DashboardServer();
     const port = await server.listen(0);
     server.show(file('one'));
     const { page, requests } = await open(`http://127.0.0.1:${port}/`);
     const shows = (text: string) =>
       page.waitForFunction(`document.body.textContent.includes(${JSON.stringify(text)})`);
+    await page.click('a[href="runs/one/"]');
     await shows(file('one'));
     await server.close();
     await shows('no answer from the run');
-    assert.ok(
-      (await ask<string>(page, `document.querySelector('h1').textContent`)) === file('one'),
-    );
+    assert.equal(await ask<string>(page, `document.querySelector('h1').textContent`), file('one'));
     server = new DashboardServer();
     await server.listen(port);
     server.show(file('two'));
-    await shows(file('two'));
-    assert.equal(await ask(page, `document.getElementById('connection').textContent`), 'live');
+    await page.waitForFunction(`document.getElementById('connection').textContent === 'live'`);
+    await page.click('a[href="../../"]');
+    await shows('2 runs');
     assert.equal(await ask(page, 'window.hacked'), undefined);
     for (const url of requests)
       assert.match(url, new RegExp(`^(http://127\\.0\\.0\\.1:${port}/|data:)`));
     await page.close();
     await server.close();
   });
+
+  for (const scheme of ['light', 'dark'] as const) {
+    test(`the list of runs fits a phone and has enough contrast, ${scheme}`, async () => {
+      const server = new DashboardServer();
+      const port = await server.listen(0);
+      server.show(file('one'));
+      const { page, messages } = await open(`http://127.0.0.1:${port}/`, { width: 390, scheme });
+      assert.deepEqual(messages, []);
+      assert.equal(await ask(page, 'document.documentElement.scrollWidth'), 390);
+      const colourOf = (selector: string, property: string) =>
+        ask<string>(page, `getComputedStyle(document.querySelector('${selector}')).${property}`);
+      const ground = await colourOf('body', 'backgroundColor');
+      for (const selector of ['.runs a', '.runs td strong', '.runs td']) {
+        assert.ok(contrast(await colourOf(selector, 'color'), ground) >= 4.5, selector);
+      }
+      await page.close();
+      await server.close();
+    });
+  }
 });

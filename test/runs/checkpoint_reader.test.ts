@@ -63,7 +63,7 @@ suite('choosing a checkpoint', () => {
     const run = someRun(context);
     save(run, 3);
     assert.throws(() => chooseCheckpoint(run, 'best'), {
-      message: /has no best checkpoint, since no test was made yet: .* \(there is 3\)/,
+      message: /has no best checkpoint, because there has been no test yet: .* \(there is 3\)/,
     });
   });
 

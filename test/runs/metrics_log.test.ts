@@ -144,7 +144,7 @@ suite('reading metrics', () => {
     fs.writeFileSync(file, '');
     fs.truncateSync(file, 2 ** 30);
     assert.throws(() => [...metricsIn(file)], {
-      message: `${file}, line 1: it is no line of metrics`,
+      message: `${file}, line 1: it is not a line of metrics`,
     });
   });
 
