@@ -113,6 +113,9 @@ function refuseImpossibleOptions(options: TrainOptions): void {
       `checkpointMinutes must be between 0 and ${LONGEST_MINUTES}; it is ${minutes}`,
     );
   }
+  if (options.initExcept !== undefined && options.init === undefined) {
+    throw new UserError('--init-except names layers that --init leaves out: give --init');
+  }
   if (options.out !== undefined) refuseTakenRunFolder(options.out);
 }
 
@@ -215,7 +218,8 @@ async function trainOnce(
   return withTowers(session, async (coordinator, ring) => {
     const model = start.point?.files.model ?? initialModel;
     if (model !== undefined) {
-      await loadParameters(coordinator, model, start.point?.files.optimizer);
+      const except = start.point === null ? options.initExcept : undefined;
+      await loadParameters(coordinator, model, start.point?.files.optimizer, except);
     }
     const run = claim();
     run.cutBack(start.point, configuration);

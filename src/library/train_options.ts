@@ -13,6 +13,8 @@ export interface TrainOptions extends Recipe, Devices {
   classes?: string | undefined;
   /** Initial parameters: a safetensors file, as `export` writes it, or a run folder. */
   init?: string | undefined;
+  /** With `init`: layers that begin with new values, such as the last one for other classes. */
+  initExcept?: string[] | undefined;
   /** Which checkpoint of the run that `resume` or `init` names (default `'latest'`). */
   checkpoint?: CheckpointChoice | undefined;
   /** Steps between checkpoints, besides the one at the end of each epoch. */

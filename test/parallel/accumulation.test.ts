@@ -20,7 +20,7 @@ async function* inParts(batch: SharedBatch, spoiled?: number): AsyncGenerator<Sh
   for (let part = 0; part < PARTS; part++) {
     const first = part * count;
     const slice = (whole: SharedArrayBuffer, bytes: number) =>
-      whole.slice(first * bytes, (first + count) * bytes) as SharedArrayBuffer;
+      whole.slice(first * bytes, (first + count) * bytes);
     const colours = new SharedArrayBuffer(4 * 3 * count);
     if (part === spoiled) new Float32Array(colours).fill(NaN);
     const pixels = slice(batch.pixels, PIXELS);
