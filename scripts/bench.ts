@@ -8,7 +8,7 @@
  *     npm run bench -- --preset cifar10-seed --batch 128 --steps 10 --peer-python venv/bin/python
  *     npm run bench -- --precision bf16 --peer-python venv/bin/python
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import {

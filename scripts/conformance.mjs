@@ -49,6 +49,8 @@ const ownModuleUrls = {
 await build({
   stdin: {
     contents: `
+      import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
+      import '@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops.js';
       import './dist/test/backend/native/conformance_environment.js';
       import '@tensorflow/tfjs-core/dist/tests.js';
     `,

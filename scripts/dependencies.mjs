@@ -1,7 +1,7 @@
 /**
  * The npm packages. They are installed if node_modules is not what package-lock.json says.
  *
- * `npm start` needs what the program needs, and the compiler; `npm test` needs everything.
+ * `npm start` needs what the program needs, and esbuild to build it; `npm test` needs everything.
  *
  * npm's last act is to record what it installed in node_modules/.package-lock.json, so that file is missing
  * after an interrupted installation.
@@ -10,8 +10,8 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, timed } from './subprocess.mjs';
 
-/** The development package that `npm start` needs. */
-const COMPILER = 'typescript';
+/** The development package that `npm start` needs; its own packages, one per platform, are in the folder `@esbuild`. */
+const COMPILER = 'esbuild';
 
 /**
  * Whether node_modules holds every needed package of the lock file in its locked version. True if there is no
@@ -41,9 +41,12 @@ const recordOf = (root) => join(root, 'node_modules', '.package-lock.json');
 function neededPackages(root, all) {
   return Object.entries(packagesOf(lockFileOf(root))).filter(([path, locked]) => {
     if (path === '' || !isForHere(locked)) return false;
-    return all || locked.dev !== true || path === `node_modules/${COMPILER}`;
+    return all || locked.dev !== true || isOfCompiler(path);
   });
 }
+
+/** @param {string} path of a package */
+const isOfCompiler = (path) => new RegExp(`^node_modules/@?${COMPILER}(/|$)`).test(path);
 
 /**
  * @typedef {object} LockedPackage

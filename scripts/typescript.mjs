@@ -1,7 +1,9 @@
 /**
  * The TypeScript build. dist/ is rebuilt if the sources are not those it was built from.
  *
- * `npm start` needs the program alone, without a check of its types; `npm test` builds everything.
+ * `npm start` needs the program alone, without a check of its types, so esbuild builds it; for `npm test`, the
+ * TypeScript compiler checks and builds everything. Either way esbuild bundles tfjs's gradients into
+ * dist/tfjs_gradients.cjs, because tfjs-core has them only as modules that Node cannot load.
  *
  * dist/.built lists the sources with size and time of change. It is written after a successful build. An
  * installed package has no sources; it brings dist/ with it.
@@ -11,9 +13,10 @@ import { join } from 'node:path';
 import { writeWhole } from './files.mjs';
 import { run, timed } from './subprocess.mjs';
 
-const PROGRAM = { folders: ['src', 'workers'], config: 'tsconfig.program.json' };
-const ALL = { folders: [...PROGRAM.folders, 'test', 'scripts'], config: 'tsconfig.json' };
+const PROGRAM = ['src', 'workers'];
+const ALL = [...PROGRAM, 'test', 'scripts'];
 const OUTPUTS = ['.js', '.js.map', '.d.ts'];
+const GRADIENTS = '@tensorflow/tfjs-core/dist/register_all_gradients.js';
 
 /**
  * @param {string} root the project's folder
@@ -21,7 +24,7 @@ const OUTPUTS = ['.js', '.js.map', '.d.ts'];
  * @returns {string[]} paths of the sources from there, without `.ts`
  */
 function sourcesOf(root, all) {
-  return (all ? ALL : PROGRAM).folders
+  return (all ? ALL : PROGRAM)
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -54,9 +57,13 @@ export function typescriptBuilt(root, all) {
   const built = new Set(readFileSync(stamp, 'utf8').split('\n'));
   return (
     signatureOf(root, all).every((line) => built.has(line)) &&
+    existsSync(gradientsOf(root)) &&
     sourcesOf(root, all).every((source) => existsSync(join(root, 'dist', `${source}.js`)))
   );
 }
+
+/** @param {string} root */
+const gradientsOf = (root) => join(root, 'dist', 'tfjs_gradients.cjs');
 
 /**
  * @param {string} root the project's folder
@@ -66,16 +73,61 @@ export async function buildTypescript(root, all) {
   const signature = signatureOf(root, all);
   mkdirSync(join(root, 'dist'), { recursive: true });
   removeOrphans(root);
+  await timed(`compiling TypeScript (${signature.length - 1} files)`, async () => {
+    await (all ? checkAndCompile(root) : compile(root));
+    await bundleGradients(root);
+  });
+  writeWhole(join(root, 'dist', '.built'), signature.join('\n'));
+}
+
+/** @param {string} root */
+async function checkAndCompile(root) {
   // tsc's own record of what is up to date does not notice a missing output.
-  if (!sourcesOf(root, all).every((source) => existsSync(join(root, 'dist', `${source}.js`)))) {
+  if (!sourcesOf(root, true).every((source) => existsSync(join(root, 'dist', `${source}.js`)))) {
     rmSync(join(root, 'dist', '.tsbuildinfo'), { force: true });
   }
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  const { config } = all ? ALL : PROGRAM;
-  await timed(`compiling TypeScript (${signature.length - 1} files)`, () =>
-    run(process.execPath, [compiler, '-p', join(root, config)]),
-  );
-  writeWhole(join(root, 'dist', '.built'), signature.join('\n'));
+  await run(process.execPath, [compiler, '-p', join(root, 'tsconfig.json')]);
+}
+
+/**
+ * Compiles the program without a check of its types.
+ * @param {string} root
+ */
+async function compile(root) {
+  await esbuild({
+    entryPoints: sourcesOf(root, false).map((source) => join(root, `${source}.ts`)),
+    outbase: root,
+    outdir: join(root, 'dist'),
+    format: 'esm',
+    platform: 'node',
+    sourcemap: true,
+    tsconfig: join(root, 'tsconfig.json'),
+  });
+}
+
+/** @param {string} root the project's folder */
+export async function bundleGradients(root) {
+  await esbuild({
+    entryPoints: [join(root, 'node_modules', GRADIENTS)],
+    outfile: gradientsOf(root),
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    mainFields: ['module', 'main'],
+    legalComments: 'eof',
+  });
+}
+
+/** @param {import('esbuild').BuildOptions} options */
+async function esbuild(options) {
+  // Imported here, because set-up installs it first.
+  const { build, stop } = await import('esbuild');
+  try {
+    await build({ ...options, logLevel: 'silent' });
+  } finally {
+    await stop();
+  }
 }
 
 /**
@@ -83,7 +135,7 @@ export async function buildTypescript(root, all) {
  * @param {string} root
  */
 function removeOrphans(root) {
-  for (const folder of ALL.folders) {
+  for (const folder of ALL) {
     const outputs = join(root, 'dist', folder);
     if (!existsSync(outputs)) continue;
     for (const name of readdirSync(outputs, { recursive: true, encoding: 'utf8' })) {

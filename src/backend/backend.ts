@@ -191,7 +191,9 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
   }
   requirePrecision(precision, backend);
   // Imported here, because the main thread computes nothing and tfjs takes half a second to load.
-  const tf = await import('@tensorflow/tfjs');
+  const tf = await import('@tensorflow/tfjs-core');
+  const { registerGradients } = await import('./gradients.js');
+  registerGradients();
   const versions = await BACKENDS[backend].use(options);
   const { registerReluGradient } = await import('./relu_gradient.js');
   registerReluGradient();

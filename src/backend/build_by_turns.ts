@@ -5,7 +5,7 @@
  * The first execution of an operation with given attributes and shapes builds its kernel. Only that execution
  * waits for those of other threads.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { DevicePin } from './device_pin.js';
 import type { OperationAttribute, TensorFlowBackend } from './tensorflow_backend.js';
 

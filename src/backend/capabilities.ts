@@ -2,7 +2,7 @@
  * What a backend of this project may offer beyond tfjs's own interface, and how to ask the calling thread's backend
  * for it. Kernels beyond tfjs's set are asked for one by one: `hasKernel` in own_kernels.ts.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** Tensors whose values other threads of the process can read where they are. */
 export interface SharedTensors {

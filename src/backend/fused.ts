@@ -3,7 +3,7 @@
  * its bias and ReLU, the loss, the dropout mask. They are differentiable once `registerFusedGradients` has run in the
  * thread.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { fillDropoutMask, type Key } from '../random.js';
 import type { Activation } from './numerics.js';
 import {

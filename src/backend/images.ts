@@ -1,5 +1,5 @@
 /** Converts the bytes of a batch to the images that the network takes. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { hasKernel, IMAGES_FROM_BYTES } from './own_kernels.js';
 
 const BYTE_VALUES = 256;

@@ -6,7 +6,7 @@
  * Positions come first and images last, so that one pixel of all images is contiguous. Taking patches, and summing
  * their gradients, is then gathering of rows.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 export interface LocalConvolution {
   /** Height and width of a kernel, pixels. */

@@ -4,7 +4,7 @@
  * kernel exists for the CPU only, and takes 2.3 times as long there as the composed form, forward and backward at
  * [128, 27, 27, 96].
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { hasKernel, LOCAL_RESPONSE_NORMALIZATION } from './own_kernels.js';
 
 export interface LocalResponseNormalization {

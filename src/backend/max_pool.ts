@@ -6,7 +6,7 @@
  * workspace that its gradient reads: 5 ms and 9 ms. If TensorFlow was built with oneDNN (x86-64), it registers both
  * under names of its graph rewriter, and they can be called directly.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { OperationAttribute, TensorFlowBackend } from './tensorflow_backend.js';
 
 interface PoolAttributes {

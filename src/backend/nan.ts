@@ -4,7 +4,7 @@
  * Max pooling compares, and a comparison with NaN is false: on TensorFlow and WebAssembly NaN in a window is
  * skipped. WebAssembly's matrix product clamps for its fused ReLU, which turns NaN into 0.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** Wraps max pooling on this thread's backend: NaN or infinity in an image makes all of its output NaN. */
 export function keepNaNInMaxPool(backendName: string): void {

@@ -2,7 +2,7 @@
  * The project's own kernels, beyond tfjs's set. A backend may register any of them. Code that needs one asks
  * `hasKernel`, and composes it of tfjs's operations if the backend lacks it.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** 0 where y ≤ 0, else dy. Inputs `dy` and `y` of one shape. */
 export const RELU_GRADIENT = 'ReluGradient';

@@ -4,7 +4,7 @@
  * tfjs's own takes four element-wise passes over the input, and keeps the input alive for them. This one saves the
  * output, which the next layer keeps anyway, and is one pass if the backend has the kernel `RELU_GRADIENT`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { hasKernel, RELU_GRADIENT } from './own_kernels.js';
 
 /** Replaces tfjs's gradient of ReLU in the calling thread. */

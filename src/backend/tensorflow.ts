@@ -3,7 +3,7 @@
  * device.
  */
 import { createRequire } from 'node:module';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { encodeContextConfig, type ContextConfig } from './context_config.js';
 import { loadDevicePin } from './device_pin.js';
 import { buildByTurns } from './build_by_turns.js';

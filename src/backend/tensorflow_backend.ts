@@ -1,5 +1,5 @@
 /** Types of the part of tfjs-node-gpu's backend class that this project calls. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 
 /** An attribute of a TensorFlow operation; `type` is one of the binding's `TF_ATTR_` numbers. */
 export interface OperationAttribute {

@@ -5,7 +5,7 @@
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { keepNaNInFusedProducts, keepNaNInMaxPool } from './nan.js';
 
 /** Loads the backend into this thread and makes it tfjs's current one. */

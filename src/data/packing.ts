@@ -4,7 +4,7 @@ import { UndecodableImage } from './image.js';
 import type { SkippedFile } from './prepared.js';
 import { type ExampleSet, nameOfExample } from './examples.js';
 import { Decoder } from './decoder.js';
-import { type ShardExample, writeShard } from './shards.js';
+import { writeShard } from './shards.js';
 import { type PixelSums, addImage, emptySums } from './statistics.js';
 import { labelOf } from './examples.js';
 
@@ -12,6 +12,13 @@ import { labelOf } from './examples.js';
 export const SIDE = 256;
 /** JPEG quality, of 100: recompression changes an image about as much as its own compression did. */
 const QUALITY = 95;
+
+/**
+ * The thread's memory for a decoded image and for a shard's JPEGs. Its engine would free such buffers late, because it
+ * does not count them, so they are used again for every image and every shard.
+ */
+const decoded = new Uint8Array(SIDE * SIDE * 3);
+let jpegs = new Uint8Array(1 << 20);
 
 export interface PackTask {
   /** Path of the shard to write. */
@@ -56,23 +63,39 @@ export async function packShard(task: PackTask, afterImage: () => void): Promise
     crops: 1,
     epoch: null,
   } as const;
-  const examples: ShardExample[] = [];
+  const lengths: number[] = [];
+  const labels: number[] = [];
+  let filled = 0;
   const skipped: SkippedFile[] = [];
   const sums = withSums ? emptySums(SIDE, SIDE) : null;
   for (const index of indices) {
     try {
       await decoder.decodeExample({ ...place, index });
-      const raw = new Uint8Array(pixels).slice();
-      if (sums !== null) addImage(sums, raw);
-      examples.push({ jpeg: await compress(raw), label: labelOf(set, index) });
+      decoded.set(new Uint8Array(pixels));
+      if (sums !== null) addImage(sums, decoded);
+      const jpeg = await compress(decoded);
+      append(jpeg, filled);
+      filled += jpeg.length;
+      lengths.push(jpeg.length);
+      labels.push(labelOf(set, index));
     } catch (error) {
       if (!(error instanceof UndecodableImage)) throw error;
       skipped.push({ file: nameOfExample(set, index), reason: error.reason });
     }
     afterImage();
   }
-  writeShard(shard, examples);
-  return { count: examples.length, skipped, sums };
+  writeShard(shard, { lengths, labels, jpegs: jpegs.subarray(0, filled) });
+  return { count: lengths.length, skipped, sums };
+}
+
+/** Copies a JPEG behind the first `filled` bytes of `jpegs`, which grows if it must. */
+function append(jpeg: Uint8Array, filled: number): void {
+  if (filled + jpeg.length > jpegs.length) {
+    const larger = new Uint8Array(2 * (filled + jpeg.length));
+    larger.set(jpegs.subarray(0, filled));
+    jpegs = larger;
+  }
+  jpegs.set(jpeg, filled);
 }
 
 async function compress(pixels: Uint8Array): Promise<Uint8Array> {

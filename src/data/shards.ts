@@ -15,9 +15,14 @@ const MAGIC = 0x48535454;
 const HEADER = 8;
 const ENTRY = 12;
 
-export interface ShardExample {
-  jpeg: Uint8Array;
-  label: number;
+/** Examples on their way into a shard. */
+export interface ShardContent {
+  /** Bytes of each example's JPEG. */
+  lengths: number[];
+  /** Of the same length. */
+  labels: number[];
+  /** The JPEGs one after another. */
+  jpegs: Uint8Array;
 }
 
 /** Where the examples of a shard lie: three arrays of the same length. */
@@ -32,19 +37,19 @@ export interface ShardIndex {
  * @returns bytes of the file
  * @throws UserError naming the file if it cannot be written, as on a full disk
  */
-export function writeShard(file: string, examples: ShardExample[]): number {
-  const index = new DataView(new ArrayBuffer(HEADER + ENTRY * examples.length));
+export function writeShard(file: string, { lengths, labels, jpegs }: ShardContent): number {
+  const index = new DataView(new ArrayBuffer(HEADER + ENTRY * lengths.length));
   index.setUint32(0, MAGIC, true);
-  index.setUint32(4, examples.length, true);
+  index.setUint32(4, lengths.length, true);
   let end = index.byteLength;
-  examples.forEach(({ jpeg, label }, at) => {
+  lengths.forEach((length, at) => {
     const entry = HEADER + ENTRY * at;
     index.setUint32(entry, end, true);
-    index.setUint32(entry + 4, jpeg.length, true);
-    index.setInt32(entry + 8, label, true);
-    end += jpeg.length;
+    index.setUint32(entry + 4, length, true);
+    index.setInt32(entry + 8, labels[at]!, true);
+    end += length;
   });
-  writeDurably(file, [new Uint8Array(index.buffer), ...examples.map(({ jpeg }) => jpeg)]);
+  writeDurably(file, [new Uint8Array(index.buffer), jpegs]);
   return end;
 }
 

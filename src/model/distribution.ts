@@ -5,7 +5,7 @@
  *
  * A collective or a layer that makes a tensor casts it to its kind. Nothing else should.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 
 declare const KIND: unique symbol;
 

@@ -2,7 +2,7 @@
  * The forward pass, written once for the list of ranks that a worker holds. Split, grouped and dense networks run this
  * same code; only the transport of the collectives differs.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { convolve, crossEntropy, dropoutMask, fullyConnect } from '../backend/fused.js';
 import type { Activation } from '../backend/numerics.js';
 import { convolveLocally } from '../backend/local.js';

@@ -5,7 +5,7 @@
  * A rank's share of a canonical tensor is a contiguous run of its first axis, 1/T of it unless the classes are divided
  * unevenly. It can be copied from and to the whole tensor without the other ranks.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { deriveKey, fillNormal, fillUniform } from '../random.js';
 import { type Layer, type Network, type Parameter, elements } from './network.js';
 import { outputsOfRank } from './shares.js';
@@ -77,16 +77,15 @@ export function toComputingLayout(layer: Layer, shape: number[], values: Float32
         number,
       ];
       const whole = tf.tensor(values, [out, rows * columns, inputs, height * width], 'float32');
-      return tf.transpose(whole, [1, 3, 2, 0]).reshape([rows * columns, -1, out]);
+      return tf.reshape(tf.transpose(whole, [1, 3, 2, 0]), [rows * columns, -1, out]);
     }
     if (layer.specification.type === 'conv') {
       return tf.transpose(tf.tensor(values, shape, 'float32'), [2, 3, 1, 0]);
     }
     const { height, width, channels } = layer.input;
     const out = shape[0]!;
-    return tf
-      .transpose(tf.tensor(values, [out, channels, height, width], 'float32'), [2, 3, 1, 0])
-      .reshape([height * width * channels, out]);
+    const whole = tf.tensor(values, [out, channels, height, width], 'float32');
+    return tf.reshape(tf.transpose(whole, [2, 3, 1, 0]), [height * width * channels, out]);
   });
 }
 
@@ -113,14 +112,15 @@ function inCanonicalLayout(layer: Layer, tensor: tf.Tensor): tf.Tensor {
   if (layer.specification.type === 'local') {
     const [places, fanIn, out] = tensor.shape as [number, number, number];
     const inputs = fanIn === 1 ? 1 : layer.input.channels;
-    const whole = tensor.reshape([places, fanIn / inputs, inputs, out]);
+    const whole = tf.reshape(tensor, [places, fanIn / inputs, inputs, out]);
     return tf.transpose(whole, [3, 0, 2, 1]);
   }
   if (layer.specification.type === 'conv') {
     return tf.transpose(tensor, [3, 2, 0, 1]);
   }
   const { height, width, channels } = layer.input;
-  return tf.transpose(tensor.reshape([height, width, channels, tensor.shape[1]!]), [3, 2, 0, 1]);
+  const whole = tf.reshape(tensor, [height, width, channels, tensor.shape[1]!]);
+  return tf.transpose(whole, [3, 2, 0, 1]);
 }
 
 /** The layer that owns `parameter`. */

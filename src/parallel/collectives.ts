@@ -7,7 +7,7 @@
  * identity. They differ in their gradients, and the types of `model/distribution.ts` tell them apart. Compare
  * Megatron-LM's `core/tensor_parallel/mappings.py`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { ADD_TO_CHANNELS, hasKernel } from '../backend/own_kernels.js';
 import type { Invariant, OwnChannels, Replicated } from '../model/distribution.js';
 import type { Collectives } from '../model/forward.js';

@@ -8,7 +8,7 @@
  * A wait ends when the slot is filled or the coordinator raises the abort flag. It has no time limit of its own: the
  * coordinator sees that no worker makes progress, and which one is the cause (`activity.ts`).
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { Activity } from './activity.js';
 import { ABORT, slotName } from './slots.js';
 import type { ExchangeMemory, Pass, Slot } from './slots.js';

@@ -5,7 +5,7 @@
  * On the worker a share has the layout that the kernels compute in. `store` and `load` pass it in the canonical one,
  * PyTorch's, through whole tensors that all workers share.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { valuesOf } from '../backend/values.js';
 import type { RankParameters } from '../model/forward.js';
 import type { Layer, Network, Parameter } from '../model/network.js';

@@ -10,7 +10,7 @@
  */
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { capabilities } from '../backend/capabilities.js';
 import type { Transport } from './exchange.js';
 import type { ExchangeMemory, Slot } from './slots.js';

@@ -6,7 +6,7 @@
  * The momentum buffer v contains the learning rate, as in the paper. PyTorch's SGD keeps it outside, which gives the
  * same w while the learning rate is constant.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { hasKernel, MOMENTUM_UPDATE } from '../backend/own_kernels.js';
 
 export interface UpdateRule {

@@ -2,7 +2,7 @@
  * The transport that copies: each slot has shared memory of its own, which one worker writes and the others read. For
  * backends whose tensors other threads cannot see.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Transport } from './exchange.js';
 import type { ExchangeMemory, Slot } from './slots.js';
 

@@ -4,7 +4,7 @@
  * A step is two commands. `compute` runs forward and backward and changes nothing that lasts; `commit` updates. So the
  * coordinator can let a step happen on all workers or on none.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
 import type { BackendInformation } from '../backend/backend.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import {
   prepareProcess,
   requirePrecision,
@@ -30,7 +30,7 @@ function lossOf({ conv1, bias1, conv2, fc }: Variables): tf.Scalar {
   const second = tf.relu(tf.conv2d(normalized, conv2, 1, 'same'));
   const pooled = tf.maxPool(second, 3, 2, 'valid');
   const logits = tf.matMul<tf.Tensor2D>(tf.reshape(pooled, [4, -1]), fc);
-  return tf.losses.softmaxCrossEntropy(labels, logits).asScalar();
+  return tf.losses.softmaxCrossEntropy<tf.Tensor, tf.Scalar>(labels, logits);
 }
 
 /** Loss and every gradient of one step. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { buildByTurns } from '../../src/backend/build_by_turns.js';
 import type { TensorFlowBackend } from '../../src/backend/tensorflow_backend.js';
 import { loadDevicePin, tensorFlowIsPrepared } from '../../src/backend/device_pin.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { prepareProcess, useBackend } from '../../src/backend/backend.js';
 import { convolve, fullyConnect } from '../../src/backend/fused.js';
 import type { Activation } from '../../src/backend/numerics.js';

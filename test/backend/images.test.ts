@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import '@tensorflow/tfjs-backend-cpu';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { normalizationTable, normalizedImages } from '../../src/backend/images.js';
 import { golden, goldenImage } from '../data/golden_views.js';
 

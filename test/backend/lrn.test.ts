@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { prepareProcess, useBackend, whyMissing } from '../../src/backend/backend.js';
 import { localResponseNormalization } from '../../src/backend/lrn.js';
 import { randomTensor, relativeDifference } from './random_tensor.js';

@@ -1,7 +1,7 @@
 /** NaN in one element of an operand is still there in the result, on every backend: it cannot hide a divergence. */
 import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import {
   BACKEND_NAMES,
   prepareProcess,

@@ -1,6 +1,6 @@
 /** A worker that pins itself as workerData says, computes, and posts where that ran or the error. */
 import { parentPort, workerData } from 'node:worker_threads';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { useBackend, type BackendOptions } from '../../src/backend/backend.js';
 import { loadDevicePin } from '../../src/backend/device_pin.js';
 import { messageOf } from '../../src/errors.js';

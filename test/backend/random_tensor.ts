@@ -1,5 +1,5 @@
 /** Random tensors for the backend tests, the same in every run. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { deriveKey, fillNormal } from '../../src/random.js';
 
 /** N(0, deviation²), named so that two of one shape differ. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { prepareProcess, useBackend, type BackendName } from '../../src/backend/backend.js';
 import { tensorFlowIsPrepared } from '../../src/backend/device_pin.js';
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
 import { useBackend } from '../../src/backend/backend.js';
 import { UserError } from '../../src/errors.js';
 import { randomTensor, relativeDifference } from './random_tensor.js';

@@ -1,6 +1,6 @@
 /** A worker that adds on the WebAssembly backend and posts the sum. */
 import { parentPort } from 'node:worker_threads';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { useBackend } from '../../src/backend/backend.js';
 
 await useBackend({ backend: 'wasm', device: 'cpu', threads: 1 });

@@ -81,8 +81,12 @@ suite('a damaged shard', () => {
   test(`is refused by its name or differs in images and labels alone, after any of ${MUTATIONS} mutations`, async (context) => {
     const file = join(temporaryFolder(context), 'train-00000.shard');
     const jpeg = await picture().jpeg().toBuffer();
-    const examples = Array.from({ length: 20 }, (_, index) => ({ jpeg, label: index % 10 }));
-    writeShard(file, examples);
+    const content = {
+      lengths: Array.from({ length: 20 }, () => jpeg.length),
+      labels: Array.from({ length: 20 }, (_, index) => index % 10),
+      jpegs: Buffer.concat(Array.from({ length: 20 }, () => jpeg)),
+    };
+    writeShard(file, content);
     const original = readFileSync(file);
     const { starts, lengths } = readShardIndex(file, 20, 10);
     let refused = 0;
@@ -102,7 +106,7 @@ suite('a damaged shard', () => {
 
   test('of a manifest that claims 10¹⁵ examples is refused before memory is taken', (context) => {
     const file = join(temporaryFolder(context), 'train-00000.shard');
-    writeShard(file, []);
+    writeShard(file, { lengths: [], labels: [], jpegs: new Uint8Array(0) });
     const refusal = refusalOf(() => readShardIndex(file, 1e15, 10), 'claims');
     assert.match(refusal!, /train-00000\.shard is damaged or cut short/);
   });

@@ -9,7 +9,7 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Exchange } from '../../src/parallel/exchange.js';
 import type { Tower } from '../../src/parallel/tower.js';
 
@@ -192,6 +192,6 @@ if (fault.fullAt !== undefined) fillDisk(fault.fullAt);
 if (!isMainThread && fault.point !== undefined) {
   const { Exchange } = await import('../../src/parallel/exchange.js');
   const { Tower } = await import('../../src/parallel/tower.js');
-  const { mul } = await import('@tensorflow/tfjs');
+  const { mul } = await import('@tensorflow/tfjs-core');
   injectIntoTowers(Tower, Exchange, mul);
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import { registerGradients } from '../../src/backend/gradients.js';
 import { nativeIsPrepared } from '../../src/backend/native/addon.js';
 import { registerNative } from '../../src/backend/native/native.js';
 import type { OwnChannels } from '../../src/model/distribution.js';
@@ -57,7 +58,10 @@ function noise(name: string, shape: number[]): OwnChannels {
 const flat = (tensor: tf.Tensor): number[] => [...tensor.dataSync<'float32'>()];
 
 suite('through copies in shared memory', () => {
-  before(() => tf.setBackend('cpu'));
+  before(async () => {
+    registerGradients();
+    await tf.setBackend('cpu');
+  });
   collectivesTests(byCopies);
 });
 
@@ -65,6 +69,7 @@ const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
 
 suite('from the memory of the other worker', { skip }, () => {
   before(async () => {
+    registerGradients();
     registerNative(1);
     await tf.setBackend('native');
   });

@@ -2,7 +2,7 @@
  * Confusions of one kind of tensor with another, none of which may compile. The compiler is the test: `tsc` reports
  * a `@ts-expect-error` line that has no error. Nothing here runs.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Invariant, OwnChannels, Replicated } from '../../src/model/distribution.js';
 import { applyLayer, forward, lossOf } from '../../src/model/forward.js';
 import type { Collectives, RankParameters } from '../../src/model/forward.js';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
 import { buildNetwork } from '../../src/model/network.js';
 import { ActivityView } from '../../src/parallel/activity.js';
 import { SlotCopyTransport, allocateSlotCopies } from '../../src/parallel/slot_copies.js';

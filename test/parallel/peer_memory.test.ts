@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { before, suite, test } from 'node:test';
 import { Worker, receiveMessageOnPort } from 'node:worker_threads';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { nativeIsPrepared } from '../../src/backend/native/addon.js';
 import { registerNative } from '../../src/backend/native/native.js';
 import type { CpuBackend } from '../../src/backend/native/cpu_backend.js';

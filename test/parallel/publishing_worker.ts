@@ -1,6 +1,6 @@
 /** Publishes one tensor to worker 1 and ends. */
 import { workerData } from 'node:worker_threads';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { registerNative } from '../../src/backend/native/native.js';
 import { PeerMemoryTransport } from '../../src/parallel/peer_memory.js';
 import type { PeerConnections } from '../../src/parallel/peer_memory.js';

@@ -1,5 +1,5 @@
 /** Kernels that move values without computing: slices, concatenation, padding, transposition, filling. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Inputs, Kernels } from './kernel.js';
 import type { ArrayType, DeviceBackend } from './device_backend.js';
 

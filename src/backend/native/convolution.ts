@@ -1,5 +1,5 @@
 /** Convolutions and their gradients, float32, NHWC. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { CONVOLUTION_PARAMETER_GRADIENTS } from '../own_kernels.js';
 import { convolutionGeometry } from './geometry.js';
 import type { Activation } from '../numerics.js';

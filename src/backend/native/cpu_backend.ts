@@ -11,7 +11,7 @@
  * - an array that the user gave (`tf.tensor(array)`) is used in place, as by tfjs's CPU backend, and never enters the
  *   pool.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import type { Capabilities, SharedTensors } from '../capabilities.js';
 import type { Precision } from '../numerics.js';

@@ -2,7 +2,7 @@
  * What the kernels of this folder need of the tfjs backend that they compute on, whatever its device. Tensors' values are
  * arrays in the device's memory: typed arrays on the CPU.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Precision } from '../numerics.js';
 import type { DeviceKernels } from './addon.js';
 

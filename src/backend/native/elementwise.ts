@@ -1,5 +1,5 @@
 /** Element-wise kernels: arithmetic with broadcasting, comparisons, functions, selection, conversion. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { ADD_TO_CHANNELS, RELU_GRADIENT } from '../own_kernels.js';
 import type { BinaryOperation, UnaryOperation } from './addon_arrays.js';
 import type { Inputs, Kernel, Kernels } from './kernel.js';

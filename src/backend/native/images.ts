@@ -1,5 +1,5 @@
 /** Images from the bytes of a batch, and in another size; float32, NHWC. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { IMAGES_FROM_BYTES, type ImagesFromBytesAttributes } from '../own_kernels.js';
 import type { Inputs, Kernels } from './kernel.js';
 

@@ -1,5 +1,5 @@
 /** Kernels that select or place elements by index: gathering, one-hot rows, tiling. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Inputs, Kernels } from './kernel.js';
 import type { ArrayType } from './device_backend.js';
 

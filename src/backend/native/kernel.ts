@@ -1,5 +1,5 @@
 /** The form of the kernels in this folder: by tfjs's names, each with a fallback to tfjs's CPU kernel. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { DeviceBackend } from './device_backend.js';
 
 /** A kernel's inputs by name. */

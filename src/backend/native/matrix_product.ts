@@ -1,5 +1,5 @@
 /** Matrix products, float32. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Activation } from '../numerics.js';
 import type { Inputs, Kernels } from './kernel.js';
 import type { DeviceBackend } from './device_backend.js';

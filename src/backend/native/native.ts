@@ -2,7 +2,7 @@
  * Registers the backend `native` with tfjs: the kernels of this folder, with tfjs's own CPU kernels as fallback for
  * inputs that they do not support and for kernels that they lack.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { loadNativeAddon, type NativeInformation } from './addon.js';
 import type { Precision } from '../numerics.js';
 import { arrangementKernels } from './arrangement.js';

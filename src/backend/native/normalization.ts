@@ -1,5 +1,5 @@
 /** Local response normalization across channels and its gradient, float32, NHWC. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { LOCAL_RESPONSE_NORMALIZATION } from '../own_kernels.js';
 import type { Inputs, KernelResult, Kernels } from './kernel.js';
 import type { DeviceBackend } from './device_backend.js';

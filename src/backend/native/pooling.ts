@@ -1,5 +1,5 @@
 /** Pooling and its gradients, float32, NHWC. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { poolGeometry } from './geometry.js';
 import type { Inputs, Kernels } from './kernel.js';
 

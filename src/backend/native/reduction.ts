@@ -1,5 +1,5 @@
 /** Reductions over adjacent dimensions, arg max, softmax. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Reduction } from './addon_arrays.js';
 import type { Inputs, Kernel, Kernels } from './kernel.js';
 import type { ArrayType, DeviceBackend } from './device_backend.js';

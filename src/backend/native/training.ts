@@ -1,5 +1,5 @@
 /** Kernels of training alone: the loss, the dropout mask and the update rule, each in one pass. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import {
   DROPOUT_MASK,
   MOMENTUM_UPDATE,

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { useBackend } from '../../../src/backend/backend.js';
 import { tensorFlowIsPrepared } from '../../../src/backend/device_pin.js';
 import { convolve } from '../../../src/backend/fused.js';

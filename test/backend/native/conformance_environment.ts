@@ -2,7 +2,7 @@
  * First in the bundle of `scripts/conformance.mjs`, before the specs are declared. Some specs want a
  * backend named `cpu`, so unless that backend itself is to be tested, `native` takes its name.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { setTestEnvs } from '@tensorflow/tfjs-core/dist/jasmine_util.js';
 import { NATIVE, registerNative } from '../../../src/backend/native/native.js';
 

@@ -1,5 +1,5 @@
 import { test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { CONVOLUTION_PARAMETER_GRADIENTS } from '../../../src/backend/own_kernels.js';
 import { tensorFlowIsPrepared } from '../../../src/backend/device_pin.js';
 import { useBackend } from '../../../src/backend/backend.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { registerNative } from '../../../src/backend/native/native.js';
 import type { CpuBackend } from '../../../src/backend/native/cpu_backend.js';
 

@@ -1,7 +1,8 @@
 /** What the tests of the native kernels share: the backend, random shapes, comparison of results. */
 import assert from 'node:assert/strict';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { registerFusedGradients } from '../../../src/backend/fused.js';
+import { registerGradients } from '../../../src/backend/gradients.js';
 import { nativeIsPrepared, type NativeAddon } from '../../../src/backend/native/addon.js';
 import { NATIVE, registerNative } from '../../../src/backend/native/native.js';
 import type { CpuBackend } from '../../../src/backend/native/cpu_backend.js';
@@ -18,6 +19,7 @@ const called = new Set<string>();
 export async function useNative(): Promise<CpuBackend> {
   if (tf.findBackendFactory(NATIVE) === null) {
     registerNative(2);
+    registerGradients();
     registerReluGradient();
     registerFusedGradients();
   }

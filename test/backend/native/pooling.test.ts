@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { assertClose, assertRan, Draw, skip, useNative } from './native_kernels.js';
 import {
   averagePool,

@@ -2,7 +2,7 @@
  * Convolution, pooling and LRN by the plain loops of their definitions, in float64: what the addon's
  * kernels are held against. NHWC and HWIO, as `backend_util` counts windows and padding.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 
 type Info = tf.backend_util.Conv2DInfo;
 

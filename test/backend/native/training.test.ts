@@ -1,7 +1,7 @@
 /** The kernels of ours, against float64 and against the operations that they are composed of elsewhere. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { convolve, crossEntropy, dropoutMask, fullyConnect } from '../../../src/backend/fused.js';
 import { imagesFromBytes, normalizationTable } from '../../../src/backend/images.js';
 import { localResponseNormalization } from '../../../src/backend/lrn.js';
