@@ -45,6 +45,8 @@ describe('presets', () => {
       'alexnet-no-lrn',
       'alexnet-nonoverlapping-pool',
       'alexnet-paper',
+      'caffe-alexnet',
+      'caffe-caffenet',
       'cifar10-11pct',
       'cifar10-11pct-fast',
       'cifar10-13pct',
@@ -52,6 +54,7 @@ describe('presets', () => {
       'cifar10-quick',
       'cifar10-seed',
       'demo',
+      'torchvision-alexnet',
     ]);
   });
 
@@ -170,7 +173,7 @@ describe('presets', () => {
     refuses(
       () => loadConfiguration({ preset: '../package' }),
       '"../package"',
-      'alexnet-2012, alexnet-2012-continued, alexnet-half, alexnet-no-communication, alexnet-no-lrn, alexnet-nonoverlapping-pool, alexnet-paper, cifar10-11pct, cifar10-11pct-fast',
+      'alexnet-2012, alexnet-2012-continued, alexnet-half, alexnet-no-communication, alexnet-no-lrn, alexnet-nonoverlapping-pool, alexnet-paper, caffe-alexnet, caffe-caffenet, cifar10-11pct',
     );
   });
 

@@ -29,6 +29,17 @@ struct Sums {
   Vector re[kRows][width] = {};
   Vector im[kRows][width] = {};
 
+  TWOTOWER_INLINE void Add(const Sums& other) {
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; m++) {
+#pragma GCC unroll 8
+      for (int g = 0; g < width; g++) {
+        re[m][g] += other.re[m][g];
+        im[m][g] += other.im[m][g];
+      }
+    }
+  }
+
   TWOTOWER_INLINE void StoreTo(float* to, int64_t group_stride) const {
 #pragma GCC unroll 8
     for (int g = 0; g < width; g++) {
@@ -111,6 +122,8 @@ template <int width>
 void GradientPanel(const Spectrum& x, const Spectrum& dy, const Spectrum& gradient, int bin,
                    int64_t group) {
   constexpr int64_t kTilesOfGroup = kLanes / kRows;
+  // Thousands of tiles added to one sum would lose a digit; so each run of them has a sum of its own.
+  constexpr int64_t kBlocksOfSum = 32;
   const int64_t tiles = gradient.rows / kRows;
   const int64_t blocks = x.rows / kRows;
   const int64_t d_group_stride = dy.GroupStride();
@@ -123,20 +136,24 @@ void GradientPanel(const Spectrum& x, const Spectrum& dy, const Spectrum& gradie
         PrefetchChunk(dy.At(bin + 1, group + g, kRows * prefetched));
       }
     }
-    Sums<width> sums;
+    Sums<width> total;
     const float* chunk = x.At(bin, tile / kTilesOfGroup, 0);
     const float* d = dy.At(bin, group, 0);
     const int64_t channel = tile % kTilesOfGroup * kRows;
-    for (int64_t block = 0; block < blocks;
-         block++, chunk += x_block_stride, d += d_block_stride) {
-      if (group == 0 && channel == 0) PrefetchChunk(chunk + kChunkFloats);
+    for (int64_t first = 0; first < blocks; first += kBlocksOfSum) {
+      Sums<width> sums;
+      for (int64_t block = first; block < std::min(blocks, first + kBlocksOfSum);
+           block++, chunk += x_block_stride, d += d_block_stride) {
+        if (group == 0 && channel == 0) PrefetchChunk(chunk + kChunkFloats);
 #pragma GCC unroll 4
-      for (int row = 0; row < kRows; row++) {
-        AddProducts<width, true>(chunk + channel + row * kRowFloats, 1, d + row * kRowFloats,
-                                 d_group_stride, sums);
+        for (int row = 0; row < kRows; row++) {
+          AddProducts<width, true>(chunk + channel + row * kRowFloats, 1, d + row * kRowFloats,
+                                   d_group_stride, sums);
+        }
       }
+      total.Add(sums);
     }
-    sums.StoreTo(gradient.At(bin, group, kRows * tile), gradient.GroupStride());
+    total.StoreTo(gradient.At(bin, group, kRows * tile), gradient.GroupStride());
   }
 }
 

@@ -35,6 +35,11 @@ export function texts(help: Help): Option<string[]> {
   return { help: { requiresArg: true, ...help }, parse: list };
 }
 
+/** Words with commas between them. */
+export function words(help: Help): Option<string[]> {
+  return textOption(help, (given) => given.split(','));
+}
+
 /** A switch. */
 export function flag(help: Help): Option<boolean> {
   return {

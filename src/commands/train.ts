@@ -21,6 +21,7 @@ import {
   text,
   textOption,
   wholeNumber,
+  words,
 } from './option_kinds.js';
 import { defineCommand, wordsOf } from './option_table.js';
 import type { Typed } from './option_table.js';
@@ -97,6 +98,11 @@ export const command = defineCommand({
     resume: path({ group, describe: 'Run folder to resume, on any devices' }),
     ...classesOption,
     ...initOption,
+    initExcept: words({
+      group,
+      describe:
+        'Layers that do not take their parameters from --init, such as fc3 for other classes',
+    }),
     checkpoint: checkpointChoice({
       group,
       describe: 'Which checkpoint of the run that --resume or --init names (default latest)',

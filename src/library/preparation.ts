@@ -7,7 +7,7 @@ import type { RunClasses } from '../data/dataset.js';
 import type { Dataset } from '../data/examples.js';
 import { slowJpegWarning } from '../data/jpeg_decoder.js';
 import { UserError } from '../errors.js';
-import { buildNetwork } from '../model/network.js';
+import { buildNetwork, type Network } from '../model/network.js';
 import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
 import { openRunFolder } from '../runs/layout.js';
 import { checkEvents } from '../training/schedule.js';
@@ -35,7 +35,7 @@ export interface Preparation {
  * @throws UserError for what the caller can fix
  */
 export async function prepare(
-  options: Recipe & Devices & Pick<TrainOptions, 'init' | 'checkpoint' | 'classes'>,
+  options: Recipe & Devices & Pick<TrainOptions, InitialOptions | 'classes'>,
   resumed?: { configuration: Configuration; classes: string[] | null },
   signal?: AbortSignal,
 ): Promise<Preparation> {
@@ -50,18 +50,28 @@ export async function prepare(
   );
   const configuration = withClassesOf({ ...asked, towers: resolved.towers }, opened);
   const { network, towers, training, data } = configuration;
-  checkEvents(training, buildNetwork(network, towers, data.classes));
-  const initialModel = resumed === undefined ? initialModelOf(options) : undefined;
+  const built = buildNetwork(network, towers, data.classes);
+  checkEvents(training, built);
+  const initialModel = resumed === undefined ? initialModelOf(options, built) : undefined;
   const warnings = [...resolved.warnings, ...dataWarnings(opened)];
   const phases = phasesOf(opened, configuration);
   return { configuration, phases, resolved: { ...resolved, warnings }, initialModel };
 }
 
+type InitialOptions = 'init' | 'initExcept' | 'checkpoint';
+
 /** The verified safetensors file that `init` names, itself or by its run folder. */
-function initialModelOf({
-  init,
-  checkpoint,
-}: Pick<TrainOptions, 'init' | 'checkpoint'>): string | undefined {
+function initialModelOf(
+  { init, initExcept = [], checkpoint }: Pick<TrainOptions, InitialOptions>,
+  { layers }: Network,
+): string | undefined {
+  const names = layers.filter(({ parameters }) => parameters.length > 0).map(({ name }) => name);
+  const unknown = initExcept.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new UserError(
+      `--init-except: no layer "${unknown}" has parameters; there are ${names.join(', ')}`,
+    );
+  }
   const isFolder =
     init !== undefined && statSync(init, { throwIfNoEntry: false })?.isDirectory() === true;
   if (isFolder) return chooseCheckpoint(openRunFolder(init), checkpoint).files.model;

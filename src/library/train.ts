@@ -233,7 +233,8 @@ async function trainOnce(
     const { world } = coordinator;
     const model = await world.fromFirst(() => start.point?.files.model ?? initialModel);
     if (model !== undefined) {
-      await loadParameters(coordinator, model, start.point?.files.optimizer);
+      const except = start.point === null ? options.initExcept : undefined;
+      await loadParameters(coordinator, model, start.point?.files.optimizer, except);
     }
     const run = await claim();
     run.cutBack(start.point, configuration);

@@ -19,6 +19,8 @@ export interface TrainOptions extends Recipe, Devices {
   classes?: string | undefined;
   /** Initial parameters: a safetensors file, as `export` writes it, or a run folder. */
   init?: string | undefined;
+  /** With `init`: layers that begin with new values, such as the last one for other classes. */
+  initExcept?: string[] | undefined;
   /** Which checkpoint of the run that `resume` or `init` names (default `'latest'`). */
   checkpoint?: CheckpointChoice | undefined;
   /** Steps between checkpoints, besides the one at the end of each epoch. */
@@ -56,6 +58,9 @@ export function refuseImpossibleOptions(options: TrainOptions): void {
     throw new UserError(
       `checkpointMinutes must be between 0 and ${LONGEST_MINUTES}; it is ${minutes}`,
     );
+  }
+  if (options.initExcept !== undefined && options.init === undefined) {
+    throw new UserError('--init-except names layers that --init leaves out: give --init');
   }
   const { world, restarts = 0, out } = options;
   if (world?.isAlone === false && restarts > 0) {

@@ -27,18 +27,25 @@ export function sharedFrom(tensors: TensorMap): Record<string, SharedArrayBuffer
  * Gives the towers the parameters of `file`, and the momentum buffers of `optimizerFile` or zero. Only the first host
  * needs the files; the others get their contents from it.
  *
+ * @param except layers that keep the parameters that the towers have, whatever the file has of them
  * @throws UserError naming the file that is not this network's, or the tensor that is not finite
  */
 export async function loadParameters(
   coordinator: Coordinator,
   file: string,
   optimizerFile?: string,
+  except: readonly string[] = [],
 ): Promise<void> {
   const { network, world } = coordinator;
+  const excepted = network.parameters.filter(({ layer }) => except.includes(layer));
+  const kept = excepted.length === 0 ? {} : (await coordinator.store()).parameters;
   const read = (path: string): Record<string, SharedArrayBuffer> => {
     // Names and shapes first: of another network's file no data is read.
-    checkAgainst(network, describeSafetensors(path), path);
+    checkAgainst(network, describeSafetensors(path), path, except);
     const tensors = readSafetensors(path);
+    for (const { name, shape } of excepted) {
+      tensors.set(name, { shape, data: new Float32Array(kept[name]!) });
+    }
     refuseNotFinite(tensors, path);
     return sharedFrom(tensors);
   };
@@ -61,14 +68,18 @@ export async function loadParameters(
 /**
  * Checks that `tensors`, read from `path`, are exactly the network's parameters.
  *
+ * @param except layers whose tensors may be missing or of another shape
  * @throws UserError naming the first that is missing, extra or of another shape
  */
 export function checkAgainst(
   network: Network,
   tensors: Map<string, { shape: number[] }>,
   path: string,
+  except: readonly string[] = [],
 ): void {
-  const [first] = differencesFrom(network, tensors);
+  const [first] = differencesFrom(network, tensors).filter(
+    ({ name }) => !except.includes(name.split('.')[0]!),
+  );
   if (first === undefined) return;
   const { name, stored, wanted } = first;
   const difference =
@@ -76,7 +87,7 @@ export function checkAgainst(
       ? `it has no ${name}`
       : wanted === undefined
         ? `the network has no ${name}`
-        : `its ${name} is [${stored.shape.join(', ')}], the network's [${wanted.join(', ')}]`;
+        : `its ${name} is [${stored.shape.join(', ')}], the network's [${wanted.join(', ')}] (--init-except ${name.split('.')[0]} leaves it out)`;
   throw new UserError(`${path} is a checkpoint of another network: ${difference}`);
 }
 

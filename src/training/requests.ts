@@ -29,7 +29,7 @@ export class Requests implements Topic {
    * @param saveEveryMs milliseconds between checkpoints by time; 0 for none
    */
   constructor(
-    world: World,
+    private readonly world: World,
     private readonly signal: AbortSignal,
     private readonly events: RunEvents,
     saveEveryMs: number,
@@ -55,6 +55,8 @@ export class Requests implements Topic {
 
   /** What has been agreed on since the last call. A stop stays, a save is taken. */
   take(): Asked {
+    // Alone, a process agrees with itself at any time.
+    if (this.world.isAlone) this.agreed(this.own());
     const { asked } = this;
     this.asked = { ...asked, save: false };
     return asked;

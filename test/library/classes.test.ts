@@ -123,6 +123,43 @@ suite('a run on data with other classes than its own', () => {
   });
 });
 
+suite('a network that was trained on five classes goes on with three', () => {
+  const settings = [0, 4, 8].flatMap((layer) => [
+    `network.layers.${layer}.weight.learningRate=0`,
+    `network.layers.${layer}.bias.learningRate=0`,
+  ]);
+  const onThree = async () => ({
+    ...{ config: TINY, data: await writeClasses('three', ['x', 'y', 'z']) },
+    ...{ batch: 8, steps: 3, cpu: 2, init: join(folder, 'split') },
+  });
+  const parametersOf = (path: string) =>
+    new Map([...loadRun(path).loadCheckpoint().model].map(([name, { data }]) => [name, data]));
+
+  test('with a new last layer; the others are the first run’s, and stay where they are frozen', async () => {
+    const out = join(folder, 'three classes');
+    await train({ ...(await onThree()), settings, initExcept: ['fc2'], out });
+    const [before, after] = [parametersOf(join(folder, 'split')), parametersOf(out)];
+    for (const layer of ['conv1', 'conv2', 'conv3']) {
+      const name = `${layer}.weight`;
+      assert.deepEqual(after.get(name), before.get(name), name);
+    }
+    assert.notDeepEqual(after.get('fc1.weight'), before.get('fc1.weight'));
+    assert.equal(after.get('fc2.bias')!.length, 3);
+  });
+
+  test('and is refused without saying which layer is new, or with one that it lacks', async () => {
+    const options = await onThree();
+    await assert.rejects(
+      train({ ...options, out: join(folder, 'none') }),
+      userError('fc2.weight is [5,', "the network's [3,", '--init-except fc2'),
+    );
+    await assert.rejects(
+      train({ ...options, initExcept: ['fc3'], out: join(folder, 'none') }),
+      userError('"fc3"', 'conv1, conv2, conv3, fc1, fc2'),
+    );
+  });
+});
+
 suite('validation images', () => {
   test('are what a run is tested on, and fold back into training', async () => {
     const tested: number[] = [];

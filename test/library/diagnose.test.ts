@@ -17,7 +17,7 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 function diagnoseUnloadable(): Diagnosis {
   const folder = mkdtempSync(join(tmpdir(), 'twotower-'));
   try {
-    for (const part of ['dist/src', 'package.json']) {
+    for (const part of ['dist/src', 'dist/tfjs_gradients.cjs', 'package.json']) {
       cpSync(join(ROOT, part), join(folder, part), { recursive: true });
     }
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));

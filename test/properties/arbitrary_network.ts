@@ -49,7 +49,10 @@ function hiddenLayer(number: number): fc.Arbitrary<LayerSpecification> {
       }),
     },
     { weight: 1, arbitrary: fc.constant({ type: 'relu' as const }) },
-    { weight: 1, arbitrary: fc.record({ type: fc.constant('lrn' as const), reads, ...normalization }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ type: fc.constant('lrn' as const), reads, ...normalization }),
+    },
     {
       weight: 1,
       arbitrary: fc.record({
