@@ -220,8 +220,12 @@ test('spectra beyond the scratch memory are computed in parts', { skip }, () => 
     addon.preferConvolutionAlgorithm('direct');
     const direct = passesOf(g);
     addon.preferConvolutionAlgorithm('fft');
+    // The direct algorithm adds up to so many products to one float32, each time with a rounding of half a place.
+    const products = g.batch * window.height * window.width;
+    const tolerance = 2 ** -24 * Math.sqrt(products);
     for (const name of ['out', 'dx', 'dFilter', 'dBias'] as const) {
-      assert.ok(relativeError(parts[name], direct[name]) < 1e-5, `${name} of ${describe(g)}`);
+      const error = relativeError(parts[name], direct[name]);
+      assert.ok(error < tolerance, `${name} of ${describe(g)}: ${error}`);
     }
   }
 });
