@@ -155,7 +155,7 @@ suite('a process that is told to stop', { concurrency: 2 }, () => {
       },
     });
     first.process.stderr!.on('data', (text: string) => {
-      if (text.includes('once more')) first.process.kill('SIGINT');
+      if (text.includes('press again')) first.process.kill('SIGINT');
     });
     const { code, stderr } = await first.outcome;
     assert.equal(code, 130, stderr);
