@@ -5,7 +5,7 @@
  * nearly all of AlexNet's parameters and come first. The small ones go together at the end. All replicas compute the same
  * layers in the same order, so their sums match; and each gets the same bits, so their parameters stay equal.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { capabilities } from '../backend/capabilities.js';
 import type { Exchange } from './exchange.js';
 import type { ProcessGroup, Ticket } from './process_group.js';
