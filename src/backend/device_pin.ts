@@ -70,11 +70,7 @@ export function loadDevicePin(): DevicePin {
     if (file === null) throw new Error(`${TFJS_NODE} is not installed`);
     const module = { exports: {} };
     // Lazy, because it loads the library that defines what it calls.
-    process.dlopen(
-      module,
-      addonFile() ?? '',
-      constants.dlopen.RTLD_LAZY | constants.dlopen.RTLD_GLOBAL,
-    );
+    process.dlopen(module, file, constants.dlopen.RTLD_LAZY | constants.dlopen.RTLD_GLOBAL);
     loaded = module.exports as DevicePin;
   }
   return loaded;

@@ -18,7 +18,7 @@ import { sequentialOrder } from './packed.js';
 import type { Split } from './split.js';
 import type { DatasetStatistics } from './statistics.js';
 import { type UndecodableFile, UndecodableImages } from './undecodable.js';
-import { closeGaps, shareOf } from './share.js';
+import { closeGaps, placesOfShare } from './share.js';
 import { type Crops, refuseImpossibleCrops, refuseTooSmall } from './views.js';
 
 export interface Batch {
@@ -313,7 +313,7 @@ export class BatchRing {
     const { batch, height, width } = this.options;
     const { split, crops, epoch } = pass;
     const whole = pass.order.subarray(index * batch, (index + 1) * batch);
-    const { first, end } = shareOf(whole.length, this.options.share);
+    const { first, end } = placesOfShare(whole.length, this.options.share);
     const views = whole.slice(first, end);
     let undecodable: Undecodable[];
     try {

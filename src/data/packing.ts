@@ -14,8 +14,8 @@ export const SIDE = 256;
 const QUALITY = 95;
 
 /**
- * The thread's memory for a decoded image and for a shard's JPEGs. Its engine would free such buffers late, because it
- * does not count them, so they are used again for every image and every shard.
+ * The thread's memory for a decoded image and for a shard's JPEGs. New buffers for every image made the process grow
+ * with the data set, because garbage of this size is freed late.
  */
 const decoded = new Uint8Array(SIDE * SIDE * 3);
 let jpegs = new Uint8Array(1 << 20);

@@ -2,7 +2,7 @@
 import type { BatchBuffers } from './decoder.js';
 
 /** The run of places of a batch that is a share of it; shares differ by at most one. */
-export function shareOf(
+export function placesOfShare(
   count: number,
   { index, of }: { index: number; of: number } = { index: 0, of: 1 },
 ): { first: number; end: number } {

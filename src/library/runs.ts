@@ -6,6 +6,7 @@ import type { Configuration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { isLocked } from '../folder_lock.js';
 import { layersOf, settingsOf } from '../report/configuration_listing.js';
+import type { RunRow } from '../report/runs_page.js';
 import { latestCheckpointPath, withCheckpoint } from '../runs/checkpoint_reader.js';
 import { readState } from '../runs/checkpoint_state.js';
 import { openRunFolder, runFolderAt } from '../runs/layout.js';
@@ -14,25 +15,12 @@ import type { Progress } from '../runs/progress.js';
 import { readEnd } from '../runs/summary.js';
 
 /** One run, as far as it can be told without reading its metrics. */
-export interface ListedRun {
+export interface ListedRun extends Omit<RunRow, 'name' | 'address'> {
   path: string;
-  /** Name of the configuration that it was made with; null if the run cannot be read. */
-  preset: string | null;
   status: 'completed' | 'interrupted' | 'failed' | 'training' | 'killed' | 'unreadable';
   /** Steps and whole epochs up to its latest checkpoint. */
   step: number;
   epoch: number;
-  /** Epochs that it is to train. */
-  epochs: number;
-  /** Top-1 accuracy of the best and of the last test, fractions; null before the first test. */
-  best: number | null;
-  last: number | null;
-  /** Throughput of the last start; null until it has ended. */
-  imagesPerSecond: number | null;
-  /** Time of the last change, ISO 8601. */
-  changed: string;
-  /** Why the run is unreadable: the file and what is wrong with it. */
-  error?: string;
 }
 
 /** A field of the configuration that differs between runs; `null` for a run that does not have it. */

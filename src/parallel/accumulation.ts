@@ -1,6 +1,6 @@
 /** A step whose batch is computed in parts, one after another, so that a large batch fits a small device. */
 import type { ComputeReply } from './messages.js';
-import { shareOf } from './shared_batch.js';
+import { batchShareOf } from './shared_batch.js';
 import type { SharedBatch } from './shared_batch.js';
 import { NotFiniteError } from './step_outcome.js';
 
@@ -10,7 +10,7 @@ export type PartedBatch = SharedBatch | AsyncIterable<SharedBatch>;
 /** What the workers have computed of a batch, or of a part of one. */
 export interface Computed {
   /** Of this replica, one per worker. */
-  replies: ComputeReply[];
+  replies: Pick<ComputeReply, 'timing' | 'peakBytes'>[];
   /** Of all replicas. */
   loss: number;
   /** Images of all replicas whose largest logit is the label's. */
@@ -31,7 +31,7 @@ export async function computeInParts(
   let sums: Computed | undefined;
   let images = 0;
   for await (const part of 'pixels' in batch ? [batch] : batch) {
-    images = shareOf(part).of;
+    images = batchShareOf(part).of;
     const computed = await compute(part, sums !== undefined);
     if (computed instanceof NotFiniteError) return computed;
     sums = sums === undefined ? computed : added(sums, computed);
@@ -41,23 +41,11 @@ export async function computeInParts(
 
 /** Each part's loss is its term of the mean over the batch. */
 function added(one: Computed, other: Computed): Computed {
-  return {
-    replies: one.replies.map((reply, worker) => addedReply(reply, other.replies[worker]!)),
-    loss: one.loss + other.loss,
-    correct: one.correct + other.correct,
-  };
-}
-
-function addedReply(one: ComputeReply, other: ComputeReply): ComputeReply {
-  const timing = { ...one.timing };
-  for (const part of Object.keys(timing) as (keyof typeof timing)[]) {
-    timing[part] += other.timing[part];
-  }
-  return {
-    loss: one.loss + other.loss,
-    correct: one.correct + other.correct,
-    notFinite: null,
-    timing,
-    peakBytes: Math.max(one.peakBytes, other.peakBytes),
-  };
+  const replies = one.replies.map(({ timing, peakBytes }, worker) => {
+    const next = other.replies[worker]!;
+    const sums = { ...timing };
+    for (const part of Object.keys(sums) as (keyof typeof sums)[]) sums[part] += next.timing[part];
+    return { timing: sums, peakBytes: Math.max(peakBytes, next.peakBytes) };
+  });
+  return { replies, loss: one.loss + other.loss, correct: one.correct + other.correct };
 }

@@ -19,7 +19,7 @@ import type { Placement } from './placement.js';
 import { connectPeers } from './peer_memory.js';
 import { computeInParts } from './accumulation.js';
 import type { Computed, PartedBatch } from './accumulation.js';
-import { buffersOf, shareOf } from './shared_batch.js';
+import { buffersOf, batchShareOf } from './shared_batch.js';
 import type { SharedBatch } from './shared_batch.js';
 import { NotFiniteParameters, allocateTensors, firstNotFinite } from './shared_parameters.js';
 import type { SharedParameters } from './shared_parameters.js';
@@ -176,7 +176,7 @@ export class Coordinator {
     const sequence = ++this.sequence;
     const replies = await this.threads.all(
       'compute',
-      () => ({ kind: 'compute', step, sequence, ...shareOf(batch), accumulates, measurePeak }),
+      () => ({ kind: 'compute', step, sequence, ...batchShareOf(batch), accumulates, measurePeak }),
       () => buffersOf(batch),
     );
     const found = replies.flatMap(({ notFinite }) => notFinite ?? []);
@@ -199,7 +199,7 @@ export class Coordinator {
     const sequence = ++this.sequence;
     const places = await this.threads.all(
       'locate',
-      () => ({ kind: 'locate', sequence, ...shareOf(batch), step }),
+      () => ({ kind: 'locate', sequence, ...batchShareOf(batch), step }),
       () => buffersOf(batch),
     );
     return places.flatMap((place) => place ?? []);
@@ -217,7 +217,7 @@ export class Coordinator {
     const replies = await this.trace.whole('test', () =>
       this.threads.all(
         'logits',
-        () => ({ kind: 'logits', sequence, ...shareOf(batch), step }),
+        () => ({ kind: 'logits', sequence, ...batchShareOf(batch), step }),
         () => buffersOf(batch),
       ),
     );
@@ -230,7 +230,7 @@ export class Coordinator {
     this.threads.doing = 'in an inspection';
     const replies = await this.threads.all(
       'inspect',
-      () => ({ kind: 'inspect', sequence, ...shareOf(batch) }),
+      () => ({ kind: 'inspect', sequence, ...batchShareOf(batch) }),
       () => buffersOf(batch),
     );
     return replies[0]!;

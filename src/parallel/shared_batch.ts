@@ -24,6 +24,6 @@ export function buffersOf({
 }
 
 /** What a command says of a batch: which share of one it is. */
-export function shareOf({ count, first = 0, of = count }: SharedBatch): BatchShare {
+export function batchShareOf({ count, first = 0, of = count }: SharedBatch): BatchShare {
   return { count, first, of };
 }

@@ -35,7 +35,7 @@ const STAGGER_MS = 500;
 /** Between two looks at whether a process is lost, milliseconds. */
 const LOOK_MS = 500;
 
-/** What the other processes have when they are asked for silence after a launcher's TERM, milliseconds. */
+/** Once a signal has come, a process that is silent for so long counts as lost, milliseconds. */
 const ROLL_CALL_MS = 900;
 
 /** `moreTypes` keeps a typed array what it is. */
@@ -50,7 +50,7 @@ export interface Connection {
   hosts: string[];
 }
 
-/** The sums of processes that agree on nothing but that they go on. */
+/** Never aborted: a process that is alone has no other to lose. */
 const NEVER = new AbortController().signal;
 
 export class World {

@@ -17,8 +17,10 @@ export interface RunRow {
   /** Epochs completed; while the run is under way, the current one. */
   epoch: number;
   epochs: number;
+  /** Top-1 accuracy of the best and of the last test, fractions. */
   best: number | null;
   last: number | null;
+  /** Throughput of the last start; while the run is under way, the current one. */
   imagesPerSecond: number | null;
   /** ISO 8601. */
   changed: string;
