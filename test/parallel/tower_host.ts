@@ -9,6 +9,7 @@ import { placesOfShare } from '../../src/data/share.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
 import { requireEqualParameters } from '../../src/parallel/equal_parameters.js';
 import { joinWorld } from '../../src/parallel/join_world.js';
+import type { World } from '../../src/parallel/world.js';
 import type { SharedBatch } from '../../src/parallel/shared_batch.js';
 import type { SharedParameters } from '../../src/parallel/shared_parameters.js';
 import { requireFinite } from '../../src/parallel/step_outcome.js';
@@ -29,7 +30,12 @@ export interface HostTask {
   workers: number[][];
   hostsPerReplica: number;
   steps: number;
+  /** The second process leaves the last step out until it is ended. */
+  isSecondLate?: boolean;
 }
+
+/** How long a process waits for one that is late, milliseconds. */
+export const LIMIT_MS = 3000;
 
 /** What a process has seen. */
 export interface HostReport {
@@ -68,8 +74,9 @@ function shareOf(batch: SharedBatch, index: number, of: number): SharedBatch {
   };
 }
 
-async function trainAlong(task: HostTask): Promise<HostReport> {
-  const world = await joinWorld('test', {});
+async function trainAlong(world: World, task: HostTask): Promise<HostReport> {
+  const isLate = (step: number): boolean =>
+    task.isSecondLate === true && world.process === 1 && step === task.steps;
   world.divideReplicas(task.hostsPerReplica);
   const { replica, replicas } = world;
   prepareProcess();
@@ -80,13 +87,15 @@ async function trainAlong(task: HostTask): Promise<HostReport> {
     backend: task.backend,
     batch: Math.ceil(BATCH / replicas),
     world,
+    ...(task.isSecondLate === true && { exchangeTimeoutMs: LIMIT_MS }),
   });
   const results = [];
   for (let step = 1; step <= task.steps; step++) {
+    if (isLate(step)) await untilLost(world);
     const batch = shareOf(noiseBatchOf(SEED, step), replica, replicas);
     results.push(requireFinite(await coordinator.step(step, batch, RULE)));
   }
-  const logits = await coordinator.logitsOf(noiseBatchOf(SEED, 1));
+  const logits = await coordinator.logitsOf(shareOf(noiseBatchOf(SEED, 1), replica, replicas));
   const stored = await coordinator.store();
   await requireEqualParameters(world, coordinator.network, stored, task.steps);
   const report = {
@@ -98,11 +107,28 @@ async function trainAlong(task: HostTask): Promise<HostReport> {
     exchangeBytes: results[0]!.timings.reduce((sum, timing) => sum + timing.exchangeBytes, 0),
   };
   await coordinator.close();
-  await world.end(undefined, () => {});
   return report;
+}
+
+function untilLost({ lost }: World): Promise<never> {
+  return new Promise((_, reject) => {
+    const awake = setInterval(() => {}, LIMIT_MS);
+    lost.addEventListener('abort', () => {
+      clearInterval(awake);
+      reject(lost.reason as Error);
+    });
+  });
 }
 
 const [task] = process.argv.slice(2);
 if (task !== undefined) {
-  process.stdout.write(`${JSON.stringify(await trainAlong(JSON.parse(task) as HostTask))}\n`);
+  const world = await joinWorld('test', {});
+  const print = (line: string): boolean => process.stderr.write(`${line}\n`);
+  try {
+    const report = await trainAlong(world, JSON.parse(task) as HostTask);
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+    await world.end(undefined, print);
+  } catch (error) {
+    await world.end(error, print);
+  }
 }
