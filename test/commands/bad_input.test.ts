@@ -329,6 +329,10 @@ suite('a run folder', () => {
       ['export', run, join(folder, 'absent', 'file.safetensors')],
       /cannot write .*absent\/file\.safetensors/,
     );
+    await refuses(
+      ['export', run, join(folder, 'absent', 'model'), '--format', 'tfjs'],
+      /cannot write .*absent\/model: ENOENT/,
+    );
   });
 });
 
