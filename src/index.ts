@@ -16,7 +16,7 @@ export type { Devices } from './library/devices.js';
 export { diagnose } from './library/diagnose.js';
 export type { Diagnosis } from './library/diagnose.js';
 export { evaluate } from './library/evaluate.js';
-export type { EvaluateOptions } from './library/evaluate.js';
+export type { EvaluatedRun, EvaluateOptions, Evaluation } from './library/evaluate.js';
 export { exportModel } from './library/export.js';
 export type { ExportedModel, ExportOptions } from './library/export.js';
 export { importModel, ModelDoesNotFit } from './library/import.js';

@@ -1,10 +1,8 @@
 /** Reports of run folders, or of a comparison, as one self-contained HTML file. */
-import { existsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { loadConfiguration } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { writeDurably } from '../durable_file.js';
-import { UserError } from '../errors.js';
 import { comparisonReport } from '../report/comparison_report.js';
 import { pageBody, pageDocument } from '../report/page.js';
 import type { PageContent } from '../report/page.js';
@@ -19,6 +17,7 @@ import type { RunFolder } from '../runs/layout.js';
 import { MetricsReader } from '../runs/metrics_log.js';
 import { readLastTest, readSummary } from '../runs/summary.js';
 import type { Comparison } from './compare.js';
+import { refuseOutputFile } from './output_file.js';
 
 /**
  * Writes the report of runs, over each other if there are several.
@@ -43,15 +42,7 @@ export function writeComparison(comparison: Comparison, file: string): void {
 
 /** @throws UserError where the file's folder is not there: known before hours of work, not after them */
 export function refuseReportFile(file: string): void {
-  const folder = dirname(file);
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    throw new UserError(`--report ${file}: there is no folder ${folder}; make it, or name another`);
-  }
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) {
-    throw new UserError(
-      `--report ${file} is a folder: name a file, such as ${join(file, 'report.html')}`,
-    );
-  }
+  refuseOutputFile('--report', file, 'report.html');
 }
 
 function writePage(file: string, content: PageContent): void {
