@@ -45,6 +45,8 @@ export type { Fact, Topic, World } from './parallel/world.js';
 export { programVersion } from './program_version.js';
 export { train } from './library/train.js';
 export type { TrainedRun } from './library/train.js';
+export { trainSeeds } from './library/train_seeds.js';
+export type { TrainedSeeds, TrainSeedsOptions } from './library/train_seeds.js';
 export type { TrainOptions } from './library/train_options.js';
 export { visualize } from './library/visualize.js';
 export type { VisualizeOptions } from './library/visualize.js';

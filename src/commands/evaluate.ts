@@ -20,7 +20,10 @@ import { checkpointOption, classesOption, cropsOption } from './run_options.js';
 export const command = defineCommand({
   command: 'evaluate <runs..>',
   positionals: {
-    runs: paths({ describe: 'Run folders; the probabilities of several are averaged' }),
+    runs: paths({
+      describe:
+        'Run folders, or folders of train --seeds; the probabilities of several are averaged',
+    }),
   },
   options: {
     data: recipeOptions.data,

@@ -20,6 +20,7 @@ import { RunAverage } from '../training/run_average.js';
 import type { TestResult } from '../runs/summary.js';
 import type { RunEvents } from '../runs/events.js';
 import { openRunFolder } from '../runs/layout.js';
+import { runPathsAt } from '../runs/seed_folder.js';
 import { statisticsFor } from '../runs/statistics.js';
 import { withTowers } from '../training/session.js';
 import { resolveDevices } from './devices.js';
@@ -82,7 +83,7 @@ interface TestedRun {
  * Tests one run, or several and their average. They may have other networks, preprocessing and placements, but must
  * have the same classes and test images.
  *
- * @param runs run folder, or several
+ * @param runs run folder, or several; a folder of `trainSeeds` stands for its runs
  * @throws UserError if one is no run folder or has no such checkpoint, or if they have other classes, test images or
  *   crops; `out` is not written then
  */
@@ -91,7 +92,8 @@ export async function evaluate(
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const { out } = options;
-  const testable = [runs].flat().map((path) => testableRun(path, options));
+  const paths = [runs].flat().flatMap((path) => runPathsAt(path));
+  const testable = paths.map((path) => testableRun(path, options));
   refuseDifferentCrops(testable);
   if (out !== undefined) refuseOutputFile('--out', out, 'probabilities.csv');
   const average = new RunAverage();

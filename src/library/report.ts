@@ -15,6 +15,7 @@ import { readFirstKernels } from '../runs/first_kernels.js';
 import { openRunFolder } from '../runs/layout.js';
 import type { RunFolder } from '../runs/layout.js';
 import { MetricsReader } from '../runs/metrics_log.js';
+import { runPathsAt } from '../runs/seed_folder.js';
 import { readLastTest, readSummary } from '../runs/summary.js';
 import type { Comparison } from './compare.js';
 import { refuseOutputFile } from './output_file.js';
@@ -22,7 +23,7 @@ import { refuseOutputFile } from './output_file.js';
 /**
  * Writes the report of runs, over each other if there are several.
  *
- * @param runs run folders, at least one; a run may be under way
+ * @param runs run folders, or folders of `trainSeeds`, at least one; a run may be under way
  * @param file replaced if it exists
  * @param checkpoint whose kernels to draw (default: the latest)
  * @throws UserError if one is no run folder or has no such checkpoint, or the file cannot be written
@@ -32,7 +33,8 @@ export async function writeReport(
   file: string,
   checkpoint?: CheckpointChoice,
 ): Promise<void> {
-  writePage(file, await runReport(runs.map((run) => reportedRun(run, checkpoint))));
+  const paths = runs.flatMap((run) => runPathsAt(run));
+  writePage(file, await runReport(paths.map((run) => reportedRun(run, checkpoint))));
 }
 
 /** Writes the report of timings. */
