@@ -14,7 +14,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { basename, join, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, UserError } from '../errors.js';
 import { html } from '../report/markup.js';
@@ -132,12 +132,17 @@ export class DashboardServer {
   private pageOf(encodedName: string): LivePage | undefined {
     if (this.folder === undefined) return undefined;
     const runs = runFoldersIn(this.folder);
-    const run = runs.find(({ path }) => encodedNameOf(path) === encodedName);
+    const run = runs.find(({ path }) => encodeURIComponent(this.nameOf(path)) === encodedName);
     if (run === undefined) return undefined;
     const { path } = run;
     const page = this.pages.get(path) ?? new LivePage(reporting(path));
     this.pages.set(path, page);
     return page;
+  }
+
+  /** A run's path from the folder that is shown, such as `demo`, or `demo/seed-1` for one of several seeds. */
+  private nameOf(path: string): string {
+    return relative(this.folder!, path);
   }
 
   private allRuns(): LiveState {
@@ -149,7 +154,8 @@ export class DashboardServer {
 
   /** A checkpoint tells of a run as it was minutes ago; of the one under way the metrics tell more. */
   private rowOf({ path, ...run }: ListedRun): RunRow {
-    const row = { ...run, name: basename(path), address: `runs/${encodedNameOf(path)}/` };
+    const name = this.nameOf(path);
+    const row = { ...run, name, address: `runs/${encodeURIComponent(name)}/` };
     if (path !== this.current || run.status !== 'training') return row;
     try {
       this.reader ??= new RunReader(path);
@@ -168,10 +174,6 @@ export class DashboardServer {
       throw error;
     }
   }
-}
-
-function encodedNameOf(path: string): string {
-  return encodeURIComponent(basename(path));
 }
 
 /** Makes the page of a run; it reads each time only what is new of the metrics. */
