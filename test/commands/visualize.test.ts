@@ -24,6 +24,33 @@ suite('visualize', () => {
     });
   }
 
+  test('draws the kernels of the layer that is named, and names those that have some', async () => {
+    const { stdout } = await succeeds(['visualize', 'run', '--layer', 'conv2'], { cwd: folder });
+    assert.equal(stdout, 'run/kernels-conv2.png\n');
+    assert.equal((await sharp(join(folder, 'run/kernels-conv2.png')).metadata()).format, 'png');
+    const { code, stderr } = await twotower(['visualize', 'run', '--layer', 'relu1'], {
+      cwd: folder,
+    });
+    assert.deepEqual(
+      [code, stderr],
+      [
+        1,
+        'twotower: layer relu1 has no kernels in this network; these have: conv1, conv2, conv3, fc1, fc2\n',
+      ],
+    );
+  });
+
+  test('draws what each layer puts out for a picture', async () => {
+    const picture = join('run', 'kernels.png');
+    const { stdout } = await succeeds(['visualize', 'run', '--maps', picture], { cwd: folder });
+    assert.equal(stdout, 'run/maps.png\n');
+    const { code, stderr } = await twotower(['visualize', 'run', '--maps', 'run/config.json'], {
+      cwd: folder,
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, /^twotower: run\/config\.json cannot be decoded/);
+  });
+
   test('says on stderr how far a search is', async () => {
     const search = ['visualize', 'run', '--neighbours', '--cpu', '1', '--search', '64'];
     const { stderr } = await succeeds(search, { cwd: folder });
@@ -47,6 +74,11 @@ suite('visualize', () => {
     [[], '--data', '--data needs --predictions or --neighbours; kernels need no images'],
     [[], '--search', '--search goes with --neighbours only'],
     [['--predictions'], '--search', '--search goes with --neighbours only'],
+    [
+      ['--maps', 'x.png'],
+      '--cpu',
+      '--cpu needs --predictions or --neighbours; --maps has its image',
+    ],
   ] as const) {
     test(`refuses ${[option, ...picture].join(' with ')}, which it would not heed`, async () => {
       const { code, stderr } = await twotower(['visualize', 'run', ...picture, option, '1'], {
