@@ -73,5 +73,5 @@ export class LocalNetwork {
 
 /** All towers' channels. */
 function joined(own: OwnChannels[]): tf.Tensor {
-  return own.length === 1 ? own[0]! : tf.concat(own as tf.Tensor[], -1);
+  return own.length === 1 ? own[0]! : tf.concat(own, -1);
 }
