@@ -54,7 +54,7 @@ import type { Start } from './resume.js';
 import { endRun } from './run_end.js';
 import type { EndedRun } from './run_end.js';
 import { refuseImpossibleOptions } from './train_options.js';
-import type { TrainOptions } from './train_options.js';
+import type { Parallelism, TrainOptions } from './train_options.js';
 
 /** The contents of `summary.json`, and its run folder. */
 export interface TrainedRun extends Summary {
@@ -137,8 +137,10 @@ async function prepareTraining(
     options.parallelism === 'towers' ? world.processes : 1,
   );
   const { dataset } = phases[0]!;
-  await world.requireSame(factsOf(configuration, dataset, resolved));
-  world.divideReplicas(resolved.processesPerReplica);
+  const { parallelism = 'replicas' } = options;
+  await world.requireSame(factsOf(configuration, dataset, resolved, parallelism));
+  const isHybrid = parallelism === 'hybrid';
+  world.divideReplicas(isHybrid ? world.processes : resolved.processesPerReplica, isHybrid);
   // What can be refused is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, imagesPerStep(configuration.training));
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
@@ -146,7 +148,7 @@ async function prepareTraining(
   if (run !== undefined) {
     await world.fromFirst(() => refuseCompleted(run.folder, start.progress, configuration));
   }
-  refuseTooManyReplicas(configuration.training.batch, world.replicas);
+  refuseTooManyShares(configuration.training.batch, world.imageShare.of);
   const warnings = [
     ...(run?.takenOver === undefined ? [] : [run.takenOver]),
     ...resolved.warnings,
@@ -299,7 +301,8 @@ function placementOf({ placement, world }: Coordinator): Summary['placement'] {
 function factsOf(
   configuration: Configuration,
   dataset: Dataset,
-  { placement, processesPerReplica, backend, precision }: ResolvedPlacement,
+  { placement, backend, precision }: ResolvedPlacement,
+  parallelism: Parallelism,
 ): Fact[] {
   const { network, towers, training, test, data } = configuration;
   const recipe = { network, towers, training, test, data: { ...data, directory: null } };
@@ -317,17 +320,17 @@ function factsOf(
     },
     {
       otherwise: 'another placement, backend or precision',
-      value: { ranks, processesPerReplica, backend, precision },
+      value: { ranks, parallelism, backend, precision },
       remedy:
         'give --parallelism, --gpus or --cpu, --backend and --precision so that all hosts compute alike',
     },
   ];
 }
 
-function refuseTooManyReplicas(batch: number, replicas: number): void {
-  if (batch >= replicas) return;
+function refuseTooManyShares(batch: number, shares: number): void {
+  if (batch >= shares) return;
   throw new UserError(
-    `a batch of ${batch} cannot be divided among ${replicas} hosts: give --batch ${replicas} or more`,
+    `a batch of ${batch} cannot be divided among ${shares} hosts: give --batch ${shares} or more`,
   );
 }
 
