@@ -16,7 +16,7 @@ import { loadConfiguration } from '../src/configuration.js';
 import { writeDurably } from '../src/durable_file.js';
 import { UserError } from '../src/errors.js';
 import { deriveKey, permutation } from '../src/random.js';
-import { colourSelectivities, ofTower } from '../src/report/kernels.js';
+import { colourSelectivities, ofTower } from '../src/report/kernel_grid.js';
 import { drawSvg, escapeMarkup } from '../src/report/markup.js';
 import { sampleOf } from '../src/report/seeds.js';
 import { withCheckpoint } from '../src/runs/checkpoint_reader.js';

@@ -11,6 +11,7 @@ import { joinWorld } from '../parallel/join_world.js';
 import { programVersion } from '../program_version.js';
 import { openDashboard } from '../library/dashboard.js';
 import { train } from '../library/train.js';
+import { PARALLELISMS } from '../library/train_options.js';
 import type { TrainOptions } from '../library/train_options.js';
 import { trainSeeds } from '../library/train_seeds.js';
 import { UserError } from '../errors.js';
@@ -21,6 +22,7 @@ import { RunEvents } from '../runs/events.js';
 import { isSeedFolder } from '../runs/seed_folder.js';
 import { deviceOptions } from './device_options.js';
 import {
+  choice,
   numberFromZero,
   parseWholeNumber,
   path,
@@ -84,6 +86,11 @@ const optionsNotKept = {
   skipNonfinite: wholeNumber(0, {
     group,
     describe: 'Skip up to this many batches whose loss or gradient is not finite (default 0)',
+  }),
+  parallelism: choice(PARALLELISMS, {
+    group: hostsGroup,
+    describe:
+      'What each process has: the whole network and a share of every batch, or some of the towers (default replicas)',
   }),
   requireWorld: wholeNumber(1, {
     group: hostsGroup,

@@ -18,7 +18,7 @@ import { basename, join, relative, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, UserError } from '../errors.js';
 import { html } from '../report/markup.js';
-import { contentSecurityPolicy, pageBody, pageDocument } from '../report/page.js';
+import { contentSecurityPolicy, pageBody, pageDocument, POLLING } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
 import { runsPage } from '../report/runs_page.js';
 import type { RunRow } from '../report/runs_page.js';
@@ -118,7 +118,7 @@ export class DashboardServer {
     const { title, body } = page.state!;
     response.setHeader('ETag', page.version);
     if (bodyAlone === undefined) {
-      return send(response, 200, 'text/html', pageDocument(title, body, true));
+      return send(response, 200, 'text/html', pageDocument(title, body, POLLING));
     }
     const isShown = request.headers['if-none-match'] === page.version;
     send(response, isShown ? 304 : 200, 'text/html', body.text);
@@ -192,7 +192,7 @@ function send(response: ServerResponse, status: number, type: string, text: stri
   response.writeHead(status, {
     'Content-Type': `${type}; charset=utf-8`,
     'Cache-Control': 'no-store',
-    'Content-Security-Policy': `${contentSecurityPolicy(true)}; frame-ancestors 'none'`,
+    'Content-Security-Policy': `${contentSecurityPolicy(POLLING)}; frame-ancestors 'none'`,
     'Cross-Origin-Resource-Policy': 'same-origin',
     'X-Content-Type-Options': 'nosniff',
   });

@@ -48,7 +48,7 @@ export function refuseReportFile(file: string): void {
 }
 
 function writePage(file: string, content: PageContent): void {
-  const page = pageDocument(content.title, pageBody(content), false);
+  const page = pageDocument(content.title, pageBody(content), null);
   writeDurably(file, [new TextEncoder().encode(page)]);
 }
 

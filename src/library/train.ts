@@ -16,6 +16,7 @@ import { batchesPerEpoch } from '../data/batches.js';
 import { contentsOf } from '../data/contents.js';
 import { refuseImpossibleCrops } from '../data/views.js';
 import { UserError, messageOf } from '../errors.js';
+import type { Coordinator } from '../parallel/coordinator.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { World } from '../parallel/world.js';
 import type { Fact } from '../parallel/world.js';
@@ -133,9 +134,11 @@ async function prepareTraining(
     asked,
     resumed && { ...resumed, classes: resumed.point.state.classes },
     signal,
+    options.parallelism === 'towers' ? world.processes : 1,
   );
   const { dataset } = phases[0]!;
   await world.requireSame(factsOf(configuration, dataset, resolved));
+  world.divideReplicas(resolved.processesPerReplica);
   // What can be refused is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, imagesPerStep(configuration.training));
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
@@ -243,6 +246,7 @@ async function trainOnce(
     const minutes = options.checkpointMinutes ?? CHECKPOINT_MINUTES;
     const requests = new Requests(world, signal, events, minutes * MINUTE_MS);
     const tensorboard = world.isFirst ? new TensorboardLog(events) : undefined;
+    const placements = await world.gather(placementOf(coordinator));
     const limits = limitsOf(start.progress, configuration, phase, options);
     const from = initialLoopState(start.progress, start.point !== null, limits);
     let { status, state } = await trainTowers({
@@ -274,9 +278,7 @@ async function trainOnce(
         wallSeconds: (performance.now() - started) / 1000,
         imagesPerSecond: recorder.imagesPerSecond,
         parameters: coordinator.network.parameterCount,
-        placement: coordinator.placement.flatMap(({ ranks, device, requested }) =>
-          ranks.map((rank) => ({ rank, device, requested })),
-        ),
+        placement: placements.slice(0, world.hostsPerReplica).flat(),
         backend: coordinator.workers[0]!.backend,
         warnings,
         undecodable: ring.undecodable.map(({ file }) => file),
@@ -285,11 +287,19 @@ async function trainOnce(
   });
 }
 
+/** Where each rank of this host computes. */
+function placementOf({ placement, world }: Coordinator): Summary['placement'] {
+  const host = world.hostsPerReplica === 1 ? {} : { host: world.hosts[world.process]! };
+  return placement.flatMap(({ ranks, device, requested }) =>
+    ranks.map((rank) => ({ rank, device, requested, ...host })),
+  );
+}
+
 /** What all hosts must have in common. Where each has its data does not matter. */
 function factsOf(
   configuration: Configuration,
   dataset: Dataset,
-  { placement, backend, precision }: ResolvedPlacement,
+  { placement, processesPerReplica, backend, precision }: ResolvedPlacement,
 ): Fact[] {
   const { network, towers, training, test, data } = configuration;
   const recipe = { network, towers, training, test, data: { ...data, directory: null } };
@@ -307,8 +317,9 @@ function factsOf(
     },
     {
       otherwise: 'another placement, backend or precision',
-      value: { ranks, backend, precision },
-      remedy: 'give --gpus or --cpu, --backend and --precision so that all hosts compute alike',
+      value: { ranks, processesPerReplica, backend, precision },
+      remedy:
+        'give --parallelism, --gpus or --cpu, --backend and --precision so that all hosts compute alike',
     },
   ];
 }

@@ -7,6 +7,7 @@ import { Packr } from 'msgpackr';
 import type { BackendName, Device } from '../backend/backend.js';
 import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
+import type { HostConnection } from './mpi_transport.js';
 import type { PeerConnections } from './peer_memory.js';
 import type { GroupHandle } from './process_group.js';
 import type { UpdateRuleOfRun } from './sgd.js';
@@ -20,7 +21,7 @@ export interface OpenCommand {
   specification: NetworkSpecification;
   towers: number;
   classes: number;
-  /** The ranks of every worker. */
+  /** The ranks of every worker of the replica, on all its hosts. */
   workers: number[][];
   /** Position of this worker among them. */
   worker: number;
@@ -38,6 +39,8 @@ export interface OpenCommand {
   meanImage: Float32Array | null;
   /** Keep a timeline, for `spans` to fetch. */
   traced: boolean;
+  /** The hosts of the replica; null if it has one. */
+  hosts: HostConnection | null;
   /** The workers of all replicas that hold the same ranks as this one; null if there is one replica. */
   replicas: GroupHandle | null;
 }
@@ -100,7 +103,7 @@ export type Command =
 /** Shared buffers beside a command; which of them are there depends on its kind. */
 export interface SharedBuffers {
   exchange?: ExchangeMemory;
-  /** For the transport that copies. */
+  /** Memory of the slots whose values are copied: for the transport that copies, and for what other hosts send. */
   copies?: SlotCopies;
   /** For the transport without copies. */
   peers?: PeerConnections;

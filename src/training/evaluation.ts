@@ -56,9 +56,9 @@ export async function runTest(
 }
 
 /**
- * The batch of which each host has tested a share, the same on every host.
+ * The batch of which each replica has tested a share, the same on every host.
  *
- * @param own logits `[count, classes]` of this host's share
+ * @param own logits `[count, classes]` of this replica's share
  * @returns logits `[images, classes]` of those images that could be decoded, and their labels
  */
 async function wholeBatch(
@@ -69,10 +69,12 @@ async function wholeBatch(
 ): Promise<{ logits: Float32Array; labels: Int32Array }> {
   const ownLabels = new Int32Array(labels, 0, count);
   if (world.isAlone) return { logits: own, labels: ownLabels };
-  // Each host fills its places: the label plus one, then the logits. A place that stays 0 has no image.
+  // Each replica fills its places: the label plus one, then the logits. A place that stays 0 has no image.
   const width = 1 + classes;
   const places = new Float32Array(of * width);
-  ownLabels.forEach((label, view) => {
+  // All hosts of a replica have the same logits.
+  const filled = world.hostOfReplica === 0 ? ownLabels : [];
+  filled.forEach((label, view) => {
     const at = (first + view) * width;
     places[at] = label + 1;
     places.set(rowOf(own, view, count), at + 1);

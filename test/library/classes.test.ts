@@ -70,8 +70,8 @@ suite('five classes in two towers', () => {
     );
   });
 
-  test('are exported whole, to PyTorch and to ONNX', () => {
-    for (const format of ['safetensors', 'onnx'] as const) {
+  test('are exported whole, to PyTorch, ONNX and TensorFlow.js', () => {
+    for (const format of ['safetensors', 'onnx', 'tfjs'] as const) {
       exportModel(join(folder, 'split'), join(folder, `model.${format}`), { format });
     }
   });

@@ -4,9 +4,9 @@ import sharp from 'sharp';
 import {
   colourSelectivities,
   colourSelectivity,
-  drawKernels,
   kernelGrid,
-} from '../../src/report/kernels.js';
+} from '../../src/report/kernel_grid.js';
+import { drawKernels } from '../../src/report/kernels.js';
 import { deriveKey, fillNormal } from '../../src/random.js';
 
 /** Kernels of 1×1: their red, green and blue weights. */
