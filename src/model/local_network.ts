@@ -35,9 +35,12 @@ export class LocalNetwork {
           }),
         ),
     );
+    const gather = (_layer: string, own: OwnChannels[]) => joined(own) as unknown as Replicated;
     this.collectives = {
       ranks,
-      gatherActivations: (_, own) => joined(own) as unknown as Replicated,
+      gatherActivations: gather,
+      // All images are here.
+      gatherImages: gather,
       gatherLogits: (own) => joined(own) as unknown as Invariant<tf.Tensor2D>,
     };
   }

@@ -30,15 +30,9 @@ suite('visualize', () => {
     const { stdout } = await succeeds(['visualize', 'run', '--layer', 'conv2'], { cwd: folder });
     assert.equal(stdout, 'run/kernels-conv2.png\n');
     assert.equal((await sharp(join(folder, 'run/kernels-conv2.png')).metadata()).format, 'png');
-    const { code, stderr } = await twotower(['visualize', 'run', '--layer', 'relu1'], {
-      cwd: folder,
-    });
-    assert.deepEqual(
-      [code, stderr],
-      [
-        1,
-        'twotower: layer relu1 has no kernels in this network; these have: conv1, conv2, conv3, fc1, fc2\n',
-      ],
+    await assert.rejects(
+      runCommandLine(['visualize', join(folder, 'run'), '--layer', 'relu1']),
+      /^UserError: layer relu1 has no kernels in this network; these have: conv1, conv2, conv3, fc1, fc2$/,
     );
   });
 
@@ -46,11 +40,11 @@ suite('visualize', () => {
     const picture = join('run', 'kernels.png');
     const { stdout } = await succeeds(['visualize', 'run', '--maps', picture], { cwd: folder });
     assert.equal(stdout, 'run/maps.png\n');
-    const { code, stderr } = await twotower(['visualize', 'run', '--maps', 'run/config.json'], {
-      cwd: folder,
-    });
-    assert.equal(code, 1);
-    assert.match(stderr, /^twotower: run\/config\.json cannot be decoded/);
+    const noPicture = join(folder, 'run', 'config.json');
+    await assert.rejects(
+      runCommandLine(['visualize', join(folder, 'run'), '--maps', noPicture]),
+      /config\.json cannot be decoded/,
+    );
   });
 
   test('says on stderr how far a search is', async () => {
