@@ -88,6 +88,10 @@ export class ActivityView {
     return this.activityOf(worker).startsWith('wait');
   }
 
+  waitsForHosts(worker: number): boolean {
+    return this.activityOf(worker) === 'waitReplicas';
+  }
+
   /** The activity in words, such as `in the forward pass of conv3`. */
   describe(worker: number): string {
     const place = this.places[Atomics.load(this.words, worker * WIDTH + 2)]!;

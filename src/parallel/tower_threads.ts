@@ -93,10 +93,13 @@ export class TowerThreads {
     const timeoutMs = this.met.has(kind)
       ? this.exchangeTimeoutMs
       : Math.max(this.exchangeTimeoutMs, FIRST_TIMEOUT_MS);
+    // A worker that waits for another host is not to blame: that host is the first to say what is the matter.
+    const limitMs = (): number =>
+      [...busy].some((worker) => this.activity.waitsForHosts(worker)) ? 2 * timeoutMs : timeoutMs;
     const unlessStopped = unlessAborted(unlessAborted(Promise.all(answers), signal), this.lost);
     try {
-      const replies = await unlessStalled(unlessStopped, this.activity, timeoutMs, () =>
-        this.stallOf([...busy], timeoutMs),
+      const replies = await unlessStalled(unlessStopped, this.activity, limitMs, () =>
+        this.stallOf([...busy], limitMs()),
       );
       this.met.add(kind);
       return replies;
@@ -132,10 +135,10 @@ export class TowerThreads {
   }
 
   /** Blames, of the workers that have not answered, one that does not wait for another itself. */
-  private stallOf(busy: number[], timeoutMs: number): WorkerFailure {
+  private stallOf(busy: number[], limitMs: number): WorkerFailure {
     const worker = busy.find((candidate) => !this.activity.isWaiting(candidate)) ?? busy[0]!;
     return new WorkerFailure(
-      `${this.nameOf(worker)} has made no progress for ${timeoutMs / 1000} s ${this.whereabouts(worker)}: ` +
+      `${this.nameOf(worker)} has made no progress for ${limitMs / 1000} s ${this.whereabouts(worker)}: ` +
         'it hangs or is slow; if slow, raise --exchange-timeout',
       undefined,
     );
