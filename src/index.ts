@@ -16,7 +16,7 @@ export type { Devices } from './library/devices.js';
 export { diagnose } from './library/diagnose.js';
 export type { Diagnosis } from './library/diagnose.js';
 export { evaluate } from './library/evaluate.js';
-export type { EvaluateOptions } from './library/evaluate.js';
+export type { EvaluatedRun, EvaluateOptions, Evaluation } from './library/evaluate.js';
 export { exportModel } from './library/export.js';
 export type { ExportedModel, ExportOptions } from './library/export.js';
 export { importModel, ModelDoesNotFit } from './library/import.js';
@@ -27,7 +27,11 @@ export { loadRun } from './library/load_run.js';
 export type { LoadedCheckpoint, LoadedRun } from './library/load_run.js';
 export { planAlgorithms } from './library/algorithms.js';
 export type { PlannedPass } from './library/algorithms.js';
-export type { ConvolutionAlgorithm, ConvolutionPass } from './backend/native/addon_layers.js';
+export type {
+  ConvolutionAlgorithm,
+  ConvolutionPass,
+  PassAlgorithm,
+} from './backend/native/addon_layers.js';
 export { plan } from './library/plan.js';
 export type { Plan, PlannedLayer } from './library/plan.js';
 export { configurationOf } from './library/recipe.js';
@@ -45,6 +49,8 @@ export type { Fact, Topic, World } from './parallel/world.js';
 export { programVersion } from './program_version.js';
 export { train } from './library/train.js';
 export type { TrainedRun } from './library/train.js';
+export { trainSeeds } from './library/train_seeds.js';
+export type { TrainedSeeds, TrainSeedsOptions } from './library/train_seeds.js';
 export type { TrainOptions } from './library/train_options.js';
 export { visualize } from './library/visualize.js';
 export type { VisualizeOptions } from './library/visualize.js';
@@ -77,7 +83,7 @@ export type * from './model/layers.js';
 export type { StepTimingWithUpdate } from './parallel/step_outcome.js';
 export type { Placement, WorkerPlacement } from './parallel/placement.js';
 export type { CheckpointChoice } from './runs/checkpoint_reader.js';
-export type { CheckpointState, StoredState } from './runs/checkpoint_state.js';
+export type { CheckpointState, LayerAlgorithm, StoredState } from './runs/checkpoint_state.js';
 export type { PlateauState, Progress, Tested } from './runs/progress.js';
 export type { Spread } from './report/quantiles.js';
 export type { ComparisonRow, Parts } from './training/comparison.js';

@@ -14,7 +14,7 @@ const SILENT = { note: () => {}, close: () => {} };
 
 export async function trainElsewhere(world: World, options: TrainOptions): Promise<void> {
   const events = new RunEvents();
-  const name = world.hosts[world.replica]!;
+  const name = world.hosts[world.process]!;
   events.on('warning', (message) => note(`warning: ${name}: ${message}`));
   const signal = obeySignals(SILENT, events, world);
   try {

@@ -1,21 +1,29 @@
 /** Writes a run's parameters for other programs: `exportModel` of the package. */
 import { existsSync } from 'node:fs';
 import { loadConfiguration } from '../configuration.js';
+import { normalizationOf } from '../data/normalization.js';
 import { writeDurably } from '../durable_file.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import { onnxModel } from '../model/onnx.js';
 import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
-import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
+import type { CheckpointChoice, StoredCheckpoint } from '../runs/checkpoint_reader.js';
 import { openRunFolder } from '../runs/layout.js';
 import type { RunFolder } from '../runs/layout.js';
 import { readSafetensors, writeSafetensors } from '../runs/safetensors.js';
 import type { TensorMap } from '../runs/safetensors.js';
+import { keptStatistics } from '../runs/statistics.js';
+import type { ImageModel } from './image_model.js';
+import { writeTfjs } from './tfjs_files.js';
 
 /** How `exportModel` writes. */
 export interface ExportOptions {
-  /** `safetensors`: a `state_dict` for PyTorch; `onnx`: a model from normalized images, NCHW, to logits. */
-  format?: 'safetensors' | 'onnx' | undefined;
+  /**
+   * - `safetensors` (the default): a `state_dict` for PyTorch
+   * - `onnx`: a model from normalized images, NCHW, to logits
+   * - `tfjs`: a folder with a TensorFlow.js graph model from pixels, NHWC, to probabilities
+   */
+  format?: 'safetensors' | 'onnx' | 'tfjs' | undefined;
   /** ONNX: images per call, or any number of them (default 1). */
   batch?: number | 'dynamic' | undefined;
   /** Which checkpoint to export (default: the latest). */
@@ -33,8 +41,9 @@ export interface ExportedModel {
  * Writes the parameters of a checkpoint.
  *
  * @param path run folder
- * @param file path of the new file
- * @throws UserError if it is no run folder, has no such checkpoint, or the file exists
+ * @param file path of the new file, or folder for `tfjs`
+ * @throws UserError if it is no run folder, has no such checkpoint, or the file exists; for `tfjs`, if the run
+ *   does not know the mean of its images
  */
 export function exportModel(
   path: string,
@@ -42,22 +51,29 @@ export function exportModel(
   { format = 'safetensors', batch, checkpoint }: ExportOptions = {},
 ): ExportedModel {
   const run = openRunFolder(path);
-  const { model } = chooseCheckpoint(run, checkpoint).files;
+  const chosen = chooseCheckpoint(run, checkpoint);
+  const { model } = chosen.files;
   if (existsSync(file)) throw new UserError(`${file} exists: name another file or remove it`);
   if (batch !== undefined && format !== 'onnx') {
-    throw new UserError(
-      '--batch only works with --format onnx: a safetensors file contains only parameters',
-    );
+    throw new UserError(`--batch only works with --format onnx: ${BATCHES[format]}`);
   }
   const tensors = readSafetensors(model);
   if (format === 'onnx') {
     writeOnnx(file, run, tensors, batch);
+  } else if (format === 'tfjs') {
+    writeTfjs(file, imageModel(run, chosen, tensors));
   } else {
     // A checkpoint's model file is the export: canonical names, PyTorch's layout.
     writeSafetensors(file, tensors, { format: 'pt' });
   }
   return { tensors: tensors.size, source: model };
 }
+
+const BATCHES = {
+  safetensors: 'a safetensors file contains only parameters',
+  tfjs: 'a graph model takes any number of images',
+  onnx: '',
+};
 
 /** How another program gets a mean that is not in the configuration. */
 function meanOf(mean: 'image' | 'channel'): string {
@@ -79,4 +95,27 @@ function writeOnnx(
   };
   const built = buildNetwork(network, towers, data.classes);
   writeDurably(file, [onnxModel(built, tensors, { batch, metadata })]);
+}
+
+/** @throws UserError if the run does not know the mean of its images */
+function imageModel(
+  run: RunFolder,
+  { state }: StoredCheckpoint,
+  parameters: TensorMap,
+): ImageModel {
+  const configuration = loadConfiguration({ file: run.configurationFile });
+  const { network, towers, data } = configuration;
+  const statistics = keptStatistics(run.path);
+  if (typeof data.mean === 'string' && statistics === null) {
+    throw new UserError(
+      `${run.path} has no mean of its training images, which are subtracted from the pixels: import it again with --set data.mean=[R,G,B], each from 0 to 1`,
+    );
+  }
+  return {
+    configuration,
+    network: buildNetwork(network, towers, data.classes),
+    parameters,
+    normalization: normalizationOf(configuration, statistics),
+    classes: state.classes,
+  };
 }

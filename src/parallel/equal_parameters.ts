@@ -1,6 +1,8 @@
 /** The check that all replicas still have the same parameters and momentum buffers, to the bit. */
 import { createHash } from 'node:crypto';
 import { UserError } from '../errors.js';
+import type { Network } from '../model/network.js';
+import { sharesOfHost } from './host_shares.js';
 import type { SharedParameters } from './shared_parameters.js';
 import type { World } from './world.js';
 
@@ -8,26 +10,34 @@ import type { World } from './world.js';
 export class ReplicasDiverged extends UserError {}
 
 /**
- * Compares a hash of all values.
+ * Compares a hash of all values that a host holds with those of the hosts that hold the same of other replicas.
  *
  * @throws ReplicasDiverged in all processes: it names the hosts that differ from most
  */
 export async function requireEqualParameters(
   world: World,
-  { parameters, velocities }: SharedParameters,
+  network: Network,
+  shared: SharedParameters,
   step: number,
 ): Promise<void> {
-  if (world.isAlone) return;
+  const { replicas, hostsPerReplica, hostOfReplica } = world;
+  if (replicas === 1) return;
   const hash = createHash('sha256');
-  for (const tensors of [parameters, velocities]) {
-    for (const tensor of Object.values(tensors)) hash.update(new Uint8Array(tensor));
+  for (const share of sharesOfHost(network, shared, hostOfReplica, hostsPerReplica)) {
+    hash.update(share);
   }
   const hashes = await world.gather(hash.digest('hex'));
-  const timesOf = (one: string): number => hashes.filter((other) => other === one).length;
-  const [most] = hashes.toSorted((one, other) => timesOf(other) - timesOf(one));
-  const others = world.hosts.filter((_, rank) => hashes[rank] !== most);
+  const others = world.hosts.filter((_, process) => {
+    const same = hashes.filter((_hash, other) => (other - process) % hostsPerReplica === 0);
+    return hashes[process] !== mostFrequent(same);
+  });
   if (others.length === 0) return;
   throw new ReplicasDiverged(
     `the parameters of ${others.join(', ')} differ from those of the other hosts after step ${step}: check that all hosts have the same processors, libraries and sound memory`,
   );
+}
+
+function mostFrequent(hashes: string[]): string {
+  const timesOf = (one: string): number => hashes.filter((other) => other === one).length;
+  return hashes.toSorted((one, other) => timesOf(other) - timesOf(one))[0]!;
 }

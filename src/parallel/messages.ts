@@ -5,8 +5,10 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Packr } from 'msgpackr';
 import type { BackendName, Device } from '../backend/backend.js';
+import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
+import type { HostConnection } from './mpi_transport.js';
 import type { PeerConnections } from './peer_memory.js';
 import type { GroupHandle } from './process_group.js';
 import type { UpdateRuleOfRun } from './sgd.js';
@@ -20,13 +22,15 @@ export interface OpenCommand {
   specification: NetworkSpecification;
   towers: number;
   classes: number;
-  /** The ranks of every worker. */
+  /** The ranks of every worker of the replica, on all its hosts. */
   workers: number[][];
   /** Position of this worker among them. */
   worker: number;
   backend: BackendName;
   device: Device;
   precision: Precision;
+  /** How the native backend computes these passes, instead of by the cheapest algorithm. */
+  keptAlgorithms: readonly ConvolutionPassAlgorithm[];
   threads: number;
   /** Seed of initialization and dropout. */
   seed: number;
@@ -38,6 +42,8 @@ export interface OpenCommand {
   meanImage: Float32Array | null;
   /** Keep a timeline, for `spans` to fetch. */
   traced: boolean;
+  /** The hosts of the replica; null if it has one. */
+  hosts: HostConnection | null;
   /** The workers of all replicas that hold the same ranks as this one; null if there is one replica. */
   replicas: GroupHandle | null;
 }
@@ -100,7 +106,7 @@ export type Command =
 /** Shared buffers beside a command; which of them are there depends on its kind. */
 export interface SharedBuffers {
   exchange?: ExchangeMemory;
-  /** For the transport that copies. */
+  /** Memory of the slots whose values are copied: for the transport that copies, and for what other hosts send. */
   copies?: SlotCopies;
   /** For the transport without copies. */
   peers?: PeerConnections;

@@ -25,6 +25,10 @@ export interface Slot {
   index: number;
   /** Floats that the slot must be able to carry. */
   floats: number;
+  /** The worker that fills it. */
+  from: number;
+  /** The workers that read it. */
+  readers: number[];
 }
 
 /** Position of the abort flag in `control`. */
@@ -56,23 +60,31 @@ export function allocateExchangeMemory(
 ): ExchangeMemory {
   const slots: ExchangeMemory['slots'] = {};
   let count = 1;
-  const add = (name: string, floats: number): void => {
-    slots[name] = { index: count++, floats };
+  const add = (name: string, floats: number, from: number, readers: number[]): void => {
+    slots[name] = { index: count++, floats, from, readers };
+  };
+  const workerOf = (rank: number): number => workers.findIndex((ranks) => ranks.includes(rank));
+  const addForAll = (exchange: string, rank: number, floats: number): void => {
+    const from = workerOf(rank);
+    const readers = [...workers.keys()].filter((worker) => worker !== from);
+    add(slotName(exchange, 'forward', rank), floats, from, readers);
   };
   if (workers.length > 1) {
     for (const layer of network.layers.filter((candidate) => candidate.gathers)) {
       const { height, width, channels } = layer.input;
       const floats = (batch * height * width * channels) / network.towers;
-      workers.flat().forEach((rank) => add(slotName(layer.name, 'forward', rank), floats));
+      workers.flat().forEach((rank) => addForAll(layer.name, rank, floats));
       workers.forEach((own, worker) => {
         workers
           .flat()
           .filter((rank) => !own.includes(rank))
-          .forEach((rank) => add(slotName(layer.name, 'backward', worker, rank), floats));
+          .forEach((rank) =>
+            add(slotName(layer.name, 'backward', worker, rank), floats, worker, [workerOf(rank)]),
+          );
       });
     }
     const floats = batch * largestShare(network.classes, network.towers);
-    workers.flat().forEach((rank) => add(slotName('logits', 'forward', rank), floats));
+    workers.flat().forEach((rank) => addForAll('logits', rank, floats));
   }
   return {
     control: new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT),

@@ -34,6 +34,7 @@ import type {
   SharedBuffers,
   StoreReply,
 } from './messages.js';
+import { MpiTransport } from './mpi_transport.js';
 import { PeerMemoryTransport } from './peer_memory.js';
 import { SlotCopyTransport } from './slot_copies.js';
 import { Exchange } from './exchange.js';
@@ -68,11 +69,12 @@ export class Tower {
   ): Promise<{ tower: Tower; reply: OpenReply }> {
     const backend = await useBackend(command);
     const network = buildNetwork(command.specification, command.towers, command.classes);
-    const transport =
+    const { worker, workers, hosts } = command;
+    const within =
       peers === undefined
         ? new SlotCopyTransport(copies!)
         : new PeerMemoryTransport(memory!, peers);
-    const { worker, workers } = command;
+    const transport = hosts === null ? within : new MpiTransport(within, copies!, hosts, worker);
     const timeline = command.traced ? new Timeline(workers[worker]![0]!) : null;
     const tower = new Tower(
       network,

@@ -1,8 +1,8 @@
 /**
  * The processes that train one network together, one per host, as a launcher (`mpirun`, `srun`) has started them.
  *
- * Each of them is a replica: it runs the whole trainer on its share of every batch, and none commands another. What
- * must be the same in all of them is summed (`agree`), taken from the first (`fromFirst`) or compared (`requireSame`).
+ * Each of them runs the whole trainer, and none commands another. A replica of the network is on one of them, or divided
+ * among several (`divideReplicas`); each replica trains on its share of every batch. What must be the same in all of them is summed (`agree`), taken from the first (`fromFirst`) or compared (`requireSame`).
  * A process that was started alone is a world of one, in which all of this is the identity.
  */
 import { Packr } from 'msgpackr';
@@ -59,6 +59,7 @@ const NEVER = new AbortController().signal;
 export class World {
   private readonly topics: Topic[] = [];
   private hasEnded = false;
+  private processesPerReplica = 1;
 
   /** @param connection null for a process that is alone */
   constructor(private readonly connection: Connection | null) {}
@@ -68,22 +69,51 @@ export class World {
     return new World(null);
   }
 
-  /** Position of this process's replica, from 0. */
-  get replica(): number {
+  /** Number of this process, from 0. */
+  get process(): number {
     return this.connection?.group.rank ?? 0;
   }
 
-  get replicas(): number {
+  get processes(): number {
     return this.connection?.group.size ?? 1;
   }
 
   /** Whether this process is the one that has the run folder and prints. */
   get isFirst(): boolean {
-    return this.replica === 0;
+    return this.process === 0;
   }
 
   get isAlone(): boolean {
-    return this.replicas === 1;
+    return this.processes === 1;
+  }
+
+  /**
+   * Divides each replica among so many processes, one after another (default 1). The same in all processes, before
+   * anything is computed.
+   *
+   * @param processes divides the number of all
+   */
+  divideReplicas(processes: number): void {
+    this.processesPerReplica = processes;
+  }
+
+  /** Processes among which each replica is divided. */
+  get hostsPerReplica(): number {
+    return this.processesPerReplica;
+  }
+
+  /** Position of this process's replica, from 0. */
+  get replica(): number {
+    return Math.floor(this.process / this.processesPerReplica);
+  }
+
+  get replicas(): number {
+    return this.processes / this.processesPerReplica;
+  }
+
+  /** Position of this process among those of its replica, from 0. The first one speaks for the replica. */
+  get hostOfReplica(): number {
+    return this.process % this.processesPerReplica;
   }
 
   /** Name of each process; none if it is alone. */
@@ -106,11 +136,22 @@ export class World {
     this.connection?.heartbeat.expectWithin(ROLL_CALL_MS);
   }
 
-  /** Groups of all processes, one for each of this process's workers. A collective. */
-  groupsFor(workers: number): GroupHandle[] {
+  /**
+   * Groups of the processes that hold the same ranks, one of each replica: a group for each of this process's workers.
+   * A collective.
+   *
+   * @returns none if there is one replica
+   */
+  groupsAcrossReplicas(workers: number): GroupHandle[] {
     const { connection } = this;
-    if (connection === null) return [];
-    return Array.from({ length: workers }, () => connection.group.split(0).handle);
+    if (connection === null || this.replicas === 1) return [];
+    return Array.from({ length: workers }, () => connection.group.split(this.hostOfReplica).handle);
+  }
+
+  /** The group of the processes among which this replica is divided; null if it is on one. A collective. */
+  groupWithinReplica(): GroupHandle | null {
+    if (this.connection === null || this.hostsPerReplica === 1) return null;
+    return this.connection.group.split(this.replica).handle;
   }
 
   /**
@@ -155,6 +196,16 @@ export class World {
     }
   }
 
+  /** Sends bytes to process `to`, which receives them. Not a collective. */
+  async send(bytes: ArrayBufferView, to: number): Promise<void> {
+    await this.complete(this.connection!.group.send(bytes, to));
+  }
+
+  /** Receives as many bytes as process `from` sends. */
+  async receive(bytes: ArrayBufferView, from: number): Promise<void> {
+    await this.complete(this.connection!.group.receive(bytes, from));
+  }
+
   /**
    * Has the first process make a value, and all others get a copy.
    *
@@ -181,7 +232,7 @@ export class World {
   /** The value of every process, in order. */
   async gather<Value>(value: Value): Promise<Value[]> {
     const values: Value[] = [];
-    for (let root = 0; root < this.replicas; root++) {
+    for (let root = 0; root < this.processes; root++) {
       values.push(this.isAlone ? value : await this.copyOf(value, root));
     }
     return values;
@@ -220,17 +271,17 @@ export class World {
       return;
     }
     // Those before this one end all meanwhile, unless they are lost.
-    await new Promise((resolve) => setTimeout(resolve, STAGGER_MS * this.replica));
+    await new Promise((resolve) => setTimeout(resolve, STAGGER_MS * this.process));
     if (failure !== undefined && (this.isFirst || endings[0] === null)) {
       const remedy = this.isFirst ? '' : '; start all processes again with --resume';
-      print(`${follows ? '' : `${hosts[this.replica]!}: `}${why}${remedy}`);
+      print(`${follows ? '' : `${hosts[this.process]!}: `}${why}${remedy}`);
     }
     group.abortWorld(1);
   }
 
   /** One process's value, copied to the others. */
   private async copyOf<Value>(value: Value | undefined, root: number): Promise<Value> {
-    const isRoot = root === this.replica;
+    const isRoot = root === this.process;
     const packed = isRoot ? Uint8Array.from(packr.pack(value)) : new Uint8Array(0);
     const length = Float64Array.of(packed.length);
     await this.broadcast(length, root);

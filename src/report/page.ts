@@ -2,9 +2,8 @@
  * The frame of all pages: one self-contained HTML file that makes no network requests, is light or dark as the
  * reader's system is, and fits a desktop, a phone or paper.
  *
- * A content security policy enforces this in the browser: only the dashboard's own script, only the requests
- * of its polling, only pictures within the file. Hostile text that slipped past the escaping could still run
- * nothing.
+ * A content security policy enforces this in the browser: only the page's own script, only the requests that it
+ * needs, only pictures within the file. Hostile text that slipped past the escaping could still run nothing.
  */
 import { createHash } from 'node:crypto';
 import { Markup, html } from './markup.js';
@@ -26,14 +25,24 @@ export function pageBody({ title, subtitle, sections }: PageContent): Markup {
     ${sections}`;
 }
 
-/** @param polling whether the page asks for updates: the dashboard's does, a file does not */
-export function pageDocument(title: string, body: Markup, polling: boolean): string {
+/** What makes a page more than text and pictures. */
+export interface PageScript {
+  /** JavaScript that contains no end tag of a script. */
+  text: string;
+  /** What the content security policy allows it: the end of `script-src`, and further directives. */
+  policy: string;
+  /** What stands above the part of the page that the script replaces. */
+  before?: Markup;
+}
+
+/** @param script null: none */
+export function pageDocument(title: string, body: Markup, script: PageScript | null): string {
   const page = html`<html lang="en">
     <head>
       <meta charset="utf-8" />
       <meta name="viewport" content="width=device-width, initial-scale=1" />
       <meta name="color-scheme" content="light dark" />
-      <meta http-equiv="Content-Security-Policy" content="${contentSecurityPolicy(polling)}" />
+      <meta http-equiv="Content-Security-Policy" content="${contentSecurityPolicy(script)}" />
       <title>${title}</title>
       <link rel="icon" href="data:," />
       <style>
@@ -41,9 +50,9 @@ export function pageDocument(title: string, body: Markup, polling: boolean): str
       </style>
     </head>
     <body>
-      ${polling ? html`<p id="connection" role="status">live</p>` : null}
+      ${script?.before ?? null}
       <main>${body}</main>
-      ${polling ? new Markup(`<script>${POLLING_SCRIPT}</script>`) : null}
+      ${script === null ? null : new Markup(`<script>${script.text}</script>`)}
     </body>
   </html>`;
   return `<!doctype html>\n${page.text}\n`;
@@ -140,12 +149,19 @@ async function look() {
 look();
 `;
 
-/** @param polling as for `pageDocument` */
-export function contentSecurityPolicy(polling: boolean): string {
+/** The script of pages that follow a run. */
+export const POLLING: PageScript = {
+  text: POLLING_SCRIPT,
+  policy: "; connect-src 'self'",
+  before: html`<p id="connection" role="status">live</p>`,
+};
+
+/** @param script of the page; null: none */
+export function contentSecurityPolicy(script: PageScript | null): string {
   const file = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-  if (!polling) return file;
-  const digest = createHash('sha256').update(POLLING_SCRIPT).digest('base64');
-  return `${file}; script-src 'sha256-${digest}'; connect-src 'self'`;
+  if (script === null) return file;
+  const digest = createHash('sha256').update(script.text).digest('base64');
+  return `${file}; script-src 'sha256-${digest}'${script.policy}`;
 }
 
 /**

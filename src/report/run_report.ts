@@ -7,14 +7,15 @@ import type { Curve } from './charts.js';
 import { confusionSection } from './confusion.js';
 import type { ClassResults } from './confusion.js';
 import { settingsOf, layersOf } from './configuration_listing.js';
-import { colourSelectivity, kernelGrid } from './kernels.js';
-import type { KernelWeights } from './kernels.js';
+import { colourSelectivity, kernelGrid } from './kernel_grid.js';
+import type { KernelWeights } from './kernel_grid.js';
 import { dataUri, html, pngOf } from './markup.js';
 import type { Markup } from './markup.js';
 import { figure, legend, section, table } from './page.js';
 import type { PageContent } from './page.js';
 import { quantile } from './quantiles.js';
 import type { ReportedStep, ReportedTest, RunHistory } from './run_history.js';
+import { differBySeedAlone, seedsTable } from './seeds.js';
 import { dividedStep, dividedTime } from './step_time.js';
 import { formatCount, formatDuration, formatPercent } from './text.js';
 
@@ -49,7 +50,7 @@ const LISTED_FILES = 5;
 export async function runReport(runs: readonly ReportedRun[]): Promise<PageContent> {
   const alone = runs.length === 1 ? runs[0]! : undefined;
   const sections: (Markup | null)[] = [
-    section('Overview', overview(runs), ...runs.flatMap(remarks)),
+    section('Overview', overview(runs), ...seeds(runs), ...runs.flatMap(remarks)),
     curves(runs),
     stepTime(runs),
     placement(runs),
@@ -121,6 +122,15 @@ function overview(runs: readonly ReportedRun[]): Markup {
     rows: rows.map(([heading, shown]) => [heading, ...runs.map(shown)]),
     numeric: true,
   });
+}
+
+/** Mean and standard deviation of the tests, if the runs differ by their seed alone. */
+function seeds(runs: readonly ReportedRun[]): Markup[] {
+  if (!differBySeedAlone(runs.map((run) => run.configuration))) return [];
+  const complete = runs.filter(({ summary }) => summary?.status === 'completed');
+  return [seedsTable(complete.flatMap((run) => lastTestOf(run) ?? []))].filter(
+    (part) => part !== null,
+  );
 }
 
 /** Why a run failed, and what it warned of. */

@@ -46,8 +46,8 @@ export interface Summary {
   parameters: number;
   /** The last test; null if there was none. */
   test: { loss: number; top1: number; top5: number } | null;
-  /** Where each rank computed, and the device that was asked for. */
-  placement: { rank: number; device: string; requested: string }[];
+  /** Where each rank of a replica computed, the device that was asked for, and the host if there are several. */
+  placement: { rank: number; device: string; requested: string; host?: string }[];
   /** The tfjs backend. */
   backend: string;
   /** The warnings of this process. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import sharp from 'sharp';
-import { colourSelectivity, drawKernels, kernelGrid } from '../../src/report/kernels.js';
+import { colourSelectivity, kernelGrid } from '../../src/report/kernel_grid.js';
+import { drawKernels } from '../../src/report/kernels.js';
 import { deriveKey, fillNormal } from '../../src/random.js';
 
 /** Kernels of 1×1: their red, green and blue weights. */
