@@ -13,6 +13,7 @@ import type { RunFolder } from '../runs/layout.js';
 import { readSafetensors, writeSafetensors } from '../runs/safetensors.js';
 import type { TensorMap } from '../runs/safetensors.js';
 import { keptStatistics } from '../runs/statistics.js';
+import { writeClassificationPage } from './classification_page.js';
 import type { ImageModel } from './image_model.js';
 import { writeTfjs } from './tfjs_files.js';
 
@@ -22,8 +23,9 @@ export interface ExportOptions {
    * - `safetensors` (the default): a `state_dict` for PyTorch
    * - `onnx`: a model from normalized images, NCHW, to logits
    * - `tfjs`: a folder with a TensorFlow.js graph model from pixels, NHWC, to probabilities
+   * - `html`: a page that classifies pictures in the browser
    */
-  format?: 'safetensors' | 'onnx' | 'tfjs' | undefined;
+  format?: 'safetensors' | 'onnx' | 'tfjs' | 'html' | undefined;
   /** ONNX: images per call, or any number of them (default 1). */
   batch?: number | 'dynamic' | undefined;
   /** Which checkpoint to export (default: the latest). */
@@ -42,8 +44,8 @@ export interface ExportedModel {
  *
  * @param path run folder
  * @param file path of the new file, or folder for `tfjs`
- * @throws UserError if it is no run folder, has no such checkpoint, or the file exists; for `tfjs`, if the run
- *   does not know the mean of its images
+ * @throws UserError if it is no run folder, has no such checkpoint, or the file exists; for `tfjs` and `html`,
+ *   if the run does not know the mean of its images; for `html`, if it does not know the names of its classes
  */
 export function exportModel(
   path: string,
@@ -62,6 +64,8 @@ export function exportModel(
     writeOnnx(file, run, tensors, batch);
   } else if (format === 'tfjs') {
     writeTfjs(file, imageModel(run, chosen, tensors));
+  } else if (format === 'html') {
+    writeClassificationPage(file, run.path, imageModel(run, chosen, tensors));
   } else {
     // A checkpoint's model file is the export: canonical names, PyTorch's layout.
     writeSafetensors(file, tensors, { format: 'pt' });
@@ -72,6 +76,7 @@ export function exportModel(
 const BATCHES = {
   safetensors: 'a safetensors file contains only parameters',
   tfjs: 'a graph model takes any number of images',
+  html: 'a page takes one picture at a time',
   onnx: '',
 };
 

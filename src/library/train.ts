@@ -37,7 +37,7 @@ import type { SessionOptions } from '../training/session.js';
 import { train as trainTowers } from '../training/trainer.js';
 import type { RunIdentity } from '../training/trainer.js';
 import { algorithmsOfRun } from './algorithms.js';
-import { factsOf, refuseTooManyReplicas } from './hosts.js';
+import { factsOf, refuseTooManyShares } from './hosts.js';
 import { prepare } from './preparation.js';
 import { phaseAt } from './phases.js';
 import type { Phase } from './phases.js';
@@ -138,8 +138,10 @@ async function prepareTraining(
     options.parallelism === 'towers' ? world.processes : 1,
   );
   const { dataset } = phases[0]!;
-  await world.requireSame(factsOf(configuration, dataset, resolved));
-  world.divideReplicas(resolved.processesPerReplica);
+  const { parallelism = 'replicas' } = options;
+  await world.requireSame(factsOf(configuration, dataset, resolved, parallelism));
+  const isHybrid = parallelism === 'hybrid';
+  world.divideReplicas(isHybrid ? world.processes : resolved.processesPerReplica, isHybrid);
   // What can be refused is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, imagesPerStep(configuration.training));
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
@@ -147,9 +149,10 @@ async function prepareTraining(
   if (run !== undefined) {
     await world.fromFirst(() => refuseCompleted(run.folder, start.progress, configuration));
   }
-  refuseTooManyReplicas(configuration.training.batch, world.replicas);
+  const shares = world.imageShare.of;
+  refuseTooManyShares(configuration.training.batch, shares);
   const state = resumed?.point.state;
-  const algorithms = algorithmsOfRun(configuration, resolved, world.replicas, state);
+  const algorithms = algorithmsOfRun(configuration, resolved, shares, state);
   const warnings = [
     ...algorithms.warnings,
     ...(run?.takenOver === undefined ? [] : [run.takenOver]),

@@ -60,6 +60,7 @@ export class World {
   private readonly topics: Topic[] = [];
   private hasEnded = false;
   private processesPerReplica = 1;
+  private dividesImages = false;
 
   /** @param connection null for a process that is alone */
   constructor(private readonly connection: Connection | null) {}
@@ -92,9 +93,28 @@ export class World {
    * anything is computed.
    *
    * @param processes divides the number of all
+   * @param isHybrid whether each of them has images of its own: see model/hybrid.ts. All must be in one replica then
    */
-  divideReplicas(processes: number): void {
+  divideReplicas(processes: number, isHybrid = false): void {
     this.processesPerReplica = processes;
+    this.dividesImages = isHybrid;
+  }
+
+  /** Hosts among which the fully-connected layers are divided, each with its own images; 1 but in a hybrid. */
+  get fullyConnectedHosts(): number {
+    return this.dividesImages ? this.processesPerReplica : 1;
+  }
+
+  /** Which share of every batch this process has, of how many. */
+  get imageShare(): { index: number; of: number } {
+    return this.dividesImages
+      ? { index: this.hostOfReplica, of: this.hostsPerReplica }
+      : { index: this.replica, of: this.replicas };
+  }
+
+  /** Whether this process is the first of those that have its share of every batch. */
+  get isFirstOfShare(): boolean {
+    return this.dividesImages || this.hostOfReplica === 0;
   }
 
   /** Processes among which each replica is divided. */
@@ -137,15 +157,16 @@ export class World {
   }
 
   /**
-   * Groups of the processes that hold the same ranks, one of each replica: a group for each of this process's workers.
-   * A collective.
+   * Groups of the processes with the same kernels and other images: a group for each of this process's workers. A
+   * collective.
    *
-   * @returns none if there is one replica
+   * @returns none if there are no others
    */
-  groupsAcrossReplicas(workers: number): GroupHandle[] {
+  groupsAcrossImages(workers: number): GroupHandle[] {
     const { connection } = this;
-    if (connection === null || this.replicas === 1) return [];
-    return Array.from({ length: workers }, () => connection.group.split(this.hostOfReplica).handle);
+    if (connection === null || this.imageShare.of === 1) return [];
+    const colour = this.dividesImages ? 0 : this.hostOfReplica;
+    return Array.from({ length: workers }, () => connection.group.split(colour).handle);
   }
 
   /** The group of the processes among which this replica is divided; null if it is on one. A collective. */
