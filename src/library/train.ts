@@ -13,14 +13,13 @@ import { aThreadLasts } from '../backend/process_end.js';
 import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
-import { contentsOf } from '../data/contents.js';
 import { refuseImpossibleCrops } from '../data/views.js';
-import { UserError, messageOf } from '../errors.js';
+import { messageOf } from '../errors.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { World } from '../parallel/world.js';
-import type { Fact } from '../parallel/world.js';
 import { TraceFile } from '../report/trace.js';
+import type { LayerAlgorithm } from '../runs/checkpoint_state.js';
 import { RunEvents } from '../runs/events.js';
 import { Run } from '../runs/run.js';
 import type { RunVerbs } from '../runs/run.js';
@@ -37,8 +36,8 @@ import { withTowers } from '../training/session.js';
 import type { SessionOptions } from '../training/session.js';
 import { train as trainTowers } from '../training/trainer.js';
 import type { RunIdentity } from '../training/trainer.js';
-import type { Dataset } from '../data/examples.js';
-import type { ResolvedPlacement } from './devices.js';
+import { algorithmsOfRun } from './algorithms.js';
+import { factsOf, refuseTooManyShares } from './hosts.js';
 import { prepare } from './preparation.js';
 import { phaseAt } from './phases.js';
 import type { Phase } from './phases.js';
@@ -54,7 +53,7 @@ import type { Start } from './resume.js';
 import { endRun } from './run_end.js';
 import type { EndedRun } from './run_end.js';
 import { refuseImpossibleOptions } from './train_options.js';
-import type { Parallelism, TrainOptions } from './train_options.js';
+import type { TrainOptions } from './train_options.js';
 
 /** The contents of `summary.json`, and its run folder. */
 export interface TrainedRun extends Summary {
@@ -69,6 +68,8 @@ interface PreparedTraining {
   options: TrainOptions;
   session: Omit<SessionOptions, 'dataset'> & { world: World };
   phases: Phase[];
+  /** How each convolution is computed; undefined except with the native backend. */
+  algorithms: LayerAlgorithm[] | undefined;
   start: Start;
   /** Safetensors file of the initial parameters; undefined if they are drawn from the seed, or resumed. */
   initialModel: string | undefined;
@@ -148,8 +149,12 @@ async function prepareTraining(
   if (run !== undefined) {
     await world.fromFirst(() => refuseCompleted(run.folder, start.progress, configuration));
   }
-  refuseTooManyShares(configuration.training.batch, world.imageShare.of);
+  const { of: shares } = world.imageShare;
+  refuseTooManyShares(configuration.training.batch, shares);
+  const state = resumed?.point.state;
+  const algorithms = algorithmsOfRun(configuration, resolved, shares, state);
   const warnings = [
+    ...algorithms.warnings,
     ...(run?.takenOver === undefined ? [] : [run.takenOver]),
     ...resolved.warnings,
     ...(resumed?.point.warnings ?? []),
@@ -161,7 +166,16 @@ async function prepareTraining(
   const { exchangeTimeoutMs } = options;
   return {
     options,
-    session: { configuration, statistics, exchangeTimeoutMs, signal, world, ...resolved },
+    session: {
+      configuration,
+      statistics,
+      exchangeTimeoutMs,
+      signal,
+      world,
+      keptAlgorithms: algorithms.kept,
+      ...resolved,
+    },
+    algorithms: algorithms.recorded,
     phases,
     start,
     initialModel,
@@ -257,7 +271,7 @@ async function trainOnce(
       coordinator,
       ring,
       run,
-      identity: identityOf(session),
+      identity: identityOf(session, preparation.algorithms),
       from,
       changes,
       requests,
@@ -297,45 +311,11 @@ function placementOf({ placement, world }: Coordinator): Summary['placement'] {
   );
 }
 
-/** What all hosts must have in common. Where each has its data does not matter. */
-function factsOf(
-  configuration: Configuration,
-  dataset: Dataset,
-  { placement, backend, precision }: ResolvedPlacement,
-  parallelism: Parallelism,
-): Fact[] {
-  const { network, towers, training, test, data } = configuration;
-  const recipe = { network, towers, training, test, data: { ...data, directory: null } };
-  const ranks = placement.map((worker) => worker.ranks);
-  return [
-    {
-      otherwise: 'another configuration',
-      value: recipe,
-      remedy: 'give all processes the same options and presets',
-    },
-    {
-      otherwise: 'other data',
-      value: contentsOf(dataset),
-      remedy: 'copy the same files to all hosts, and give each its own with --data',
-    },
-    {
-      otherwise: 'another placement, backend or precision',
-      value: { ranks, parallelism, backend, precision },
-      remedy:
-        'give --parallelism, --gpus or --cpu, --backend and --precision so that all hosts compute alike',
-    },
-  ];
-}
-
-function refuseTooManyShares(batch: number, shares: number): void {
-  if (batch >= shares) return;
-  throw new UserError(
-    `a batch of ${batch} cannot be divided among ${shares} hosts: give --batch ${shares} or more`,
-  );
-}
-
 /** What a checkpoint says of the run beside its progress. */
-function identityOf({ configuration, dataset, precision }: SessionOptions): RunIdentity {
+function identityOf(
+  { configuration, dataset, precision }: SessionOptions,
+  algorithms: LayerAlgorithm[] | undefined,
+): RunIdentity {
   const { towers, training, data } = configuration;
   return {
     seed: training.seed,
@@ -345,5 +325,6 @@ function identityOf({ configuration, dataset, precision }: SessionOptions): RunI
     batch: imagesPerStep(training),
     trainingImages: dataset.train.count,
     precision,
+    algorithms,
   };
 }

@@ -5,6 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Packr } from 'msgpackr';
 import type { BackendName, Device } from '../backend/backend.js';
+import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { HostConnection } from './mpi_transport.js';
@@ -28,6 +29,8 @@ export interface OpenCommand {
   backend: BackendName;
   device: Device;
   precision: Precision;
+  /** How the native backend computes these passes, instead of by the cheapest algorithm. */
+  keptAlgorithms: readonly ConvolutionPassAlgorithm[];
   threads: number;
   /** Seed of initialization and dropout. */
   seed: number;

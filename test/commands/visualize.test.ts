@@ -3,7 +3,9 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import sharp from 'sharp';
-import { newFolder, succeeds, TINY, twotower, writeTinyImages } from './command_line.js';
+import { runCommandLine } from '../../src/commands/command_line.js';
+import { UserError } from '../../src/errors.js';
+import { newFolder, succeeds, TINY, writeTinyImages } from './command_line.js';
 
 const folder = newFolder();
 after(() => rmSync(folder, { recursive: true }));
@@ -49,18 +51,15 @@ suite('visualize', () => {
     [['--predictions'], '--search', '--search goes with --neighbours only'],
   ] as const) {
     test(`refuses ${[option, ...picture].join(' with ')}, which it would not heed`, async () => {
-      const { code, stderr } = await twotower(['visualize', 'run', ...picture, option, '1'], {
-        cwd: folder,
-      });
-      assert.deepEqual([code, stderr], [1, `twotower: ${message}\n`]);
+      const line = ['visualize', join(folder, 'run'), ...picture, option, '1'];
+      await assert.rejects(runCommandLine(line), { name: UserError.name, message });
     });
   }
 
   test('refuses two pictures at once', async () => {
-    const { code, stderr } = await twotower(['visualize', 'run', '--predictions', '--neighbours'], {
-      cwd: folder,
-    });
-    assert.equal(code, 1);
-    assert.match(stderr, /^twotower: Arguments predictions and neighbours are mutually exclusive/m);
+    await assert.rejects(
+      runCommandLine(['visualize', join(folder, 'run'), '--predictions', '--neighbours']),
+      /^UserError: Arguments predictions and neighbours are mutually exclusive/,
+    );
   });
 });

@@ -206,7 +206,8 @@ suite('validation images', () => {
       await assert.rejects(train({ resume: path, cpu: 1 }), /the run is complete/);
     });
 
-    for (const stop of [5, 6, 8, 11]) {
+    // At the end of the first phase, and within the second.
+    for (const stop of [6, 8]) {
       test(`give the same run if it is stopped after step ${stop} and resumed`, async () => {
         const straight = join(folder, 'until');
         const out = join(folder, `stopped at ${stop}`);

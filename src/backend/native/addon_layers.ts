@@ -11,6 +11,20 @@ export type ConvolutionAlgorithm = 'direct' | 'winograd' | 'fft';
 /** A convolution, or its gradient by its input or by its filter and bias. */
 export type ConvolutionPass = 'forward' | 'input' | 'filter';
 
+/** How one pass of a convolution is computed. */
+export interface PassAlgorithm {
+  algorithm: ConvolutionAlgorithm;
+  /** With `fft`, transforms are of n × n numbers; else 0. */
+  transformSize: number;
+}
+
+/** One pass of one convolution, and how it is computed. */
+export interface ConvolutionPassAlgorithm extends PassAlgorithm {
+  pass: ConvolutionPass;
+  /** Of `convolutionGeometry`. */
+  geometry: number[];
+}
+
 /** Convolution, matrix product, pooling, normalization. */
 export interface LayerFunctions<DeviceArray> {
   /**
@@ -48,22 +62,6 @@ export interface LayerFunctions<DeviceArray> {
     geometry: Int32Array,
     precision: Precision,
   ): void;
-
-  /**
-   * The algorithm that the calling thread takes for a pass, a function of these and the processor, and the
-   * multiplications and additions that it needs.
-   */
-  convolutionAlgorithm(
-    pass: ConvolutionPass,
-    geometry: Int32Array,
-    precision: Precision,
-  ): { algorithm: ConvolutionAlgorithm; operations: number };
-
-  /**
-   * The calling thread takes this algorithm for every convolution that it can compute, for tests and
-   * benchmarks; `cheapest` is the default.
-   */
-  preferConvolutionAlgorithm(algorithm: ConvolutionAlgorithm | 'cheapest'): void;
 
   /**
    * out[i] = a[i] · b[i], each transposed first where said, plus bias.
