@@ -30,12 +30,14 @@ export function launcherOf(mpi: MpiName, processes: number): Launcher {
  * @param hosts where to, from the first host, one program on each; null for this host and its loopback device
  * @param programs each with its arguments
  * @param folder for a file that the launcher needs
+ * @param options of the launcher
  */
 export function launchEach(
   mpi: MpiName,
   hosts: TestHosts | null,
   programs: string[][],
   folder: string,
+  options: string[] = [],
 ): Launcher {
   const addresses = hosts === null ? [] : programs.map((_, host) => hosts.address(host));
   const { program, words, environment } =
@@ -45,7 +47,7 @@ export function launchEach(
     ...(mpi === 'openmpi' && hosts !== null ? ['--host', addresses[rank]!] : []),
     ...['-n', '1', ...one],
   ]);
-  const [first, ...others] = [...(hosts?.on(0) ?? []), program, ...words, ...each];
+  const [first, ...others] = [...(hosts?.on(0) ?? []), program, ...words, ...options, ...each];
   return { program: first!, words: others, environment };
 }
 

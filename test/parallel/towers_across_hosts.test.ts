@@ -93,7 +93,7 @@ suite('a tower on another host that does not come', { skip: skipOf('openmpi') },
       const [, host] = / on ([^ ]+ \(1\)) has/.exec(stderr as string) ?? [];
       assert.ok(
         (stderr as string).includes(
-          `rank 1 on ${host} has not come to conv3 (forward) for ${LIMIT_MS / 1000} s at step 3: it hangs, is slow or cannot be reached`,
+          `rank 1 on ${host} has not come to conv3 (forward) for ${(2 * LIMIT_MS) / 1000} s at step 3: it hangs, is slow or cannot be reached`,
         ),
         stderr as string,
       );
