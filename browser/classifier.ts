@@ -7,12 +7,9 @@ import type { ImageNormalization } from '../src/backend/images.js';
 import type { Image } from '../src/data/image.js';
 import { testViews } from '../src/data/test_views.js';
 import { MEAN_IMAGE } from '../src/library/page_model.js';
-import type { Invariant, LayerInput, OwnChannels, Replicated } from '../src/model/distribution.js';
-import { forward, isFollowedByRelu } from '../src/model/forward.js';
-import type { Collectives, RankParameters } from '../src/model/forward.js';
-import { buildNetwork, isParameterised } from '../src/model/network.js';
-import type { Layer, Network } from '../src/model/network.js';
-import { layerOf, shareOf, toComputingLayout } from '../src/model/parameters.js';
+import { LocalNetwork } from '../src/model/local_network.js';
+import { buildNetwork } from '../src/model/network.js';
+import type { Network } from '../src/model/network.js';
 import { rowOf, softmax } from '../src/model/probabilities.js';
 import type { EmbeddedModel } from './embedded_model.js';
 
@@ -43,23 +40,16 @@ export async function prepareBackend(): Promise<void> {
 
 export class Classifier {
   readonly network: Network;
-  private readonly parameters: RankParameters[];
+  private readonly computing: LocalNetwork;
   private readonly normalization: ImageNormalization;
-  private readonly collectives: Collectives;
 
   /** After `prepareBackend`. */
   constructor(private readonly model: EmbeddedModel) {
     const { towers, classes, mean, std, tensors } = model;
     this.network = buildNetwork(model.network, towers, classes.length);
-    const ranks = Array.from({ length: towers }, (_, rank) => rank);
-    this.parameters = ranks.map((rank) => this.parametersOf(rank));
+    this.computing = new LocalNetwork(this.network, (name) => tensors.get(name)!);
     const meanImage = tensors.get(MEAN_IMAGE) ?? null;
     this.normalization = { table: normalizationTable(mean, std), std, meanImage };
-    this.collectives = {
-      ranks,
-      gatherActivations: (_, own) => joined(own) as unknown as Replicated,
-      gatherLogits: (own) => joined(own) as unknown as Invariant<tf.Tensor2D>,
-    };
   }
 
   classify(image: Image): Classification {
@@ -71,16 +61,11 @@ export class Classifier {
     const logits = tf.tidy(() => {
       const shape: [number, number, number, number] = [views.length, height, width, 3];
       const images = normalizedImages(bytes, this.normalization, null, shape);
-      const { network, parameters, collectives } = this;
-      const around = this.summing(sums);
-      return forward(
-        network,
-        parameters,
-        collectives,
-        images as Replicated<tf.Tensor4D>,
-        null,
-        around,
-      ).dataSync<'float32'>();
+      return this.computing.compute(images, (layer, rank, output) => {
+        const [sum] = tf.sum(output).dataSync<'float32'>();
+        // The ranks come in order.
+        sums.set(layer, [...(sums.get(layer) ?? []).slice(0, rank), sum!]);
+      });
     });
     const rows = views.map((_, view) => softmax(rowOf(logits, view, views.length)));
     return {
@@ -94,46 +79,4 @@ export class Classifier {
       }),
     };
   }
-
-  private parametersOf(rank: number): RankParameters {
-    const { network } = this;
-    return new Map(
-      network.parameters.map((parameter) => {
-        const { shape, start, length } = shareOf(parameter, rank, network.towers);
-        const values = this.model.tensors.get(parameter.name)!.subarray(start, start + length);
-        return [parameter.name, toComputingLayout(layerOf(network, parameter), shape, values)];
-      }),
-    );
-  }
-
-  /** Adds up the outputs of each tower, layer by layer, after ReLU. */
-  private summing(sums: Map<string, number[]>) {
-    return (
-      layer: Layer,
-      rank: number,
-      input: LayerInput,
-      compute: (input: LayerInput) => OwnChannels,
-    ): OwnChannels => {
-      const output = compute(input);
-      const name = this.rectifiedLayer(layer);
-      if (name !== null) {
-        const [sum] = tf.sum(output).dataSync<'float32'>();
-        sums.set(name, [...(sums.get(name) ?? []).slice(0, rank), sum!]);
-      }
-      return output;
-    };
-  }
-
-  /** The layer whose outputs are no longer negative after `layer`; null if there is none. */
-  private rectifiedLayer({ index, name, specification }: Layer): string | null {
-    if (isFollowedByRelu(this.network, index)) return name;
-    if (specification.type !== 'relu') return null;
-    const before = this.network.layers.slice(0, index).reverse();
-    return before.find((layer) => isParameterised(layer.specification))!.name;
-  }
-}
-
-/** All towers' channels. */
-function joined(own: OwnChannels[]): tf.Tensor {
-  return own.length === 1 ? own[0]! : tf.concat(own, -1);
 }

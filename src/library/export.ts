@@ -1,20 +1,18 @@
 /** Writes a run's parameters for other programs: `exportModel` of the package. */
 import { existsSync } from 'node:fs';
 import { loadConfiguration } from '../configuration.js';
-import { normalizationOf } from '../data/normalization.js';
 import { writeDurably } from '../durable_file.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import { onnxModel } from '../model/onnx.js';
 import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
-import type { CheckpointChoice, StoredCheckpoint } from '../runs/checkpoint_reader.js';
+import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
 import { openRunFolder } from '../runs/layout.js';
 import type { RunFolder } from '../runs/layout.js';
 import { readSafetensors, writeSafetensors } from '../runs/safetensors.js';
 import type { TensorMap } from '../runs/safetensors.js';
-import { keptStatistics } from '../runs/statistics.js';
 import { writeClassificationPage } from './classification_page.js';
-import type { ImageModel } from './image_model.js';
+import { imageModelOf } from './image_model.js';
 import { writeTfjs } from './tfjs_files.js';
 
 /** How `exportModel` writes. */
@@ -63,9 +61,9 @@ export function exportModel(
   if (format === 'onnx') {
     writeOnnx(file, run, tensors, batch);
   } else if (format === 'tfjs') {
-    writeTfjs(file, imageModel(run, chosen, tensors));
+    writeTfjs(file, imageModelOf(run, chosen, tensors));
   } else if (format === 'html') {
-    writeClassificationPage(file, run.path, imageModel(run, chosen, tensors));
+    writeClassificationPage(file, run.path, imageModelOf(run, chosen, tensors));
   } else {
     // A checkpoint's model file is the export: canonical names, PyTorch's layout.
     writeSafetensors(file, tensors, { format: 'pt' });
@@ -100,27 +98,4 @@ function writeOnnx(
   };
   const built = buildNetwork(network, towers, data.classes);
   writeDurably(file, [onnxModel(built, tensors, { batch, metadata })]);
-}
-
-/** @throws UserError if the run does not know the mean of its images */
-function imageModel(
-  run: RunFolder,
-  { state }: StoredCheckpoint,
-  parameters: TensorMap,
-): ImageModel {
-  const configuration = loadConfiguration({ file: run.configurationFile });
-  const { network, towers, data } = configuration;
-  const statistics = keptStatistics(run.path);
-  if (typeof data.mean === 'string' && statistics === null) {
-    throw new UserError(
-      `${run.path} has no mean of its training images, which are subtracted from the pixels: import it again with --set data.mean=[R,G,B], each from 0 to 1`,
-    );
-  }
-  return {
-    configuration,
-    network: buildNetwork(network, towers, data.classes),
-    parameters,
-    normalization: normalizationOf(configuration, statistics),
-    classes: state.classes,
-  };
 }

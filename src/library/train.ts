@@ -149,7 +149,7 @@ async function prepareTraining(
   if (run !== undefined) {
     await world.fromFirst(() => refuseCompleted(run.folder, start.progress, configuration));
   }
-  const shares = world.imageShare.of;
+  const { of: shares } = world.imageShare;
   refuseTooManyShares(configuration.training.batch, shares);
   const state = resumed?.point.state;
   const algorithms = algorithmsOfRun(configuration, resolved, shares, state);

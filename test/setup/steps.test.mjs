@@ -150,12 +150,12 @@ test('the program alone is built without its tests and without a check of types'
 test('an output that is missing is built again', async () => {
   writeProject();
   await buildTypescript(root, true);
-  for (const output of ['dist/src/a.js', 'dist/browser/classify.js']) {
-    rmSync(join(root, output));
-    assert.equal(typescriptBuilt(root, true), false);
-    await buildTypescript(root, true);
-    assert.equal(existsSync(join(root, output)), true);
-  }
+  const outputs = ['dist/src/a.js', 'dist/browser/classify.js'].map((name) => join(root, name));
+  rmSync(outputs[1]);
+  assert.equal(typescriptBuilt(root, true), false);
+  rmSync(outputs[0]);
+  await buildTypescript(root, true);
+  assert.deepEqual(outputs.map(existsSync), [true, true]);
 });
 
 test('the output of a source that is gone is removed', async () => {
