@@ -295,6 +295,7 @@ async function trainOnce(
         imagesPerSecond: recorder.imagesPerSecond,
         parameters: coordinator.network.parameterCount,
         placement: placements.slice(0, world.hostsPerReplica).flat(),
+        ...(!world.isAlone && { hosts: world.hosts }),
         backend: coordinator.workers[0]!.backend,
         warnings,
         undecodable: ring.undecodable.map(({ file }) => file),
