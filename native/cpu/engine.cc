@@ -1,6 +1,7 @@
 #include "engine.h"
 
 #include <omp.h>
+
 #include <csignal>
 #include <new>
 #include <string>

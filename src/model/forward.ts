@@ -111,7 +111,7 @@ export function lossOf(logits: Invariant<tf.Tensor2D>, labels: tf.Tensor1D): Inv
 }
 
 /** Whether a ReLU follows this layer at once, so that one kernel computes both. */
-function isFollowedByRelu({ layers }: Network, index: number): boolean {
+export function isFollowedByRelu({ layers }: Network, index: number): boolean {
   const type = layers[index]?.specification.type;
   return (type === 'conv' || type === 'fc') && layers[index + 1]?.specification.type === 'relu';
 }

@@ -37,6 +37,8 @@ export interface HostsRun {
   resume?: boolean;
   /** Options of the launcher. */
   launcherOptions?: string[];
+  /** Whether the launcher is told which interface connects the processes (default true). */
+  isInterfaceKnown?: boolean;
   whenPrinted?: (line: string, run: RunningHosts) => void;
 }
 
@@ -76,13 +78,10 @@ export class HostsWorkbench extends Workbench {
     const programs = Array.from({ length: hosts }, (_, host) =>
       this.programOn(host, name, settings),
     );
-    const { program, words, environment } = launchEach(
-      mpi,
-      this.hosts,
-      programs,
-      this.folder,
-      settings.launcherOptions,
-    );
+    const { program, words, environment } = launchEach(mpi, this.hosts, programs, this.folder, {
+      options: settings.launcherOptions,
+      isInterfaceKnown: settings.isInterfaceKnown,
+    });
     const running: RunningHosts = {
       ...startProgram([program, ...words], {
         environment,

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { launch } from 'puppeteer-core';
 import type { Browser } from 'puppeteer-core';
 
-const CHROMIUM = '/usr/bin/chromium';
+export const CHROMIUM = '/usr/bin/chromium';
 
 /** Why tests in a browser are skipped; false if they are not. */
 export const noChromium: string | false = existsSync(CHROMIUM)
