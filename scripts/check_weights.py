@@ -154,15 +154,16 @@ def check(name, folder, run, images, expected):
     compare(name, node("scripts/run_logits.js", run, *images), expected, TOLERANCE)
     graph = folder / "graph"
     node("src/cli.js", "export", run, graph, "--format", "tfjs")
-    for backend in ("cpu", "wasm", "webgl"):
-        logits = node("scripts/graph_model_logits.js", backend, graph, *images)
+    # By WebGL in software, an image takes half a minute or more.
+    for backend, count in (("cpu", IMAGES), ("wasm", IMAGES), ("webgl", 1)):
+        logits = node("scripts/graph_model_logits.js", backend, graph, *images[:count])
         compare(f"  its TensorFlow.js graph model on {backend}", logits, expected, GRAPH_TOLERANCE)
     shutil.rmtree(graph)
 
 
 def compare(name, printed, expected, tolerance):
     logits = numpy.array(json.loads(printed), numpy.float32)
-    difference = numpy.abs(logits - expected).max() / numpy.abs(expected).max()
+    difference = numpy.abs(logits - expected[: len(logits)]).max() / numpy.abs(expected).max()
     spread = expected.std(0).mean() / numpy.abs(expected).max()
     if not difference < tolerance < spread / 100:
         raise SystemExit(f"FAILED {name}: logits differ by {difference:.1e} of the largest; between images they vary by {spread:.2g}")

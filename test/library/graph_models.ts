@@ -75,7 +75,12 @@ export class WebglBrowser {
     // A superuser's Chromium has no sandbox.
     if (process.getuid?.() === 0) args.push('--no-sandbox');
     const tfjs = await tfjsForBrowsers();
-    return new WebglBrowser(await launch({ executablePath: CHROMIUM, args }), tfjs);
+    // In software, a large network takes minutes.
+    const protocolTimeout = 1_800_000;
+    return new WebglBrowser(
+      await launch({ executablePath: CHROMIUM, args, protocolTimeout }),
+      tfjs,
+    );
   }
 
   close(): Promise<void> {
