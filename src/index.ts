@@ -34,6 +34,7 @@ export type {
 } from './backend/native/addon_layers.js';
 export { plan } from './library/plan.js';
 export type { Plan, PlannedLayer } from './library/plan.js';
+export type { HostTraffic, PlannedParallelism } from './library/plan_hosts.js';
 export { configurationOf } from './library/recipe.js';
 export { refuseReportFile, writeComparison, writeReport } from './library/report.js';
 export { compareRuns, listRuns } from './library/runs.js';
@@ -51,7 +52,7 @@ export { train } from './library/train.js';
 export type { TrainedRun } from './library/train.js';
 export { trainSeeds } from './library/train_seeds.js';
 export type { TrainedSeeds, TrainSeedsOptions } from './library/train_seeds.js';
-export type { TrainOptions } from './library/train_options.js';
+export type { Parallelism, TrainOptions } from './library/train_options.js';
 export { visualize } from './library/visualize.js';
 export type { VisualizeOptions } from './library/visualize.js';
 export { BACKEND_NAMES } from './backend/backend.js';

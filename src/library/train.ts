@@ -149,7 +149,7 @@ async function prepareTraining(
   if (run !== undefined) {
     await world.fromFirst(() => refuseCompleted(run.folder, start.progress, configuration));
   }
-  const shares = world.imageShare.of;
+  const { of: shares } = world.imageShare;
   refuseTooManyShares(configuration.training.batch, shares);
   const state = resumed?.point.state;
   const algorithms = algorithmsOfRun(configuration, resolved, shares, state);
@@ -295,6 +295,7 @@ async function trainOnce(
         imagesPerSecond: recorder.imagesPerSecond,
         parameters: coordinator.network.parameterCount,
         placement: placements.slice(0, world.hostsPerReplica).flat(),
+        ...(!world.isAlone && { hosts: world.hosts }),
         backend: coordinator.workers[0]!.backend,
         warnings,
         undecodable: ring.undecodable.map(({ file }) => file),

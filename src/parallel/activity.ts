@@ -92,6 +92,10 @@ export class ActivityView {
     return this.activityOf(worker).startsWith('wait');
   }
 
+  waitsForReplicas(worker: number): boolean {
+    return this.activityOf(worker) === 'waitReplicas';
+  }
+
   /** The activity in words, such as `in the forward pass of conv3`. */
   describe(worker: number): string {
     return PHRASES[this.activityOf(worker)](this.placeOf(worker), this.word(worker, 3));

@@ -175,7 +175,8 @@ export function gatherLabels(
       'labels',
       exchange.ranks.map(() => values),
       (rank) => [images[hostOf(rank, network)]!],
-      (blocks) => tf.concat(blocks.filter((_, rank) => rank % network.towers === 0)),
+      (blocks) => tf.concat(blocks),
+      exchange.allRanks.filter((rank) => rank % network.towers === 0),
     );
     return tf.cast<tf.Tensor1D>(all as tf.Tensor1D, 'int32');
   });

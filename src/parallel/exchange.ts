@@ -127,7 +127,7 @@ export class Exchange {
    * Publishes this worker's blocks and gathers those of other ranks.
    *
    * @param exchange name of the exchange: a layer's, `labels` or `logits`
-   * @param own float32 of each own rank
+   * @param own float32 of each own rank; published if the rank takes part
    * @param shapeOf a rank's block
    * @param combine gets the blocks, in the order of the ranks
    * @param ranks that take part, ascending
@@ -146,6 +146,7 @@ export class Exchange {
     }
     own.forEach((tensor, index) => {
       const rank = this.ranks[index]!;
+      if (!ranks.includes(rank)) return;
       this.copying(exchange, () => this.publish(tensor, exchange, 'forward', rank));
     });
     const blocks = ranks.map((rank) => {

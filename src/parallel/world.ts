@@ -29,14 +29,17 @@ export interface Fact {
 /** How long a process that fails waits for the others to end as well, milliseconds. */
 const ENDING_MS = 5000;
 
-/** How much later each process gives up waiting for the one before it, milliseconds. */
+/** How much later than the one before it each process ends all, milliseconds. */
 const STAGGER_MS = 500;
 
 /** Between two looks at whether a process is lost, milliseconds. */
 const LOOK_MS = 500;
 
-/** Once a signal has come, a process that is silent for so long counts as lost, milliseconds. */
-const ROLL_CALL_MS = 900;
+/**
+ * Once a signal has come, a process that is silent for so long counts as lost, milliseconds: less than half the time
+ * between the TERM and the KILL of Open MPI's mpirun, of which its parameter sets the half in seconds.
+ */
+const ROLL_CALL_MS = 900 * Number(process.env['OMPI_MCA_odls_base_sigkill_timeout'] ?? 1);
 
 /** `moreTypes` keeps a typed array what it is. */
 const packr = new Packr({ useRecords: false, moreTypes: true });
@@ -148,7 +151,7 @@ export class World {
     return this.connection?.heartbeat.lost ?? NEVER;
   }
 
-  /** From now on a process that is silent for a second is lost: a launcher that ends all of them leaves two. */
+  /** From now on a process that is silent for a second is lost: a launcher that ends all of them leaves little more. */
   callTheRoll(): void {
     this.connection?.heartbeat.expectWithin(ROLL_CALL_MS);
   }
@@ -270,7 +273,8 @@ export class World {
   }
 
   /**
-   * Ends this process's part in the world. If one process fails, all end: the first one prints why, unless it is lost.
+   * Ends this process's part in the world. If all fail alike, as of what they have agreed on, this returns, and the
+   * caller says why. If one fails alone or is lost, all are ended. The first process prints why; if it is lost, the next.
    *
    * @param failure what this process fails of; undefined if it is done
    * @param print prints the line that says why
@@ -280,16 +284,20 @@ export class World {
     this.hasEnded = true;
     const { heartbeat, hosts, group } = this.connection;
     const why = failure === undefined ? '' : messageOf(failure);
-    const isLost = this.lost.aborted;
-    const ending = failure === undefined ? 'done' : isLost ? 'followed' : 'failed';
-    const endings = await heartbeat.end(ending, why, ENDING_MS + STAGGER_MS * this.process);
-    const areAllThere = !isLost && endings.every((one) => one !== null && one !== 'followed');
-    if (failure !== undefined && (this.isFirst || !areAllThere)) {
-      const remedy = this.isFirst ? '' : '; start all processes again with --resume';
-      print(`${isLost ? '' : `${hosts[this.process]!}: `}${why}${remedy}`);
+    const follows = failure instanceof ProcessLost;
+    const ending = failure === undefined ? 'done' : follows ? 'followed' : 'failed';
+    const endings = await heartbeat.end(ending, why, ENDING_MS);
+    if (!follows && endings.every((one) => one === 'done' || one === 'failed')) {
+      group.finalize();
+      return;
     }
-    if (areAllThere) group.finalize();
-    else group.abortWorld(1);
+    // Those before this one end all meanwhile, unless they are lost.
+    await new Promise((resolve) => setTimeout(resolve, STAGGER_MS * this.process));
+    if (failure !== undefined && (this.isFirst || endings[0] === null)) {
+      const remedy = this.isFirst ? '' : '; start all processes again with --resume';
+      print(`${follows ? '' : `${hosts[this.process]!}: `}${why}${remedy}`);
+    }
+    group.abortWorld(1);
   }
 
   /** One process's value, copied to the others. */

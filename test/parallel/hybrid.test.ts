@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { planHosts } from '../../src/library/plan_hosts.js';
 import { divideFullyConnected } from '../../src/model/hybrid.js';
 import { buildNetwork } from '../../src/model/network.js';
 import { copied, onHosts, onOne, shared, skipOf } from './on_hosts.js';
@@ -38,7 +39,11 @@ function assertSame(hosts: HostReport[], one: HostReport): void {
 suite('a hybrid computes what one host computes', { skip: skipOf('openmpi') }, () => {
   test('with one tower, on two hosts, 9 steps', async () => {
     const task: HostTask = { ...hybrid, towers: 1, workers: [[0]] };
-    assertSame(await onHosts(2, task), await onOne(task, [[0]]));
+    const hosts = await onHosts(2, task);
+    assertSame(hosts, await onOne(task, [[0]]));
+    const dense = buildNetwork(smallConfiguration(1, 1).network, 1, CLASSES);
+    const planned = planHosts(dense, 2, BATCH).find(({ parallelism }) => parallelism === 'hybrid')!;
+    assert.equal(hosts[0]!.exchangeBytes, planned.traffic!.exchangedBytes, 'as plan says');
   });
 
   test(`with two workers per host, whose tensors are copied (${copied})`, async () => {

@@ -34,10 +34,7 @@ export async function onHosts(
   const { stdout } = await promisify(execFile)(program, command, {
     env: { ...process.env, ...environment },
   });
-  const lines = stdout.trim().split('\n');
-  return lines
-    .map((line) => JSON.parse(line) as HostReport)
-    .sort((one, other) => one.process - other.process);
+  return JSON.parse(stdout) as HostReport[];
 }
 
 /** The same on one host. @param workers the ranks of all hosts */

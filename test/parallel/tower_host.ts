@@ -1,6 +1,6 @@
 /**
- * A process of the tests of networks on many hosts: trains the small network together with the others, and prints what
- * came of it as JSON.
+ * A process of the tests of networks on many hosts: trains the small network together with the others. The first one
+ * prints what all have seen as JSON, because a launcher mixes the lines of several.
  */
 import { createHash } from 'node:crypto';
 import { prepareProcess } from '../../src/backend/backend.js';
@@ -47,7 +47,6 @@ export const LIMIT_MS = 3000;
 
 /** What a process has seen. */
 export interface HostReport {
-  process: number;
   losses: number[];
   accuracies: number[];
   /** A hash of what `store` has returned. */
@@ -105,7 +104,6 @@ export async function reportOf(
   const stored = await coordinator.store();
   await requireEqualParameters(world, coordinator.network, stored, steps);
   return {
-    process: world.process,
     losses: results.map(({ loss }) => loss),
     accuracies: results.map(({ accuracy }) => accuracy),
     parameters: hashOfParameters(stored),
@@ -149,7 +147,8 @@ if (task !== undefined) {
   const print = (line: string): boolean => process.stderr.write(`${line}\n`);
   try {
     const report = await trainAlong(world, JSON.parse(task) as HostTask);
-    process.stdout.write(`${JSON.stringify(report)}\n`);
+    const reports = await world.gather(report);
+    if (world.isFirst) process.stdout.write(JSON.stringify(reports));
     await world.end(undefined, print);
   } catch (error) {
     await world.end(error, print);

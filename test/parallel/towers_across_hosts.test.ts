@@ -1,13 +1,20 @@
 /** Networks whose towers are on different hosts, which stand here as processes on this one. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { planHosts } from '../../src/library/plan_hosts.js';
+import { buildNetwork } from '../../src/model/network.js';
 import type { MpiName } from '../../src/parallel/process_group.js';
 import { copied, onHosts, onOne, shared, skipOf } from './on_hosts.js';
 import { LIMIT_MS } from './tower_host.js';
-import type { HostTask } from './tower_host.js';
+import type { HostReport, HostTask } from './tower_host.js';
+import { BATCH, CLASSES, smallConfiguration } from './two_placements.js';
 
 /** Trains on two hosts and on one, and expects the same bits of both. */
-async function assertSameBits(task: HostTask, onOneHost: number[][], mpi?: MpiName): Promise<void> {
+async function assertSameBits(
+  task: HostTask,
+  onOneHost: number[][],
+  mpi?: MpiName,
+): Promise<HostReport[]> {
   const hosts = await onHosts(2, task, mpi);
   const one = await onOne(task, onOneHost);
   assert.notEqual(one.losses[0], one.losses[task.steps - 1]);
@@ -17,6 +24,7 @@ async function assertSameBits(task: HostTask, onOneHost: number[][], mpi?: MpiNa
     assert.deepEqual(logits, one.logits);
   }
   assert.equal(hosts[0]!.parameters, one.parameters, 'the first host has the shares of all');
+  return hosts;
 }
 
 /** The processes are two hosts of one replica. */
@@ -28,7 +36,10 @@ suite(
   () => {
     test('a tower per host, 30 steps', async () => {
       const task = { ...twoHosts, backend: shared, towers: 2, workers: [[0]], steps: 30 };
-      await assertSameBits(task, [[0], [1]]);
+      const [first] = await assertSameBits(task, [[0], [1]]);
+      const network = buildNetwork(smallConfiguration(1, 2).network, 2, CLASSES);
+      const { traffic } = planHosts(network, 2, BATCH).find((one) => one.parallelism === 'towers')!;
+      assert.equal(first!.exchangeBytes, traffic!.exchangedBytes, 'as plan says');
     });
 
     test(`with tensors that are copied (${copied})`, async () => {
@@ -82,7 +93,7 @@ suite('a tower on another host that does not come', { skip: skipOf('openmpi') },
       const [, host] = / on ([^ ]+ \(1\)) has/.exec(stderr as string) ?? [];
       assert.ok(
         (stderr as string).includes(
-          `rank 1 on ${host} has not come to conv3 (forward) for ${LIMIT_MS / 1000} s at step 3: it hangs, is slow or cannot be reached`,
+          `rank 1 on ${host} has not come to conv3 (forward) for ${(2 * LIMIT_MS) / 1000} s at step 3: it hangs, is slow or cannot be reached`,
         ),
         stderr as string,
       );
