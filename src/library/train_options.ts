@@ -15,9 +15,13 @@ const LONGEST_MINUTES = 35_000;
  * some of the network's towers; if there are more processes than that takes, they form several such replicas. `hybrid`:
  * each has the convolutional layers and a share of every batch, and the fully-connected layers are divided among all.
  */
-export const PARALLELISMS = ['replicas', 'towers', 'hybrid'] as const;
+export type Parallelism = 'replicas' | 'towers' | 'hybrid';
 
-export type Parallelism = (typeof PARALLELISMS)[number];
+export const PARALLELISMS = [
+  'replicas',
+  'towers',
+  'hybrid',
+] as const satisfies readonly Parallelism[];
 
 export interface TrainOptions extends Recipe, Devices {
   /** New run folder; if omitted, `runs/PRESET`, numbered if that is taken. */
