@@ -116,7 +116,7 @@ export async function drawSelectivity(runs: readonly RunSelectivity[]): Promise<
       );
     }),
   );
-  const title = `<text x="${LEFT}" y="16" font-size="14">Colour selectivity of each first-layer kernel: 0 brightness alone, 1 colour alone</text>`;
+  const title = `<text x="12" y="16" font-size="14">Colour selectivity of each first-layer kernel: 0 brightness alone, 1 colour alone</text>`;
   return drawSvg(LEFT + PLOT + 30, height, title + axis.join('') + strips.join(''));
 }
 

@@ -11,6 +11,7 @@ import { type Crops, refuseImpossibleCrops } from '../data/views.js';
 import { writeDurably } from '../durable_file.js';
 import { UserError } from '../errors.js';
 import { probabilitiesCsv } from '../report/probabilities_csv.js';
+import type { ImageProbabilities } from '../report/probabilities_csv.js';
 import { loadParameters } from '../runs/tensors.js';
 import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
 import type { CheckpointChoice, StoredCheckpoint } from '../runs/checkpoint_reader.js';
@@ -79,6 +80,20 @@ interface TestedRun {
   numbers: number[];
 }
 
+/** What the others are compared with. */
+type FirstRun = Omit<TestedRun, 'images'>;
+
+/** The place of a run among those that are tested. */
+interface Turn {
+  /** The first run's, for all: the sample and the masks of dropout depend on it. */
+  seed: number;
+  /** undefined for the first run itself. */
+  first: FirstRun | undefined;
+  /** Runs tested before, and all. */
+  done: number;
+  of: number;
+}
+
 /**
  * Tests one run, or several and their average. They may have other networks, preprocessing and placements, but must
  * have the same classes and test images.
@@ -94,36 +109,47 @@ export async function evaluate(
   const { out } = options;
   const paths = [runs].flat().flatMap((path) => runPathsAt(path));
   const testable = paths.map((path) => testableRun(path, options));
+  if (testable.length === 0) throw new UserError('evaluate needs a run folder');
   refuseDifferentCrops(testable);
   if (out !== undefined) refuseOutputFile('--out', out, 'probabilities.csv');
   const average = new RunAverage();
-  const tested: Omit<TestedRun, 'images'>[] = [];
+  const { seed } = testable[0]!.configuration.training;
+  const evaluated: EvaluatedRun[] = [];
+  let first: FirstRun | undefined;
   for (const run of testable) {
-    const { images, ...rest } = await testRun(run, options, tested, testable);
-    tested.push(rest);
-    if (!isDeepStrictEqual(rest.numbers, tested[0]!.numbers)) {
+    const turn = { seed, first, done: evaluated.length, of: testable.length };
+    const { images, ...tested } = await testRun(run, options, turn);
+    first ??= tested;
+    if (!isDeepStrictEqual(tested.numbers, first.numbers)) {
       throw new UserError(
         `other test images of ${run.path} could be decoded than before: leave the data as it is while it is tested`,
       );
     }
     average.add(images);
+    const { loss, top1, top5 } = tested.result;
+    evaluated.push({ path: run.path, loss, top1, top5 });
   }
-  const [{ dataset, numbers, result }] = tested as [TestedRun];
+  const { dataset, numbers, result } = first!;
   const { classes } = dataset;
-  const images = average.images();
   if (out !== undefined) {
-    const lines = images.map((image, at) => {
-      const number = numbers[at]!;
-      return { ...image, number, name: nameOfExample(dataset.test, number) };
-    });
-    writeDurably(out, probabilitiesCsv(classes, lines));
+    writeDurably(out, probabilitiesCsv(classes, named(average, numbers, dataset)));
   }
   const scores = new Scores(classes, result.crops);
-  images.forEach((image) => scores.score(image));
-  return {
-    ...scores.result(),
-    runs: tested.map(({ path, result: { loss, top1, top5 } }) => ({ path, loss, top1, top5 })),
-  };
+  for (const image of average.images()) scores.score(image);
+  return { ...scores.result(), runs: evaluated };
+}
+
+/** @param numbers of the images in the test set */
+function* named(
+  average: RunAverage,
+  numbers: readonly number[],
+  { test }: Dataset,
+): Generator<ImageProbabilities, void, void> {
+  let at = 0;
+  for (const image of average.images()) {
+    const number = numbers[at++]!;
+    yield { ...image, number, name: nameOfExample(test, number) };
+  }
 }
 
 function testableRun(path: string, options: EvaluateOptions): TestableRun {
@@ -144,15 +170,10 @@ function refuseDifferentCrops([first, ...others]: readonly TestableRun[]): void 
   );
 }
 
-/**
- * @param before the tests of the runs before this one
- * @param all the runs, this one among them
- */
 async function testRun(
   run: TestableRun,
   options: EvaluateOptions,
-  before: readonly Omit<TestedRun, 'images'>[],
-  all: readonly TestableRun[],
+  { seed, first, done, of }: Turn,
 ): Promise<TestedRun> {
   const { path, checkpoint, crops, dropout } = run;
   const { testLimit, events, signal } = options;
@@ -160,11 +181,9 @@ async function testRun(
   const resolved = await resolveDevices(options, towers, towers);
   const classesOfRun = runClasses(checkpoint.state.classes, options.classes);
   const dataset = await openDataset(data, signal, classesOfRun);
-  // The sample and the masks of dropout depend on the seed: all runs are tested with the first one's.
-  const { seed } = all[0]!.configuration.training;
   const asked = { ...run.configuration, training: { ...training, seed } };
   const configuration = withClassesOf(asked, dataset);
-  before.slice(0, 1).forEach((first) => refuseOtherImages(first, path, dataset));
+  if (first !== undefined) refuseOtherImages(first, path, dataset);
   const warnings = [...resolved.warnings, ...dataWarnings(dataset)];
   warnings.forEach((warning) => events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, path, events, signal);
@@ -180,8 +199,8 @@ async function testRun(
       limit: testLimit,
       patience: signal,
       onImage: (image) => images.push(image),
-      goesOn: (done, of) => {
-        events?.emit('testing', { images: before.length * of + done, of: all.length * of });
+      goesOn: (tested, count) => {
+        events?.emit('testing', { images: done * count + tested, of: of * count });
         signal?.throwIfAborted();
         return true;
       },
@@ -195,7 +214,7 @@ async function testRun(
 }
 
 /** @param first the run that was tested first */
-function refuseOtherImages(first: Omit<TestedRun, 'images'>, path: string, dataset: Dataset): void {
+function refuseOtherImages(first: FirstRun, path: string, dataset: Dataset): void {
   if (!isDeepStrictEqual(dataset.classes, first.dataset.classes)) {
     throw new UserError(`${path} has other classes than ${first.path}: test it alone`);
   }

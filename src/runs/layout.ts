@@ -31,9 +31,17 @@ export interface RunFolder {
 export function openRunFolder(path: string): RunFolder {
   const run = runFolderAt(path);
   if (!existsSync(run.configurationFile)) {
+    if (existsSync(seedsFileAt(path))) {
+      throw new UserError(`${path} has the runs of several seeds: name one of the folders in it`);
+    }
     throw new UserError(`${path} is not a run folder: it has no config.json`);
   }
   return run;
+}
+
+/** What makes a folder one of several seeds' runs (seed_folder.ts). */
+export function seedsFileAt(path: string): string {
+  return join(path, 'seeds.json');
 }
 
 /** The paths of a run folder that need not exist. */

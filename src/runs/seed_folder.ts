@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { writeJsonDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
 import type { CheckpointChoice } from './checkpoint_reader.js';
-import { runFolderAt } from './layout.js';
+import { runFolderAt, seedsFileAt } from './layout.js';
 
 export interface SeedFolder {
   path: string;
@@ -25,15 +25,13 @@ export interface SeedFolder {
   };
 }
 
-const seedsFile = (path: string): string => join(path, 'seeds.json');
-
 export function isSeedFolder(path: string): boolean {
-  return existsSync(seedsFile(path));
+  return existsSync(seedsFileAt(path));
 }
 
 /** @throws UserError if there is no `seeds.json`, or it is malformed */
 export function readSeedFolder(path: string): SeedFolder {
-  const file = seedsFile(path);
+  const file = seedsFileAt(path);
   try {
     const { seeds, initial } = JSON.parse(readFileSync(file, 'utf8')) as Omit<SeedFolder, 'path'>;
     if (!Array.isArray(seeds) || seeds.length === 0 || !seeds.every(Number.isSafeInteger)) {
@@ -47,7 +45,7 @@ export function readSeedFolder(path: string): SeedFolder {
 }
 
 export function writeSeedFolder({ path, ...contents }: SeedFolder): void {
-  writeJsonDurably(seedsFile(path), contents);
+  writeJsonDurably(seedsFileAt(path), contents);
 }
 
 export function seedRunPath({ path }: Pick<SeedFolder, 'path'>, seed: number): string {

@@ -8,35 +8,38 @@ import { lossOfMean } from './evaluation.js';
  *     const average = new RunAverage();
  *     average.add(imagesOfOneRun);
  *     average.add(imagesOfAnother);
- *     average.images();
+ *     for (const image of average.images()) …
  */
 export class RunAverage {
   private runs = 0;
-  /** Of each image, the sum of the runs' probabilities. */
-  private sums: Pick<TestedImage, 'label' | 'probabilities'>[] = [];
+  /** The first run's images, their probabilities the sums over the runs. */
+  private sums: readonly TestedImage[] = [];
   /** Of each image, the loss in each run. */
   private losses: number[][] = [];
 
-  /** @param images of one run; every run has the same images in the same order */
+  /** @param images of one run, whose probabilities may change; every run has the same images in the same order */
   add(images: readonly TestedImage[]): void {
     this.runs++;
     if (this.runs === 1) {
-      this.sums = images.map(({ label, probabilities }) => ({ label, probabilities }));
+      this.sums = images;
       this.losses = images.map(({ loss }) => [loss]);
       return;
     }
     images.forEach(({ probabilities, loss }, image) => {
-      const sum = this.sums[image]!;
-      sum.probabilities = sum.probabilities.map((before, at) => before + probabilities[at]!);
+      const sums = this.sums[image]!.probabilities;
+      probabilities.forEach((probability, at) => (sums[at]! += probability));
       this.losses[image]!.push(loss);
     });
   }
 
-  images(): TestedImage[] {
-    return this.sums.map(({ label, probabilities }, image) => ({
-      label,
-      probabilities: probabilities.map((sum) => sum / this.runs),
-      loss: lossOfMean(this.losses[image]!),
-    }));
+  /** One after another, because those of a large test set would fill much memory twice. */
+  *images(): Generator<TestedImage, void, void> {
+    for (const [image, { label, probabilities }] of this.sums.entries()) {
+      yield {
+        label,
+        probabilities: probabilities.map((sum) => sum / this.runs),
+        loss: lossOfMean(this.losses[image]!),
+      };
+    }
   }
 }

@@ -64,6 +64,12 @@ suite('runs of three seeds, stopped in the second one', () => {
     assert.deepEqual(last, { ...first, training: { ...first!.training, seed: 7 } });
   });
 
+  test('are named one by one where a command takes a single run', () => {
+    assert.throws(() => loadRun(out), {
+      message: `${out} has the runs of several seeds: name one of the folders in it`,
+    });
+  });
+
   test('are averaged by evaluate, which takes their folder for them', async () => {
     const { runs } = await evaluate(out, { cpu: 1, testLimit: 8 });
     assert.deepEqual(
