@@ -89,13 +89,18 @@ export interface LayerFunctions<DeviceArray> {
    */
   maxPool(x: DeviceArray, out: DeviceArray, geometry: Int32Array): void;
 
-  /** Gives dy to the first greatest of each window, in row-major order. `y` is what `maxPool` gave. */
+  /**
+   * Gives dy to the first greatest of each window, in row-major order. `y` is what `maxPool` gave.
+   *
+   * @param ofRelu x is what a ReLU gave, and dx becomes the gradient by what that was given
+   */
   maxPoolGradient(
     dy: DeviceArray,
     x: DeviceArray,
     y: DeviceArray,
     dx: DeviceArray,
     geometry: Int32Array,
+    ofRelu: boolean,
   ): void;
 
   /** The mean of each window; positions outside x are not counted. */
