@@ -1,7 +1,8 @@
 /**
  * The project's own addons: the native backend, on oneDNN, the JPEG decoder, on libjpeg-turbo, and one for each
  * MPI (`mpi.mjs`). They are compiled from native/*.cc for this machine's processor, by calling the C++ compiler
- * with the headers of the node-api-headers package.
+ * with the headers of the node-api-headers package. The published package brings the first two for Linux on x86-64
+ * (`prebuilt.mjs`). If they load there, nothing is compiled.
  *
  * `native/build/.NAME.built` has the signature of what an addon was built from, the processor included.
  */
@@ -98,7 +99,28 @@ export function nativePlaces(root, { name }) {
     objects: join(folder, `${name}.objects`),
     stamp: join(folder, `.${name}.built`),
     unavailable: join(folder, `.${name}.unavailable`),
+    prebuilt: join(prebuiltFolder(root), `${name}.node`),
   };
+}
+
+/** @param {string} root the project's folder */
+export const prebuiltFolder = (root) =>
+  join(root, 'native', 'prebuilt', `${process.platform}-${process.arch}`);
+
+/**
+ * Whether the package brings the addon, and this system can load it.
+ * @param {string} root the project's folder
+ * @param {NativeAddon} addon
+ */
+export function prebuiltLoads(root, addon) {
+  const { prebuilt } = nativePlaces(root, addon);
+  if (!existsSync(prebuilt)) return false;
+  try {
+    createRequire(import.meta.url)(prebuilt);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -1,12 +1,13 @@
 /**
  * Set-up: npm packages, the project's own addons with oneDNN, libjpeg-turbo and, where there is one, MPI, the
- * TypeScript build and, if it is wanted, TensorFlow. Each step does nothing if its result is in place, and a step that was cut off is done
- * again. One process at a time sets up a checkout.
+ * TypeScript build and, if it is wanted, TensorFlow. Each step does nothing if its result is in place, and a step
+ * that was cut off is done again. One process at a time sets up a checkout.
  *
  * The program can do without the addons and TensorFlow. If one of them cannot be prepared, the command line
  * falls back to another backend, or decodes with sharp, and repeats the reason in one warning. The reason is
  * kept in `native/build/.NAME.unavailable`, and the part is not tried again until its circumstances change.
  */
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { addonsBuilt, buildAddons, findCompiler, placesIn } from './addons.mjs';
@@ -30,6 +31,7 @@ import {
   JPEG_ADDON,
   nativeBuilt,
   nativePlaces,
+  prebuiltLoads,
 } from './native_addon.mjs';
 import { MPI_ADDONS } from './mpi.mjs';
 import { endChildrenOnSignals, say } from './subprocess.mjs';
@@ -115,11 +117,20 @@ function ownAddon(addon, without, retry) {
   const { CXX } = process.env;
   const part = {
     without,
-    isReady: () => nativeBuilt(ROOT, addon),
+    isReady: () =>
+      nativeBuilt(ROOT, addon) ||
+      (![file, unavailable].some(existsSync) && prebuiltLoads(ROOT, addon)),
     addon: file,
     record: unavailable,
-    circumstances: () => [CXX, findCompiler(CXX), addon.library.find(process.env)],
-    prepare: () => buildNative(ROOT, addon),
+    circumstances: () => [
+      CXX,
+      findCompiler(CXX),
+      addon.library.find(process.env),
+      prebuiltLoads(ROOT, addon),
+    ],
+    prepare: async () => {
+      if (!prebuiltLoads(ROOT, addon)) await buildNative(ROOT, addon);
+    },
   };
   return attemptOf(part, retry);
 }

@@ -91,12 +91,23 @@ export function findLibrary(library, environment) {
 export async function prepareLibrary(library, environment) {
   const found = findLibrary(library, environment);
   if (found !== undefined) return found;
+  const folder = cacheFolder(library.folder, environment);
+  await fetchLibrary(library, folder);
+  return /** @type {LibraryFolders} */ (libraryUnder(folder, library));
+}
+
+/**
+ * Fetches the distribution's packages of the library and lays them out, with their notices of copyright.
+ * @param {SystemLibrary} library
+ * @param {string} folder to have them in `include/`, `lib/` and `share/doc/`
+ * @throws {Unavailable} if they cannot be fetched, or are of another version
+ */
+export async function fetchLibrary(library, folder) {
   const { name, size } = library;
   if (!works('apt-get', ['--version']) || !works('dpkg-deb', ['--version'])) {
     throw new Unavailable(`${name} is missing: install its development package`);
   }
   const [shortName] = name.split(' ');
-  const folder = cacheFolder(library.folder, environment);
   const isWhole = () => libraryUnder(folder, library) !== undefined;
   await makeWhole(folder, isWhole, async (partial) => {
     await timed(`fetching ${shortName} (${size})`, async () => {
@@ -109,7 +120,6 @@ export async function prepareLibrary(library, environment) {
       );
     }
   });
-  return /** @type {LibraryFolders} */ (findLibrary(library, environment));
 }
 
 /**
@@ -160,7 +170,7 @@ async function fetchPackages(folder, { name, packages, developmentPackage }) {
 }
 
 /**
- * Unpacks the packages in the folder into `include/` and `lib/` there.
+ * Unpacks the packages in the folder into `include/`, `lib/` and `share/doc/` there.
  * @param {string} folder
  */
 async function layOut(folder) {
@@ -170,7 +180,7 @@ async function layOut(folder) {
     await run('dpkg-deb', ['-x', join(folder, name), unpacked]);
     rmSync(join(folder, name));
   }
-  for (const part of ['include', 'lib']) {
+  for (const part of ['include', 'lib', join('share', 'doc')]) {
     const from = join(unpacked, 'usr', part);
     if (!existsSync(from)) continue;
     cpSync(from, join(folder, part), { recursive: true, verbatimSymlinks: true });

@@ -1,6 +1,6 @@
 /** Writes files that are whole or not there: beside their final name, flushed to the disk, then renamed. */
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { UserError, messageOf } from './errors.js';
 
 /**
@@ -24,6 +24,29 @@ export function writeDurably(path: string, chunks: Iterable<Uint8Array>): void {
     rmSync(partial, { force: true });
     if (error instanceof UserError) throw error;
     throw new UserError(`cannot write ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Writes a new folder of files that is whole or not there.
+ *
+ * @param files the chunks of each, by name
+ * @throws UserError naming the folder if it cannot be written, or exists
+ */
+export function writeFolderDurably(
+  path: string,
+  files: Iterable<[name: string, chunks: Iterable<Uint8Array>]>,
+): void {
+  const partial = `${path}.partial-${process.pid}`;
+  try {
+    mkdirSync(partial);
+    for (const [name, chunks] of files) writeDurably(join(partial, name), chunks);
+    renameSync(partial, path);
+    syncFolder(dirname(path));
+  } catch (error) {
+    rmSync(partial, { recursive: true, force: true });
+    const cause = error instanceof UserError ? error.cause : error;
+    throw new UserError(`cannot write ${path}: ${messageOf(cause)}`, { cause });
   }
 }
 

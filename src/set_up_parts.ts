@@ -1,6 +1,6 @@
 /**
- * The results of set-up (scripts/steps.mjs): the project's own addons and, for a part that it cannot build, a file
- * with the reason.
+ * The results of set-up (scripts/steps.mjs): the project's own addons, which it builds unless the package brings
+ * them, and, for a part that it cannot build, a file with the reason.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -12,14 +12,20 @@ export interface AddonPlaces {
   unavailable: string;
 }
 
-/** As in `native/build`. */
+/** As in `native/build` and `native/prebuilt`. */
 type AddonName = 'twotower' | 'jpeg_decoder' | 'mpi_openmpi' | 'mpi_mpich' | 'tensorflow';
 
 /** @param name TensorFlow has only its reason there */
 export function addonPlaces(name: AddonName): AddonPlaces {
-  const inBuild = (file: string): string =>
-    fileURLToPath(new URL(`../../native/build/${file}`, import.meta.url));
-  return { file: inBuild(`${name}.node`), unavailable: inBuild(`.${name}.unavailable`) };
+  const inNative = (file: string): string =>
+    fileURLToPath(new URL(`../../native/${file}`, import.meta.url));
+  const built = inNative(`build/${name}.node`);
+  const unavailable = inNative(`build/.${name}.unavailable`);
+  const prebuilt = inNative(`prebuilt/${process.platform}-${process.arch}/${name}.node`);
+  // Set-up records a reason only if the prebuilt one does not load.
+  const usesPrebuilt =
+    existsSync(prebuilt) && ![built, unavailable].some((file) => existsSync(file));
+  return { file: usesPrebuilt ? prebuilt : built, unavailable };
 }
 
 /**

@@ -1,6 +1,8 @@
 #include "engine.h"
 
 #include <omp.h>
+
+#include <csignal>
 #include <new>
 #include <string>
 #include <utility>
@@ -22,6 +24,24 @@ auto WithoutMemoryErrors(const Work& work) -> decltype(work()) {
   }
 }
 
+// Holds back the signals of the calling thread, and of the team's threads that start meanwhile. The matrix products of
+// oneDNN 2.6 keep numbers below the stack pointer, where a signal's handler overwrites them: a profiler's signals made
+// products wrong and corrupted the heap.
+class SignalsHeldBack {
+ public:
+  SignalsHeldBack() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before_);
+  }
+  ~SignalsHeldBack() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsHeldBack(const SignalsHeldBack&) = delete;
+  SignalsHeldBack& operator=(const SignalsHeldBack&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 }  // namespace
 
 PreparedPrimitive::PreparedPrimitive(const dnnl::primitive& primitive,
@@ -40,6 +60,7 @@ PreparedPrimitive::PreparedPrimitive(const dnnl::primitive& primitive,
 }
 
 void PreparedPrimitive::Execute(std::initializer_list<const void*> arrays) {
+  const SignalsHeldBack signals_held_back;
   Device& device = Device::OfThread();
   const dnnl::engine& engine = device.engine();
   std::unordered_map<int, memory> memories;

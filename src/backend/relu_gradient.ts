@@ -43,8 +43,8 @@ export function isBeforeRelu(dy: tf.Tensor): boolean {
 
 /**
  * Directly after a fused layer's ReLU, one kernel computes the gradients of max pooling and of the ReLU, if the backend
- * has it. If the ReLU's output is read elsewhere too, tfjs adds the gradients
- * to a new tensor, whose gradient through the ReLU is computed as ever: a second time changes nothing.
+ * has it. If the ReLU's output is read elsewhere too, tfjs adds the gradients to a new tensor, whose gradient through
+ * the ReLU is computed as ever: a second time changes nothing.
  */
 function registerMaxPoolGradient(): void {
   const { gradFunc, ...saved } = tf.getGradient(tf.MaxPool);

@@ -3,6 +3,7 @@
  *
  *     twotower report runs/demo
  *     twotower report runs/split runs/grouped --out both.html
+ *     twotower report runs/seeds
  */
 import { join } from 'node:path';
 import { writeReport } from '../library/report.js';
@@ -13,7 +14,7 @@ import { checkpointOption } from './run_options.js';
 
 export const command = defineCommand({
   command: 'report <runs..>',
-  positionals: { runs: paths({ describe: 'Run folders' }) },
+  positionals: { runs: paths({ describe: 'Run folders, or folders of train --seeds' }) },
   options: {
     out: path({ describe: 'HTML file (default RUN/report.html, or report.html for several runs)' }),
     ...checkpointOption,

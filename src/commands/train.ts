@@ -3,6 +3,7 @@
  *
  *     twotower train --preset demo --gpus 0,1
  *     twotower train --preset cifar10-seed --data DIR --gpus 0 --towers 2
+ *     twotower train --preset cifar10-13pct --data DIR --seeds 1,2,3
  *     twotower train --resume runs/demo
  *     mpirun -n 4 --map-by node --bind-to none twotower train --preset demo
  */
@@ -10,10 +11,18 @@ import { joinWorld } from '../parallel/join_world.js';
 import { programVersion } from '../program_version.js';
 import { openDashboard } from '../library/dashboard.js';
 import { train } from '../library/train.js';
+import { PARALLELISMS } from '../library/train_options.js';
+import type { TrainOptions } from '../library/train_options.js';
+import { trainSeeds } from '../library/train_seeds.js';
+import { UserError } from '../errors.js';
 import { print } from '../report/printing.js';
+import { seedsText } from '../report/seeds.js';
+import { terminalWidth } from '../report/text.js';
 import { RunEvents } from '../runs/events.js';
+import { isSeedFolder } from '../runs/seed_folder.js';
 import { deviceOptions } from './device_options.js';
 import {
+  choice,
   numberFromZero,
   parseWholeNumber,
   path,
@@ -78,6 +87,11 @@ const optionsNotKept = {
     group,
     describe: 'Skip up to this many batches whose loss or gradient is not finite (default 0)',
   }),
+  parallelism: choice(PARALLELISMS, {
+    group: hostsGroup,
+    describe:
+      'What each process has: the network and a share of every batch (replicas, the default), some of the towers (towers), or the convolutional layers, a share of every batch and a part of each fully-connected layer (hybrid)',
+  }),
   requireWorld: wholeNumber(1, {
     group: hostsGroup,
     describe: 'Fail unless the launcher (mpirun, srun) has started this many processes',
@@ -95,7 +109,15 @@ export const command = defineCommand({
     ...recipeOptions,
     ...deviceOptions,
     ...newRunOption,
-    resume: path({ group, describe: 'Run folder to resume, on any devices' }),
+    seeds: textOption(
+      {
+        group,
+        conflicts: ['seed', 'resume', 'trace'],
+        describe: 'Train one run per seed, such as 1,2,3, one after another in one folder',
+      },
+      (given, name) => given.split(',').map((seed) => parseWholeNumber(seed, name, 0)),
+    ),
+    resume: path({ group, describe: 'Run folder to resume, or one of --seeds, on any devices' }),
     ...classesOption,
     ...initOption,
     initExcept: words({
@@ -112,6 +134,10 @@ export const command = defineCommand({
   },
   examples: [
     ['train --preset demo --gpus 0,1', 'Two towers, one on each of two GPUs'],
+    [
+      'train --preset demo --seeds 1,2,3',
+      'Three runs in one folder; report gives mean and deviation',
+    ],
     ['train --resume runs/demo', 'Continues from its latest checkpoint'],
   ],
   run: async (
@@ -129,14 +155,19 @@ export const command = defineCommand({
       const signal = obeySignals(progress, events, world);
       const exitCode = () => EXIT_CODES[signal.reason as keyof typeof EXIT_CODES];
       try {
-        const { status, steps, path } = await train({ ...options, world, events, signal });
+        const { status, path, result } = await trainOneOrSeveral({
+          ...options,
+          world,
+          events,
+          signal,
+        });
         progress.close();
         await world.end(undefined, printFailure);
         if (status === 'interrupted') {
-          print(`interrupted after step ${steps}; continue with: ${resumeCommand(path, typed)}`);
+          print(`${result}; continue with: ${resumeCommand(path, typed)}`);
           process.exitCode = exitCode();
         } else {
-          print(`done: ${path}`);
+          print(result);
         }
       } catch (error) {
         progress.close();
@@ -150,6 +181,33 @@ export const command = defineCommand({
     });
   },
 });
+
+/** Trains a run, or one per seed if these or a folder of theirs are given. @returns `result` is what to print */
+async function trainOneOrSeveral({
+  seeds,
+  ...options
+}: TrainOptions & { seeds?: number[] | undefined }): Promise<{
+  status: string;
+  path: string;
+  result: string;
+}> {
+  const { resume, world, trace } = options;
+  if (seeds === undefined && (resume === undefined || !isSeedFolder(resume))) {
+    const { status, steps, path } = await train(options);
+    const result = status === 'interrupted' ? `interrupted after step ${steps}` : `done: ${path}`;
+    return { status, path, result };
+  }
+  if (world?.isAlone === false) {
+    throw new UserError(
+      '--seeds is for one host: start one run per seed instead, each with --seed',
+    );
+  }
+  if (trace !== undefined) throw new UserError('--trace is for one run: resume the run itself');
+  const { status, path, runs } = await trainSeeds({ ...options, seeds });
+  const table = seedsText(runs, terminalWidth());
+  const result = status === 'interrupted' ? 'interrupted' : `done: ${path}`;
+  return { status, path, result: `${table}\n${result}` };
+}
 
 /** The command that resumes the run with the options of this one. */
 function resumeCommand(path: string, typed: Typed): string {

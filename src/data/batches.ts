@@ -15,6 +15,7 @@ import type { Dataset } from './examples.js';
 import type { BatchBuffers, Undecodable } from './decoder.js';
 import { DecoderPool } from './decoder_pool.js';
 import { sequentialOrder } from './packed.js';
+import { sampled } from './part.js';
 import type { Split } from './split.js';
 import type { DatasetStatistics } from './statistics.js';
 import { type UndecodableFile, UndecodableImages } from './undecodable.js';
@@ -191,11 +192,7 @@ export class BatchRing {
   ): AsyncGenerator<Batch, void, void> {
     refuseImpossibleCrops(crops, this.options.data.view);
     const { dataset, seed } = this.options;
-    const { count } = dataset.test;
-    const examples =
-      limit < count
-        ? permutation(deriveKey(seed, 'test sample'), count).subarray(0, limit).sort()
-        : Uint32Array.from({ length: count }, (_, index) => index);
+    const examples = sampled(dataset.test.count, limit, seed);
     const order = Uint32Array.from(
       { length: examples.length * crops },
       (_, view) => examples[Math.floor(view / crops)]! * crops + (view % crops),

@@ -7,7 +7,11 @@ import type { Dataset } from './examples.js';
  * A hash of the classes and, of each split, the files' names, labels, sizes and order, as far as they are in memory. The
  * images themselves are not read, and the folder that they are in does not count.
  */
-export function contentsOf({ classes, train, test }: Dataset): string {
+export function contentsOf({
+  classes,
+  train,
+  test,
+}: Omit<Dataset, 'train'> & Partial<Dataset>): string {
   const hash = createHash('sha256');
   const add = (name: string, value: unknown): void => {
     if (value === undefined || name === 'prefix') return;

@@ -48,3 +48,10 @@ export function divided<Set extends Part>(
   };
   return [part(0), part(1)];
 }
+
+/** At most `limit` of `count` examples, drawn from the seed: their indices, ascending. */
+export function sampled(count: number, limit: number, seed: number): Uint32Array {
+  return limit < count
+    ? permutation(deriveKey(seed, 'test sample'), count).subarray(0, limit).sort()
+    : Uint32Array.from({ length: count }, (_, index) => index);
+}

@@ -10,6 +10,8 @@ const DEFAULT_LIMIT = 0.01;
 /** An image that could not be decoded. */
 export interface UndecodableFile {
   split: Split;
+  /** Its number in the split. */
+  index: number;
   file: string;
   reason: string;
 }
@@ -37,7 +39,7 @@ export class UndecodableImages {
     for (const { index, file, reason } of undecodable) {
       if (indices.has(index)) continue;
       indices.add(index);
-      this.files.push({ split, file, reason });
+      this.files.push({ split, index, file, reason });
     }
     const { count } = this.dataset[split];
     if (indices.size < count && indices.size <= this.limit * count) return;

@@ -14,11 +14,11 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { basename, join, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, UserError } from '../errors.js';
 import { html } from '../report/markup.js';
-import { contentSecurityPolicy, pageBody, pageDocument } from '../report/page.js';
+import { contentSecurityPolicy, pageBody, pageDocument, POLLING } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
 import { runsPage } from '../report/runs_page.js';
 import type { RunRow } from '../report/runs_page.js';
@@ -118,7 +118,7 @@ export class DashboardServer {
     const { title, body } = page.state!;
     response.setHeader('ETag', page.version);
     if (bodyAlone === undefined) {
-      return send(response, 200, 'text/html', pageDocument(title, body, true));
+      return send(response, 200, 'text/html', pageDocument(title, body, POLLING));
     }
     const isShown = request.headers['if-none-match'] === page.version;
     send(response, isShown ? 304 : 200, 'text/html', body.text);
@@ -132,12 +132,17 @@ export class DashboardServer {
   private pageOf(encodedName: string): LivePage | undefined {
     if (this.folder === undefined) return undefined;
     const runs = runFoldersIn(this.folder);
-    const run = runs.find(({ path }) => encodedNameOf(path) === encodedName);
+    const run = runs.find(({ path }) => encodeURIComponent(this.nameOf(path)) === encodedName);
     if (run === undefined) return undefined;
     const { path } = run;
     const page = this.pages.get(path) ?? new LivePage(reporting(path));
     this.pages.set(path, page);
     return page;
+  }
+
+  /** A run's path from the folder that is shown, such as `demo`, or `demo/seed-1` for one of several seeds. */
+  private nameOf(path: string): string {
+    return relative(this.folder!, path);
   }
 
   private allRuns(): LiveState {
@@ -149,7 +154,8 @@ export class DashboardServer {
 
   /** A checkpoint tells of a run as it was minutes ago; of the one under way the metrics tell more. */
   private rowOf({ path, ...run }: ListedRun): RunRow {
-    const row = { ...run, name: basename(path), address: `runs/${encodedNameOf(path)}/` };
+    const name = this.nameOf(path);
+    const row = { ...run, name, address: `runs/${encodeURIComponent(name)}/` };
     if (path !== this.current || run.status !== 'training') return row;
     try {
       this.reader ??= new RunReader(path);
@@ -170,10 +176,6 @@ export class DashboardServer {
   }
 }
 
-function encodedNameOf(path: string): string {
-  return encodeURIComponent(basename(path));
-}
-
 /** Makes the page of a run; it reads each time only what is new of the metrics. */
 function reporting(path: string): () => Promise<LiveState> {
   let reader: RunReader | undefined;
@@ -190,7 +192,7 @@ function send(response: ServerResponse, status: number, type: string, text: stri
   response.writeHead(status, {
     'Content-Type': `${type}; charset=utf-8`,
     'Cache-Control': 'no-store',
-    'Content-Security-Policy': `${contentSecurityPolicy(true)}; frame-ancestors 'none'`,
+    'Content-Security-Policy': `${contentSecurityPolicy(POLLING)}; frame-ancestors 'none'`,
     'Cross-Origin-Resource-Policy': 'same-origin',
     'X-Content-Type-Options': 'nosniff',
   });

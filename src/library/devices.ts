@@ -29,8 +29,11 @@ export interface Devices {
 
 /** What `Devices` comes to on this host. */
 export interface ResolvedPlacement {
+  /** Workers of this process. The ranks are those of the first process of a replica. */
   placement: Placement;
   towers: number;
+  /** Processes among which a replica is divided. */
+  processesPerReplica: number;
   backend: BackendName;
   precision: Precision;
   /** What the machine offers. */
@@ -43,11 +46,13 @@ export interface ResolvedPlacement {
  *
  * @param towers number asked for, or that of an existing run; undefined: one per worker
  * @param presetTowers number of towers if no device is named either
+ * @param processes among which a replica may be divided, each with the given devices
  */
 export async function resolveDevices(
   given: Devices,
   towers: number | undefined,
   presetTowers: number,
+  processes = 1,
 ): Promise<ResolvedPlacement> {
   await prepareEngine(given);
   prepareProcess();
@@ -68,6 +73,7 @@ export async function resolveDevices(
     },
     presetTowers,
     machine,
+    processes,
   );
   const onGpus = resolved.placement.some(({ device }) => device !== 'cpu');
   const { backend, warning } = availableBackend(onGpus ? 'tensorflow' : given.backend);

@@ -1,18 +1,31 @@
-/** Tests a checkpoint of a run: `evaluate` of the package. */
+/** Tests checkpoints of runs, each alone and their average: `evaluate` of the package. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Configuration } from '../configuration.js';
+import { contentsOf } from '../data/contents.js';
 import { undecodableWarning } from '../data/undecodable.js';
 import { openDataset } from '../data/dataset.js';
+import type { Dataset } from '../data/examples.js';
+import { nameOfExample } from '../data/examples.js';
+import { sampled } from '../data/part.js';
 import { type Crops, refuseImpossibleCrops } from '../data/views.js';
+import { writeDurably } from '../durable_file.js';
+import { UserError } from '../errors.js';
+import { probabilitiesCsv } from '../report/probabilities_csv.js';
 import { loadParameters } from '../runs/tensors.js';
 import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
-import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
-import { runTest } from '../training/evaluation.js';
+import type { CheckpointChoice, StoredCheckpoint } from '../runs/checkpoint_reader.js';
+import { Scores, runTest } from '../training/evaluation.js';
+import type { TestedImage } from '../training/evaluation.js';
+import { RunAverage } from '../training/run_average.js';
 import type { TestResult } from '../runs/summary.js';
 import type { RunEvents } from '../runs/events.js';
 import { openRunFolder } from '../runs/layout.js';
+import { runPathsAt } from '../runs/seed_folder.js';
 import { statisticsFor } from '../runs/statistics.js';
 import { withTowers } from '../training/session.js';
 import { resolveDevices } from './devices.js';
 import type { Devices } from './devices.js';
+import { refuseOutputFile } from './output_file.js';
 import { dataWarnings, runClasses, withClassesOf } from './preparation.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
@@ -24,9 +37,11 @@ export interface EvaluateOptions extends Pick<Recipe, 'data' | 'split' | 'batch'
   crops?: Crops | undefined;
   /** Keep dropout active, as the reference PyTorch code did (default: as in the run's tests). */
   dropout?: boolean | undefined;
-  /** Test a sample of this many images, drawn from the run's seed (default: all). */
+  /** Test a sample of this many images, drawn from the (first) run's seed (default: all). */
   testLimit?: number | undefined;
-  /** Emits `warning` and `testing`. */
+  /** CSV file for every image's probabilities, averaged over crops and runs; replaced if it exists. */
+  out?: string | undefined;
+  /** Emits `warning` and `testing`, whose counts are those of all runs together. */
   events?: RunEvents | undefined;
   /** File of lines `NAME IN THE DATA, NAME IN THE RUN`, if the data calls its classes otherwise than the run. */
   classes?: string | undefined;
@@ -34,28 +49,129 @@ export interface EvaluateOptions extends Pick<Recipe, 'data' | 'split' | 'batch'
   signal?: AbortSignal | undefined;
 }
 
+/** One of the runs that were tested. */
+export interface EvaluatedRun extends Pick<TestResult, 'loss' | 'top1' | 'top5'> {
+  path: string;
+}
+
+/** The test of a run, or of the average of several: the mean of the probabilities that each gives to an image. */
+export interface Evaluation extends TestResult {
+  /** Each run alone, in the order in which they were given. */
+  runs: EvaluatedRun[];
+}
+
+/** A run whose checkpoint is there, and how it is tested. */
+interface TestableRun {
+  path: string;
+  checkpoint: StoredCheckpoint;
+  configuration: Configuration;
+  crops: Crops;
+  dropout: boolean;
+}
+
+/** The test of one run. */
+interface TestedRun {
+  path: string;
+  dataset: Dataset;
+  result: TestResult;
+  images: TestedImage[];
+  /** Of each image, its number in the test set. */
+  numbers: number[];
+}
+
 /**
- * @param path run folder
- * @throws UserError if it is no run folder, or has no such checkpoint
+ * Tests one run, or several and their average. They may have other networks, preprocessing and placements, but must
+ * have the same classes and test images.
+ *
+ * @param runs run folder, or several; a folder of `trainSeeds` stands for its runs
+ * @throws UserError if one is no run folder or has no such checkpoint, or if they have other classes, test images or
+ *   crops; `out` is not written then
  */
-export async function evaluate(path: string, options: EvaluateOptions = {}): Promise<TestResult> {
-  const { data, split, batch, checkpoint, testLimit, events, signal } = options;
+export async function evaluate(
+  runs: string | readonly string[],
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
+  const { out } = options;
+  const paths = [runs].flat().flatMap((path) => runPathsAt(path));
+  const testable = paths.map((path) => testableRun(path, options));
+  refuseDifferentCrops(testable);
+  if (out !== undefined) refuseOutputFile('--out', out, 'probabilities.csv');
+  const average = new RunAverage();
+  const tested: Omit<TestedRun, 'images'>[] = [];
+  for (const run of testable) {
+    const { images, ...rest } = await testRun(run, options, tested, testable);
+    tested.push(rest);
+    if (!isDeepStrictEqual(rest.numbers, tested[0]!.numbers)) {
+      throw new UserError(
+        `other test images of ${run.path} could be decoded than before: leave the data as it is while it is tested`,
+      );
+    }
+    average.add(images);
+  }
+  const [{ dataset, numbers, result }] = tested as [TestedRun];
+  const { classes } = dataset;
+  const images = average.images();
+  if (out !== undefined) {
+    const lines = images.map((image, at) => {
+      const number = numbers[at]!;
+      return { ...image, number, name: nameOfExample(dataset.test, number) };
+    });
+    writeDurably(out, probabilitiesCsv(classes, lines));
+  }
+  const scores = new Scores(classes, result.crops);
+  images.forEach((image) => scores.score(image));
+  return {
+    ...scores.result(),
+    runs: tested.map(({ path, result: { loss, top1, top5 } }) => ({ path, loss, top1, top5 })),
+  };
+}
+
+function testableRun(path: string, options: EvaluateOptions): TestableRun {
+  const { data, split, batch } = options;
   const folder = openRunFolder(path);
-  const { files, state } = chooseCheckpoint(folder, checkpoint);
-  const asked = configurationOf({ data, split, batch, config: folder.configurationFile });
-  const { test } = asked;
-  const { crops = test.crops, dropout = test.dropout } = options;
-  refuseImpossibleCrops(crops, asked.data.view);
-  const resolved = await resolveDevices(options, asked.towers, asked.towers);
-  const classesOfRun = runClasses(state.classes, options.classes);
-  const dataset = await openDataset(asked.data, signal, classesOfRun);
+  const checkpoint = chooseCheckpoint(folder, options.checkpoint);
+  const configuration = configurationOf({ data, split, batch, config: folder.configurationFile });
+  const { crops = configuration.test.crops, dropout = configuration.test.dropout } = options;
+  refuseImpossibleCrops(crops, configuration.data.view);
+  return { path, checkpoint, configuration, crops, dropout };
+}
+
+function refuseDifferentCrops([first, ...others]: readonly TestableRun[]): void {
+  const other = others.find(({ crops }) => crops !== first!.crops);
+  if (other === undefined) return;
+  throw new UserError(
+    `${other.path} is tested with ${other.crops} crops per image and ${first!.path} with ${first!.crops}: give --crops`,
+  );
+}
+
+/**
+ * @param before the tests of the runs before this one
+ * @param all the runs, this one among them
+ */
+async function testRun(
+  run: TestableRun,
+  options: EvaluateOptions,
+  before: readonly Omit<TestedRun, 'images'>[],
+  all: readonly TestableRun[],
+): Promise<TestedRun> {
+  const { path, checkpoint, crops, dropout } = run;
+  const { testLimit, events, signal } = options;
+  const { training, towers, data } = run.configuration;
+  const resolved = await resolveDevices(options, towers, towers);
+  const classesOfRun = runClasses(checkpoint.state.classes, options.classes);
+  const dataset = await openDataset(data, signal, classesOfRun);
+  // The sample and the masks of dropout depend on the seed: all runs are tested with the first one's.
+  const { seed } = all[0]!.configuration.training;
+  const asked = { ...run.configuration, training: { ...training, seed } };
   const configuration = withClassesOf(asked, dataset);
+  before.slice(0, 1).forEach((first) => refuseOtherImages(first, path, dataset));
   const warnings = [...resolved.warnings, ...dataWarnings(dataset)];
   warnings.forEach((warning) => events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, path, events, signal);
   const session = { configuration, dataset, statistics, signal, ...resolved };
+  const images: TestedImage[] = [];
   return withTowers(session, async (coordinator, ring) => {
-    await loadParameters(coordinator, files.model);
+    await loadParameters(coordinator, checkpoint.files.model);
     const { classes } = dataset;
     const result = await runTest(coordinator, ring, {
       classes,
@@ -63,13 +179,31 @@ export async function evaluate(path: string, options: EvaluateOptions = {}): Pro
       dropout,
       limit: testLimit,
       patience: signal,
-      goesOn: (images, of) => {
-        events?.emit('testing', { images, of });
+      onImage: (image) => images.push(image),
+      goesOn: (done, of) => {
+        events?.emit('testing', { images: before.length * of + done, of: all.length * of });
         signal?.throwIfAborted();
         return true;
       },
     });
     ring.undecodable.forEach((image) => events?.emit('warning', undecodableWarning(image)));
-    return result!;
+    const leftOut = new Set(ring.undecodable.map(({ index }) => index));
+    const sample = sampled(dataset.test.count, testLimit ?? Infinity, seed);
+    const numbers = Array.from(sample).filter((number) => !leftOut.has(number));
+    return { path, dataset, result: result!, images, numbers };
   });
+}
+
+/** @param first the run that was tested first */
+function refuseOtherImages(first: Omit<TestedRun, 'images'>, path: string, dataset: Dataset): void {
+  if (!isDeepStrictEqual(dataset.classes, first.dataset.classes)) {
+    throw new UserError(`${path} has other classes than ${first.path}: test it alone`);
+  }
+  const contents = [dataset, first.dataset].map(({ classes, test }) =>
+    contentsOf({ classes, test }),
+  );
+  if (contents[0] === contents[1]) return;
+  throw new UserError(
+    `${path} has other test images than ${first.path}: give --data DIR for all of them`,
+  );
 }

@@ -11,11 +11,19 @@ import { openRunFolder } from '../runs/layout.js';
 import type { RunFolder } from '../runs/layout.js';
 import { readSafetensors, writeSafetensors } from '../runs/safetensors.js';
 import type { TensorMap } from '../runs/safetensors.js';
+import { writeClassificationPage } from './classification_page.js';
+import { imageModelOf } from './image_model.js';
+import { writeTfjs } from './tfjs_files.js';
 
 /** How `exportModel` writes. */
 export interface ExportOptions {
-  /** `safetensors`: a `state_dict` for PyTorch; `onnx`: a model from normalized images, NCHW, to logits. */
-  format?: 'safetensors' | 'onnx' | undefined;
+  /**
+   * - `safetensors` (the default): a `state_dict` for PyTorch
+   * - `onnx`: a model from normalized images, NCHW, to logits
+   * - `tfjs`: a folder with a TensorFlow.js graph model from pixels, NHWC, to probabilities
+   * - `html`: a page that classifies pictures in the browser
+   */
+  format?: 'safetensors' | 'onnx' | 'tfjs' | 'html' | undefined;
   /** ONNX: images per call, or any number of them (default 1). */
   batch?: number | 'dynamic' | undefined;
   /** Which checkpoint to export (default: the latest). */
@@ -33,8 +41,9 @@ export interface ExportedModel {
  * Writes the parameters of a checkpoint.
  *
  * @param path run folder
- * @param file path of the new file
- * @throws UserError if it is no run folder, has no such checkpoint, or the file exists
+ * @param file path of the new file, or folder for `tfjs`
+ * @throws UserError if it is no run folder, has no such checkpoint, or the file exists; for `tfjs` and `html`,
+ *   if the run does not know the mean of its images; for `html`, if it does not know the names of its classes
  */
 export function exportModel(
   path: string,
@@ -42,22 +51,32 @@ export function exportModel(
   { format = 'safetensors', batch, checkpoint }: ExportOptions = {},
 ): ExportedModel {
   const run = openRunFolder(path);
-  const { model } = chooseCheckpoint(run, checkpoint).files;
+  const chosen = chooseCheckpoint(run, checkpoint);
+  const { model } = chosen.files;
   if (existsSync(file)) throw new UserError(`${file} exists: name another file or remove it`);
   if (batch !== undefined && format !== 'onnx') {
-    throw new UserError(
-      '--batch only works with --format onnx: a safetensors file contains only parameters',
-    );
+    throw new UserError(`--batch only works with --format onnx: ${BATCHES[format]}`);
   }
   const tensors = readSafetensors(model);
   if (format === 'onnx') {
     writeOnnx(file, run, tensors, batch);
+  } else if (format === 'tfjs') {
+    writeTfjs(file, imageModelOf(run, chosen, tensors));
+  } else if (format === 'html') {
+    writeClassificationPage(file, run.path, imageModelOf(run, chosen, tensors));
   } else {
     // A checkpoint's model file is the export: canonical names, PyTorch's layout.
     writeSafetensors(file, tensors, { format: 'pt' });
   }
   return { tensors: tensors.size, source: model };
 }
+
+const BATCHES = {
+  safetensors: 'a safetensors file contains only parameters',
+  tfjs: 'a graph model takes any number of images',
+  html: 'a page takes one picture at a time',
+  onnx: '',
+};
 
 /** How another program gets a mean that is not in the configuration. */
 function meanOf(mean: 'image' | 'channel'): string {

@@ -32,16 +32,19 @@ export interface Preparation {
 /**
  * @param resumed the run to resume, with its class names if its checkpoint has them; undefined for a new one
  * @param signal ends the listing of the data, with its reason as the error
+ * @param processes among which a replica may be divided (default 1)
  * @throws UserError for what the caller can fix
  */
 export async function prepare(
   options: Recipe & Devices & Pick<TrainOptions, InitialOptions | 'classes'>,
   resumed?: { configuration: Configuration; classes: string[] | null },
   signal?: AbortSignal,
+  processes?: number,
 ): Promise<Preparation> {
   const asked = resumed?.configuration ?? configurationOf(options);
   const isFixed = resumed !== undefined || asksForTowers(options);
-  const resolved = await resolveDevices(options, isFixed ? asked.towers : undefined, asked.towers);
+  const asTowers = isFixed ? asked.towers : undefined;
+  const resolved = await resolveDevices(options, asTowers, asked.towers, processes);
   // The data first: a stray folder among the classes is named, not the layer that it would not fit.
   const opened = await openDataset(
     asked.data,

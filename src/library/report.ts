@@ -1,10 +1,8 @@
 /** Reports of run folders, or of a comparison, as one self-contained HTML file. */
-import { existsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { loadConfiguration } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { writeDurably } from '../durable_file.js';
-import { UserError } from '../errors.js';
 import { comparisonReport } from '../report/comparison_report.js';
 import { pageBody, pageDocument } from '../report/page.js';
 import type { PageContent } from '../report/page.js';
@@ -17,13 +15,15 @@ import { readFirstKernels } from '../runs/first_kernels.js';
 import { openRunFolder } from '../runs/layout.js';
 import type { RunFolder } from '../runs/layout.js';
 import { MetricsReader } from '../runs/metrics_log.js';
+import { runPathsAt } from '../runs/seed_folder.js';
 import { readLastTest, readSummary } from '../runs/summary.js';
 import type { Comparison } from './compare.js';
+import { refuseOutputFile } from './output_file.js';
 
 /**
  * Writes the report of runs, over each other if there are several.
  *
- * @param runs run folders, at least one; a run may be under way
+ * @param runs run folders, or folders of `trainSeeds`, at least one; a run may be under way
  * @param file replaced if it exists
  * @param checkpoint whose kernels to draw (default: the latest)
  * @throws UserError if one is no run folder or has no such checkpoint, or the file cannot be written
@@ -33,7 +33,8 @@ export async function writeReport(
   file: string,
   checkpoint?: CheckpointChoice,
 ): Promise<void> {
-  writePage(file, await runReport(runs.map((run) => reportedRun(run, checkpoint))));
+  const paths = runs.flatMap((run) => runPathsAt(run));
+  writePage(file, await runReport(paths.map((run) => reportedRun(run, checkpoint))));
 }
 
 /** Writes the report of timings. */
@@ -43,19 +44,11 @@ export function writeComparison(comparison: Comparison, file: string): void {
 
 /** @throws UserError where the file's folder is not there: known before hours of work, not after them */
 export function refuseReportFile(file: string): void {
-  const folder = dirname(file);
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    throw new UserError(`--report ${file}: there is no folder ${folder}; make it, or name another`);
-  }
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) {
-    throw new UserError(
-      `--report ${file} is a folder: name a file, such as ${join(file, 'report.html')}`,
-    );
-  }
+  refuseOutputFile('--report', file, 'report.html');
 }
 
 function writePage(file: string, content: PageContent): void {
-  const page = pageDocument(content.title, pageBody(content), false);
+  const page = pageDocument(content.title, pageBody(content), null);
   writeDurably(file, [new TextEncoder().encode(page)]);
 }
 

@@ -36,16 +36,21 @@ export interface Start {
 
 /** @throws UserError for an option that a run cannot resume with, and for a run without a checkpoint */
 export function resume(run: RunVerbs, given: TrainOptions): ResumedRun {
-  for (const name of ['out', 'init', 'preset', 'config'] as const) {
-    if (given[name] === undefined) continue;
-    throw new UserError(`--${name} does not go with --resume: the run keeps its own`);
-  }
+  refuseFixedOptions(given);
   const { path, configurationFile: config } = run.folder;
   const point = run.load(given.checkpoint ?? 'latest');
   const own = configurationOf({ config });
   const configuration = configurationOf({ ...given, config });
   refuseAnotherCourse(own, configuration, path);
   return { configuration, changes: changesOf(own, configuration), point };
+}
+
+/** Refuses the options that a run keeps from its start. */
+export function refuseFixedOptions(given: TrainOptions): void {
+  for (const name of ['out', 'init', 'preset', 'config'] as const) {
+    if (given[name] === undefined) continue;
+    throw new UserError(`--${name} does not go with --resume: the run keeps its own`);
+  }
 }
 
 /** What differs from before: of the configuration, and the precision of the arithmetic. */
@@ -121,7 +126,10 @@ export function startOf(
   return { progress: { ...progress, batch: isWhole ? batches : done }, point };
 }
 
-/** @throws UserError if nothing is left to do */
+/** Nothing is left to do. */
+export class RunIsComplete extends UserError {}
+
+/** @throws RunIsComplete */
 export function refuseCompleted(
   run: RunFolder,
   { step, epoch, lastTest }: Progress,
@@ -133,7 +141,7 @@ export function refuseCompleted(
   // A kill may have come between the last checkpoint and the end.
   const hasEnded = summary?.status === 'completed';
   if (!isTested || !hasEnded || !(epoch >= epochs || (steps !== null && step >= steps))) return;
-  throw new UserError(
+  throw new RunIsComplete(
     `the run is complete: ${epoch} of ${epochs} epochs and ${step} of ${steps ?? step} steps; give more ${epoch >= epochs ? '--epochs' : '--steps'} to continue`,
   );
 }

@@ -12,6 +12,7 @@ import { readState } from '../runs/checkpoint_state.js';
 import { openRunFolder, runFolderAt } from '../runs/layout.js';
 import type { RunFolder } from '../runs/layout.js';
 import type { Progress } from '../runs/progress.js';
+import { isSeedFolder } from '../runs/seed_folder.js';
 import { readEnd } from '../runs/summary.js';
 
 /** One run, as far as it can be told without reading its metrics. */
@@ -40,12 +41,15 @@ export function listRuns(folder: string): ListedRun[] {
     .sort((one, other) => other.changed.localeCompare(one.changed));
 }
 
-/** The run folders in a folder; none if it does not exist. */
+/** The run folders in a folder, and in its folders of seeds; none if it does not exist. */
 export function runFoldersIn(folder: string): RunFolder[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .map((name) => runFolderAt(join(folder, name)))
-    .filter(({ configurationFile }) => existsSync(configurationFile));
+  return readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name);
+    if (isSeedFolder(path)) return runFoldersIn(path);
+    const run = runFolderAt(path);
+    return existsSync(run.configurationFile) ? [run] : [];
+  });
 }
 
 /** One damaged run must not hide the others. */

@@ -15,6 +15,7 @@ import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { refuseImpossibleCrops } from '../data/views.js';
 import { messageOf } from '../errors.js';
+import type { Coordinator } from '../parallel/coordinator.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { World } from '../parallel/world.js';
 import { TraceFile } from '../report/trace.js';
@@ -36,7 +37,7 @@ import type { SessionOptions } from '../training/session.js';
 import { train as trainTowers } from '../training/trainer.js';
 import type { RunIdentity } from '../training/trainer.js';
 import { algorithmsOfRun } from './algorithms.js';
-import { factsOf, refuseTooManyReplicas } from './hosts.js';
+import { factsOf, refuseTooManyShares } from './hosts.js';
 import { prepare } from './preparation.js';
 import { phaseAt } from './phases.js';
 import type { Phase } from './phases.js';
@@ -134,9 +135,13 @@ async function prepareTraining(
     asked,
     resumed && { ...resumed, classes: resumed.point.state.classes },
     signal,
+    options.parallelism === 'towers' ? world.processes : 1,
   );
   const { dataset } = phases[0]!;
-  await world.requireSame(factsOf(configuration, dataset, resolved));
+  const { parallelism = 'replicas' } = options;
+  await world.requireSame(factsOf(configuration, dataset, resolved, parallelism));
+  const isHybrid = parallelism === 'hybrid';
+  world.divideReplicas(isHybrid ? world.processes : resolved.processesPerReplica, isHybrid);
   // What can be refused is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, imagesPerStep(configuration.training));
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
@@ -144,9 +149,10 @@ async function prepareTraining(
   if (run !== undefined) {
     await world.fromFirst(() => refuseCompleted(run.folder, start.progress, configuration));
   }
-  refuseTooManyReplicas(configuration.training.batch, world.replicas);
+  const { of: shares } = world.imageShare;
+  refuseTooManyShares(configuration.training.batch, shares);
   const state = resumed?.point.state;
-  const algorithms = algorithmsOfRun(configuration, resolved, world.replicas, state);
+  const algorithms = algorithmsOfRun(configuration, resolved, shares, state);
   const warnings = [
     ...algorithms.warnings,
     ...(run?.takenOver === undefined ? [] : [run.takenOver]),
@@ -256,6 +262,7 @@ async function trainOnce(
     const minutes = options.checkpointMinutes ?? CHECKPOINT_MINUTES;
     const requests = new Requests(world, signal, events, minutes * MINUTE_MS);
     const tensorboard = world.isFirst ? new TensorboardLog(events) : undefined;
+    const placements = await world.gather(placementOf(coordinator));
     const limits = limitsOf(start.progress, configuration, phase, options);
     const from = initialLoopState(start.progress, start.point !== null, limits);
     let { status, state } = await trainTowers({
@@ -287,15 +294,22 @@ async function trainOnce(
         wallSeconds: (performance.now() - started) / 1000,
         imagesPerSecond: recorder.imagesPerSecond,
         parameters: coordinator.network.parameterCount,
-        placement: coordinator.placement.flatMap(({ ranks, device, requested }) =>
-          ranks.map((rank) => ({ rank, device, requested })),
-        ),
+        placement: placements.slice(0, world.hostsPerReplica).flat(),
+        ...(!world.isAlone && { hosts: world.hosts }),
         backend: coordinator.workers[0]!.backend,
         warnings,
         undecodable: ring.undecodable.map(({ file }) => file),
       },
     };
   });
+}
+
+/** Where each rank of this host computes. */
+function placementOf({ placement, world }: Coordinator): Summary['placement'] {
+  const host = world.hostsPerReplica === 1 ? {} : { host: world.hosts[world.process]! };
+  return placement.flatMap(({ ranks, device, requested }) =>
+    ranks.map((rank) => ({ rank, device, requested, ...host })),
+  );
 }
 
 /** What a checkpoint says of the run beside its progress. */

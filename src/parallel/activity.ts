@@ -30,14 +30,14 @@ const WIDTH = 4;
 /** Structured-cloneable, shared by reference. */
 export interface ActivityMemory {
   words: SharedArrayBuffer;
-  /** Names of the layers, then `logits`, the exchange before the loss. */
+  /** Names of the layers, then `logits` and `labels`, the exchanges before the loss. */
   places: string[];
 }
 
 export function allocateActivity(network: Network, workers: number): ActivityMemory {
   return {
     words: new SharedArrayBuffer(workers * WIDTH * Int32Array.BYTES_PER_ELEMENT),
-    places: [...network.layers.map(({ name }) => name), 'logits'],
+    places: [...network.layers.map(({ name }) => name), 'logits', 'labels'],
   };
 }
 
@@ -70,7 +70,11 @@ export class ActivityView {
   private readonly words: Int32Array;
   private readonly places: string[];
 
-  constructor({ words, places }: ActivityMemory) {
+  /** @param first position in the memory of this host's first worker; the methods count from it */
+  constructor(
+    { words, places }: ActivityMemory,
+    private readonly first = 0,
+  ) {
     this.words = new Int32Array(words);
     this.places = places;
   }
@@ -88,14 +92,32 @@ export class ActivityView {
     return this.activityOf(worker).startsWith('wait');
   }
 
+  waitsForReplicas(worker: number): boolean {
+    return this.activityOf(worker) === 'waitReplicas';
+  }
+
   /** The activity in words, such as `in the forward pass of conv3`. */
   describe(worker: number): string {
-    const place = this.places[Atomics.load(this.words, worker * WIDTH + 2)]!;
-    const peer = Atomics.load(this.words, worker * WIDTH + 3);
-    return PHRASES[this.activityOf(worker)](place, peer);
+    return PHRASES[this.activityOf(worker)](this.placeOf(worker), this.word(worker, 3));
+  }
+
+  /** The rank (forward) or worker (backward) that a worker waits for, and where; null if it waits for none. */
+  awaitedBy(worker: number): { pass: 'forward' | 'backward'; peer: number; place: string } | null {
+    const activity = this.activityOf(worker);
+    if (activity !== 'waitForward' && activity !== 'waitBackward') return null;
+    const pass = activity === 'waitForward' ? 'forward' : 'backward';
+    return { pass, peer: this.word(worker, 3), place: this.placeOf(worker) };
   }
 
   private activityOf(worker: number): ActivityName {
-    return NAMES[Atomics.load(this.words, worker * WIDTH + 1)]!;
+    return NAMES[this.word(worker, 1)]!;
+  }
+
+  private placeOf(worker: number): string {
+    return this.places[this.word(worker, 2)]!;
+  }
+
+  private word(worker: number, field: number): number {
+    return Atomics.load(this.words, (this.first + worker) * WIDTH + field);
   }
 }

@@ -8,24 +8,24 @@
  * A worker that fails, ends or hangs ends every other worker's waiting at once. The coordinator then throws a
  * `WorkerFailure`, which says which worker, where and why, and is of no more use.
  */
-import { prepareWorkers, sharesTensors } from '../backend/backend.js';
+import { prepareWorkers } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
+import { divideFullyConnected } from '../model/hybrid.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
+import { connectWorkers } from './connections.js';
 import type { CoordinatorOptions } from './coordinator_options.js';
 import { CoordinatorTrace } from './coordinator_trace.js';
 import type { InspectReply, NotFinitePlace, OpenCommand, OpenReply, Replies } from './messages.js';
 import type { Placement } from './placement.js';
-import { connectPeers } from './peer_memory.js';
 import { computeInParts } from './accumulation.js';
 import type { Computed, PartedBatch } from './accumulation.js';
+import { bringToFirst } from './host_shares.js';
 import { buffersOf, batchShareOf } from './shared_batch.js';
 import type { SharedBatch } from './shared_batch.js';
 import { NotFiniteParameters, allocateTensors, firstNotFinite } from './shared_parameters.js';
 import type { SharedParameters } from './shared_parameters.js';
 import type { UpdateRuleOfRun } from './sgd.js';
-import { allocateSlotCopies } from './slot_copies.js';
-import { allocateExchangeMemory } from './slots.js';
 import { NotFiniteError, explainNotFinite, type StepOutcome } from './step_outcome.js';
 import { TowerThreads } from './tower_threads.js';
 import { World } from './world.js';
@@ -56,7 +56,7 @@ export class Coordinator {
   static async open({
     configuration,
     towers,
-    placement,
+    placement: given,
     backend,
     precision = 'float32',
     keptAlgorithms = [],
@@ -67,17 +67,15 @@ export class Coordinator {
     trace,
     signal,
   }: CoordinatorOptions): Promise<Coordinator> {
-    const network = buildNetwork(configuration.network, towers, configuration.data.classes);
-    const ranks = placement.map((worker) => worker.ranks);
-    const exchange = allocateExchangeMemory(network, ranks, batch);
-    const shares = sharesTensors(backend);
-    const connections = shares ? connectPeers(exchange, ranks.length) : undefined;
-    const copies = shares ? undefined : allocateSlotCopies(exchange);
+    const whole = buildNetwork(configuration.network, towers, configuration.data.classes);
+    const network = divideFullyConnected(whole, world.fullyConnectedHosts);
+    const connections = connectWorkers(network, given, world, backend, batch);
+    const { placement } = connections;
     prepareWorkers(backend);
-    trace?.declare(['coordinator', ...ranks.flat().map((rank) => `rank ${rank}`)]);
-    const threads = new TowerThreads(placement, exchange, world.lost, exchangeTimeoutMs);
+    const ranks = placement.flatMap((worker) => worker.ranks);
+    trace?.declare(['coordinator', ...ranks.map((rank) => `rank ${rank}`)]);
+    const threads = new TowerThreads(connections, world, exchangeTimeoutMs);
     try {
-      const replicas = world.groupsFor(ranks.length);
       const workers = await threads.all(
         'open',
         (worker) => ({
@@ -85,8 +83,8 @@ export class Coordinator {
           specification: configuration.network,
           towers,
           classes: configuration.data.classes,
-          workers: ranks,
-          worker,
+          fullyConnectedHosts: network.hosts,
+          ...connections.commandOf(worker),
           backend,
           precision,
           keptAlgorithms,
@@ -95,13 +93,8 @@ export class Coordinator {
           seed: configuration.training.seed,
           ...normalization,
           traced: trace !== undefined,
-          replicas: replicas[worker] ?? null,
         }),
-        (worker) => ({
-          exchange,
-          ...(copies && { copies }),
-          ...(connections && { peers: connections[worker]! }),
-        }),
+        (worker) => connections.buffersOf(worker),
         signal,
       );
       const coordinatorTrace = new CoordinatorTrace(trace, threads);
@@ -182,7 +175,8 @@ export class Coordinator {
       () => buffersOf(batch),
     );
     const found = replies.flatMap(({ notFinite }) => notFinite ?? []);
-    const own = replies[0]!;
+    // All workers of a replica have the same loss: its first host counts it.
+    const own = this.world.hostOfReplica === 0 ? replies[0]! : { loss: 0, correct: 0 };
     const [loss, correct, places] = await this.world.agree([own.loss, own.correct, found.length]);
     if (places === 0) return { replies, loss: loss!, correct: correct! };
     await this.discard();
@@ -239,7 +233,8 @@ export class Coordinator {
   }
 
   /**
-   * Copies all parameters and momentum buffers out of the workers.
+   * Copies all parameters and momentum buffers out of the workers. A collective if a replica is divided among hosts: the
+   * first process gets all of them then, another one what its own workers hold.
    *
    * @returns the coordinator's one buffer, valid until the next `store`
    * @throws NotFiniteParameters if a parameter or a momentum buffer is not finite: training has diverged
@@ -257,11 +252,12 @@ export class Coordinator {
         () => shared,
       ),
     );
-    const tensor = firstNotFinite(
-      this.network,
-      replies.map(({ notFinite }) => notFinite),
-    );
+    const own = replies.flatMap(({ notFinite }) => notFinite);
+    const isDivided = this.world.hostsPerReplica > 1;
+    const found = isDivided ? await this.world.gather(own) : [own];
+    const tensor = firstNotFinite(this.network, found);
     if (tensor !== undefined) throw new NotFiniteParameters(tensor, this.currentStep);
+    if (isDivided) await bringToFirst(this.world, this.network, shared);
     return shared;
   }
 
@@ -294,11 +290,16 @@ export class Coordinator {
     const computed = await this.compute(step, batch);
     if (computed instanceof NotFiniteError) throw computed;
     const squares = await this.threads.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
+    const { parameters } = this.network;
+    const own = parameters.map(({ name }) =>
+      squares.reduce((sum, worker) => sum + worker[name]!, 0),
+    );
+    const sums = await this.world.agree(own);
     return Object.fromEntries(
-      this.network.parameters.map(({ name }) => [
-        name,
-        Math.sqrt(squares.reduce((sum, worker) => sum + worker[name]!, 0)),
-      ]),
+      parameters.map(({ name, hosts }, index) => {
+        const holders = hosts === 1 ? this.world.imageShare.of : 1;
+        return [name, Math.sqrt(sums[index]! / holders)];
+      }),
     );
   }
 

@@ -11,6 +11,7 @@ import type { World } from './world.js';
 export interface CoordinatorOptions {
   configuration: Configuration;
   towers: number;
+  /** Workers of this host. The ranks are those of the first host of a replica. */
   placement: Placement;
   backend: BackendName;
   /** Precision of the products (default float32). */

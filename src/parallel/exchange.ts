@@ -3,7 +3,7 @@
  *
  * What is read stays valid until the worker reports the end of the round, because the coordinator begins the next
  * round only after every worker has reported. A `Transport` brings the values across: by copies in shared memory
- * (`slot_copies.ts`, any backend), or by reading them in place (`peer_memory.ts`).
+ * (`slot_copies.ts`, any backend), by reading them in place (`peer_memory.ts`), or from host to host (`mpi_transport.ts`).
  *
  * A wait ends when the slot is filled or the coordinator raises the abort flag. It has no time limit of its own: the
  * coordinator sees that no worker makes progress, and which one is the cause (`activity.ts`).
@@ -22,16 +22,30 @@ export interface Transport {
    * Makes the values available. The slot's readers are told afterwards.
    *
    * @param tensor float32; the caller may dispose it at once
-   * @param readers the workers that will read it
    */
-  publish(slot: Slot, tensor: tf.Tensor, readers: number[]): void;
+  publish(slot: Slot, tensor: tf.Tensor): void;
   /**
    * Reads a slot that is filled.
    *
-   * @param from the worker that filled it
    * @returns the first `length` floats in place, valid until the round ends
    */
-  read(slot: Slot, length: number, from: number): Float32Array;
+  read(slot: Slot, length: number): Float32Array;
+  /** Between hosts: gets ready to receive the first `length` floats, if they come from another one. */
+  expect?(slot: Slot, length: number): void;
+  /**
+   * Between hosts: receives what is expected, for all readers on this host.
+   *
+   * @param milliseconds the longest time to wait
+   * @returns whether it is there; undefined if this worker expects nothing there, as another thread fills the slot
+   */
+  receive?(slot: Slot, milliseconds: number): boolean | undefined;
+  /**
+   * Between hosts: sends the rest of what was published.
+   *
+   * @param milliseconds the longest time to wait
+   * @returns a worker for which something is not sent yet; null if all is
+   */
+  unsent?(milliseconds: number): number | null;
 }
 
 /** How often a waiting worker looks at the abort flag in case it has missed the notification, milliseconds. */
@@ -54,7 +68,9 @@ export interface ExchangeCost {
 
 /** A reduce-scatter of one worker. */
 export interface ReduceScatter {
-  /** Shape of each term. */
+  /** The ranks that take part, ascending; none of another worker's without all of it (default: all). */
+  ranks?: readonly number[];
+  /** Shape of each term for a rank of this worker. */
   shape: number[];
   /** This worker's term for a rank of another worker. */
   termFor: (rank: number) => tf.Tensor;
@@ -70,8 +86,8 @@ export class Exchange {
   private cost: ExchangeCost = { copyMs: 0, waitMs: 0, bytes: 0 };
 
   /**
-   * @param worker this worker's position in the placement
-   * @param workers the ranks of each worker
+   * @param worker this worker's position among those of the replica
+   * @param workers the ranks of each worker of the replica, on all its hosts
    * @param timeline what this worker did when; null if it is not traced
    */
   constructor(
@@ -90,9 +106,9 @@ export class Exchange {
     return this.workers[this.worker]!;
   }
 
-  /** Number of ranks of all workers. */
-  get towers(): number {
-    return this.workers.flat().length;
+  /** The ranks of all workers, ascending. */
+  get allRanks(): number[] {
+    return this.workers.flat().sort((one, other) => one - other);
   }
 
   /** Begins a round. @param sequence larger than that of the round before */
@@ -108,34 +124,39 @@ export class Exchange {
   }
 
   /**
-   * Publishes this worker's blocks and gathers all ranks'.
+   * Publishes this worker's blocks and gathers those of other ranks.
    *
-   * @param exchange name of the exchange: a layer's, or `logits`
-   * @param own float32 of each own rank, of one shape
-   * @param combine gets the blocks of all ranks, ascending
+   * @param exchange name of the exchange: a layer's, `labels` or `logits`
+   * @param own float32 of each own rank; published if the rank takes part
+   * @param shapeOf a rank's block
+   * @param combine gets the blocks, in the order of the ranks
+   * @param ranks that take part, ascending
    * @throws ExchangeAborted
    */
   allGather(
     exchange: string,
     own: tf.Tensor[],
-    channelsOf: (rank: number) => number,
+    shapeOf: (rank: number) => number[],
     combine: (blocks: tf.Tensor[]) => tf.Tensor,
+    ranks: readonly number[] = this.allRanks,
   ): tf.Tensor {
+    for (const rank of ranks) {
+      if (this.ranks.includes(rank)) continue;
+      this.expect(tf.util.sizeFromShape(shapeOf(rank)), exchange, 'forward', rank);
+    }
     own.forEach((tensor, index) => {
       const rank = this.ranks[index]!;
+      if (!ranks.includes(rank)) return;
       this.copying(exchange, () => this.publish(tensor, exchange, 'forward', rank));
     });
-    const { shape } = own[0]!;
-    const blocks: tf.Tensor[] = [];
-    for (let rank = 0; rank < this.towers; rank++) {
+    const blocks = ranks.map((rank) => {
       const index = this.ranks.indexOf(rank);
-      if (index >= 0) blocks.push(own[index]!);
-      else {
-        const theirs = shape.with(-1, channelsOf(rank));
-        const values = this.read(tf.util.sizeFromShape(theirs), exchange, 'forward', rank);
-        blocks.push(tf.tensor(values, theirs, 'float32'));
-      }
-    }
+      if (index >= 0) return own[index]!;
+      const shape = shapeOf(rank);
+      const values = this.read(tf.util.sizeFromShape(shape), exchange, 'forward', rank);
+      return tf.tensor(values, shape, 'float32');
+    });
+    this.sendRest(exchange, 'forward');
     return this.copying(exchange, () => combine(blocks));
   }
 
@@ -146,8 +167,18 @@ export class Exchange {
    * @returns the sum for each own rank
    * @throws ExchangeAborted
    */
-  reduceScatter(exchange: string, { shape, termFor, combine }: ReduceScatter): tf.Tensor[] {
-    for (let rank = 0; rank < this.towers; rank++) {
+  reduceScatter(
+    exchange: string,
+    { ranks = this.allRanks, shape, termFor, combine }: ReduceScatter,
+  ): tf.Tensor[] {
+    const length = tf.util.sizeFromShape(shape);
+    const others = [...this.workers.keys()].filter(
+      (worker) => worker !== this.worker && ranks.includes(this.workers[worker]![0]!),
+    );
+    for (const rank of this.ranks) {
+      for (const worker of others) this.expect(length, exchange, 'backward', worker, rank);
+    }
+    for (const rank of ranks) {
       if (this.ranks.includes(rank)) continue;
       this.copying(exchange, () => {
         const term = termFor(rank);
@@ -155,16 +186,15 @@ export class Exchange {
         term.dispose();
       });
     }
-    const length = tf.util.sizeFromShape(shape);
-    return this.ranks.map((rank) => {
-      const terms: tf.Tensor[] = [];
-      for (let worker = 0; worker < this.workers.length; worker++) {
-        if (worker === this.worker) continue;
+    const sums = this.ranks.map((rank) => {
+      const terms = others.map((worker) => {
         const values = this.read(length, exchange, 'backward', worker, rank);
-        terms.push(tf.tensor(values, shape, 'float32'));
-      }
+        return tf.tensor(values, shape, 'float32');
+      });
       return this.copying(exchange, () => combine(rank, terms));
     });
+    this.sendRest(exchange, 'backward');
+    return sums;
   }
 
   /** Runs `copy` and counts its time as copying. */
@@ -184,12 +214,39 @@ export class Exchange {
    */
   publish(tensor: tf.Tensor, exchange: string, pass: Pass, from: number, to?: number): void {
     const slot = this.slot(exchange, pass, from, to);
-    const readers = this.workers.flatMap((ranks, worker) =>
-      worker !== this.worker && (to === undefined || ranks.includes(to)) ? [worker] : [],
-    );
-    this.transport.publish(slot, tensor, readers);
-    Atomics.store(this.control, slot.index, this.sequence);
-    Atomics.notify(this.control, slot.index);
+    this.transport.publish(slot, tensor);
+    this.fill(slot);
+  }
+
+  /** Tells the readers on this host that the slot has this round's values. */
+  private fill({ index }: Slot): void {
+    Atomics.store(this.control, index, this.sequence);
+    Atomics.notify(this.control, index);
+  }
+
+  /** Has what other hosts send arrive while this worker does something else. */
+  private expect(length: number, exchange: string, pass: Pass, from: number, to?: number): void {
+    this.transport.expect?.(this.slot(exchange, pass, from, to), length);
+  }
+
+  /**
+   * Waits until what was published has left for the other hosts. They wait for it too, and bytes move only while both
+   * ends wait.
+   */
+  private sendRest(exchange: string, pass: Pass): void {
+    const start = performance.now();
+    let awaited: number | null = null;
+    for (;;) {
+      const worker = this.transport.unsent?.(POLL_MS) ?? null;
+      if (worker === null) break;
+      this.throwIfAborted();
+      // To wait on for the same one is no progress.
+      if (worker === awaited) continue;
+      awaited = worker;
+      this.moveToWaiting(exchange, pass, pass === 'forward' ? this.workers[worker]![0]! : worker);
+    }
+    if (awaited !== null) this.activity.moveTo(pass, exchange);
+    this.cost.waitMs += performance.now() - start;
   }
 
   /**
@@ -205,19 +262,24 @@ export class Exchange {
     this.activity.moveTo(pass, exchange);
     this.cost.waitMs += performance.now() - start;
     this.cost.bytes += length * Float32Array.BYTES_PER_ELEMENT;
-    const worker =
-      pass === 'backward' ? from : this.workers.findIndex((ranks) => ranks.includes(from));
-    return this.transport.read(slot, length, worker);
+    return this.transport.read(slot, length);
   }
 
   private wait(slot: Slot, exchange: string, pass: Pass, from: number): void {
-    this.activity.moveTo(pass === 'forward' ? 'waitForward' : 'waitBackward', exchange, from);
+    this.moveToWaiting(exchange, pass, from);
     for (;;) {
       const current = Atomics.load(this.control, slot.index);
       if (current === this.sequence) return;
       this.throwIfAborted();
-      Atomics.wait(this.control, slot.index, current, POLL_MS);
+      const isThere = this.transport.receive?.(slot, POLL_MS);
+      if (isThere === undefined) Atomics.wait(this.control, slot.index, current, POLL_MS);
+      else if (isThere) this.fill(slot);
     }
+  }
+
+  /** @param from the rank (forward) or worker (backward) that is waited for */
+  private moveToWaiting(exchange: string, pass: Pass, from: number): void {
+    this.activity.moveTo(pass === 'forward' ? 'waitForward' : 'waitBackward', exchange, from);
   }
 
   /** @throws ExchangeAborted if the coordinator has raised the abort flag */

@@ -8,6 +8,7 @@ import type { BackendName, Device } from '../backend/backend.js';
 import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
+import type { HostConnection } from './mpi_transport.js';
 import type { PeerConnections } from './peer_memory.js';
 import type { GroupHandle } from './process_group.js';
 import type { UpdateRuleOfRun } from './sgd.js';
@@ -21,7 +22,7 @@ export interface OpenCommand {
   specification: NetworkSpecification;
   towers: number;
   classes: number;
-  /** The ranks of every worker. */
+  /** The ranks of every worker of the replica, on all its hosts. */
   workers: number[][];
   /** Position of this worker among them. */
   worker: number;
@@ -41,7 +42,11 @@ export interface OpenCommand {
   meanImage: Float32Array | null;
   /** Keep a timeline, for `spans` to fetch. */
   traced: boolean;
-  /** The workers of all replicas that hold the same ranks as this one; null if there is one replica. */
+  /** Hosts among which the fully-connected layers are divided, each with its own images; 1 but in a hybrid. */
+  fullyConnectedHosts: number;
+  /** The hosts of the replica; null if it has one. */
+  hosts: HostConnection | null;
+  /** The workers of all hosts with the same kernels and other images; null if there are none. */
   replicas: GroupHandle | null;
 }
 
@@ -53,6 +58,8 @@ export interface BatchShare {
   first: number;
   /** Images in the batch. */
   of: number;
+  /** The images that all hosts compute together: the batch, or a part of it. */
+  whole: { count: number; first: number };
 }
 
 /** Runs forward and backward on one mini-batch and keeps the gradients until `commit` or `discard`. */
@@ -103,7 +110,7 @@ export type Command =
 /** Shared buffers beside a command; which of them are there depends on its kind. */
 export interface SharedBuffers {
   exchange?: ExchangeMemory;
-  /** For the transport that copies. */
+  /** Memory of the slots whose values are copied: for the transport that copies, and for what other hosts send. */
   copies?: SlotCopies;
   /** For the transport without copies. */
   peers?: PeerConnections;
@@ -155,9 +162,9 @@ export interface NotFinitePlace {
 }
 
 export interface ComputeReply {
-  /** This share's term of the mean loss over the batch. */
+  /** This replica's term of the mean loss over the batch. */
   loss: number;
-  /** Images of the share whose largest logit is the label's. */
+  /** Images of the replica whose largest logit is the label's. */
   correct: number;
   /** Null if the loss and all gradients are finite. */
   notFinite: NotFinitePlace | null;
@@ -167,7 +174,7 @@ export interface ComputeReply {
 }
 
 export interface LogitsReply {
-  /** float32 `[count, classes]`. */
+  /** float32 `[count, classes]` of this host's images. */
   logits: Float32Array;
 }
 

@@ -30,8 +30,18 @@ interface Announcement {
   forgotten: number | undefined;
 }
 
-/** Connects each worker with each other one. */
-export function connectPeers({ slots }: ExchangeMemory, workers: number): PeerConnections[] {
+/**
+ * Connects the workers of this host with each other.
+ *
+ * @param workers of all hosts
+ * @param isHere whether a worker is on this host (default: all are)
+ * @returns by worker
+ */
+export function connectPeers(
+  { slots }: ExchangeMemory,
+  workers: number,
+  isHere: (worker: number) => boolean = () => true,
+): PeerConnections[] {
   const count = 1 + Math.max(0, ...Object.values(slots).map(({ index }) => index));
   const places = new SharedArrayBuffer(2 * count * Int32Array.BYTES_PER_ELEMENT);
   const connections = Array.from({ length: workers }, () => ({
@@ -40,6 +50,7 @@ export function connectPeers({ slots }: ExchangeMemory, workers: number): PeerCo
   }));
   for (let one = 0; one < workers; one++) {
     for (let other = one + 1; other < workers; other++) {
+      if (!isHere(one) || !isHere(other)) continue;
       const { port1, port2 } = new MessageChannel();
       connections[one]!.ports[other] = port1;
       connections[other]!.ports[one] = port2;
@@ -68,19 +79,19 @@ export class PeerMemoryTransport implements Transport {
     this.published = [];
   }
 
-  publish(slot: Slot, tensor: tf.Tensor, readers: number[]): void {
+  publish(slot: Slot, tensor: tf.Tensor): void {
     const shared = capabilities().sharedTensors!;
     const kept = tf.keep(shared.inShareableMemory(tensor));
     this.published.push(kept);
     const { buffer, byteOffset } = shared.sharedValuesOf(kept);
     const id = this.numberOf(buffer);
-    for (const reader of readers) this.peers[reader]!.announce(id, buffer);
+    for (const reader of slot.readers) this.peers[reader]!.announce(id, buffer);
     this.places[2 * slot.index] = id;
     this.places[2 * slot.index + 1] = byteOffset / Float32Array.BYTES_PER_ELEMENT;
   }
 
-  read(slot: Slot, length: number, from: number): Float32Array {
-    const buffer = this.peers[from]!.bufferOf(this.places[2 * slot.index]!);
+  read(slot: Slot, length: number): Float32Array {
+    const buffer = this.peers[slot.from]!.bufferOf(this.places[2 * slot.index]!);
     const start = this.places[2 * slot.index + 1]! * Float32Array.BYTES_PER_ELEMENT;
     return new Float32Array(buffer, start, length);
   }

@@ -50,7 +50,9 @@ const MOST_THREADS = 1024;
 
 /**
  * @param presetTowers number of towers if neither devices nor `--towers` set it
- * @returns the placement, and a warning if a CPU stands in for a GPU
+ * @param processes among which a replica may be divided; the request says what each of them has
+ * @returns the placement on the first process of a replica, the processes of a replica, and a warning if a CPU stands in
+ *   for a GPU
  * @throws UserError for an ordinal that does not exist, a GPU that is required and absent, towers that the workers
  *   cannot share evenly, or a number of threads out of range
  */
@@ -58,7 +60,8 @@ export function resolvePlacement(
   request: PlacementRequest,
   presetTowers: number,
   machine: Machine,
-): { placement: Placement; towers: number; warnings: string[] } {
+  processes = 1,
+): { placement: Placement; towers: number; processesPerReplica: number; warnings: string[] } {
   if (request.gpus !== undefined && request.cpu !== undefined) {
     throw new UserError('--gpus and --cpu exclude each other: give one of them');
   }
@@ -71,7 +74,8 @@ export function resolvePlacement(
     requested = Array.from({ length: bounded(request.cpu, 'workers') }, (): Device => 'cpu');
   } else {
     const towers = bounded(request.towers ?? presetTowers, 'towers');
-    requested = Array.from({ length: towers }, (_, rank): Device => {
+    const length = Math.max(1, Math.floor(towers / processes));
+    requested = Array.from({ length }, (_, rank): Device => {
       const gpu = machine.gpus[rank % Math.max(1, machine.gpus.length)];
       return gpu === undefined ? 'cpu' : `gpu:${gpu.ordinal}`;
     });
@@ -95,13 +99,21 @@ export function resolvePlacement(
 
   const workers = devices.length;
   const devicesGiven = request.gpus !== undefined || request.cpu !== undefined;
-  const towers = request.towers ?? (devicesGiven ? workers : presetTowers);
-  if (towers % workers !== 0) {
+  const towers = request.towers ?? (devicesGiven ? processes * workers : presetTowers);
+  const processesPerReplica = Math.min(processes, Math.max(1, towers / workers));
+  const all = processesPerReplica * workers;
+  if (processes > 1 && (processes % processesPerReplica !== 0 || towers % all !== 0)) {
+    throw new UserError(
+      `${towers} towers cannot be divided evenly among processes of ${workers} ${workers === 1 ? 'worker' : 'workers'}, of which there are ${processes}: ` +
+        `start a number of processes that is a multiple or a divisor of ${towers} / ${workers}, or give --towers ${processes * workers}`,
+    );
+  }
+  if (towers % all !== 0) {
     throw new UserError(
       `${towers} towers cannot be divided evenly among ${workers} workers: name a number of devices that divides ${towers}, or make --towers a multiple of ${workers}`,
     );
   }
-  const share = towers / workers;
+  const share = towers / all;
   const threads = threadsOf(request, machine, workers);
   const placement = devices.map((device, worker) => ({
     ranks: Array.from({ length: share }, (_, index) => worker * share + index),
@@ -109,7 +121,7 @@ export function resolvePlacement(
     requested: requested[worker]!,
     threads,
   }));
-  return { placement, towers, warnings };
+  return { placement, towers, processesPerReplica, warnings };
 }
 
 /** CPU threads of each worker. */

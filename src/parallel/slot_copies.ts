@@ -9,10 +9,14 @@ import type { ExchangeMemory, Slot } from './slots.js';
 /** The memory of each slot, by its index; structured-cloneable, shared by reference. */
 export type SlotCopies = Record<number, SharedArrayBuffer>;
 
-/** Allocates the memory of each slot. */
-export function allocateSlotCopies({ slots }: ExchangeMemory): SlotCopies {
+/** Allocates the memory of each slot that needs it (default: of all). */
+export function allocateSlotCopies(
+  { slots }: ExchangeMemory,
+  isNeeded: (slot: Slot) => boolean = () => true,
+): SlotCopies {
+  const needed = Object.values(slots).filter(isNeeded);
   return Object.fromEntries(
-    Object.values(slots).map(({ index, floats }) => [
+    needed.map(({ index, floats }) => [
       index,
       new SharedArrayBuffer(floats * Float32Array.BYTES_PER_ELEMENT),
     ]),

@@ -11,9 +11,11 @@ import { messageOf } from '../errors.js';
 import { ActivityView } from './activity.js';
 import { decodeReply, encodeCommand, transferListOf } from './messages.js';
 import type { Command, Replies, SharedBuffers } from './messages.js';
+import type { Connections } from './connections.js';
 import type { Placement } from './placement.js';
 import { abortExchange } from './slots.js';
 import type { ExchangeMemory } from './slots.js';
+import type { World } from './world.js';
 import { settlesWithin, unlessAborted, unlessStalled } from './watchdog.js';
 import { WorkerFailure } from './worker_failure.js';
 
@@ -39,6 +41,9 @@ export class TowerThreads {
   /** What the commands are for, in the words of a failure's message: `at step 7`. */
   doing = 'while starting';
 
+  private readonly placement: Placement;
+  private readonly exchange: ExchangeMemory;
+  private readonly lost: AbortSignal;
   private readonly pools: Piscina[];
   private readonly activity: ActivityView;
   /** The kinds of command that all workers have carried out. */
@@ -50,16 +55,18 @@ export class TowerThreads {
   /**
    * Starts the threads; their first command must be `open`.
    *
-   * @param lost aborted if a process on another host is lost
+   * @param world says when a process on another host is lost
    */
   constructor(
-    private readonly placement: Placement,
-    private readonly exchange: ExchangeMemory,
-    private readonly lost: AbortSignal,
+    private readonly connections: Connections,
+    private readonly world: World,
     private readonly exchangeTimeoutMs = EXCHANGE_TIMEOUT_MS,
   ) {
-    this.pools = placement.map(() => startThread());
-    this.activity = new ActivityView(exchange.activity);
+    this.placement = connections.placement;
+    this.exchange = connections.memory;
+    this.lost = world.lost;
+    this.pools = this.placement.map(() => startThread());
+    this.activity = new ActivityView(this.exchange.activity, connections.firstWorker);
   }
 
   /**
@@ -93,10 +100,11 @@ export class TowerThreads {
     const timeoutMs = this.met.has(kind)
       ? this.exchangeTimeoutMs
       : Math.max(this.exchangeTimeoutMs, FIRST_TIMEOUT_MS);
+    const limitMs = (): number => (this.waitForHosts([...busy]) ? 2 * timeoutMs : timeoutMs);
     const unlessStopped = unlessAborted(unlessAborted(Promise.all(answers), signal), this.lost);
     try {
-      const replies = await unlessStalled(unlessStopped, this.activity, timeoutMs, () =>
-        this.stallOf([...busy], timeoutMs),
+      const replies = await unlessStalled(unlessStopped, this.activity, limitMs, () =>
+        this.stallOf([...busy], limitMs()),
       );
       this.met.add(kind);
       return replies;
@@ -131,14 +139,44 @@ export class TowerThreads {
     );
   }
 
-  /** Blames, of the workers that have not answered, one that does not wait for another itself. */
-  private stallOf(busy: number[], timeoutMs: number): WorkerFailure {
-    const worker = busy.find((candidate) => !this.activity.isWaiting(candidate)) ?? busy[0]!;
-    return new WorkerFailure(
-      `${this.nameOf(worker)} has made no progress for ${timeoutMs / 1000} s ${this.whereabouts(worker)}: ` +
-        'it hangs or is slow; if slow, raise --exchange-timeout',
-      undefined,
+  /**
+   * Blames, of the workers that have not answered, one that does not wait for another itself. If all wait, it is the one
+   * on another host that is waited for.
+   */
+  private stallOf(busy: number[], limitMs: number): WorkerFailure {
+    const moving = busy.find((candidate) => !this.activity.isWaiting(candidate));
+    const elsewhere = busy.flatMap((candidate) => this.awaitedElsewhere(candidate) ?? []);
+    const limit = `for ${limitMs / 1000} s`;
+    const what =
+      moving === undefined && elsewhere.length > 0
+        ? `${elsewhere[0]!} ${limit} ${this.doing}: it hangs, is slow or cannot be reached`
+        : `${this.nameOf(moving ?? busy[0]!)} has made no progress ${limit} ${this.whereabouts(moving ?? busy[0]!)}: it hangs or is slow`;
+    return new WorkerFailure(`${what}; if slow, raise --exchange-timeout`, undefined);
+  }
+
+  /** Whether other hosts are to blame if nothing moves. They have more time, because they know better what is wrong. */
+  private waitForHosts(busy: number[]): boolean {
+    return (
+      busy.every((worker) => this.activity.isWaiting(worker)) &&
+      busy.some(
+        (worker) =>
+          this.activity.waitsForReplicas(worker) || this.awaitedElsewhere(worker) !== null,
+      )
     );
+  }
+
+  /** The worker of another host that a worker waits for, as `rank 1 on HOST has not come to conv3 (forward)`. */
+  private awaitedElsewhere(waiting: number): string | null {
+    const awaited = this.activity.awaitedBy(waiting);
+    if (awaited === null) return null;
+    const { workers, firstWorker } = this.connections;
+    const { pass, peer, place } = awaited;
+    const worker = pass === 'backward' ? peer : workers.findIndex((ranks) => ranks.includes(peer));
+    const { length } = this.placement;
+    if (worker >= firstWorker && worker < firstWorker + length) return null;
+    const { hosts, replica, hostsPerReplica } = this.world;
+    const host = hosts[replica * hostsPerReplica + Math.floor(worker / length)]!;
+    return `rank ${workers[worker]!.join(',')} on ${host} has not come to ${place} (${pass})`;
   }
 
   private nameOf(worker: number): string {

@@ -1,8 +1,8 @@
 /**
  * The processes that train one network together, one per host, as a launcher (`mpirun`, `srun`) has started them.
  *
- * Each of them is a replica: it runs the whole trainer on its share of every batch, and none commands another. What
- * must be the same in all of them is summed (`agree`), taken from the first (`fromFirst`) or compared (`requireSame`).
+ * Each of them runs the whole trainer, and none commands another. A replica of the network is on one of them, or divided
+ * among several (`divideReplicas`); each replica trains on its share of every batch. What must be the same in all of them is summed (`agree`), taken from the first (`fromFirst`) or compared (`requireSame`).
  * A process that was started alone is a world of one, in which all of this is the identity.
  */
 import { Packr } from 'msgpackr';
@@ -29,14 +29,17 @@ export interface Fact {
 /** How long a process that fails waits for the others to end as well, milliseconds. */
 const ENDING_MS = 5000;
 
-/** How much later each process gives up waiting for the one before it, milliseconds. */
+/** How much later than the one before it each process ends all, milliseconds. */
 const STAGGER_MS = 500;
 
 /** Between two looks at whether a process is lost, milliseconds. */
 const LOOK_MS = 500;
 
-/** Once a signal has come, a process that is silent for so long counts as lost, milliseconds. */
-const ROLL_CALL_MS = 900;
+/**
+ * Once a signal has come, a process that is silent for so long counts as lost, milliseconds: less than half the time
+ * between the TERM and the KILL of Open MPI's mpirun, of which its parameter sets the half in seconds.
+ */
+const ROLL_CALL_MS = 900 * Number(process.env['OMPI_MCA_odls_base_sigkill_timeout'] ?? 1);
 
 /** `moreTypes` keeps a typed array what it is. */
 const packr = new Packr({ useRecords: false, moreTypes: true });
@@ -56,6 +59,8 @@ const NEVER = new AbortController().signal;
 export class World {
   private readonly topics: Topic[] = [];
   private hasEnded = false;
+  private processesPerReplica = 1;
+  private dividesImages = false;
 
   /** @param connection null for a process that is alone */
   constructor(private readonly connection: Connection | null) {}
@@ -65,22 +70,70 @@ export class World {
     return new World(null);
   }
 
-  /** Position of this process's replica, from 0. */
-  get replica(): number {
+  /** Number of this process, from 0. */
+  get process(): number {
     return this.connection?.group.rank ?? 0;
   }
 
-  get replicas(): number {
+  get processes(): number {
     return this.connection?.group.size ?? 1;
   }
 
   /** Whether this process is the one that has the run folder and prints. */
   get isFirst(): boolean {
-    return this.replica === 0;
+    return this.process === 0;
   }
 
   get isAlone(): boolean {
-    return this.replicas === 1;
+    return this.processes === 1;
+  }
+
+  /**
+   * Divides each replica among so many processes, one after another (default 1). The same in all processes, before
+   * anything is computed.
+   *
+   * @param processes divides the number of all
+   * @param isHybrid whether each of them has images of its own: see model/hybrid.ts. All must be in one replica then
+   */
+  divideReplicas(processes: number, isHybrid = false): void {
+    this.processesPerReplica = processes;
+    this.dividesImages = isHybrid;
+  }
+
+  /** Hosts among which the fully-connected layers are divided, each with its own images; 1 but in a hybrid. */
+  get fullyConnectedHosts(): number {
+    return this.dividesImages ? this.processesPerReplica : 1;
+  }
+
+  /** Which share of every batch this process has, of how many. */
+  get imageShare(): { index: number; of: number } {
+    return this.dividesImages
+      ? { index: this.hostOfReplica, of: this.hostsPerReplica }
+      : { index: this.replica, of: this.replicas };
+  }
+
+  /** Whether this process is the first of those that have its share of every batch. */
+  get isFirstOfShare(): boolean {
+    return this.dividesImages || this.hostOfReplica === 0;
+  }
+
+  /** Processes among which each replica is divided. */
+  get hostsPerReplica(): number {
+    return this.processesPerReplica;
+  }
+
+  /** Position of this process's replica, from 0. */
+  get replica(): number {
+    return Math.floor(this.process / this.processesPerReplica);
+  }
+
+  get replicas(): number {
+    return this.processes / this.processesPerReplica;
+  }
+
+  /** Position of this process among those of its replica, from 0. The first one speaks for the replica. */
+  get hostOfReplica(): number {
+    return this.process % this.processesPerReplica;
   }
 
   /** Name of each process; none if it is alone. */
@@ -98,16 +151,28 @@ export class World {
     return this.connection?.heartbeat.lost ?? NEVER;
   }
 
-  /** From now on a process that is silent for a second is lost: a launcher that ends all of them leaves two. */
+  /** From now on a process that is silent for a second is lost: a launcher that ends all of them leaves little more. */
   callTheRoll(): void {
     this.connection?.heartbeat.expectWithin(ROLL_CALL_MS);
   }
 
-  /** Groups of all processes, one for each of this process's workers. A collective. */
-  groupsFor(workers: number): GroupHandle[] {
+  /**
+   * Groups of the processes with the same kernels and other images: a group for each of this process's workers. A
+   * collective.
+   *
+   * @returns none if there are no others
+   */
+  groupsAcrossImages(workers: number): GroupHandle[] {
     const { connection } = this;
-    if (connection === null) return [];
-    return Array.from({ length: workers }, () => connection.group.split(0).handle);
+    if (connection === null || this.imageShare.of === 1) return [];
+    const colour = this.dividesImages ? 0 : this.hostOfReplica;
+    return Array.from({ length: workers }, () => connection.group.split(colour).handle);
+  }
+
+  /** The group of the processes among which this replica is divided; null if it is on one. A collective. */
+  groupWithinReplica(): GroupHandle | null {
+    if (this.connection === null || this.hostsPerReplica === 1) return null;
+    return this.connection.group.split(this.replica).handle;
   }
 
   /**
@@ -152,6 +217,16 @@ export class World {
     }
   }
 
+  /** Sends bytes to process `to`, which receives them. Not a collective. */
+  async send(bytes: ArrayBufferView, to: number): Promise<void> {
+    await this.complete(this.connection!.group.send(bytes, to));
+  }
+
+  /** Receives as many bytes as process `from` sends. */
+  async receive(bytes: ArrayBufferView, from: number): Promise<void> {
+    await this.complete(this.connection!.group.receive(bytes, from));
+  }
+
   /**
    * Has the first process make a value, and all others get a copy.
    *
@@ -178,7 +253,7 @@ export class World {
   /** The value of every process, in order. */
   async gather<Value>(value: Value): Promise<Value[]> {
     const values: Value[] = [];
-    for (let root = 0; root < this.replicas; root++) {
+    for (let root = 0; root < this.processes; root++) {
       values.push(this.isAlone ? value : await this.copyOf(value, root));
     }
     return values;
@@ -198,7 +273,8 @@ export class World {
   }
 
   /**
-   * Ends this process's part in the world. If one process fails, all end: the first one prints why, unless it is lost.
+   * Ends this process's part in the world. If all fail alike, as of what they have agreed on, this returns, and the
+   * caller says why. If one fails alone or is lost, all are ended. The first process prints why; if it is lost, the next.
    *
    * @param failure what this process fails of; undefined if it is done
    * @param print prints the line that says why
@@ -208,21 +284,25 @@ export class World {
     this.hasEnded = true;
     const { heartbeat, hosts, group } = this.connection;
     const why = failure === undefined ? '' : messageOf(failure);
-    const isLost = this.lost.aborted;
-    const ending = failure === undefined ? 'done' : isLost ? 'followed' : 'failed';
-    const endings = await heartbeat.end(ending, why, ENDING_MS + STAGGER_MS * this.replica);
-    const areAllThere = !isLost && endings.every((one) => one !== null && one !== 'followed');
-    if (failure !== undefined && (this.isFirst || !areAllThere)) {
-      const remedy = this.isFirst ? '' : '; start all processes again with --resume';
-      print(`${isLost ? '' : `${hosts[this.replica]!}: `}${why}${remedy}`);
+    const follows = failure instanceof ProcessLost;
+    const ending = failure === undefined ? 'done' : follows ? 'followed' : 'failed';
+    const endings = await heartbeat.end(ending, why, ENDING_MS);
+    if (!follows && endings.every((one) => one === 'done' || one === 'failed')) {
+      group.finalize();
+      return;
     }
-    if (areAllThere) group.finalize();
-    else group.abortWorld(1);
+    // Those before this one end all meanwhile, unless they are lost.
+    await new Promise((resolve) => setTimeout(resolve, STAGGER_MS * this.process));
+    if (failure !== undefined && (this.isFirst || endings[0] === null)) {
+      const remedy = this.isFirst ? '' : '; start all processes again with --resume';
+      print(`${follows ? '' : `${hosts[this.process]!}: `}${why}${remedy}`);
+    }
+    group.abortWorld(1);
   }
 
   /** One process's value, copied to the others. */
   private async copyOf<Value>(value: Value | undefined, root: number): Promise<Value> {
-    const isRoot = root === this.replica;
+    const isRoot = root === this.process;
     const packed = isRoot ? Uint8Array.from(packr.pack(value)) : new Uint8Array(0);
     const length = Float64Array.of(packed.length);
     await this.broadcast(length, root);

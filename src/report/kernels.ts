@@ -1,91 +1,12 @@
-/**
- * The first layer's kernels as pictures, tower by tower, as in Figure 3 of the paper.
- */
-import { dataUri, drawSvg, pngOf } from './markup.js';
+/** The first layer's kernels as a PNG. */
+import { colourSelectivity, kernelGrid } from './kernel_grid.js';
+import type { KernelWeights } from './kernel_grid.js';
+import { dataUri, drawSvg, escapeMarkup, pngOf } from './markup.js';
 import type { Picture } from './markup.js';
 
-/** Canonical weight of a convolution that reads an RGB image: `[kernels, 3, size, size]`. */
-export interface KernelWeights {
-  shape: number[];
-  data: Float32Array;
-}
-
-/** Kernels per row, as in Figure 3 of the paper. */
-const COLUMNS = 16;
-/** Pixels between kernels. */
-const GAP = 2;
-/** Approximate side of a kernel, pixels. */
-const SIDE = 44;
-
-/**
- * The colour selectivity of each tower: the mean over its kernels of
- *
- *     1 − Σ (grey part)² / Σ w²,   grey part = the mean of a position's R, G and B weights
- *
- * 0: the kernel sees only brightness; 1: it does not respond to grey images; 2/3: the value of random weights.
- * Rafegas and Vanrell's index (*Color encoding in biologically-inspired convolutional neural networks*,
- * Vision Research 151, 2018) is one minus the ratio of a neuron's responses to grey and to coloured images.
- * This is that index for a linear kernel and the energy of its response to white noise, which is Σ w². The
- * paper, section 6.1, only says that one tower's kernels are "largely color-agnostic".
- *
- * @param towers T; each tower's kernels are a contiguous 1/T of all
- * @returns one index per tower; a kernel of zeros counts as 0
- */
-export function colourSelectivity({ shape, data }: KernelWeights, towers: number): number[] {
-  const [kernels, , height, width] = shape as [number, number, number, number];
-  const area = height * width;
-  const sums = new Array<number>(towers).fill(0);
-  for (let kernel = 0; kernel < kernels; kernel++) {
-    let grey = 0;
-    let whole = 0;
-    for (let position = 0; position < area; position++) {
-      const [red, green, blue] = [0, 1, 2].map(
-        (channel) => data[(kernel * 3 + channel) * area + position]!,
-      ) as [number, number, number];
-      grey += (red + green + blue) ** 2 / 3;
-      whole += red ** 2 + green ** 2 + blue ** 2;
-    }
-    const tower = Math.floor((kernel * towers) / kernels);
-    if (whole > 0) sums[tower]! += 1 - grey / whole;
-  }
-  return sums.map((sum) => (sum * towers) / kernels);
-}
-
-/**
- * One tower's kernels in a grid. Zero is mid-grey. Each kernel is scaled by its own largest weight, so signs
- * and colours can be compared, but not magnitudes.
- */
-export function kernelGrid({ shape, data }: KernelWeights, towers: number, tower: number): Picture {
-  const [kernels, , height, width] = shape as [number, number, number, number];
-  const count = kernels / towers;
-  const columns = Math.min(COLUMNS, count);
-  const scale = Math.max(1, Math.round(SIDE / Math.max(height, width)));
-  const [cellWidth, cellHeight] = [width * scale + GAP, height * scale + GAP];
-  const picture = {
-    width: columns * cellWidth + GAP,
-    height: Math.ceil(count / columns) * cellHeight + GAP,
-  };
-  const pixels = new Uint8Array(picture.width * picture.height * 3).fill(255);
-  for (let index = 0; index < count; index++) {
-    const area = height * width;
-    const kernel = tower * count + index;
-    const weights = data.subarray(kernel * 3 * area, (kernel + 1) * 3 * area);
-    const largest = weights.reduce((most, weight) => Math.max(most, Math.abs(weight)), 1e-30);
-    const left = GAP + (index % columns) * cellWidth;
-    const top = GAP + Math.floor(index / columns) * cellHeight;
-    for (let y = 0; y < height * scale; y++) {
-      for (let x = 0; x < width * scale; x++) {
-        const position = Math.floor(y / scale) * width + Math.floor(x / scale);
-        const at = ((top + y) * picture.width + left + x) * 3;
-        for (let channel = 0; channel < 3; channel++) {
-          const weight = weights[channel * area + position]!;
-          pixels[at + channel] = Math.round(127.5 * (1 + weight / largest));
-        }
-      }
-    }
-  }
-  return { ...picture, pixels };
-}
+const MARGIN = 16;
+/** Pixels per letter of a caption, at most on average. */
+const LETTER = 7.5;
 
 /** The grids of all towers, one below the other with their indices, as a PNG. */
 export async function drawKernels(
@@ -93,21 +14,28 @@ export async function drawKernels(
   weights: KernelWeights,
   towers: number,
 ): Promise<Uint8Array> {
-  const selectivity = colourSelectivity(weights, towers);
   const [kernels, , height, width] = weights.shape;
-  const margin = 16;
-  let top = margin;
+  const grids = colourSelectivity(weights, towers).map((selectivity, tower) => ({
+    caption: `Tower ${tower}: ${kernels! / towers} of ${layer}’s kernels, ${height}×${width}×3. Colour selectivity ${selectivity.toFixed(2)}`,
+    picture: kernelGrid(weights, towers, tower),
+  }));
+  return drawGrids(grids);
+}
+
+/** Pictures one below the other, each under its caption, as a PNG. */
+export async function drawGrids(
+  grids: { caption: string; picture: Picture }[],
+): Promise<Uint8Array> {
+  let top = MARGIN;
   let body = '';
-  let widest = 0;
-  for (let tower = 0; tower < towers; tower++) {
-    const grid = kernelGrid(weights, towers, tower);
+  for (const { caption, picture } of grids) {
+    const { width, height } = picture;
     body +=
-      `<text x="${margin}" y="${top + 14}" font-size="14">Tower ${tower}: ${kernels! / towers} of ` +
-      `${layer}’s kernels, ${height}×${width}×3. Colour selectivity ${selectivity[tower]!.toFixed(2)}</text>` +
-      `<image x="${margin}" y="${top + 22}" width="${grid.width}" height="${grid.height}" ` +
-      `href="${dataUri(await pngOf(grid))}"/>`;
-    top += 22 + grid.height + margin;
-    widest = Math.max(widest, grid.width);
+      `<text x="${MARGIN}" y="${top + 14}" font-size="14">${escapeMarkup(caption)}</text>` +
+      `<image x="${MARGIN}" y="${top + 22}" width="${width}" height="${height}" ` +
+      `href="${dataUri(await pngOf(picture))}"/>`;
+    top += 22 + height + MARGIN;
   }
-  return drawSvg(Math.max(widest + 2 * margin, 440), top, body);
+  const widths = grids.flatMap(({ caption, picture }) => [picture.width, caption.length * LETTER]);
+  return drawSvg(Math.ceil(Math.max(...widths)) + 2 * MARGIN, top, body);
 }

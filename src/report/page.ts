@@ -2,9 +2,8 @@
  * The frame of all pages: one self-contained HTML file that makes no network requests, is light or dark as the
  * reader's system is, and fits a desktop, a phone or paper.
  *
- * A content security policy enforces this in the browser: only the dashboard's own script, only the requests
- * of its polling, only pictures within the file. Hostile text that slipped past the escaping could still run
- * nothing.
+ * A content security policy enforces this in the browser: only the page's own script, only the requests that it
+ * needs, only pictures within the file. Hostile text that slipped past the escaping could still run nothing.
  */
 import { createHash } from 'node:crypto';
 import { Markup, html } from './markup.js';
@@ -26,14 +25,24 @@ export function pageBody({ title, subtitle, sections }: PageContent): Markup {
     ${sections}`;
 }
 
-/** @param polling whether the page asks for updates: the dashboard's does, a file does not */
-export function pageDocument(title: string, body: Markup, polling: boolean): string {
+/** What makes a page more than text and pictures. */
+export interface PageScript {
+  /** JavaScript that contains no end tag of a script. */
+  text: string;
+  /** What the content security policy allows it: the end of `script-src`, and further directives. */
+  policy: string;
+  /** What stands above the part of the page that the script replaces. */
+  before?: Markup;
+}
+
+/** @param script null: none */
+export function pageDocument(title: string, body: Markup, script: PageScript | null): string {
   const page = html`<html lang="en">
     <head>
       <meta charset="utf-8" />
       <meta name="viewport" content="width=device-width, initial-scale=1" />
       <meta name="color-scheme" content="light dark" />
-      <meta http-equiv="Content-Security-Policy" content="${contentSecurityPolicy(polling)}" />
+      <meta http-equiv="Content-Security-Policy" content="${contentSecurityPolicy(script)}" />
       <title>${title}</title>
       <link rel="icon" href="data:," />
       <style>
@@ -41,9 +50,9 @@ export function pageDocument(title: string, body: Markup, polling: boolean): str
       </style>
     </head>
     <body>
-      ${polling ? html`<p id="connection" role="status">live</p>` : null}
+      ${script?.before ?? null}
       <main>${body}</main>
-      ${polling ? new Markup(`<script>${POLLING_SCRIPT}</script>`) : null}
+      ${script === null ? null : new Markup(`<script>${script.text}</script>`)}
     </body>
   </html>`;
   return `<!doctype html>\n${page.text}\n`;
@@ -140,12 +149,19 @@ async function look() {
 look();
 `;
 
-/** @param polling as for `pageDocument` */
-export function contentSecurityPolicy(polling: boolean): string {
+/** The script of pages that follow a run. */
+export const POLLING: PageScript = {
+  text: POLLING_SCRIPT,
+  policy: "; connect-src 'self'",
+  before: html`<p id="connection" role="status">live</p>`,
+};
+
+/** @param script of the page; null: none */
+export function contentSecurityPolicy(script: PageScript | null): string {
   const file = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-  if (!polling) return file;
-  const digest = createHash('sha256').update(POLLING_SCRIPT).digest('base64');
-  return `${file}; script-src 'sha256-${digest}'; connect-src 'self'`;
+  if (script === null) return file;
+  const digest = createHash('sha256').update(script.text).digest('base64');
+  return `${file}; script-src 'sha256-${digest}'${script.policy}`;
 }
 
 /**
@@ -212,6 +228,23 @@ a { color: var(--series-0); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 20px; list-style: none; margin: 0 0 12px; padding: 0; font-size: 0.875rem; }
 .legend li { display: flex; align-items: center; gap: 7px; min-width: 0; overflow-wrap: anywhere; }
 .legend i { flex: none; width: 14px; height: 14px; border-radius: 3px; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+.drop { padding: 20px 16px 8px; text-align: center; border: 2px dashed var(--line); border-radius: 10px; background: var(--band); }
+.below { margin-top: 12px; }
+.drop.over { border-color: var(--series-0); }
+.buttons { display: flex; flex-wrap: wrap; justify-content: center; gap: 10px; }
+.button { font: inherit; padding: 8px 16px; border: 1px solid var(--series-0); border-radius: 8px; background: var(--page); color: var(--series-0); cursor: pointer; }
+.button:focus-within, .button:focus-visible { outline: 3px solid var(--series-0); outline-offset: 2px; }
+.button input { position: absolute; opacity: 0; width: 1px; height: 1px; }
+video { width: 100%; max-width: 480px; border-radius: 6px; }
+canvas { max-width: 100%; border-radius: 3px; image-rendering: pixelated; }
+#seen { width: 227px; }
+.beside { display: flex; flex-wrap: wrap; gap: 16px 32px; }
+.beside .bars { flex: 1 1 300px; }
+.bars > div { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 12px; margin-bottom: 10px; font-size: 0.9375rem; }
+.bars span { overflow-wrap: anywhere; min-width: 0; }
+.bars data { font-variant-numeric: tabular-nums; }
+.bar { display: flex; flex: 1 0 100%; height: 10px; border-radius: 5px; overflow: hidden; background: var(--band); }
+figcaption i { display: inline-block; width: 12px; height: 12px; margin-right: 7px; border-radius: 3px; }
 #connection { position: sticky; top: 0; z-index: 1; margin: 0; padding: 4px 16px; font-size: 0.8125rem; text-align: center; background: var(--band); color: var(--faint); border-bottom: 1px solid var(--line); }
 #connection.lost { color: var(--alarm); }
 @media screen and (max-width: 760px) {

@@ -7,14 +7,15 @@ import type { Curve } from './charts.js';
 import { confusionSection } from './confusion.js';
 import type { ClassResults } from './confusion.js';
 import { settingsOf, layersOf } from './configuration_listing.js';
-import { colourSelectivity, kernelGrid } from './kernels.js';
-import type { KernelWeights } from './kernels.js';
+import { colourSelectivity, kernelGrid } from './kernel_grid.js';
+import type { KernelWeights } from './kernel_grid.js';
 import { dataUri, html, pngOf } from './markup.js';
 import type { Markup } from './markup.js';
 import { figure, legend, section, table } from './page.js';
 import type { PageContent } from './page.js';
 import { quantile } from './quantiles.js';
 import type { ReportedStep, ReportedTest, RunHistory } from './run_history.js';
+import { differBySeedAlone, seedsTable } from './seeds.js';
 import { dividedStep, dividedTime } from './step_time.js';
 import { formatCount, formatDuration, formatPercent } from './text.js';
 
@@ -33,7 +34,8 @@ export interface ReportedRun {
     imagesPerSecond: number;
     parameters: number;
     backend: string;
-    placement: { rank: number; device: string; requested: string }[];
+    placement: { rank: number; device: string; requested: string; host?: string }[];
+    hosts?: string[];
     warnings: string[];
     /** Images that could not be decoded. */
     undecodable: string[];
@@ -49,7 +51,7 @@ const LISTED_FILES = 5;
 export async function runReport(runs: readonly ReportedRun[]): Promise<PageContent> {
   const alone = runs.length === 1 ? runs[0]! : undefined;
   const sections: (Markup | null)[] = [
-    section('Overview', overview(runs), ...runs.flatMap(remarks)),
+    section('Overview', overview(runs), ...seeds(runs), ...runs.flatMap(remarks)),
     curves(runs),
     stepTime(runs),
     placement(runs),
@@ -106,6 +108,7 @@ function overview(runs: readonly ReportedRun[]): Markup {
     ['test top-5', (run) => optional(lastTestOf(run), (test) => accuracy(test.top5, test))],
     ['test loss', (run) => optional(lastTestOf(run), ({ loss }) => loss.toFixed(4))],
     ['parameters', ({ summary }) => optional(summary, (of) => formatCount(of.parameters))],
+    ['hosts', ({ summary }) => optional(summary?.hosts, (hosts) => hosts.join(', '))],
     [
       'images/s in training',
       ({ summary }) => optional(summary, (of) => of.imagesPerSecond.toFixed(1)),
@@ -121,6 +124,15 @@ function overview(runs: readonly ReportedRun[]): Markup {
     rows: rows.map(([heading, shown]) => [heading, ...runs.map(shown)]),
     numeric: true,
   });
+}
+
+/** Mean and standard deviation of the tests, if the runs differ by their seed alone. */
+function seeds(runs: readonly ReportedRun[]): Markup[] {
+  if (!differBySeedAlone(runs.map((run) => run.configuration))) return [];
+  const complete = runs.filter(({ summary }) => summary?.status === 'completed');
+  return [seedsTable(complete.flatMap((run) => lastTestOf(run) ?? []))].filter(
+    (part) => part !== null,
+  );
 }
 
 /** Why a run failed, and what it warned of. */
@@ -223,10 +235,10 @@ function stepTime(runs: readonly ReportedRun[]): Markup | null {
 
 function placement(runs: readonly ReportedRun[]): Markup | null {
   const rows = runs.flatMap(({ name, summary }) =>
-    (summary?.placement ?? []).map(({ rank, device, requested }) => [
+    (summary?.placement ?? []).map(({ rank, device, requested, host }) => [
       name,
       String(rank),
-      device,
+      host === undefined ? device : `${device} on ${host}`,
       requested,
       summary!.backend,
     ]),

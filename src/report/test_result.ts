@@ -15,7 +15,37 @@ export interface ClassifiedImages {
   confusion: number[][];
 }
 
-/** @param width columns of the terminal */
+/** One of several runs whose average was tested. */
+export interface AveragedRun {
+  path: string;
+  loss: number;
+  top1: number;
+  top5: number;
+}
+
+/**
+ * The totals and the confusion matrix; if the result is an average of several runs, each run before it.
+ *
+ * @param width columns of the terminal
+ */
+export function evaluationText(
+  result: ClassifiedImages & { runs: readonly AveragedRun[] },
+  width: number,
+): string {
+  const { runs } = result;
+  if (runs.length === 1) return testText(result, width);
+  const rows = [...runs, { ...result, path: `average of ${runs.length}` }].map(
+    ({ path, top1, top5, loss }) => [
+      path,
+      formatPercent(top1),
+      formatPercent(top5),
+      loss.toFixed(4),
+    ],
+  );
+  const table = formatTable(['run', 'top-1', 'top-5', 'loss'], rows, width);
+  return [table, '', testText(result, width)].join('\n');
+}
+
 export function testText(result: ClassifiedImages, width: number): string {
   const { top1, top5, loss, images, crops, classes, perClass, confusion } = result;
   const totals = [

@@ -1,6 +1,6 @@
 /** The kernels that read the image, in a checkpoint. */
 import type { Configuration } from '../configuration.js';
-import type { KernelWeights } from '../report/kernels.js';
+import type { KernelWeights } from '../report/kernel_grid.js';
 import { readTensor } from './safetensors.js';
 import type { StoredTensor, TensorMap } from './safetensors.js';
 

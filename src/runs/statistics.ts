@@ -94,8 +94,8 @@ export function keepStatistics(runPath: string, statistics: DatasetStatistics | 
   }
 }
 
-/** @throws UserError if they are damaged */
-function keptStatistics(runPath: string): DatasetStatistics | null {
+/** The statistics in the run folder; null if it has none. @throws UserError if they are damaged */
+export function keptStatistics(runPath: string): DatasetStatistics | null {
   if (!existsSync(fileIn(runPath))) return null;
   verifySummedFiles(runPath, [STATISTICS]);
   return readStatistics(fileIn(runPath));

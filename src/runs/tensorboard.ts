@@ -16,7 +16,7 @@ import { outputsOfRank } from '../model/shares.js';
 import { EventFile } from '../report/event_file.js';
 import { histogramOf, updateRatios } from '../report/histogram.js';
 import type { Histogram } from '../report/histogram.js';
-import { kernelGrid } from '../report/kernels.js';
+import { kernelGrid } from '../report/kernel_grid.js';
 import { pngOf } from '../report/markup.js';
 import type { CheckpointSaved, RunEvents, RunStart, StepDone, TestDone } from './events.js';
 import { firstKernelsIn } from './first_kernels.js';

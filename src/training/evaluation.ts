@@ -6,6 +6,15 @@ import type { Coordinator } from '../parallel/coordinator.js';
 import type { World } from '../parallel/world.js';
 import type { TestResult } from '../runs/summary.js';
 
+/** What a network says of an image, or several networks on average. */
+export interface TestedImage {
+  label: number;
+  /** float64 [classes], averaged over the crops. */
+  probabilities: number[];
+  /** Cross-entropy of the label's averaged probability, nats. */
+  loss: number;
+}
+
 export interface TestOptions {
   classes: string[];
   crops: Crops;
@@ -15,6 +24,8 @@ export interface TestOptions {
   limit: number | undefined;
   /** Ends the wait for a batch at once, with its reason as the error. */
   patience?: AbortSignal | undefined;
+  /** Hears each image, in the ring's order. */
+  onImage?: (image: TestedImage) => void;
   /** Hears after each batch how many images are tested, and of how many. Returns whether to go on. */
   goesOn: (images: number, of: number) => boolean;
 }
@@ -28,13 +39,15 @@ export interface TestOptions {
 export async function runTest(
   coordinator: Coordinator,
   ring: BatchRing,
-  { classes, crops, dropout, limit, patience, goesOn }: TestOptions,
+  { classes, crops, dropout, limit, patience, onImage, goesOn }: TestOptions,
 ): Promise<TestResult | null> {
-  const scores = new Scores(classes, crops);
+  const scores = new Scores(classes, crops, onImage);
   for await (const batch of ring.test(limit, crops, patience)) {
     // The dropout masks of some training step: any, but the same one in the next test.
     const step = dropout ? batch.index + 1 : null;
-    const own = batch.count === 0 ? new Float32Array(0) : await coordinator.logitsOf(batch, step);
+    // The hosts of a hybrid compute together, even where one of them has no image.
+    const isLeftOut = batch.count === 0 && coordinator.network.hosts === 1;
+    const own = isLeftOut ? new Float32Array(0) : await coordinator.logitsOf(batch, step);
     const { logits, labels } = await wholeBatch(coordinator.world, batch, own, classes.length);
     labels.forEach((label, view) => scores.add(rowOf(logits, view, labels.length), label));
     batch.release();
@@ -45,7 +58,7 @@ export async function runTest(
 }
 
 /**
- * The batch of which each host has tested a share, the same on every host.
+ * The batch of which hosts have tested shares, the same on every host.
  *
  * @param own logits `[count, classes]` of this host's share
  * @returns logits `[images, classes]` of those images that could be decoded, and their labels
@@ -58,10 +71,11 @@ async function wholeBatch(
 ): Promise<{ logits: Float32Array; labels: Int32Array }> {
   const ownLabels = new Int32Array(labels, 0, count);
   if (world.isAlone) return { logits: own, labels: ownLabels };
-  // Each host fills its places: the label plus one, then the logits. A place that stays 0 has no image.
+  // Each share fills its places: the label plus one, then the logits. A place that stays 0 has no image.
   const width = 1 + classes;
   const places = new Float32Array(of * width);
-  ownLabels.forEach((label, view) => {
+  const filled = world.isFirstOfShare ? ownLabels : [];
+  filled.forEach((label, view) => {
     const at = (first + view) * width;
     places[at] = label + 1;
     places.set(rowOf(own, view, count), at + 1);
@@ -91,6 +105,7 @@ export class Scores {
   constructor(
     private readonly classes: string[],
     private readonly crops: Crops,
+    private readonly onImage: (image: TestedImage) => void = () => {},
   ) {
     this.confusion = classes.map(() => classes.map(() => 0));
   }
@@ -103,17 +118,20 @@ export class Scores {
     if (sum === null) this.probabilities = probabilities;
     else probabilities.forEach((probability, at) => (sum[at]! += probability));
     if (this.losses.length < this.crops) return;
-    this.score(this.probabilities!, label);
+    const means = this.probabilities!.map((total) => total / this.crops);
+    const image = { label, probabilities: means, loss: lossOfMean(this.losses) };
     this.probabilities = null;
     this.losses = [];
+    this.score(image);
+    this.onImage(image);
   }
 
   /** A label is among the first k if fewer than k other probabilities reach its own. Ties and NaN count against it. */
-  private score(probabilities: number[], label: number): void {
+  score({ label, probabilities, loss }: TestedImage): void {
     const own = probabilities[label]!;
     const before = probabilities.filter((probability) => !(probability < own)).length - 1;
     this.images++;
-    this.lossSum += meanLoss(this.losses);
+    this.lossSum += loss;
     if (before < 1) this.top1++;
     if (before < 5) this.top5++;
     const predicted = before < 1 ? label : mostProbableOther(probabilities, label);
@@ -140,7 +158,7 @@ export class Scores {
 }
 
 /** Cross-entropy of the averaged probability, −log(mean(exp(−loss))), without underflow. */
-function meanLoss(losses: number[]): number {
+export function lossOfMean(losses: readonly number[]): number {
   const least = Math.min(...losses);
   const sum = losses.reduce((total, loss) => total + Math.exp(least - loss), 0);
   return least - Math.log(sum / losses.length);

@@ -61,7 +61,7 @@ export async function withTowers<Result>(
 ): Promise<Result> {
   const { batch, seed } = configuration.training;
   const { height, width } = configuration.network.input;
-  const { replica, replicas, isAlone } = placed.world ?? World.alone();
+  const { imageShare, isAlone } = placed.world ?? World.alone();
   const ring = new BatchRing({
     dataset,
     data: configuration.data,
@@ -69,7 +69,7 @@ export async function withTowers<Result>(
     height,
     width,
     batch,
-    ...(!isAlone && { share: { index: replica, of: replicas } }),
+    ...(!isAlone && { share: imageShare }),
     seed,
     decoders: decodersFor(placed.placement, usableCores()),
     slots: SLOTS,
@@ -82,7 +82,7 @@ export async function withTowers<Result>(
       configuration,
       ...placed,
       normalization,
-      batch: Math.ceil(batch / replicas),
+      batch: Math.ceil(batch / imageShare.of),
     });
     try {
       return await work(coordinator, ring);

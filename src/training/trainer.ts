@@ -84,7 +84,8 @@ export async function train(
         await run.written();
         const stored = await coordinator.store();
         if (state.trouble === null) {
-          await requireEqualParameters(coordinator.world, stored, progress.step);
+          const { world, network } = coordinator;
+          await requireEqualParameters(world, network, stored, progress.step);
           await coordinator.world.agree();
         }
         const model = tensorsIn(coordinator.network, stored.parameters);
@@ -100,8 +101,9 @@ export async function train(
         return { status: action, state };
       }
     } catch (error) {
+      const isWhole = coordinator.world.hostsPerReplica === 1;
       if (requests.isStop(error)) state = afterStop(state);
-      else if (error instanceof SaveError) state = afterFailedWrite(state, error);
+      else if (error instanceof SaveError && isWhole) state = afterFailedWrite(state, error);
       else state = afterTrouble(state, error, leftBy(error, coordinator));
     }
   }
@@ -127,7 +129,9 @@ async function* partsOf(
     const place = { epoch, batch: done * accumulate + part };
     const batch = await ring.batchAt(place, requests.patience);
     try {
-      yield { ...batch, first: part * size + batch.first, of: accumulate * size };
+      const first = part * size;
+      const whole = { count: size, first };
+      yield { ...batch, first: first + batch.first, of: accumulate * size, whole };
     } finally {
       batch.release();
     }
@@ -161,5 +165,7 @@ async function test(
 function leftBy(error: unknown, coordinator: Coordinator): Leaves {
   if (error instanceof NotFiniteParameters) return 'suspect';
   const isOver = [LockLost, ProcessLost, ReplicasDiverged].some((kind) => error instanceof kind);
-  return coordinator.hasFailed || isOver ? 'nothing' : 'whole';
+  // The other hosts do not bring their shares to one that fails.
+  const isDivided = coordinator.world.hostsPerReplica > 1;
+  return coordinator.hasFailed || isOver || isDivided ? 'nothing' : 'whole';
 }

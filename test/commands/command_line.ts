@@ -28,29 +28,39 @@ export interface RunningCommand {
   outcome: Promise<Outcome>;
 }
 
-/**
- * @param whenPrinted called with each whole line of stdout as it comes
- * @param stdoutFile where stdout goes instead
- */
+interface ProgramSettings {
+  cwd?: string;
+  environment?: Record<string, string>;
+  /** Called with each whole line of stdout as it comes. */
+  whenPrinted?: (line: string, process: ChildProcess) => void;
+  /** Where stdout goes instead. */
+  stdoutFile?: string;
+}
+
 export function start(
   commandArguments: string[],
   {
     before = [],
-    cwd,
-    environment = {},
-    whenPrinted = () => {},
-    stdoutFile,
-  }: {
+    ...settings
+  }: ProgramSettings & {
     /** Another program and its arguments, which starts the command line. */
     before?: string[];
-    cwd?: string;
-    environment?: Record<string, string>;
-    whenPrinted?: (line: string, process: ChildProcess) => void;
-    stdoutFile?: string;
   } = {},
 ): RunningCommand {
+  return startProgram([...before, ...programOf(commandArguments)], settings);
+}
+
+/** The program and its arguments that a person's command line stands for. */
+export function programOf(commandArguments: string[]): string[] {
+  return [process.execPath, CLI, ...commandArguments];
+}
+
+/** Starts a program with its arguments. */
+export function startProgram(
+  [program, ...words]: string[],
+  { cwd, environment = {}, whenPrinted = () => {}, stdoutFile }: ProgramSettings = {},
+): RunningCommand {
   const stdoutTo = stdoutFile === undefined ? 'pipe' : openSync(stdoutFile, 'w');
-  const [program, ...words] = [...before, process.execPath, CLI, ...commandArguments];
   const child = spawn(program!, words, {
     cwd,
     env: { ...process.env, COLUMNS: '', ...environment },

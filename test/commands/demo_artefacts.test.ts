@@ -1,10 +1,14 @@
 /** Every file that people look at or take elsewhere, from one run of `demo` and the command line alone. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import sharp from 'sharp';
+import type { Prediction } from 'twotower';
 import { readSafetensors } from '../../src/runs/safetensors.js';
+import { computeInNode } from '../library/graph_models.js';
+import type { Pixels } from '../library/graph_models.js';
 import { readEventFile } from '../report/event_reader.js';
 import { readTrace } from '../report/trace_reader.js';
 import { newFolder, succeeds } from './command_line.js';
@@ -45,13 +49,10 @@ suite('one run of demo gives', () => {
     assert.ok(events.some(({ images }) => images.size > 0));
   });
 
-  for (const figure of ['kernels', 'predictions', 'neighbours']) {
-    test(`a picture of its ${figure}`, async () => {
-      const option = figure === 'kernels' ? [] : [`--${figure}`, '--cpu', '1'];
-      await twotower('visualize', 'demo', ...option);
-      assert.equal((await sharp(at('demo', `${figure}.png`)).metadata()).format, 'png');
-    });
-  }
+  test('a picture of its kernels', async () => {
+    await twotower('visualize', 'demo');
+    assert.equal((await sharp(at('demo', 'kernels.png')).metadata()).format, 'png');
+  });
 
   test('a report with curves, kernels, confusion and the parts of a step', async () => {
     await twotower('report', 'demo');
@@ -88,6 +89,19 @@ suite('one run of demo gives', () => {
     const bytes = readFileSync(at('any.onnx'));
     assert.ok(bytes.includes('LRN') && bytes.includes('Conv') && bytes.includes('batch'));
     assert.ok(!bytes.equals(readFileSync(at('one.onnx'))));
+  });
+
+  test('a TensorFlow.js model with the probabilities that predict prints', async () => {
+    const data = randomBytes(32 * 32 * 3);
+    await sharp(data, { raw: { width: 32, height: 32, channels: 3 } }).toFile(at('noise.png'));
+    await twotower('export', 'demo', 'demo-tfjs', '--format', 'tfjs');
+    const pixels = { shape: [1, 32, 32, 3] as Pixels['shape'], data: Float32Array.from(data) };
+    const { probabilities } = await computeInNode('wasm', at('demo-tfjs'), pixels);
+    const { stdout } = await twotower('predict', 'demo', 'noise.png', '--cpu', '1', '--json');
+    const [{ top }] = JSON.parse(stdout) as [Prediction];
+    for (const { label, probability } of top) {
+      assert.ok(Math.abs(probabilities[label]! - probability) < 1e-4, `class ${label}`);
+    }
   });
 
   test('the five most probable classes of a picture', async () => {

@@ -3,7 +3,9 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import sharp from 'sharp';
-import { newFolder, succeeds, TINY, twotower, writeTinyImages } from './command_line.js';
+import { runCommandLine } from '../../src/commands/command_line.js';
+import { UserError } from '../../src/errors.js';
+import { newFolder, succeeds, TINY, writeTinyImages } from './command_line.js';
 
 const folder = newFolder();
 after(() => rmSync(folder, { recursive: true }));
@@ -23,6 +25,27 @@ suite('visualize', () => {
       assert.equal((await sharp(join(folder, 'run', `${figure}.png`)).metadata()).format, 'png');
     });
   }
+
+  test('draws the kernels of the layer that is named, and names those that have some', async () => {
+    const { stdout } = await succeeds(['visualize', 'run', '--layer', 'conv2'], { cwd: folder });
+    assert.equal(stdout, 'run/kernels-conv2.png\n');
+    assert.equal((await sharp(join(folder, 'run/kernels-conv2.png')).metadata()).format, 'png');
+    await assert.rejects(
+      runCommandLine(['visualize', join(folder, 'run'), '--layer', 'relu1']),
+      /^UserError: layer relu1 has no kernels in this network; these have: conv1, conv2, conv3, fc1, fc2$/,
+    );
+  });
+
+  test('draws what each layer puts out for a picture', async () => {
+    const picture = join('run', 'kernels.png');
+    const { stdout } = await succeeds(['visualize', 'run', '--maps', picture], { cwd: folder });
+    assert.equal(stdout, 'run/maps.png\n');
+    const noPicture = join(folder, 'run', 'config.json');
+    await assert.rejects(
+      runCommandLine(['visualize', join(folder, 'run'), '--maps', noPicture]),
+      /config\.json cannot be decoded/,
+    );
+  });
 
   test('says on stderr how far a search is', async () => {
     const search = ['visualize', 'run', '--neighbours', '--cpu', '1', '--search', '64'];
@@ -47,20 +70,22 @@ suite('visualize', () => {
     [[], '--data', '--data needs --predictions or --neighbours; kernels need no images'],
     [[], '--search', '--search goes with --neighbours only'],
     [['--predictions'], '--search', '--search goes with --neighbours only'],
+    [
+      ['--maps', 'x.png'],
+      '--cpu',
+      '--cpu needs --predictions or --neighbours; --maps has its image',
+    ],
   ] as const) {
     test(`refuses ${[option, ...picture].join(' with ')}, which it would not heed`, async () => {
-      const { code, stderr } = await twotower(['visualize', 'run', ...picture, option, '1'], {
-        cwd: folder,
-      });
-      assert.deepEqual([code, stderr], [1, `twotower: ${message}\n`]);
+      const line = ['visualize', join(folder, 'run'), ...picture, option, '1'];
+      await assert.rejects(runCommandLine(line), { name: UserError.name, message });
     });
   }
 
   test('refuses two pictures at once', async () => {
-    const { code, stderr } = await twotower(['visualize', 'run', '--predictions', '--neighbours'], {
-      cwd: folder,
-    });
-    assert.equal(code, 1);
-    assert.match(stderr, /^twotower: Arguments predictions and neighbours are mutually exclusive/m);
+    await assert.rejects(
+      runCommandLine(['visualize', join(folder, 'run'), '--predictions', '--neighbours']),
+      /^UserError: Arguments predictions and neighbours are mutually exclusive/,
+    );
   });
 });

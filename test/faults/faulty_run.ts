@@ -54,7 +54,8 @@ export class Workbench {
     return start(['report', this.run(name), '--out', file], { environment });
   }
 
-  private environmentOf(name: string, fault: Omit<Fault, 'log'> | null): Record<string, string> {
+  /** Variables that make a fault happen in a process that belongs to this run. */
+  environmentOf(name: string, fault: Omit<Fault, 'log'> | null): Record<string, string> {
     if (fault === null) return {};
     const folder = join(this.folder, `fault of ${name}`);
     if (!existsSync(folder)) {

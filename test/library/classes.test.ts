@@ -70,8 +70,8 @@ suite('five classes in two towers', () => {
     );
   });
 
-  test('are exported whole, to PyTorch and to ONNX', () => {
-    for (const format of ['safetensors', 'onnx'] as const) {
+  test('are exported whole, to PyTorch, ONNX and TensorFlow.js', () => {
+    for (const format of ['safetensors', 'onnx', 'tfjs'] as const) {
       exportModel(join(folder, 'split'), join(folder, `model.${format}`), { format });
     }
   });
@@ -206,7 +206,8 @@ suite('validation images', () => {
       await assert.rejects(train({ resume: path, cpu: 1 }), /the run is complete/);
     });
 
-    for (const stop of [5, 6, 8, 11]) {
+    // At the end of the first phase, and within the second.
+    for (const stop of [6, 8]) {
       test(`give the same run if it is stopped after step ${stop} and resumed`, async () => {
         const straight = join(folder, 'until');
         const out = join(folder, `stopped at ${stop}`);

@@ -9,6 +9,7 @@ import { loadConfiguration } from '../../src/configuration.js';
 import { lockFolder } from '../../src/folder_lock.js';
 import { DashboardServer } from '../../src/library/dashboard_server.js';
 import { writeRun } from '../report/sample_runs.js';
+import { writeSeedFolder } from '../../src/runs/seed_folder.js';
 import { newRunFolder } from '../runs/some_run.js';
 import { newFolder, TINY, twotower, writeTinyImages } from '../commands/command_line.js';
 
@@ -66,6 +67,18 @@ suite('a dashboard', () => {
     const { status, text: page } = await get('/runs/two%20words/');
     assert.equal(status, 200);
     assert.match(page, /<a href="..\/..\/">all runs<\/a>/);
+  });
+
+  test('lists the runs of several seeds by their folder, each with its page', async () => {
+    writeRun(join(folder, 'several', 'seed-1'), 20);
+    writeSeedFolder({ path: join(folder, 'several'), seeds: [1, 2], initial: {} });
+    const state = () => get('/state').then(({ text }) => text);
+    let text = await state();
+    while (!text.includes('seed-1')) text = await state();
+    assert.match(text, /<a href="runs\/several%2Fseed-1\/">several\/seed-1<\/a>/);
+    assert.equal((await get('/runs/several%2Fseed-1/')).status, 200);
+    assert.equal((await get('/runs/several%2Fseed-2/')).status, 404);
+    rmSync(join(folder, 'several'), { recursive: true });
   });
 
   test('answers 304 where the state is the one shown', async () => {

@@ -74,6 +74,17 @@ suite('a state_dict that was imported', () => {
     });
   }
 
+  test('without the mean image that its preset subtracts is not exported for pixels', async () => {
+    const file = written('mean.safetensors', tensorsOf(2));
+    const settings = ['data.mean="image"'];
+    const { path } = await importModel(file, { config: TINY, settings, out: at('meanless') });
+    assert.throws(
+      () => exportModel(path, at('meanless-tfjs'), { format: 'tfjs' }),
+      /meanless has no mean of its training images.*--set data\.mean=/,
+    );
+    assert.ok(!existsSync(at('meanless-tfjs')));
+  });
+
   test('is evaluated, and trained on as another run from the same file', async () => {
     const file = written('start.safetensors', tensorsOf(2));
     const { path } = await importModel(file, { config: TINY, data, out: at('start') });

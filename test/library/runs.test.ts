@@ -5,6 +5,7 @@ import { after, before, suite, test } from 'node:test';
 import { loadConfiguration } from '../../src/configuration.js';
 import { lockFolder } from '../../src/folder_lock.js';
 import { compareRuns, listRuns } from '../../src/library/runs.js';
+import { writeSeedFolder } from '../../src/runs/seed_folder.js';
 import { newFolder, succeeds } from '../commands/command_line.js';
 import { writeRun } from '../report/sample_runs.js';
 
@@ -40,6 +41,16 @@ suite('a folder of runs', () => {
         changed: '2001-09-09T01:46:40.000Z',
       },
     );
+  });
+
+  test('lists the runs of several seeds, each by its path', () => {
+    const several = join(runs, 'several');
+    writeRun(join(several, 'seed-2'), 20);
+    writeSeedFolder({ path: several, seeds: [1, 2], initial: {} });
+    const paths = listRuns(runs).map(({ path }) => path);
+    assert.ok(paths.includes(join(several, 'seed-2')), paths.join());
+    assert.ok(!paths.includes(several));
+    rmSync(several, { recursive: true });
   });
 
   test('tells a run that another process trains from one that was killed', () => {

@@ -46,13 +46,29 @@ function assertSameLosses(one: number[], other: number[], tolerance = LOSS_TOLER
 
 const prepared = BACKEND_NAMES.filter((backend) => whyMissing(backend) === null);
 
+interface Trained {
+  losses: number[];
+  parameters: Record<string, SharedArrayBuffer>;
+}
+
+const trainings = new Map<string, Promise<Trained>>();
+
+/** 20 steps, which are made once for all tests that look at them. */
+function trained(backend: BackendName, workers: number[][]): Promise<Trained> {
+  const key = `${backend} ${JSON.stringify(workers)}`;
+  const training =
+    trainings.get(key) ??
+    withCoordinatorOn(backend, workers, async (coordinator) => ({
+      losses: losses(await steps(coordinator, 20)),
+      parameters: (await coordinator.store()).parameters,
+    }));
+  trainings.set(key, training);
+  return training;
+}
+
 test('every backend gives the same losses, 20 steps', async () => {
   const results: number[][] = [];
-  for (const backend of prepared) {
-    results.push(
-      losses(await withCoordinatorOn(backend, [[0], [1]], (coordinator) => steps(coordinator, 20))),
-    );
-  }
+  for (const backend of prepared) results.push((await trained(backend, [[0], [1]])).losses);
   const [first, ...others] = results;
   // The backends' roundings differ by a few times those of one backend in two orders.
   for (const other of others) assertSameLosses(first!, other, 1e-4);
@@ -89,6 +105,27 @@ test('a check of gradients that is given up ends after the parameter under way',
   assert.equal(begun, 1);
 });
 
+test('every store fills the same memory', async () => {
+  await withCoordinatorOn(prepared[0]!, [[0], [1]], async (coordinator) => {
+    const { parameters, velocities } = await coordinator.store();
+    await steps(coordinator, 1);
+    const again = await coordinator.store();
+    for (const name of Object.keys(parameters)) {
+      assert.equal(again.parameters[name], parameters[name], name);
+      assert.equal(again.velocities[name], velocities[name], name);
+    }
+  });
+});
+
+test('a store after a load fills the memory that was loaded from', async () => {
+  await withCoordinatorOn(prepared[0]!, [[0], [1]], async (coordinator) => {
+    const loaded = copyOf(await coordinator.store());
+    await coordinator.load(loaded);
+    const stored = await coordinator.store();
+    assert.equal(stored.parameters['conv1.weight'], loaded.parameters['conv1.weight']);
+  });
+});
+
 for (const backend of prepared) suite(backend, () => coordinatorTests(backend));
 
 function coordinatorTests(backend: BackendName): void {
@@ -98,26 +135,16 @@ function coordinatorTests(backend: BackendName): void {
   ): Promise<Result> => withCoordinatorOn(backend, workers, work);
 
   test('two towers give the same losses split and grouped, 20 steps', async () => {
-    const split = await withCoordinator([[0], [1]], (coordinator) => steps(coordinator, 20));
-    const grouped = await withCoordinator([[0, 1]], (coordinator) => steps(coordinator, 20));
-    assertSameLosses(losses(split), losses(grouped));
-    assert.notEqual(split[0]!.loss, split[19]!.loss);
+    const split = await trained(backend, [[0], [1]]);
+    const grouped = await trained(backend, [[0, 1]]);
+    assertSameLosses(split.losses, grouped.losses);
+    assert.notEqual(split.losses[0], split.losses[19]);
   });
 
-  test('four towers give the same losses on four workers, two and one, 20 steps', async () => {
-    const four = await withCoordinator([[0], [1], [2], [3]], (coordinator) =>
-      steps(coordinator, 20),
-    );
-    const two = await withCoordinator(
-      [
-        [0, 1],
-        [2, 3],
-      ],
-      (coordinator) => steps(coordinator, 20),
-    );
-    const one = await withCoordinator([[0, 1, 2, 3]], (coordinator) => steps(coordinator, 20));
-    assertSameLosses(losses(four), losses(two));
-    assertSameLosses(losses(four), losses(one));
+  test('four towers give the same losses on four workers and on one, 20 steps', async () => {
+    const four = await trained(backend, [[0], [1], [2], [3]]);
+    const one = await trained(backend, [[0, 1, 2, 3]]);
+    assertSameLosses(four.losses, one.losses);
   });
 
   test('ranks may be dealt to workers in any order', async () => {
@@ -128,19 +155,13 @@ function coordinatorTests(backend: BackendName): void {
       ],
       (coordinator) => steps(coordinator, 5),
     );
-    const one = await withCoordinator([[0, 1, 2, 3]], (coordinator) => steps(coordinator, 5));
-    assertSameLosses(losses(mixed), losses(one));
+    const one = await trained(backend, [[0, 1, 2, 3]]);
+    assertSameLosses(losses(mixed), one.losses);
   });
 
   test('the parameters after 20 steps are the same split and grouped', async () => {
-    const parametersOf = async (
-      coordinator: Coordinator,
-    ): Promise<Record<string, SharedArrayBuffer>> => {
-      await steps(coordinator, 20);
-      return (await coordinator.store()).parameters;
-    };
-    const split = await withCoordinator([[0], [1]], parametersOf);
-    const grouped = await withCoordinator([[0, 1]], parametersOf);
+    const { parameters: split } = await trained(backend, [[0], [1]]);
+    const { parameters: grouped } = await trained(backend, [[0, 1]]);
     for (const [name, buffer] of Object.entries(split)) {
       const one = new Float32Array(buffer);
       const other = new Float32Array(grouped[name]!);
@@ -214,27 +235,6 @@ function coordinatorTests(backend: BackendName): void {
       await steps(coordinator, 2);
       await coordinator.load(copyOf(before));
       assert.deepEqual(copyOf(await coordinator.store()), before);
-    });
-  });
-
-  test('every store fills the same memory', async () => {
-    await withCoordinator([[0], [1]], async (coordinator) => {
-      const { parameters, velocities } = await coordinator.store();
-      await steps(coordinator, 1);
-      const again = await coordinator.store();
-      for (const name of Object.keys(parameters)) {
-        assert.equal(again.parameters[name], parameters[name], name);
-        assert.equal(again.velocities[name], velocities[name], name);
-      }
-    });
-  });
-
-  test('a store after a load fills the memory that was loaded from', async () => {
-    await withCoordinator([[0], [1]], async (coordinator) => {
-      const loaded = copyOf(await coordinator.store());
-      await coordinator.load(loaded);
-      const stored = await coordinator.store();
-      assert.equal(stored.parameters['conv1.weight'], loaded.parameters['conv1.weight']);
     });
   });
 

@@ -111,6 +111,32 @@ suite('--cpu 2', () => {
   });
 });
 
+suite('among several processes', () => {
+  /** The first process's placement, the number of towers and the processes of a replica. */
+  const among = (processes: number, request: PlacementRequest, presetTowers = 2) => {
+    const resolved = resolvePlacement(request, presetTowers, NO_GPUS, processes);
+    const ranks = resolved.placement.map((worker) => worker.ranks);
+    return [resolved.towers, resolved.processesPerReplica, ranks];
+  };
+
+  for (const [name, processes, request, expected] of [
+    ['workers that are named have a tower each', 2, { cpu: 2 }, [4, 2, [[0], [1]]]],
+    ["the preset's towers are divided", 2, {}, [2, 2, [[0]]]],
+    ['more processes than towers are several replicas', 4, {}, [2, 2, [[0]]]],
+    ['several towers may be on a worker', 2, { cpu: 1, towers: 4 }, [4, 2, [[0, 1]]]],
+    ['one process that has all towers is a replica', 2, { cpu: 2, towers: 2 }, [2, 1, [[0], [1]]]],
+  ] as const) {
+    test(name, () => assert.deepEqual(among(processes, request), expected));
+  }
+
+  test('towers that they cannot share evenly are refused', () => {
+    assert.throws(
+      () => among(3, { cpu: 1, towers: 4 }),
+      /^UserError: 4 towers cannot be divided evenly among processes of 1 worker, of which there are 3: /,
+    );
+  });
+});
+
 suite('without devices', () => {
   test("the preset's towers are on the visible GPUs", () => {
     const { ranks, devices } = placed({}, withGpus(0, 1, 2), 2);

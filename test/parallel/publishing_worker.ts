@@ -14,4 +14,4 @@ const { memory, connections, slot, values } = workerData as {
 };
 registerNative(1);
 await tf.setBackend('native');
-new PeerMemoryTransport(memory, connections).publish(slot, tf.tensor1d(values), [1]);
+new PeerMemoryTransport(memory, connections).publish(slot, tf.tensor1d(values));

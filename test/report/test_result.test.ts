@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { testText } from '../../src/report/test_result.js';
+import { evaluationText, testText } from '../../src/report/test_result.js';
 
 const result = {
   loss: 0.5,
@@ -32,4 +32,21 @@ test('a thousand classes have the totals alone', () => {
   assert.match(totals!, /^top-1/);
   assert.match(more!, /^--json has each class's accuracy .* of all 1,000$/);
   assert.deepEqual(others, []);
+});
+
+test('an average of runs has each of them above it', () => {
+  const runs = ['runs/a', 'runs/b'].map((path) => ({ path, loss: 0.6, top1: 0.5, top5: 0.9 }));
+  assert.deepEqual(
+    evaluationText({ ...result, runs }, 80)
+      .split('\n')
+      .slice(0, 6),
+    [
+      'run             top-1     top-5    loss',
+      'runs/a        50.00 %   90.00 %  0.6000',
+      'runs/b        50.00 %   90.00 %  0.6000',
+      'average of 2  75.00 %  100.00 %  0.5000',
+      '',
+      'top-1 75.00 %  top-5 100.00 %  loss 0.5000  4 images  10 crops',
+    ],
+  );
 });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Session } from 'node:inspector/promises';
 import { test } from 'node:test';
 import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
 import { product, randomFloats, relativeError } from './references.js';
@@ -62,4 +63,23 @@ test('a product over no elements is the bias', { skip }, () => {
   const out = new Float32Array(6).fill(NaN);
   addon.matMul(empty, empty, bias, out, [1, 1, 2, 0, 3], false, false, 'linear', 'float32');
   assert.deepEqual([...out], [...bias, ...bias]);
+});
+
+test('signals during a product, such as a profiler’s, leave it right', { skip }, async () => {
+  const a = randomFloats('a', 64 * 576);
+  const b = randomFloats('b', 576 * 128);
+  const bias = randomFloats('bias', 128);
+  const out = new Float32Array(64 * 128);
+  const multiply = (): Buffer => {
+    addon.matMul(a, b, bias, out, [1, 1, 64, 576, 128], false, false, 'linear', 'float32');
+    return Buffer.from(out.buffer);
+  };
+  const undisturbed = Buffer.from(multiply());
+  const session = new Session();
+  session.connect();
+  await session.post('Profiler.enable');
+  await session.post('Profiler.setSamplingInterval', { interval: 100 });
+  await session.post('Profiler.start');
+  for (let round = 0; round < 3000; round++) assert.ok(multiply().equals(undisturbed));
+  session.disconnect();
 });
