@@ -17,6 +17,9 @@ import { BACKEND_ADDON, compileNative, JPEG_ADDON } from './native_addon.mjs';
 import { setUp } from './steps.mjs';
 import { say } from './subprocess.mjs';
 
+/** For readable reports. With -O3 the compiler would take many minutes for the transforms. */
+const READABLE = ['-O1', '-g', '-fno-omit-frame-pointer'];
+
 /** Shapes for fft_check.cc: five of each size. */
 const SHAPES = 70;
 
@@ -57,7 +60,7 @@ async function passes(name) {
       await compileNative(ROOT, addon, {
         compiler,
         library: await addon.library.prepare(process.env),
-        moreFlags: [...flags, '-g', '-fno-omit-frame-pointer'],
+        moreFlags: [...flags, ...READABLE],
         objects: join(build, 'objects'),
         target: join(build, `${addon.name}.node`),
       });
@@ -76,7 +79,7 @@ async function passes(name) {
     say(`compiling fft_check.cc with -fsanitize=${name}`);
     const check = await compileCheck(
       compiler,
-      ['-march=native', ...flags, '-g', '-fno-omit-frame-pointer'],
+      ['-march=native', ...flags, ...READABLE],
       join(folder, 'check'),
     );
     const compared = resultOf(['setarch', '-R', check, `${SHAPES}`, '2'], environment);

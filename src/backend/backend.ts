@@ -204,9 +204,8 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
   const { registerGradients } = await import('./gradients.js');
   registerGradients();
   const versions = await BACKENDS[backend].use(options);
-  const { registerMaxPoolGradient, registerReluGradient } = await import('./relu_gradient.js');
+  const { registerReluGradient } = await import('./relu_gradient.js');
   registerReluGradient();
-  registerMaxPoolGradient();
   const { registerFusedGradients } = await import('./fused.js');
   registerFusedGradients();
   await tf.ready();

@@ -7,7 +7,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { hasKernel, MAX_POOL_OF_RELU_GRADIENT, RELU_GRADIENT } from './own_kernels.js';
 
-/** Replaces tfjs's gradient of ReLU in the calling thread. */
+/** Replaces tfjs's gradients of ReLU, and of max pooling after it, in the calling thread. */
 export function registerReluGradient(): void {
   tf.unregisterGradient(tf.Relu);
   tf.registerGradient({
@@ -15,6 +15,7 @@ export function registerReluGradient(): void {
     outputsToSave: [true],
     gradFunc: (dy, saved) => ({ x: () => reluGradient(dy as tf.Tensor, saved[0]!) }),
   });
+  registerMaxPoolGradient();
 }
 
 /**
@@ -41,11 +42,11 @@ export function isBeforeRelu(dy: tf.Tensor): boolean {
 }
 
 /**
- * Replaces tfjs's gradient of max pooling in the calling thread: directly after a fused layer's ReLU, one kernel computes
- * the gradients of both, if the backend has it. If the ReLU's output is read elsewhere too, tfjs adds the gradients
- * to a new tensor, whose gradient through the ReLU is computed as ever: a second time changes nothing.
+ * Directly after a fused layer's ReLU, one kernel computes the gradients of max pooling and of the ReLU, if the backend
+ * has it. If the ReLU's output is read elsewhere too, tfjs adds the gradients to a new tensor, whose gradient through
+ * the ReLU is computed as ever: a second time changes nothing.
  */
-export function registerMaxPoolGradient(): void {
+function registerMaxPoolGradient(): void {
   const { gradFunc, ...saved } = tf.getGradient(tf.MaxPool);
   tf.unregisterGradient(tf.MaxPool);
   tf.registerGradient({

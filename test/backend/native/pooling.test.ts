@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as tf from '@tensorflow/tfjs-core';
+import { convolve } from '../../../src/backend/fused.js';
 import { assertClose, assertRan, Draw, skip, useNative } from './native_kernels.js';
 import {
   averagePool,
@@ -83,6 +84,48 @@ test('of equal greatest values the first of a window gets the gradient', { skip 
   );
   assert.deepEqual([...dx.dataSync()], [0, 11, 0, 0, 1100, 0, 0, 0, 0]);
 });
+
+test(
+  "max pooling takes the gradient of a layer's ReLU with it, unless that is read elsewhere",
+  { skip },
+  async () => {
+    const backend = await useNative();
+    const draw = new Draw('pooling after ReLU');
+    const x = tf.tensor4d(draw.values(2 * 9 * 9 * 3), [2, 9, 9, 3]);
+    const filter = tf.tensor4d(draw.values(3 * 3 * 3 * 20), [3, 3, 3, 20]);
+    const bias = tf.tensor1d(draw.values(20));
+    let calls = 0;
+    const { addon } = backend;
+    Object.defineProperty(backend, 'addon', {
+      configurable: true,
+      value: new Proxy(addon, {
+        get: (own, name: keyof typeof addon) => {
+          calls += Number(name === 'reluGradient');
+          return Reflect.get(own, name) as unknown;
+        },
+      }),
+    });
+    const pooled = (y: tf.Tensor4D): tf.Tensor => tf.square(tf.maxPool(y, 3, 2, 'valid'));
+    for (const also of [() => tf.scalar(0), (y: tf.Tensor) => tf.sum(tf.square(y))]) {
+      const gradient = (activation: 'relu' | 'linear'): Float32Array => {
+        calls = 0;
+        return tf.tidy(() =>
+          tf
+            .grad((input: tf.Tensor) => {
+              const y = convolve(input as tf.Tensor4D, filter, bias, 1, 'same', activation);
+              const active = activation === 'relu' ? y : tf.relu(y);
+              return tf.add(tf.sum(pooled(active)), also(active));
+            })(x)
+            .dataSync<'float32'>(),
+        );
+      };
+      const fused = gradient('relu');
+      const taken = calls;
+      assert.deepEqual(fused, gradient('linear'));
+      assert.deepEqual([taken, calls], also.length === 0 ? [0, 1] : [1, 1]);
+    }
+  },
+);
 
 test('average pooling and its gradient are those of float64 loops', { skip }, async () => {
   await useNative();
