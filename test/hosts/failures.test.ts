@@ -3,6 +3,7 @@
  * remedy. `npm run test:hosts` has the failures that take longer, and many kills.
  */
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { whyNoMpi } from '../../src/parallel/process_group.js';
@@ -124,6 +125,11 @@ suite('on two hosts', { skip: whyNoMpi('openmpi') ?? false, concurrency: 2 }, ()
 
   test('other data on a host is refused', async () => {
     const other = writeTinyImages(join(bench.folder, 'other data'));
+    const file = join(other, 'data_batch_1.bin');
+    const records = readFileSync(file);
+    // A record begins with its label.
+    records[0] = 5;
+    writeFileSync(file, records);
     const line = await fails('other', { dataOf: (host) => (host === 1 ? other : bench.data) });
     assert.match(line, new RegExp(`${SECOND} has other data than ${FIRST}: copy the same files`));
   });

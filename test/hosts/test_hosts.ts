@@ -41,6 +41,8 @@ export class TestHosts {
     removeThoseOfEndedProcesses();
     const hosts = new TestHosts(count);
     process.once('exit', () => hosts.remove());
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, () => process.exit(1));
     const hub = namespaceOf('switch');
     ip('netns', 'add', hub);
     ip('-n', hub, 'link', 'add', 'bridge', 'type', 'bridge');
