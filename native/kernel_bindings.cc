@@ -11,7 +11,7 @@ const Export kKernels[] = {
     {"conv2dBackpropFilter", bindings::Conv2DBackpropFilter, 6},
     {"matMul", bindings::MatMul, 9},
     {"maxPool", bindings::MaxPool, 3},
-    {"maxPoolGradient", bindings::MaxPoolGradient, 5},
+    {"maxPoolGradient", bindings::MaxPoolGradient, 6},
     {"averagePool", bindings::AveragePool, 3},
     {"averagePoolGradient", bindings::AveragePoolGradient, 3},
     {"localResponseNormalization", bindings::LocalResponseNormalization, 7},

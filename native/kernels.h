@@ -45,7 +45,9 @@ void MatMul(const Product& product, const float* a, const float* b, const float*
             Activation activation, Precision precision);
 
 void MaxPool(const Geometry& g, const float* x, float* out);
-void MaxPoolGradient(const Geometry& g, const float* dy, const float* x, const float* y, float* dx);
+// `of_relu`: x is what a ReLU gave, and dx the gradient by what it was given.
+void MaxPoolGradient(const Geometry& g, const float* dy, const float* x, const float* y, float* dx,
+                     bool of_relu);
 void AveragePool(const Geometry& g, const float* x, float* out);
 void AveragePoolGradient(const Geometry& g, const float* dy, float* dx);
 

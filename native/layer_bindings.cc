@@ -117,7 +117,8 @@ napi_value MaxPoolGradient(Arguments& arguments) {
   const float* dy = arguments.Floats(0, "dy", ProductOf(g.OutShape())).data;
   const float* x = arguments.Floats(1, "x", ProductOf(g.InShape())).data;
   const float* y = arguments.Floats(2, "y", ProductOf(g.OutShape())).data;
-  twotower::MaxPoolGradient(g, dy, x, y, arguments.Floats(3, "dx", ProductOf(g.InShape())).data);
+  float* dx = arguments.Floats(3, "dx", ProductOf(g.InShape())).data;
+  twotower::MaxPoolGradient(g, dy, x, y, dx, arguments.Boolean(5, "ofRelu"));
   return nullptr;
 }
 

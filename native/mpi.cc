@@ -475,9 +475,18 @@ napi_value BusyMs(Arguments& arguments) {
   return arguments.Number(GroupAt(arguments, 0).BusyMs());
 }
 
-// abort(code): ends all processes of the world, at once.
+// How long MPI may take to end the processes.
+constexpr unsigned kAbortSeconds = 2;
+
+// abort(code): ends all processes of the world. MPI_Abort may wait for a launcher that does not answer, so that this
+// process then ends by itself.
 napi_value Abort(Arguments& arguments) {
-  MPI_Abort(MPI_COMM_WORLD, static_cast<int>(arguments.Integer(0, "code", 1, 255)));
+  const int code = static_cast<int>(arguments.Integer(0, "code", 1, 255));
+  std::thread([code] {
+    sleep(kAbortSeconds);
+    _exit(code);
+  }).detach();
+  MPI_Abort(MPI_COMM_WORLD, code);
   return nullptr;
 }
 

@@ -57,7 +57,12 @@ struct Prepared {
     // Numbers of ordinary size; zeros would be quick for some processors, NaN slow.
     const size_t bytes = description.get_size();
     auto* data = static_cast<unsigned char*>(one.get_data_handle());
-    if (description.data_type() == DataType::bf16) {
+#if DNNL_VERSION_MAJOR >= 3
+    const DataType type = description.get_data_type();
+#else
+    const DataType type = description.data_type();
+#endif
+    if (type == DataType::bf16) {
       auto* values = reinterpret_cast<uint16_t*>(data);
       for (size_t i = 0; i < bytes / 2; i++) values[i] = 0x3c00 + i % 509;
     } else {

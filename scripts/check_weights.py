@@ -1,22 +1,28 @@
 """
-Imports networks of Caffe and torchvision, and compares their logits with those of independent readers.
+Imports networks of Caffe and torchvision, exports them for TensorFlow.js, and compares all logits with those of
+independent readers.
 
+    npm run check:weights -- --python PYTHON
     PYTHON scripts/check_weights.py
 
-Needs numpy, protobuf, torch, safetensors and opencv-python-headless before version 5 (whose dnn no longer reads Caffe),
-and the TypeScript built (npm run build). With fresh random parameters, images and means, at full size:
+Needs numpy, protobuf, torch, torchvision, safetensors and opencv-python-headless before version 5 (whose dnn no longer
+reads Caffe), Chromium, and the TypeScript built (npm run build). With fresh random parameters, images and means, at full
+size:
 
   caffe-alexnet, caffe-caffenet   a .caffemodel in the V1 format and in the present one, and a mean image or mean values,
                                   written with Google's protobuf; OpenCV's dnn reads the network (its own prototxt here)
                                   and the .caffemodel, and sees the pixels in Caffe's order, blue first
-  torchvision-alexnet             a state_dict under torchvision's names; PyTorch computes
+  torchvision-alexnet             a state_dict of torchvision's own alexnet; PyTorch computes
 
 and logits agree to 2e-5 of the largest one: float32 sums in another order differ by some 6e-7, more through the
-frequency domain, and eight layers in a row stay below 1e-5. Images are PNGs of 256×256, so that no program resizes.
+frequency domain, and eight layers in a row stay below 1e-5. Each network is then exported as a graph model, which
+TensorFlow.js reads and computes by its backends cpu, wasm and WebGL, to 1e-4 of the largest logit. Images are PNGs of
+256×256, so that no program resizes.
 """
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,9 +34,18 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from safetensors.torch import save_file
 from torch import nn
 
+try:
+    import torchvision
+except RuntimeError:
+    # Operators that were built for CUDA do not load into a PyTorch for CPUs. alexnet uses none of them.
+    for operator in ("nms", "qnms"):
+        torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import torchvision
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 IMAGES = 3
 TOLERANCE = 2e-5
+GRAPH_TOLERANCE = 1e-4
 
 Field = descriptor_pb2.FieldDescriptorProto
 ONE, MANY = Field.LABEL_OPTIONAL, Field.LABEL_REPEATED
@@ -130,41 +145,27 @@ def prototxt(pool_first):
     return "\n".join(lines)
 
 
-class TorchvisionAlexNet(nn.Module):
-    """torchvision's alexnet, for eval: the same modules under the same names."""
-
-    def __init__(self):
-        super().__init__()
-
-        def convolution(read, kernels, size, **settings):
-            return [nn.Conv2d(read, kernels, size, **settings), nn.ReLU()]
-
-        pool = nn.MaxPool2d(3, 2)
-        self.features = nn.Sequential(
-            *convolution(3, 64, 11, stride=4, padding=2), pool, *convolution(64, 192, 5, padding=2), pool,
-            *convolution(192, 384, 3, padding=1), *convolution(384, 256, 3, padding=1), *convolution(256, 256, 3, padding=1), pool)
-        self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
-        self.classifier = nn.Sequential(
-            nn.Dropout(), nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000))
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                nn.init.normal_(module.weight, std=(2 / module.weight[0].numel()) ** 0.5)
-                nn.init.normal_(module.bias, std=0.1)
-
-    def forward(self, x):
-        return self.classifier(self.avgpool(self.features(x)).flatten(1))
-
-
 def node(script, *arguments):
     command = ["node", ROOT / "dist" / script, *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def check(name, run, images, expected):
-    logits = numpy.array(json.loads(node("scripts/run_logits.js", run, *images)), numpy.float32)
-    difference = numpy.abs(logits - expected).max() / numpy.abs(expected).max()
+def check(name, folder, run, images, expected):
+    compare(name, node("scripts/run_logits.js", run, *images), expected, TOLERANCE)
+    graph = folder / "graph"
+    node("src/cli.js", "export", run, graph, "--format", "tfjs")
+    # By WebGL in software, an image takes half a minute or more.
+    for backend, count in (("cpu", IMAGES), ("wasm", IMAGES), ("webgl", 1)):
+        logits = node("scripts/graph_model_logits.js", backend, graph, *images[:count])
+        compare(f"  its TensorFlow.js graph model on {backend}", logits, expected, GRAPH_TOLERANCE)
+    shutil.rmtree(graph)
+
+
+def compare(name, printed, expected, tolerance):
+    logits = numpy.array(json.loads(printed), numpy.float32)
+    difference = numpy.abs(logits - expected[: len(logits)]).max() / numpy.abs(expected).max()
     spread = expected.std(0).mean() / numpy.abs(expected).max()
-    if not difference < TOLERANCE < spread / 100:
+    if not difference < tolerance < spread / 100:
         raise SystemExit(f"FAILED {name}: logits differ by {difference:.1e} of the largest; between images they vary by {spread:.2g}")
     print(f"{name}: logits within {difference:.1e} of the largest; between images they vary by {spread:.2g} of it", flush=True)
 
@@ -200,11 +201,16 @@ def check_caffe(name, pool_first, folder, random, files, pixels):
         node("src/cli.js", "import", model, "--preset", name, "--mean", mean_option, "--out", run)
         model.unlink()
         kind = "mean image" if version == "V1" else "mean values"
-        check(f"{name}, {version} format, {kind}, against OpenCV {cv2.__version__}", run, files, numpy.stack(expected))
+        check(f"{name}, {version} format, {kind}, against OpenCV {cv2.__version__}", folder, run, files, numpy.stack(expected))
 
 
 def check_torchvision(folder, files, pixels):
-    model = TorchvisionAlexNet().eval()
+    model = torchvision.models.alexnet().eval()
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            # Keeps activations of order 1 through ReLU, so that the logits tell the images apart.
+            nn.init.normal_(module.weight, std=(2 / module.weight[0].numel()) ** 0.5)
+            nn.init.normal_(module.bias, std=0.1)
     save_file(model.state_dict(), folder / "alexnet.safetensors")
     run = folder / "torchvision"
     node("src/cli.js", "import", folder / "alexnet.safetensors", "--preset", "torchvision-alexnet", "--out", run)
@@ -213,7 +219,7 @@ def check_torchvision(folder, files, pixels):
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     with torch.no_grad():
         expected = model((images - mean) / std).numpy()
-    check(f"torchvision-alexnet against PyTorch {torch.__version__}", run, files, expected)
+    check(f"torchvision-alexnet against torchvision {torchvision.__version__}", folder, run, files, expected)
 
 
 def main():

@@ -1,6 +1,7 @@
 /**
  * `npm run test:sanitizers [-- address|thread]`: runs the addons' tests on addons compiled with AddressSanitizer
- * and UndefinedBehaviorSanitizer, then with ThreadSanitizer, or with the one that is named.
+ * and UndefinedBehaviorSanitizer, then with ThreadSanitizer, or with the one that is named. With each it also runs
+ * `fft_check.cc` on every size of a transform.
  *
  * It works in a copy of the project, so that the addon in place stays as it is. Node, oneDNN and the OpenMP
  * runtime are not instrumented, so what it finds is in native/*.cc.
@@ -11,9 +12,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findCompiler } from './addons.mjs';
+import { compileCheck, resultOf } from './fft_check.mjs';
 import { BACKEND_ADDON, compileNative, JPEG_ADDON } from './native_addon.mjs';
 import { setUp } from './steps.mjs';
 import { say } from './subprocess.mjs';
+
+/** Shapes for fft_check.cc: five of each size. */
+const SHAPES = 70;
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -68,7 +73,15 @@ async function passes(name) {
       stdio: 'inherit',
       env: { ...process.env, ...environment, LD_PRELOAD: runtime.stdout.trim() },
     });
-    return status === 0;
+    say(`compiling fft_check.cc with -fsanitize=${name}`);
+    const check = await compileCheck(
+      compiler,
+      ['-march=native', ...flags, '-g', '-fno-omit-frame-pointer'],
+      join(folder, 'check'),
+    );
+    const compared = resultOf(['setarch', '-R', check, `${SHAPES}`, '2'], environment);
+    say(`fft_check: ${compared === undefined ? 'failed' : JSON.stringify(compared)}`);
+    return status === 0 && compared !== undefined;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

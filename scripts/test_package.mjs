@@ -42,6 +42,7 @@ const { status, steps } = await train({ resume: 'run', ...devices });
 if (status !== 'completed' || steps !== 5) throw new Error(status);
 
 exportModel('run', 'model.safetensors');
+exportModel('run', 'page.html', { format: 'html' });
 await importModel('model.safetensors', { preset: 'demo', out: 'imported' });
 const [trained, imported]: TestResult[] = [await evaluate('run', devices), await evaluate('imported', devices)];
 if (trained!.loss !== imported!.loss) throw new Error(\`\${trained!.loss} and \${imported!.loss}\`);

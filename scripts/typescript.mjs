@@ -3,7 +3,8 @@
  *
  * `npm start` needs the program alone, without a check of its types, so esbuild builds it; for `npm test`, the
  * TypeScript compiler checks and builds everything. Either way esbuild bundles tfjs's gradients into
- * dist/tfjs_gradients.cjs, because tfjs-core has them only as modules that Node cannot load.
+ * dist/tfjs_gradients.cjs, because tfjs-core has them only as modules that Node cannot load, and the script of the
+ * page of `export --format html` into dist/browser/classify.js.
  *
  * dist/.built lists the sources with size and time of change. It is written after a successful build. An
  * installed package has no sources; it brings dist/ with it.
@@ -15,6 +16,8 @@ import { run, timed } from './subprocess.mjs';
 
 const PROGRAM = ['src', 'workers'];
 const ALL = [...PROGRAM, 'test', 'scripts'];
+/** Sources of the page's script, which are bundled. */
+const BROWSER = 'browser';
 const OUTPUTS = ['.js', '.js.map', '.d.ts'];
 const GRADIENTS = '@tensorflow/tfjs-core/dist/register_all_gradients.js';
 
@@ -24,7 +27,15 @@ const GRADIENTS = '@tensorflow/tfjs-core/dist/register_all_gradients.js';
  * @returns {string[]} paths of the sources from there, without `.ts`
  */
 function sourcesOf(root, all) {
-  return (all ? ALL : PROGRAM)
+  return sourcesIn(root, all ? ALL : PROGRAM);
+}
+
+/**
+ * @param {string} root
+ * @param {string[]} folders
+ */
+function sourcesIn(root, folders) {
+  return folders
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -39,7 +50,8 @@ function sourcesOf(root, all) {
  * @param {boolean} all
  */
 function signatureOf(root, all) {
-  const files = sourcesOf(root, all).map((source) => `${source}.ts`);
+  const sources = [...sourcesOf(root, all), ...sourcesIn(root, [BROWSER])];
+  const files = sources.map((source) => `${source}.ts`);
   return [...files, 'tsconfig.json'].map((file) => {
     const { size, mtimeMs } = statSync(join(root, file));
     return `${file} ${size} ${mtimeMs}`;
@@ -58,12 +70,15 @@ export function typescriptBuilt(root, all) {
   return (
     signatureOf(root, all).every((line) => built.has(line)) &&
     existsSync(gradientsOf(root)) &&
+    existsSync(pageScriptOf(root)) &&
     sourcesOf(root, all).every((source) => existsSync(join(root, 'dist', `${source}.js`)))
   );
 }
 
 /** @param {string} root */
 const gradientsOf = (root) => join(root, 'dist', 'tfjs_gradients.cjs');
+/** @param {string} root */
+const pageScriptOf = (root) => join(root, 'dist', BROWSER, 'classify.js');
 
 /**
  * @param {string} root the project's folder
@@ -76,6 +91,7 @@ export async function buildTypescript(root, all) {
   await timed(`compiling TypeScript (${signature.length - 1} files)`, async () => {
     await (all ? checkAndCompile(root) : compile(root));
     await bundleGradients(root);
+    await bundlePageScript(root);
   });
   writeWhole(join(root, 'dist', '.built'), signature.join('\n'));
 }
@@ -88,6 +104,7 @@ async function checkAndCompile(root) {
   }
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   await run(process.execPath, [compiler, '-p', join(root, 'tsconfig.json')]);
+  await run(process.execPath, [compiler, '-p', join(root, BROWSER)]);
 }
 
 /**
@@ -115,6 +132,22 @@ export async function bundleGradients(root) {
     format: 'cjs',
     platform: 'node',
     mainFields: ['module', 'main'],
+    legalComments: 'eof',
+  });
+}
+
+/** @param {string} root the project's folder */
+export async function bundlePageScript(root) {
+  await esbuild({
+    entryPoints: [join(root, BROWSER, 'classify.ts')],
+    outfile: pageScriptOf(root),
+    bundle: true,
+    minify: true,
+    format: 'iife',
+    platform: 'browser',
+    target: 'es2022',
+    loader: { '.wasm': 'dataurl' },
+    tsconfig: join(root, BROWSER, 'tsconfig.json'),
     legalComments: 'eof',
   });
 }

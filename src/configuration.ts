@@ -21,7 +21,7 @@ export type Schedule =
 
 /** From an epoch on, a layer's learning rates are other multiples of the run's; 0 freezes. */
 export interface TrainingEvent {
-  /** Epochs completed before it. */
+  /** Epochs completed before it; 0: from the start. */
   epoch: number;
   layer: string;
   /** The weight's new multiplier; left out: as it was. */

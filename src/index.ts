@@ -27,9 +27,14 @@ export { loadRun } from './library/load_run.js';
 export type { LoadedCheckpoint, LoadedRun } from './library/load_run.js';
 export { planAlgorithms } from './library/algorithms.js';
 export type { PlannedPass } from './library/algorithms.js';
-export type { ConvolutionAlgorithm, ConvolutionPass } from './backend/native/addon_layers.js';
+export type {
+  ConvolutionAlgorithm,
+  ConvolutionPass,
+  PassAlgorithm,
+} from './backend/native/addon_layers.js';
 export { plan } from './library/plan.js';
 export type { Plan, PlannedLayer } from './library/plan.js';
+export type { HostTraffic, PlannedParallelism } from './library/plan_hosts.js';
 export { configurationOf } from './library/recipe.js';
 export { refuseReportFile, writeComparison, writeReport } from './library/report.js';
 export { compareRuns, listRuns } from './library/runs.js';
@@ -47,7 +52,7 @@ export { train } from './library/train.js';
 export type { TrainedRun } from './library/train.js';
 export { trainSeeds } from './library/train_seeds.js';
 export type { TrainedSeeds, TrainSeedsOptions } from './library/train_seeds.js';
-export type { TrainOptions } from './library/train_options.js';
+export type { Parallelism, TrainOptions } from './library/train_options.js';
 export { visualize } from './library/visualize.js';
 export type { VisualizeOptions } from './library/visualize.js';
 export { BACKEND_NAMES } from './backend/backend.js';
@@ -79,7 +84,7 @@ export type * from './model/layers.js';
 export type { StepTimingWithUpdate } from './parallel/step_outcome.js';
 export type { Placement, WorkerPlacement } from './parallel/placement.js';
 export type { CheckpointChoice } from './runs/checkpoint_reader.js';
-export type { CheckpointState, StoredState } from './runs/checkpoint_state.js';
+export type { CheckpointState, LayerAlgorithm, StoredState } from './runs/checkpoint_state.js';
 export type { PlateauState, Progress, Tested } from './runs/progress.js';
 export type { Spread } from './report/quantiles.js';
 export type { ComparisonRow, Parts } from './training/comparison.js';

@@ -53,27 +53,66 @@ napi_value PrepareMemory(Arguments& arguments) {
   return arguments.Number(static_cast<double>((kCacheLine - beyond) % kCacheLine));
 }
 
+constexpr const char* kAlgorithmNames[] = {"direct", "winograd", "fft"};
+
 napi_value PreferConvolutionAlgorithm(Arguments& arguments) {
   const int choice = arguments.Choice(0, "algorithm", {"direct", "winograd", "fft", "cheapest"});
   PreferAlgorithm(choice == 3 ? std::nullopt : std::optional(static_cast<Algorithm>(choice)));
   return nullptr;
 }
 
+// The arguments that say which pass of which convolution is meant.
+struct PassArguments {
+  Pass pass;
+  Geometry geometry;
+  Precision precision;
+
+  explicit PassArguments(const Arguments& arguments)
+      : pass(static_cast<Pass>(arguments.Choice(0, "pass", {"forward", "input", "filter"}))),
+        geometry(Geometry::From(arguments.Sizes(1, "geometry", Geometry::kFields))),
+        precision(static_cast<Precision>(arguments.Choice(2, "precision", {"float32", "bf16"}))) {
+    CheckPrecision(precision);
+  }
+};
+
 napi_value ConvolutionAlgorithm(Arguments& arguments) {
-  const auto pass = static_cast<Pass>(arguments.Choice(0, "pass", {"forward", "input", "filter"}));
-  const Geometry g = Geometry::From(arguments.Sizes(1, "geometry", Geometry::kFields));
-  const auto precision =
-      static_cast<Precision>(arguments.Choice(2, "precision", {"float32", "bf16"}));
-  CheckPrecision(precision);
-  const Choice& choice = ChoiceOf(pass, g, precision);
-  const char* names[] = {"direct", "winograd", "fft"};
+  const PassArguments given(arguments);
+  const Choice& choice = ChoiceOf(given.pass, given.geometry, given.precision);
   const napi_env env = arguments.env();
   napi_value result, name;
   napi_create_object(env, &result);
-  napi_create_string_utf8(env, names[static_cast<int>(choice.algorithm)], NAPI_AUTO_LENGTH, &name);
+  napi_create_string_utf8(env, kAlgorithmNames[static_cast<int>(choice.algorithm)],
+                          NAPI_AUTO_LENGTH, &name);
   napi_set_named_property(env, result, "algorithm", name);
+  napi_set_named_property(env, result, "transformSize",
+                          arguments.Number(choice.plan ? choice.plan->n : 0));
   napi_set_named_property(env, result, "operations", arguments.Number(choice.operations));
   return result;
+}
+
+// The arguments after those: an algorithm and the size of its transforms, 0 if it has none.
+struct AlgorithmArguments {
+  Algorithm algorithm;
+  int size;
+
+  explicit AlgorithmArguments(const Arguments& arguments)
+      : algorithm(static_cast<Algorithm>(
+            arguments.Choice(3, "algorithm", {"direct", "winograd", "fft"}))),
+        size(static_cast<int>(arguments.Integer(4, "transformSize", 0, 4096))) {}
+};
+
+napi_value ComputesConvolutionBy(Arguments& arguments) {
+  const PassArguments given(arguments);
+  const AlgorithmArguments by(arguments);
+  return arguments.Boolean(
+      ChoiceBy(by.algorithm, by.size, given.pass, given.geometry).has_value());
+}
+
+napi_value KeepConvolutionAlgorithm(Arguments& arguments) {
+  const PassArguments given(arguments);
+  const AlgorithmArguments by(arguments);
+  KeepAlgorithm(by.algorithm, by.size, given.pass, given.geometry, given.precision);
+  return nullptr;
 }
 
 const Export kExports[] = {
@@ -83,6 +122,8 @@ const Export kExports[] = {
     {"prepareMemory", PrepareMemory, 1},
     {"preferConvolutionAlgorithm", PreferConvolutionAlgorithm, 1},
     {"convolutionAlgorithm", ConvolutionAlgorithm, 3},
+    {"computesConvolutionBy", ComputesConvolutionBy, 5},
+    {"keepConvolutionAlgorithm", KeepConvolutionAlgorithm, 5},
 };
 
 // Whether this processor has the instructions of the one that set-up compiled for.

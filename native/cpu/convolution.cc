@@ -46,7 +46,7 @@ Precision PrimitivePrecision(Precision precision, bool winograd) {
 }
 
 float* Scratch(ScratchPurpose purpose, size_t floats) {
-  return static_cast<float*>(Device::OfThread().ScratchFor(purpose, floats * sizeof(float)));
+  return static_cast<float*>(ScratchFor(purpose, floats * sizeof(float)));
 }
 
 float* BlocksOf(const Geometry& g, const float* x) {

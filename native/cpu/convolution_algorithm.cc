@@ -14,6 +14,18 @@ namespace {
 thread_local std::optional<Algorithm> preferred;
 thread_local std::unordered_map<std::string, Choice> choices;
 
+struct Kept {
+  Algorithm algorithm;
+  int size;
+};
+// By pass, geometry without its batch, and precision.
+thread_local std::unordered_map<std::string, Kept> kept_algorithms;
+
+std::string KeptKey(Pass pass, Geometry g, Precision precision) {
+  g.batch = 0;
+  return KeyOf("", g.Key(), pass, precision);
+}
+
 bool HasWinograd(Pass pass, const Geometry& g) {
   if (g.filter_height != 3 || g.filter_width != 3 || g.stride_height != 1 || g.stride_width != 1 ||
       g.dilation_height != 1 || g.dilation_width != 1) {
@@ -32,15 +44,18 @@ bool HasWinograd(Pass pass, const Geometry& g) {
   }
 }
 
-std::optional<Choice> FftChoice(Pass pass, const Geometry& g) {
+std::optional<Choice> FftChoice(int size, Pass pass, const Geometry& g) {
   Choice choice{Algorithm::kFft, std::nullopt};
+  const auto plan_of = [size](const Geometry& taken) {
+    return size == 0 ? FftPlanOf(taken) : FftPlanOfSize(taken, size);
+  };
   if (pass == Pass::kInputGradient) {
-    if (IsConvolutionOfGradient(g)) choice.plan = FftPlanOf(GradientGeometry(g));
+    if (IsConvolutionOfGradient(g)) choice.plan = plan_of(GradientGeometry(g));
   } else if (HasFewChannelsForItsStride(g)) {
-    choice.plan = FftPlanOf(GeometryOfBlocks(g));
+    choice.plan = plan_of(GeometryOfBlocks(g));
     choice.in_blocks = true;
   } else {
-    choice.plan = FftPlanOf(g);
+    choice.plan = plan_of(g);
   }
   if (!choice.plan) return std::nullopt;
   choice.operations = choice.plan->operations;
@@ -97,23 +112,34 @@ double WinogradCost(Pass pass, const Geometry& g) {
 }
 
 Choice Choose(Pass pass, const Geometry& g, Precision precision) {
-  const bool is_open = !preferred.has_value();
-  Choice best{Algorithm::kDirect, std::nullopt, false, DirectOperations(g)};
-  double cost = DirectCost(pass, g, precision);
-  const auto consider = [&](const Choice& choice, double its_cost) {
-    if (is_open ? its_cost >= cost : *preferred != choice.algorithm) return;
-    best = choice;
-    cost = its_cost;
-  };
-  if (const auto fft = FftChoice(pass, g)) consider(*fft, FftCost(pass, *fft));
-  const double winograd = WinogradCost(pass, g);
-  if ((!is_open || winograd < cost) && HasWinograd(pass, g)) {
-    consider({Algorithm::kWinograd, std::nullopt, false, WinogradOperations(g)}, winograd);
+  Choice best = *ChoiceBy(Algorithm::kDirect, 0, pass, g);
+  if (preferred) return ChoiceBy(*preferred, 0, pass, g).value_or(best);
+  const auto kept = kept_algorithms.find(KeptKey(pass, g, precision));
+  if (kept != kept_algorithms.end()) {
+    const auto choice = ChoiceBy(kept->second.algorithm, kept->second.size, pass, g);
+    if (choice) return *choice;
   }
-  return best;
+  double cost = DirectCost(pass, g, precision);
+  if (const auto fft = FftChoice(0, pass, g); fft && FftCost(pass, *fft) < cost) {
+    best = *fft;
+    cost = FftCost(pass, *fft);
+  }
+  // Making a primitive to know whether there is one takes milliseconds.
+  if (WinogradCost(pass, g) >= cost) return best;
+  return ChoiceBy(Algorithm::kWinograd, 0, pass, g).value_or(best);
 }
 
 }  // namespace
+
+std::optional<Choice> ChoiceBy(Algorithm algorithm, int size, Pass pass, const Geometry& g) {
+  switch (algorithm) {
+    case Algorithm::kDirect: return Choice{algorithm, std::nullopt, false, DirectOperations(g)};
+    case Algorithm::kFft: return FftChoice(size, pass, g);
+    case Algorithm::kWinograd: break;
+  }
+  if (!HasWinograd(pass, g)) return std::nullopt;
+  return Choice{algorithm, std::nullopt, false, WinogradOperations(g)};
+}
 
 const Choice& ChoiceOf(Pass pass, const Geometry& g, Precision precision) {
   constexpr size_t kMostChoices = 4096;
@@ -122,6 +148,12 @@ const Choice& ChoiceOf(Pass pass, const Geometry& g, Precision precision) {
   if (found != choices.end()) return found->second;
   if (choices.size() >= kMostChoices) choices.clear();
   return choices.emplace(key, Choose(pass, g, precision)).first->second;
+}
+
+void KeepAlgorithm(Algorithm algorithm, int size, Pass pass, const Geometry& g,
+                   Precision precision) {
+  kept_algorithms.insert_or_assign(KeptKey(pass, g, precision), Kept{algorithm, size});
+  choices.clear();
 }
 
 void PreferAlgorithm(std::optional<Algorithm> algorithm) {

@@ -29,8 +29,14 @@ struct Choice {
   double operations = 0;
 };
 
-// Remembered for each geometry of the calling thread.
+// The choice of the calling thread, remembered for each geometry.
 const Choice& ChoiceOf(Pass pass, const Geometry& g, Precision precision);
+
+// How this algorithm computes a pass, with transforms of `size` (0: of the cheapest size); nothing if it does not.
+std::optional<Choice> ChoiceBy(Algorithm algorithm, int size, Pass pass, const Geometry& g);
+
+// From now on the calling thread takes this algorithm and size for the pass, whatever the batch, where they compute it.
+void KeepAlgorithm(Algorithm algorithm, int size, Pass pass, const Geometry& g, Precision precision);
 
 // From now on the calling thread takes this algorithm wherever it is possible; nothing: the cheapest.
 void PreferAlgorithm(std::optional<Algorithm> algorithm);

@@ -1,14 +1,8 @@
 #include "engine.h"
 
 #include <omp.h>
-#if defined(__linux__)
-#include <sys/mman.h>
-#include <unistd.h>
-#endif
 
 #include <csignal>
-#include <cstdint>
-#include <cstdlib>
 #include <new>
 #include <string>
 #include <utility>
@@ -16,36 +10,6 @@
 namespace twotower {
 
 using dnnl::memory;
-
-void AskForLargePages([[maybe_unused]] void* data, [[maybe_unused]] size_t bytes) {
-#if defined(__linux__)
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto address = reinterpret_cast<uintptr_t>(data);
-  const uintptr_t begin = (address + page - 1) / page * page;
-  const uintptr_t end = (address + bytes) / page * page;
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-#endif
-}
-
-ScratchMemory::~ScratchMemory() { Free(); }
-
-void ScratchMemory::Free() {
-  std::free(data_);
-  data_ = nullptr;
-  size_ = 0;
-}
-
-void* ScratchMemory::AtLeast(size_t bytes) {
-  if (bytes > size_) {
-    Free();
-    const size_t rounded = (bytes + 4095) / 4096 * 4096;
-    data_ = std::aligned_alloc(4096, rounded);
-    if (data_ == nullptr) throw std::bad_alloc();
-    AskForLargePages(data_, rounded);
-    size_ = rounded;
-  }
-  return data_;
-}
 
 namespace {
 
@@ -111,7 +75,7 @@ void PreparedPrimitive::Execute(std::initializer_list<const void*> arrays) {
       const auto purpose = static_cast<ScratchPurpose>(
           static_cast<size_t>(ScratchPurpose::kOperand0) + index);
       wanted = memory(operand.wanted, engine,
-                      device.ScratchFor(purpose, operand.wanted.get_size()));
+                      ScratchFor(purpose, operand.wanted.get_size()));
       if (!operand.is_output) reorders_[index].execute(device.stream(), given, wanted);
     }
     memories.emplace(operand.argument, wanted);
@@ -119,7 +83,7 @@ void PreparedPrimitive::Execute(std::initializer_list<const void*> arrays) {
     index++;
   }
   if (scratchpad_.get_size() > 0) {
-    void* own = device.ScratchFor(ScratchPurpose::kPrimitive, scratchpad_.get_size());
+    void* own = ScratchFor(ScratchPurpose::kPrimitive, scratchpad_.get_size());
     memories.emplace(DNNL_ARG_SCRATCHPAD, memory(scratchpad_, engine, own));
   }
   WithoutMemoryErrors([&] { primitive_.execute(device.stream(), memories); });

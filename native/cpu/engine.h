@@ -1,5 +1,5 @@
-// What a thread computes on: a oneDNN engine and stream, the size of the thread's OpenMP team, a cache of primitives and
-// scratch memory. Each thread that loads the addon has a device of its own; kernels ask for it with `Device::OfThread()`.
+// What a thread computes on: a oneDNN engine and stream, the size of the thread's OpenMP team and a cache of primitives. Each
+// thread that loads the addon has a device of its own; kernels ask for it with `Device::OfThread()`.
 
 #ifndef TWOTOWER_NATIVE_ENGINE_H_
 #define TWOTOWER_NATIVE_ENGINE_H_
@@ -13,41 +13,12 @@
 
 #include "oneapi/dnnl/dnnl.hpp"
 #include "parallel.h"
+#include "scratch.h"
 
 namespace twotower {
 
 // Bytes; also what vector and matrix instructions want their operands aligned to.
 constexpr size_t kCacheLine = 64;
-
-// Asks the system for large pages in memory that was not written yet: they spare the processor most of its
-// page-table look-ups, each of which costs a virtual machine double. It may decline.
-void AskForLargePages(void* data, size_t bytes);
-
-// Memory that grows to the largest request and is used again by the next call.
-class ScratchMemory {
- public:
-  ~ScratchMemory();
-  void* AtLeast(size_t bytes);
-  void Free();
-
- private:
-  void* data_ = nullptr;
-  size_t size_ = 0;
-};
-
-enum class ScratchPurpose {
-  kPrimitive,
-  kTurnedFilter,
-  kBlocks,
-  kFilterBlocks,
-  kSpectra,
-  kHalfTransforms,
-  kOperand0,
-  kOperand1,
-  kOperand2,
-  kOperand3,
-  kCount
-};
 
 // One array of a call: where it lies, how it is laid out there, and how the primitive wants it.
 struct Operand {
@@ -93,11 +64,6 @@ class Device {
   PreparedPrimitive& Prepared(const std::string& key,
                               const std::function<PreparedPrimitive()>& make);
 
-  // What it holds is kept until the next request for the same purpose.
-  void* ScratchFor(ScratchPurpose purpose, size_t bytes) {
-    return scratch_[static_cast<size_t>(purpose)].AtLeast(bytes);
-  }
-
   // Whether the processor multiplies bfloat16 numbers.
   static bool MultipliesBfloat16();
 
@@ -113,7 +79,6 @@ class Device {
   dnnl::engine engine_;
   dnnl::stream stream_;
   std::unordered_map<std::string, PreparedPrimitive> primitives_;
-  ScratchMemory scratch_[static_cast<size_t>(ScratchPurpose::kCount)];
 };
 
 // Key of a primitive: the bytes of plain values.

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine.h"
 #include "fft_spectrum.h"
+#include "parallel.h"
+#include "scratch.h"
 
 namespace twotower {
 namespace {
@@ -116,12 +117,12 @@ int64_t TilesOf(const Geometry& g, const FftPlan& plan) {
   return g.batch * plan.tiles_y * plan.tiles_x;
 }
 
-// Gives the spectra their places in the device's scratch memory.
+// Gives the spectra their places in scratch memory.
 void Place(std::initializer_list<Spectrum*> spectra) {
   int64_t floats = 0;
   for (const Spectrum* spectrum : spectra) floats += spectrum->Floats();
   auto* data = static_cast<float*>(
-      Device::OfThread().ScratchFor(ScratchPurpose::kSpectra, floats * sizeof(float)));
+      ScratchFor(ScratchPurpose::kSpectra, floats * sizeof(float)));
   for (Spectrum* spectrum : spectra) {
     spectrum->data = data;
     data += spectrum->Floats();
@@ -136,10 +137,9 @@ Spectrum PartOf(const Spectrum& whole, int64_t rows, int64_t channels) {
 }
 
 float* HalfTransforms(const FftPlan& plan) {
-  Device& device = Device::OfThread();
-  return static_cast<float*>(device.ScratchFor(
-      ScratchPurpose::kHalfTransforms,
-      fft::ImageScratchFloats(plan.n, device.Threads()) * sizeof(float)));
+  return static_cast<float*>(
+      ScratchFor(ScratchPurpose::kHalfTransforms,
+                 fft::ImageScratchFloats(plan.n, omp_get_max_threads()) * sizeof(float)));
 }
 
 // The cost model. Its unit is a multiplication or an addition at the full speed of a core, which is what products are counted in;
@@ -199,25 +199,39 @@ void BiasGradient(const Spectrum& dy, int64_t count, float* d_bias) {
 
 }  // namespace
 
-std::optional<FftPlan> FftPlanOf(const Geometry& g) {
+std::vector<int> FftSizes() {
+  std::vector<int> sizes;
+  for (int n = 1; n <= fft::kMostTransform; n++) {
+    if (fft::HasTransform(n)) sizes.push_back(n);
+  }
+  return sizes;
+}
+
+std::optional<FftPlan> FftPlanOfSize(const Geometry& g, int n) {
   const int64_t size = g.filter_height;
-  if (g.filter_width != size || !fft::HasFilterSize(size) || g.stride_height != 1 ||
-      g.stride_width != 1 || g.dilation_height != 1 || g.dilation_width != 1 ||
+  if (!fft::HasTransform(n) || !fft::HasFilterSize(size) || g.filter_width != size ||
+      g.stride_height != 1 || g.stride_width != 1 || g.dilation_height != 1 ||
+      g.dilation_width != 1 ||
       std::max({g.pad_top, g.pad_left, g.PadBottom(), g.PadRight()}) >= size) {
     return std::nullopt;
   }
+  FftPlan plan{};
+  plan.n = n;
+  if (!Divide(g, plan)) return std::nullopt;
+  const int bins = Bins{n}.Count();
+  const int64_t tiles = TilesOf(g, plan);
+  const auto forward = ForwardBlocks(bins, tiles, g.in_channels, g.out_channels);
+  const auto filter = FilterBlocks(bins, tiles, g.in_channels, g.out_channels);
+  if (!forward || !filter) return std::nullopt;
+  SetCosts(g, *forward, *filter, plan);
+  return plan;
+}
+
+std::optional<FftPlan> FftPlanOf(const Geometry& g) {
   std::optional<FftPlan> best;
-  for (int n = 8; n <= 36; n++) {
-    FftPlan plan{};
-    plan.n = n;
-    if (!fft::HasTransform(n) || !Divide(g, plan)) continue;
-    const int bins = Bins{n}.Count();
-    const int64_t tiles = TilesOf(g, plan);
-    const auto forward = ForwardBlocks(bins, tiles, g.in_channels, g.out_channels);
-    const auto filter = FilterBlocks(bins, tiles, g.in_channels, g.out_channels);
-    if (!forward || !filter) continue;
-    SetCosts(g, *forward, *filter, plan);
-    if (!best || plan.forward_cost < best->forward_cost) best = plan;
+  for (const int n : FftSizes()) {
+    const auto plan = FftPlanOfSize(g, n);
+    if (plan && (!best || plan->forward_cost < best->forward_cost)) best = plan;
   }
   return best;
 }

@@ -8,6 +8,7 @@
 #define TWOTOWER_NATIVE_FFT_CONVOLUTION_H_
 
 #include <optional>
+#include <vector>
 
 #include "../geometry.h"
 
@@ -24,7 +25,14 @@ struct FftPlan {
   double operations;
 };
 
-// The cheapest plan; nothing if there is none, or none whose spectra fit the scratch memory of 128 MiB.
+// The sizes that transforms have, in ascending order.
+std::vector<int> FftSizes();
+
+// The plan with transforms of one of these sizes; nothing if they do not suit the convolution, or if its spectra do not fit the
+// scratch memory of 128 MiB.
+std::optional<FftPlan> FftPlanOfSize(const Geometry& g, int n);
+
+// The cheapest plan of any size.
 std::optional<FftPlan> FftPlanOf(const Geometry& g);
 
 // y = x ∗ filter + bias, then ReLU; `bias` may be null. The same bits whatever the number of threads.

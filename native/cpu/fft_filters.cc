@@ -11,8 +11,7 @@
 namespace twotower::fft {
 namespace {
 
-// The greatest size of a transform.
-constexpr int kMaxHalf = 36 / 2;
+constexpr int kMaxHalf = kMostTransform / 2;
 
 // cos and sin of 2πk(j − shift)/n, for each bin k and element j.
 template <int size>

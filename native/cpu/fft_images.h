@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
+#include <optional>
 
 #include "fft_spectrum.h"
 #include "fft_transform.h"
@@ -275,6 +276,26 @@ void InverseImagesOfSize(const Spectrum& spectrum, const Images& images, const T
     }
   });
 }
+
+// TransformImages and InverseImages of one size.
+struct ImageTransforms {
+  decltype(&TransformImagesOfSize<8>) transform;
+  decltype(&InverseImagesOfSize<8>) inverse;
+};
+
+// Those of size n if that is one of `sizes`.
+template <int... sizes>
+std::optional<ImageTransforms> ImageTransformsAmong(int n) {
+  std::optional<ImageTransforms> found;
+  (void)((n == sizes &&
+          (found = ImageTransforms{TransformImagesOfSize<sizes>, InverseImagesOfSize<sizes>})) ||
+         ...);
+  return found;
+}
+
+// Of the sizes up to 16, and of those beyond. The compiler takes so much time and memory for each that these are two sources.
+std::optional<ImageTransforms> SmallImageTransforms(int n);
+std::optional<ImageTransforms> LargeImageTransforms(int n);
 
 }  // namespace twotower::fft
 

@@ -87,6 +87,9 @@ struct Filters {
   int64_t shift_y, shift_x;
 };
 
+// The greatest size of a transform.
+constexpr int kMostTransform = 36;
+
 // Whether transforms of size n and filters of that size exist.
 bool HasTransform(int n);
 bool HasFilterSize(int64_t size);

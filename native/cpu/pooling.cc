@@ -1,10 +1,11 @@
-// Max and average pooling and their gradients, by loops over the channels of one position.
+// Max and average pooling and their gradients. Max pooling takes a vector of channels at a time, so that what a window has found
+// stays in a register; average pooling loops over the channels of one position.
 
 #include <algorithm>
 #include <limits>
-#include <vector>
 
 #include "../kernels.h"
+#include "fft_vector.h"
 #include "parallel.h"
 
 namespace twotower {
@@ -65,6 +66,23 @@ void ForEachImage(const Geometry& g, const Body& body) {
   });
 }
 
+using fft::kLanes;
+using fft::Vector;
+
+// Calls `body(first, load, store)` for each vector of channels; the last one may be of fewer.
+template <typename Body>
+void ForEachVector(int64_t channels, const Body& body) {
+  int64_t first = 0;
+  for (; first + kLanes <= channels; first += kLanes) {
+    body(first, [](const float* from) { return fft::LoadUnaligned(from); },
+         [](float* to, Vector value) { fft::StoreUnaligned(to, value); });
+  }
+  const int rest = static_cast<int>(channels - first);
+  if (rest == 0) return;
+  body(first, [rest](const float* from) { return fft::LoadPart(from, rest); },
+       [rest](float* to, Vector value) { fft::StorePart(to, value, rest); });
+}
+
 int64_t InImage(const Geometry& g) { return g.in_height * g.in_width * g.in_channels; }
 int64_t OutImage(const Geometry& g) { return g.out_height * g.out_width * g.out_channels; }
 
@@ -76,44 +94,47 @@ void MaxPool(const Geometry& g, const float* x, float* out) {
     const float* in = x + image * InImage(g);
     const Window rows = RowsAt(g, y);
     for (int64_t column = 0; column < g.out_width; column++) {
-      float* __restrict greatest =
-          out + image * OutImage(g) + (y * g.out_width + column) * channels;
-      std::fill_n(greatest, channels, -std::numeric_limits<float>::infinity());
-      ForEachPosition(g, rows, ColumnsAt(g, column), [&](int64_t position) {
-        const float* __restrict value = in + position;
-        for (int64_t c = 0; c < channels; c++) {
+      float* to = out + image * OutImage(g) + (y * g.out_width + column) * channels;
+      const Window columns = ColumnsAt(g, column);
+      ForEachVector(channels, [&](int64_t first, const auto& load, const auto& store) {
+        Vector greatest = Vector{} - std::numeric_limits<float>::infinity();
+        ForEachPosition(g, rows, columns, [&](int64_t position) {
+          const Vector value = load(in + position + first);
           // Once a window has NaN, NaN stays.
-          greatest[c] = value[c] > greatest[c] || value[c] != value[c] ? value[c] : greatest[c];
-        }
+          greatest = value > greatest || value != value ? value : greatest;
+        });
+        store(to + first, greatest);
       });
     }
   });
 }
 
-void MaxPoolGradient(const Geometry& g, const float* dy, const float* x, const float* y, float* dx) {
+void MaxPoolGradient(const Geometry& g, const float* dy, const float* x, const float* y, float* dx,
+                     bool of_relu) {
   const int64_t channels = g.in_channels;
   ForEachImage(g, [&](int64_t image) {
     const float* in = x + image * InImage(g);
     float* gradient = dx + image * InImage(g);
     std::fill_n(gradient, InImage(g), 0.f);
-    // Gradient not yet assigned, per channel; zero once the first maximum is found.
-    std::vector<float> remaining(channels);
-    float* __restrict left = remaining.data();
     for (int64_t row = 0; row < g.out_height; row++) {
       const Window rows = RowsAt(g, row);
       for (int64_t column = 0; column < g.out_width; column++) {
         const int64_t out = image * OutImage(g) + (row * g.out_width + column) * channels;
-        const float* __restrict greatest = y + out;
-        std::copy_n(dy + out, channels, left);
-        ForEachPosition(g, rows, ColumnsAt(g, column), [&](int64_t position) {
-          const float* __restrict value = in + position;
-          float* __restrict given = gradient + position;
-          for (int64_t c = 0; c < channels; c++) {
+        const Window columns = ColumnsAt(g, column);
+        ForEachVector(channels, [&](int64_t first, const auto& load, const auto& store) {
+          const Vector greatest = load(y + out + first);
+          // The gradient that is not yet given to a position; zero once the first maximum is found.
+          Vector left = load(dy + out + first);
+          // A ReLU lets the gradient through unless it gave 0 or less: not where it gave NaN.
+          if (of_relu) left = greatest <= 0 ? Vector{} : left;
+          ForEachPosition(g, rows, columns, [&](int64_t position) {
+            const Vector value = load(in + position + first);
+            float* given = gradient + position + first;
             // Where a window holds NaN, that is its greatest.
-            const bool is_greatest = value[c] == greatest[c] || value[c] != value[c];
-            given[c] += is_greatest ? left[c] : 0.f;
-            left[c] = is_greatest ? 0.f : left[c];
-          }
+            const auto is_greatest = value == greatest || value != value;
+            store(given, load(given) + (is_greatest ? left : Vector{}));
+            left = is_greatest ? Vector{} : left;
+          });
         });
       }
     }

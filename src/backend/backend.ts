@@ -10,6 +10,7 @@ import { UserError } from '../errors.js';
 import { addonPlaces, notLoaded, recordedReason } from '../set_up_parts.js';
 import { loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { loadNativeAddon, nativeIsPrepared } from './native/addon.js';
+import type { ConvolutionPassAlgorithm } from './native/addon_layers.js';
 import type { Precision } from './numerics.js';
 
 /** In the order in which a CPU worker prefers them. */
@@ -34,6 +35,8 @@ export interface BackendOptions {
    */
   logicalCpus?: number;
   logicalCpu?: number;
+  /** How the native backend computes these passes of convolutions, instead of by the cheapest algorithm (default none). */
+  keptAlgorithms?: readonly ConvolutionPassAlgorithm[];
 }
 
 export interface BackendInformation {
@@ -94,9 +97,9 @@ const BACKENDS: Record<BackendName, Backend> = {
         ? null
         : 'this processor cannot multiply bf16 numbers: give --precision float32',
     prepareWorkers: () => {},
-    use: async ({ threads, precision }) => {
+    use: async ({ threads, precision, keptAlgorithms }) => {
       const { useNative } = await import('./native/native.js');
-      const { oneDnn, algorithms } = await useNative(threads, precision);
+      const { oneDnn, algorithms } = await useNative(threads, precision, keptAlgorithms);
       return { oneDnn, algorithms };
     },
   },
@@ -184,7 +187,13 @@ export function whyMissing(backend: BackendName): string | null {
  *   GPU that does not exist, at the first operation
  */
 export async function useBackend(given: BackendOptions): Promise<BackendInformation> {
-  const options = { precision: 'float32', logicalCpus: 1, logicalCpu: 0, ...given } as const;
+  const defaults = {
+    precision: 'float32',
+    logicalCpus: 1,
+    logicalCpu: 0,
+    keptAlgorithms: [],
+  } as const;
+  const options = { ...defaults, ...given };
   const { backend, device, threads, precision } = options;
   if (!BACKENDS[backend].computesOnGpus && device !== 'cpu') {
     throw new UserError(`the ${backend} backend computes on the CPU only, not on ${device}`);
@@ -195,8 +204,9 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
   const { registerGradients } = await import('./gradients.js');
   registerGradients();
   const versions = await BACKENDS[backend].use(options);
-  const { registerReluGradient } = await import('./relu_gradient.js');
+  const { registerMaxPoolGradient, registerReluGradient } = await import('./relu_gradient.js');
   registerReluGradient();
+  registerMaxPoolGradient();
   const { registerFusedGradients } = await import('./fused.js');
   registerFusedGradients();
   await tf.ready();

@@ -14,7 +14,7 @@ import {
   SOFTMAX_CROSS_ENTROPY,
   type DropoutMaskAttributes,
 } from './own_kernels.js';
-import { reluGradient } from './relu_gradient.js';
+import { isBeforeRelu, noteReluOutput, reluGradient } from './relu_gradient.js';
 
 /** Functions that give the gradient by each input, by the input's name. */
 type Gradients = Record<string, () => tf.Tensor>;
@@ -65,7 +65,9 @@ export function convolve(
   activation: Activation,
 ): tf.Tensor4D {
   const attributes = { strides, pad, dataFormat: 'NHWC', dilations: [1, 1], activation };
-  return tf.engine().runKernel(tf.FusedConv2D, { x, filter, bias }, attributes);
+  const y: tf.Tensor4D = tf.engine().runKernel(tf.FusedConv2D, { x, filter, bias }, attributes);
+  if (activation === 'relu') noteReluOutput(y);
+  return y;
 }
 
 function convolutionGradients(
@@ -74,7 +76,8 @@ function convolutionGradients(
   { strides, pad, dataFormat, activation }: tf.FusedConv2DAttrs,
 ): Gradients {
   const [x, filter, y] = saved as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
-  const gradient = activation === 'relu' ? (reluGradient(dy, y) as tf.Tensor4D) : dy;
+  const passesRelu = activation === 'relu' && !isBeforeRelu(dy);
+  const gradient = passesRelu ? (reluGradient(dy, y) as tf.Tensor4D) : dy;
   const attributes = { strides, pad, dataFormat };
   const [dFilter, dBias] = convolutionParameterGradients(x, gradient, filter.shape, attributes);
   return {

@@ -8,6 +8,12 @@ import * as tf from '@tensorflow/tfjs-core';
 export const RELU_GRADIENT = 'ReluGradient';
 
 /**
+ * The gradient of max pooling and of the ReLU before it, in one pass. Inputs and attributes of tfjs's `MaxPoolGrad`, whose
+ * `input` is what the ReLU gave; output: the gradient by what it was given.
+ */
+export const MAX_POOL_OF_RELU_GRADIENT = 'MaxPoolOfReluGradient';
+
+/**
  * Local response normalization across channels. Input `x` `[batch, height, width, channels]`, attributes of tfjs's
  * `LRN`; its gradient is tfjs's kernel `LRNGrad`. For backends where that is faster than the composed one.
  */

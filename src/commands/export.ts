@@ -4,6 +4,7 @@
  *     twotower export runs/demo --format safetensors demo.safetensors
  *     twotower export runs/demo --format onnx --batch dynamic demo.onnx
  *     twotower export runs/demo --format tfjs demo-tfjs
+ *     twotower export runs/demo --format html demo.html
  */
 import { exportModel } from '../library/export.js';
 import { print } from '../report/printing.js';
@@ -18,9 +19,9 @@ export const command = defineCommand({
     file: path({ describe: 'File to write; with --format tfjs, a new folder' }),
   },
   options: {
-    format: choice(['safetensors', 'onnx', 'tfjs'], {
+    format: choice(['safetensors', 'onnx', 'tfjs', 'html'], {
       describe:
-        'safetensors: a state_dict for PyTorch (default); onnx: a model from normalized images, NCHW, to logits; tfjs: a TensorFlow.js graph model from pixels, NHWC, to probabilities',
+        'safetensors: a state_dict for PyTorch (default); onnx: a model from normalized images, NCHW, to logits; tfjs: a TensorFlow.js graph model from pixels, NHWC, to probabilities; html: a page that classifies pictures in the browser',
     }),
     batch: textOption(
       { describe: 'ONNX: batch size, or "dynamic" for any (default 1)' },
@@ -34,6 +35,7 @@ export const command = defineCommand({
       'export runs/demo demo.onnx --format onnx --batch dynamic',
       'A model for any number of images',
     ],
+    ['export runs/demo demo.html --format html', 'A page to drop pictures on'],
     ['export runs/demo demo-tfjs --format tfjs', "A model for TensorFlow.js's loadGraphModel"],
   ],
   run: ({ run, file, ...options }) => {

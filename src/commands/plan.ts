@@ -14,7 +14,7 @@ import type { ActivationShape } from '../model/layers.js';
 import { print, printJson } from '../report/printing.js';
 import { formatTable, terminalWidth } from '../report/text.js';
 import { deviceOptions } from './device_options.js';
-import { flag } from './option_kinds.js';
+import { flag, wholeNumber } from './option_kinds.js';
 import { defineCommand } from './option_table.js';
 import { jsonOption } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
@@ -30,6 +30,10 @@ export const command = defineCommand({
     towers,
     batch,
     settings,
+    hosts: wholeNumber(1, {
+      describe:
+        'Add what each of this many hosts receives per step, for each --parallelism of train',
+    }),
     timing: flag({
       describe: 'Add how the native backend computes each convolution on this processor',
     }),
@@ -39,9 +43,10 @@ export const command = defineCommand({
   examples: [
     ['plan --preset alexnet-paper', "The paper's network, layer by layer"],
     ['plan --preset alexnet-paper --towers 4', 'The same network divided among four towers'],
+    ['plan --preset alexnet-paper --batch 512 --hosts 4', 'What would pass between four hosts'],
   ],
-  run: ({ json, timing, precision = 'float32', ...recipe }) => {
-    const planned = plan(recipe);
+  run: ({ json, hosts, timing, precision = 'float32', ...recipe }) => {
+    const planned = plan(recipe, hosts);
     const passes = timing ? planAlgorithms(recipe, precision) : undefined;
     if (json) return printJson(passes === undefined ? planned : { ...planned, passes });
     print(renderPlan(planned, terminalWidth()).trimEnd());
@@ -66,7 +71,19 @@ export function renderPlan(plan: Plan, columns: number): string {
     `forward     ${scaled(total.macs, 1e9)} GMAC per image`,
     `exchange    ${scaled(total.exchangedBytes, 1e6)} MB per step of ${plan.batch} images`,
     '',
+    ...hostLines(plan),
   ].join('\n');
+}
+
+function hostLines({ hosts, batch }: Plan): string[] {
+  if (hosts === undefined) return [];
+  const lines = hosts.parallelisms.map(({ parallelism, traffic, problem }) => {
+    if (traffic === null) return `${parallelism.padEnd(10)}  ${problem}`;
+    const { exchangedBytes, reducedBytes } = traffic;
+    const parts = `${scaled(exchangedBytes, 1e6)} exchanged, ${scaled(reducedBytes, 1e6)} of gradients`;
+    return `${parallelism.padEnd(10)}  ${scaled(exchangedBytes + reducedBytes, 1e6)} MB: ${parts}`;
+  });
+  return [`each of ${hosts.count} hosts receives per step of ${batch} images:`, ...lines, ''];
 }
 
 const PASS_NAMES = { forward: 'forward', input: 'by the input', filter: 'by the filter' };

@@ -90,7 +90,7 @@ const optionsNotKept = {
   parallelism: choice(PARALLELISMS, {
     group: hostsGroup,
     describe:
-      'What each process has: the whole network and a share of every batch, or some of the towers (default replicas)',
+      'What each process has: the network and a share of every batch (replicas, the default), some of the towers (towers), or the convolutional layers, a share of every batch and a part of each fully-connected layer (hybrid)',
   }),
   requireWorld: wholeNumber(1, {
     group: hostsGroup,

@@ -1,13 +1,14 @@
 /**
  * What the command `train` does on every host but the first, which prints for all: it trains along and prints nothing
- * but warnings, with this host's name.
+ * but warnings, with this host's name. The exit code is the first one's too: with another one than 0 from any process,
+ * `mpirun` would end all at once.
  */
 import { train } from '../library/train.js';
 import type { TrainOptions } from '../library/train_options.js';
 import type { World } from '../parallel/world.js';
 import { note } from '../report/printing.js';
 import { RunEvents } from '../runs/events.js';
-import { EXIT_CODES, obeySignals } from './signals.js';
+import { obeySignals } from './signals.js';
 
 const SILENT = { note: () => {}, close: () => {} };
 
@@ -17,13 +18,9 @@ export async function trainElsewhere(world: World, options: TrainOptions): Promi
   events.on('warning', (message) => note(`warning: ${name}: ${message}`));
   const signal = obeySignals(SILENT, events, world);
   try {
-    const { status } = await train({ ...options, world, events, signal });
+    await train({ ...options, world, events, signal });
     await world.end(undefined, printFailure);
-    if (status === 'interrupted') {
-      process.exitCode = EXIT_CODES[signal.reason as keyof typeof EXIT_CODES];
-    }
   } catch (error) {
-    process.exitCode = 1;
     await world.end(error, printFailure);
   }
 }

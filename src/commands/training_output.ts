@@ -62,7 +62,8 @@ function measurementOf(step: StepDone): StepMeasurement {
 }
 
 function headLines(start: RunStart): string[] {
-  const { configuration, changes, parameterCount, towers, placement, backend, path, step } = start;
+  const { configuration, changes, parameterCount, towers, placement, hosts, backend } = start;
+  const { path, step } = start;
   const { name, training } = configuration;
   const { accumulate = 1 } = training;
   const batch = accumulate === 1 ? training.batch : `${accumulate} × ${training.batch}`;
@@ -73,6 +74,7 @@ function headLines(start: RunStart): string[] {
   return [
     `${name}: ${formatCount(parameterCount)} parameters, batch ${batch}, seed ${training.seed}`,
     `${towers} tower${towers === 1 ? '' : 's'}: ${workers.join(', ')}; backend ${backend}`,
+    ...(hosts.length === 0 ? [] : [`${hosts.length} hosts: ${hosts.join(', ')}`]),
     step === 0 ? `run folder ${path}` : `run folder ${path}, from step ${step}`,
     ...changes.map((change) => `changed ${change}`),
   ];

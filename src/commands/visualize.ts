@@ -3,13 +3,15 @@
  *
  *     twotower visualize runs/demo
  *     twotower visualize runs/cifar10-quick --neighbours --out neighbours.png
+ *     twotower visualize runs/cifar10-quick --layer conv2
+ *     twotower visualize runs/cifar10-quick --maps cat.jpg
  */
 import { UserError } from '../errors.js';
 import { visualize } from '../library/visualize.js';
 import { print } from '../report/printing.js';
 import { RunEvents } from '../runs/events.js';
 import { deviceOptions } from './device_options.js';
-import { flag, path, wholeNumber } from './option_kinds.js';
+import { flag, path, text, wholeNumber } from './option_kinds.js';
 import { defineCommand, wordsOf } from './option_table.js';
 import { outputOptions, withProgress } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
@@ -43,6 +45,14 @@ export const command = defineCommand({
     neighbours: flag({
       describe: 'Draw test images with the training images nearest to them, instead of kernels',
     }),
+    layer: text({
+      conflicts: ['predictions', 'neighbours', 'maps'],
+      describe: "Draw the kernels of this layer (default: the first layer's, in colour)",
+    }),
+    maps: path({
+      conflicts: ['predictions', 'neighbours'],
+      describe: 'Draw what each layer puts out for this image, tower by tower, instead of kernels',
+    }),
     out: path({ describe: 'PNG file (default kernels.png, predictions.png … in the run folder)' }),
     ...searchOption,
     ...imageOptions,
@@ -51,19 +61,22 @@ export const command = defineCommand({
   },
   examples: [
     ['visualize runs/demo', "The first layer's kernels, tower by tower"],
+    ['visualize runs/demo --layer conv2', 'The kernels of another layer'],
+    ['visualize runs/demo --maps picture.png', 'What each layer makes of a picture'],
     ['visualize runs/demo --neighbours', 'The nearest training images'],
   ],
-  run: async ({ run, predictions, neighbours, quiet, ...options }, typed) => {
+  run: async ({ run, predictions, neighbours, maps, quiet, ...options }, typed) => {
     const figure = predictions ? 'predictions' : neighbours ? 'neighbours' : 'kernels';
     const [search] = figure === 'neighbours' ? [] : wordsOf(searchOption, typed);
     if (search !== undefined) throw new UserError(`${search} goes with --neighbours only`);
     const [unused] = figure === 'kernels' ? wordsOf(imageOptions, typed) : [];
     if (unused !== undefined) {
-      throw new UserError(`${unused} needs --predictions or --neighbours; kernels need no images`);
+      const why = maps === undefined ? 'kernels need no images' : '--maps has its image';
+      throw new UserError(`${unused} needs --predictions or --neighbours; ${why}`);
     }
     const events = new RunEvents();
     const file = await withProgress({ quiet }, events, () =>
-      visualize(run, { figure, ...options, events }),
+      visualize(run, { ...options, figure, maps, events }),
     );
     print(file);
   },

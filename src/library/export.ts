@@ -1,19 +1,18 @@
 /** Writes a run's parameters for other programs: `exportModel` of the package. */
 import { existsSync } from 'node:fs';
 import { loadConfiguration } from '../configuration.js';
-import { normalizationOf } from '../data/normalization.js';
 import { writeDurably } from '../durable_file.js';
 import { UserError } from '../errors.js';
 import { buildNetwork } from '../model/network.js';
 import { onnxModel } from '../model/onnx.js';
 import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
-import type { CheckpointChoice, StoredCheckpoint } from '../runs/checkpoint_reader.js';
+import type { CheckpointChoice } from '../runs/checkpoint_reader.js';
 import { openRunFolder } from '../runs/layout.js';
 import type { RunFolder } from '../runs/layout.js';
 import { readSafetensors, writeSafetensors } from '../runs/safetensors.js';
 import type { TensorMap } from '../runs/safetensors.js';
-import { keptStatistics } from '../runs/statistics.js';
-import type { ImageModel } from './image_model.js';
+import { writeClassificationPage } from './classification_page.js';
+import { imageModelOf } from './image_model.js';
 import { writeTfjs } from './tfjs_files.js';
 
 /** How `exportModel` writes. */
@@ -22,8 +21,9 @@ export interface ExportOptions {
    * - `safetensors` (the default): a `state_dict` for PyTorch
    * - `onnx`: a model from normalized images, NCHW, to logits
    * - `tfjs`: a folder with a TensorFlow.js graph model from pixels, NHWC, to probabilities
+   * - `html`: a page that classifies pictures in the browser
    */
-  format?: 'safetensors' | 'onnx' | 'tfjs' | undefined;
+  format?: 'safetensors' | 'onnx' | 'tfjs' | 'html' | undefined;
   /** ONNX: images per call, or any number of them (default 1). */
   batch?: number | 'dynamic' | undefined;
   /** Which checkpoint to export (default: the latest). */
@@ -42,8 +42,8 @@ export interface ExportedModel {
  *
  * @param path run folder
  * @param file path of the new file, or folder for `tfjs`
- * @throws UserError if it is no run folder, has no such checkpoint, or the file exists; for `tfjs`, if the run
- *   does not know the mean of its images
+ * @throws UserError if it is no run folder, has no such checkpoint, or the file exists; for `tfjs` and `html`,
+ *   if the run does not know the mean of its images; for `html`, if it does not know the names of its classes
  */
 export function exportModel(
   path: string,
@@ -61,7 +61,9 @@ export function exportModel(
   if (format === 'onnx') {
     writeOnnx(file, run, tensors, batch);
   } else if (format === 'tfjs') {
-    writeTfjs(file, imageModel(run, chosen, tensors));
+    writeTfjs(file, imageModelOf(run, chosen, tensors));
+  } else if (format === 'html') {
+    writeClassificationPage(file, run.path, imageModelOf(run, chosen, tensors));
   } else {
     // A checkpoint's model file is the export: canonical names, PyTorch's layout.
     writeSafetensors(file, tensors, { format: 'pt' });
@@ -72,6 +74,7 @@ export function exportModel(
 const BATCHES = {
   safetensors: 'a safetensors file contains only parameters',
   tfjs: 'a graph model takes any number of images',
+  html: 'a page takes one picture at a time',
   onnx: '',
 };
 
@@ -95,27 +98,4 @@ function writeOnnx(
   };
   const built = buildNetwork(network, towers, data.classes);
   writeDurably(file, [onnxModel(built, tensors, { batch, metadata })]);
-}
-
-/** @throws UserError if the run does not know the mean of its images */
-function imageModel(
-  run: RunFolder,
-  { state }: StoredCheckpoint,
-  parameters: TensorMap,
-): ImageModel {
-  const configuration = loadConfiguration({ file: run.configurationFile });
-  const { network, towers, data } = configuration;
-  const statistics = keptStatistics(run.path);
-  if (typeof data.mean === 'string' && statistics === null) {
-    throw new UserError(
-      `${run.path} has no mean of its training images, which are subtracted from the pixels: import it again with --set data.mean=[R,G,B], each from 0 to 1`,
-    );
-  }
-  return {
-    configuration,
-    network: buildNetwork(network, towers, data.classes),
-    parameters,
-    normalization: normalizationOf(configuration, statistics),
-    classes: state.classes,
-  };
 }

@@ -13,6 +13,8 @@ import {
   type Parameter,
 } from '../model/network.js';
 import { largestShare } from '../model/shares.js';
+import { planHosts } from './plan_hosts.js';
+import type { PlannedParallelism } from './plan_hosts.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
 
@@ -43,19 +45,22 @@ export interface Plan {
   batch: number;
   layers: PlannedLayer[];
   total: Pick<PlannedLayer, 'parameters' | 'parametersPerRank' | 'macs' | 'exchangedBytes'>;
+  /** What that many hosts would receive from each other; absent if there is one. */
+  hosts?: { count: number; parallelisms: PlannedParallelism[] };
 }
 
 /**
  * What a recipe's network costs, before anything is trained.
  *
+ * @param hosts that would train it together
  * @throws UserError where the network does not fit the towers, and for a recipe that cannot be read
  */
-export function plan(recipe: Recipe): Plan {
-  return planOf(configurationOf(recipe));
+export function plan(recipe: Recipe, hosts = 1): Plan {
+  return planOf(configurationOf(recipe), hosts);
 }
 
 /** As `plan`, of a recipe that is resolved already. */
-export function planOf(configuration: Configuration): Plan {
+export function planOf(configuration: Configuration, hosts = 1): Plan {
   const { name, towers, data, training } = configuration;
   const network = buildNetwork(configuration.network, towers, data.classes);
   const layers = network.layers.map((layer) => plannedLayer(network, layer, training.batch));
@@ -73,6 +78,9 @@ export function planOf(configuration: Configuration): Plan {
       macs: network.macs,
       exchangedBytes: exchangedBytes(network, training.batch),
     },
+    ...(hosts > 1 && {
+      hosts: { count: hosts, parallelisms: planHosts(network, hosts, training.batch) },
+    }),
   };
 }
 

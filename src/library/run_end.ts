@@ -1,6 +1,7 @@
 /** The end of a run: its summary, and the failure that it throws with the remedy. */
 import { UserError, messageOf } from '../errors.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
+import { ProcessLost } from '../parallel/world.js';
 import type { RunEvents } from '../runs/events.js';
 import type { RunVerbs } from '../runs/run.js';
 import type { Summary } from '../runs/summary.js';
@@ -56,6 +57,7 @@ function withRemedy(run: RunVerbs, error: unknown): Error {
   if (error instanceof WorkerFailure) {
     return new WorkerFailure(message, error.defect, { cause: error });
   }
+  if (error instanceof ProcessLost) return new ProcessLost(message, { cause: error });
   if (error instanceof UserError) return new UserError(message, { cause: error });
   return new Error(message, { cause: error });
 }

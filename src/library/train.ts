@@ -13,14 +13,13 @@ import { aThreadLasts } from '../backend/process_end.js';
 import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
-import { contentsOf } from '../data/contents.js';
 import { refuseImpossibleCrops } from '../data/views.js';
-import { UserError, messageOf } from '../errors.js';
+import { messageOf } from '../errors.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { World } from '../parallel/world.js';
-import type { Fact } from '../parallel/world.js';
 import { TraceFile } from '../report/trace.js';
+import type { LayerAlgorithm } from '../runs/checkpoint_state.js';
 import { RunEvents } from '../runs/events.js';
 import { Run } from '../runs/run.js';
 import type { RunVerbs } from '../runs/run.js';
@@ -37,8 +36,8 @@ import { withTowers } from '../training/session.js';
 import type { SessionOptions } from '../training/session.js';
 import { train as trainTowers } from '../training/trainer.js';
 import type { RunIdentity } from '../training/trainer.js';
-import type { Dataset } from '../data/examples.js';
-import type { ResolvedPlacement } from './devices.js';
+import { algorithmsOfRun } from './algorithms.js';
+import { factsOf, refuseTooManyShares } from './hosts.js';
 import { prepare } from './preparation.js';
 import { phaseAt } from './phases.js';
 import type { Phase } from './phases.js';
@@ -69,6 +68,8 @@ interface PreparedTraining {
   options: TrainOptions;
   session: Omit<SessionOptions, 'dataset'> & { world: World };
   phases: Phase[];
+  /** How each convolution is computed; undefined except with the native backend. */
+  algorithms: LayerAlgorithm[] | undefined;
   start: Start;
   /** Safetensors file of the initial parameters; undefined if they are drawn from the seed, or resumed. */
   initialModel: string | undefined;
@@ -137,8 +138,10 @@ async function prepareTraining(
     options.parallelism === 'towers' ? world.processes : 1,
   );
   const { dataset } = phases[0]!;
-  await world.requireSame(factsOf(configuration, dataset, resolved));
-  world.divideReplicas(resolved.processesPerReplica);
+  const { parallelism = 'replicas' } = options;
+  await world.requireSame(factsOf(configuration, dataset, resolved, parallelism));
+  const isHybrid = parallelism === 'hybrid';
+  world.divideReplicas(isHybrid ? world.processes : resolved.processesPerReplica, isHybrid);
   // What can be refused is refused before anything is opened.
   batchesPerEpoch(dataset.train.count, imagesPerStep(configuration.training));
   refuseImpossibleCrops(configuration.test.crops, configuration.data.view);
@@ -146,8 +149,12 @@ async function prepareTraining(
   if (run !== undefined) {
     await world.fromFirst(() => refuseCompleted(run.folder, start.progress, configuration));
   }
-  refuseTooManyReplicas(configuration.training.batch, world.replicas);
+  const { of: shares } = world.imageShare;
+  refuseTooManyShares(configuration.training.batch, shares);
+  const state = resumed?.point.state;
+  const algorithms = algorithmsOfRun(configuration, resolved, shares, state);
   const warnings = [
+    ...algorithms.warnings,
     ...(run?.takenOver === undefined ? [] : [run.takenOver]),
     ...resolved.warnings,
     ...(resumed?.point.warnings ?? []),
@@ -159,7 +166,16 @@ async function prepareTraining(
   const { exchangeTimeoutMs } = options;
   return {
     options,
-    session: { configuration, statistics, exchangeTimeoutMs, signal, world, ...resolved },
+    session: {
+      configuration,
+      statistics,
+      exchangeTimeoutMs,
+      signal,
+      world,
+      keptAlgorithms: algorithms.kept,
+      ...resolved,
+    },
+    algorithms: algorithms.recorded,
     phases,
     start,
     initialModel,
@@ -255,7 +271,7 @@ async function trainOnce(
       coordinator,
       ring,
       run,
-      identity: identityOf(session),
+      identity: identityOf(session, preparation.algorithms),
       from,
       changes,
       requests,
@@ -279,6 +295,7 @@ async function trainOnce(
         imagesPerSecond: recorder.imagesPerSecond,
         parameters: coordinator.network.parameterCount,
         placement: placements.slice(0, world.hostsPerReplica).flat(),
+        ...(!world.isAlone && { hosts: world.hosts }),
         backend: coordinator.workers[0]!.backend,
         warnings,
         undecodable: ring.undecodable.map(({ file }) => file),
@@ -295,44 +312,11 @@ function placementOf({ placement, world }: Coordinator): Summary['placement'] {
   );
 }
 
-/** What all hosts must have in common. Where each has its data does not matter. */
-function factsOf(
-  configuration: Configuration,
-  dataset: Dataset,
-  { placement, processesPerReplica, backend, precision }: ResolvedPlacement,
-): Fact[] {
-  const { network, towers, training, test, data } = configuration;
-  const recipe = { network, towers, training, test, data: { ...data, directory: null } };
-  const ranks = placement.map((worker) => worker.ranks);
-  return [
-    {
-      otherwise: 'another configuration',
-      value: recipe,
-      remedy: 'give all processes the same options and presets',
-    },
-    {
-      otherwise: 'other data',
-      value: contentsOf(dataset),
-      remedy: 'copy the same files to all hosts, and give each its own with --data',
-    },
-    {
-      otherwise: 'another placement, backend or precision',
-      value: { ranks, processesPerReplica, backend, precision },
-      remedy:
-        'give --parallelism, --gpus or --cpu, --backend and --precision so that all hosts compute alike',
-    },
-  ];
-}
-
-function refuseTooManyReplicas(batch: number, replicas: number): void {
-  if (batch >= replicas) return;
-  throw new UserError(
-    `a batch of ${batch} cannot be divided among ${replicas} hosts: give --batch ${replicas} or more`,
-  );
-}
-
 /** What a checkpoint says of the run beside its progress. */
-function identityOf({ configuration, dataset, precision }: SessionOptions): RunIdentity {
+function identityOf(
+  { configuration, dataset, precision }: SessionOptions,
+  algorithms: LayerAlgorithm[] | undefined,
+): RunIdentity {
   const { towers, training, data } = configuration;
   return {
     seed: training.seed,
@@ -342,5 +326,6 @@ function identityOf({ configuration, dataset, precision }: SessionOptions): RunI
     batch: imagesPerStep(training),
     trainingImages: dataset.train.count,
     precision,
+    algorithms,
   };
 }

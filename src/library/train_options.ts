@@ -12,9 +12,10 @@ const LONGEST_MINUTES = 35_000;
 
 /**
  * How processes train together. `replicas`: each has the whole network and a share of every batch. `towers`: each has
- * some of the network's towers; if there are more processes than that takes, they form several such replicas.
+ * some of the network's towers; if there are more processes than that takes, they form several such replicas. `hybrid`:
+ * each has the convolutional layers and a share of every batch, and the fully-connected layers are divided among all.
  */
-export const PARALLELISMS = ['replicas', 'towers'] as const;
+export const PARALLELISMS = ['replicas', 'towers', 'hybrid'] as const;
 
 export type Parallelism = (typeof PARALLELISMS)[number];
 
@@ -45,7 +46,7 @@ export interface TrainOptions extends Recipe, Devices {
   exchangeTimeoutMs?: number | undefined;
   /** How many batches of the run may be skipped because the loss or a gradient is not finite (default 0). */
   skipNonfinite?: number | undefined;
-  /** How several processes share the work (default `replicas`). */
+  /** How the processes of `world` share the work (default `replicas`). */
   parallelism?: Parallelism | undefined;
   /** The processes on many hosts that train together, from `joinWorld` (default: this one alone). */
   world?: World | undefined;

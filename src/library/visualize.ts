@@ -16,10 +16,13 @@ import type { RunEvents } from '../runs/events.js';
 import { readFirstKernels } from '../runs/first_kernels.js';
 import { inspectImages, nearestImages } from '../training/inspection.js';
 import { openRunFolder } from '../runs/layout.js';
+import { readSafetensors } from '../runs/safetensors.js';
 import { statisticsFor } from '../runs/statistics.js';
 import { withTowers } from '../training/session.js';
 import { resolveDevices } from './devices.js';
 import type { Devices } from './devices.js';
+import { imageModelOf } from './image_model.js';
+import { layerKernelsFigure, mapsFigure } from './layer_figures.js';
 import { dataWarnings, runClasses, withClassesOf } from './preparation.js';
 import { configurationOf } from './recipe.js';
 import type { Recipe } from './recipe.js';
@@ -31,13 +34,17 @@ const NEIGHBOURS = 6;
 export interface VisualizeOptions extends Pick<Recipe, 'data' | 'split'>, Devices {
   /** The paper's Figure 3, or the left or right half of its Figure 4 (default `kernels`). */
   figure?: 'kernels' | 'predictions' | 'neighbours' | undefined;
+  /** Draw this layer's kernels instead, in grey, input by input. */
+  layer?: string | undefined;
+  /** Draw instead what each layer puts out for this image file. */
+  maps?: string | undefined;
   /** Which checkpoint to draw (default: the latest). */
   checkpoint?: CheckpointChoice | undefined;
   /** Test images (default: 8 predictions, 5 neighbours). */
   images?: number | undefined;
   /** Training images among which to search the nearest (default 5000). */
   search?: number | undefined;
-  /** PNG file (default: `kernels.png`, `predictions.png` or `neighbours.png` in the run folder). */
+  /** PNG file (default: `kernels.png`, `kernels-LAYER.png`, `predictions.png` … in the run folder). */
   out?: string | undefined;
   /** File of lines `NAME IN THE DATA, NAME IN THE RUN`, if the data calls its classes otherwise than the run. */
   classes?: string | undefined;
@@ -50,15 +57,24 @@ export interface VisualizeOptions extends Pick<Recipe, 'data' | 'split'>, Device
  *
  * @param path run folder
  * @returns the path of the PNG file
- * @throws UserError if it is no run folder, has no such checkpoint, or its data is not there
+ * @throws UserError if it is no run folder, has no such checkpoint or layer, or its data or image is not there
  */
 export async function visualize(path: string, options: VisualizeOptions = {}): Promise<string> {
   const { figure = 'kernels', search = 5000, data, split, checkpoint = 'latest' } = options;
   const images = options.images ?? (figure === 'predictions' ? 8 : 5);
   const folder = openRunFolder(path);
   const configuration = configurationOf({ data, split, config: folder.configurationFile });
-  const out = options.out ?? join(path, `${figure}.png`);
-  if (figure === 'kernels') {
+  const { layer, maps } = options;
+  const name = maps !== undefined ? 'maps' : layer !== undefined ? `kernels-${layer}` : figure;
+  const out = options.out ?? join(path, `${name}.png`);
+  if (maps !== undefined) {
+    const chosen = chooseCheckpoint(folder, checkpoint);
+    const model = imageModelOf(folder, chosen, readSafetensors(chosen.files.model));
+    writeDurably(out, [await mapsFigure(model, maps)]);
+  } else if (layer !== undefined) {
+    const { files } = chooseCheckpoint(folder, checkpoint);
+    writeDurably(out, [await layerKernelsFigure(configuration, layer, files.model)]);
+  } else if (figure === 'kernels') {
     const kernels = withCheckpoint(folder, checkpoint, ({ files }) =>
       readFirstKernels(configuration, files.model),
     );

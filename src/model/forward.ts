@@ -11,6 +11,7 @@ import { deriveKey } from '../random.js';
 import type { Invariant, LayerInput, OwnChannels, Replicated } from './distribution.js';
 import type { ConvLayer, DropoutLayer, LrnLayer, PoolLayer } from './layers.js';
 import { beyondFarEdges, type Layer, type Network } from './network.js';
+import { shareOfRank } from './shares.js';
 
 /** One rank's parameters by canonical name, in computing layout. */
 export type RankParameters = Map<string, tf.Tensor>;
@@ -26,6 +27,13 @@ export interface Collectives {
    */
   gatherActivations(layer: string, own: OwnChannels[]): Replicated;
   /**
+   * As `gatherActivations`, of the images of all hosts.
+   *
+   * @param own `[images of this host, …, channels / towers]` of each of this worker's ranks
+   * @returns `[images of all hosts, …, channels]`
+   */
+  gatherImages(layer: string, own: OwnChannels[]): Replicated;
+  /**
    * @param own `[batch, classes / towers]` of each of this worker's ranks
    * @returns `[batch, classes]`
    */
@@ -38,6 +46,8 @@ export interface TrainingPosition {
   step: number;
   /** Place of the first image in the batch: not 0 if those before it are computed elsewhere or before. */
   first: number;
+  /** The same of the images of all hosts, which a layer computes that is divided among them. */
+  firstOfHosts: number;
 }
 
 /** Computes one layer of one rank by calling `compute`. It may look at the input and the output. */
@@ -71,15 +81,18 @@ export function forward(
     if (layer.specification.type === 'relu' && isFollowedByRelu(network, index - 1)) continue;
     let inputs: LayerInput[] = activations;
     if (index === 0) inputs = ranks.map(() => images);
-    if (layer.gathers) {
-      const gathered = collectives.gatherActivations(layer.name, activations);
+    if (layer.gathers || layer.gathersImages) {
+      const gathered = layer.gathersImages
+        ? collectives.gatherImages(layer.name, activations)
+        : collectives.gatherActivations(layer.name, activations);
       inputs = ranks.map(() => gathered);
     }
     const activation = isFollowedByRelu(network, index) ? 'relu' : 'linear';
     activations = inputs.map((input, own) => {
       const rank = ranks[own]!;
+      const share = shareOfRank(rank, network.towers, layer.hosts);
       return around(layer, rank, input, (read) =>
-        applyLayer(layer, read, parameters[own]!, training, rank, activation),
+        applyLayer(layer, read, parameters[own]!, training, share, activation),
       );
     });
   }
@@ -98,7 +111,7 @@ export function lossOf(logits: Invariant<tf.Tensor2D>, labels: tf.Tensor1D): Inv
 }
 
 /** Whether a ReLU follows this layer at once, so that one kernel computes both. */
-function isFollowedByRelu({ layers }: Network, index: number): boolean {
+export function isFollowedByRelu({ layers }: Network, index: number): boolean {
   const type = layers[index]?.specification.type;
   return (type === 'conv' || type === 'fc') && layers[index + 1]?.specification.type === 'relu';
 }
@@ -107,6 +120,7 @@ function isFollowedByRelu({ layers }: Network, index: number): boolean {
  * Computes one layer of one rank.
  *
  * @param input `[batch, …layer.input]` float32
+ * @param rank the share of the layer that the rank holds
  * @param activation of a conv or fc layer, whose kernel computes it too; other layers ignore it
  * @returns `[batch, …layer.output]` float32
  */
@@ -168,7 +182,7 @@ function computeLayer(
     case 'maxPool':
       return maxPool(input as tf.Tensor4D, specification, layer);
     case 'dropout':
-      return training === null ? input : dropout(input, specification, training, rank);
+      return training === null ? input : dropout(input, specification, training, rank, layer.hosts);
   }
 }
 
@@ -225,16 +239,25 @@ function normalizedAcrossTowers(
   return tf.slice(normalized, [0, 0, 0, rank * own - begin], [-1, -1, -1, own]);
 }
 
-/** Zeroes each unit with probability `rate` and scales the others by 1/(1 − rate), as PyTorch does. */
+/**
+ * Zeroes each unit with probability `rate` and scales the others by 1/(1 − rate), as PyTorch does. Hosts that divide a
+ * tower take their parts of its mask.
+ */
 function dropout(
   input: tf.Tensor,
   layer: DropoutLayer,
-  { seed, step, first }: TrainingPosition,
+  { seed, step, first, firstOfHosts }: TrainingPosition,
   rank: number,
+  hosts: number,
 ): tf.Tensor {
-  const key = deriveKey(seed, 'dropout', step, layer.name, rank);
+  const key = deriveKey(seed, 'dropout', step, layer.name, Math.floor(rank / hosts));
   const units = tf.util.sizeFromShape(input.shape.slice(1));
-  return tf.mul(input, dropoutMask(key, layer.rate, input.shape, first * units));
+  if (hosts === 1) return tf.mul(input, dropoutMask(key, layer.rate, input.shape, first * units));
+  const images = input.shape[0];
+  const shape = [images, hosts * units];
+  const ofTower = dropoutMask(key, layer.rate, shape, firstOfHosts * hosts * units);
+  const own = tf.slice(ofTower, [0, (rank % hosts) * units], [images, units]);
+  return tf.mul(input, tf.reshape(own, input.shape));
 }
 
 function weightOf(layer: Layer, parameters: RankParameters): tf.Tensor {

@@ -34,6 +34,8 @@ export interface Parameter {
   /** Whether its learning rate follows the run's schedule. */
   followsSchedule: boolean;
   weightDecayMultiplier: number;
+  /** Hosts among which it is divided, besides the towers: see hybrid.ts. */
+  hosts: number;
 }
 
 /** A layer with the shapes that follow from the layers before it. */
@@ -51,6 +53,10 @@ export interface Layer {
   output: ActivationShape;
   /** Whether the towers' activations are gathered before this layer (`reads: all` and T > 1). */
   gathers: boolean;
+  /** Whether the activations of all hosts' images are gathered before this layer: see hybrid.ts. */
+  gathersImages: boolean;
+  /** Hosts among which it is divided, besides the towers. */
+  hosts: number;
   /** Multiply-accumulates of one image forward, over all ranks. Every rank does 1/T of them. */
   macs: number;
   /** Names of the layer's parameters; empty if it has none. */
@@ -59,6 +65,8 @@ export interface Layer {
 
 export interface Network {
   towers: number;
+  /** Hosts among which the fully-connected layers are divided, besides the towers; 1 but in a hybrid. */
+  hosts: number;
   classes: number;
   input: ActivationShape;
   layers: Layer[];
@@ -106,6 +114,8 @@ export function buildNetwork(
       input,
       output,
       gathers,
+      gathersImages: false,
+      hosts: 1,
       macs: isParameterised(layer) ? macsOf(layer, held[0], output, classes) : 0,
       parameters: held.map((parameter) => parameter.name),
     });
@@ -113,6 +123,7 @@ export function buildNetwork(
   }
   return {
     towers,
+    hosts: 1,
     classes,
     input: specification.input,
     layers,
@@ -321,6 +332,7 @@ function parametersOf(
     learningRateMultiplier: layer[role].learningRate ?? 1,
     followsSchedule: layer[role].followsSchedule ?? true,
     weightDecayMultiplier: layer[role].weightDecay ?? 1,
+    hosts: 1,
   });
   return [parameter('weight', [...outputs, ...kernel]), parameter('bias', outputs)];
 }

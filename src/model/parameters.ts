@@ -8,7 +8,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { deriveKey, fillNormal, fillUniform } from '../random.js';
 import { type Layer, type Network, type Parameter, elements } from './network.js';
-import { outputsOfRank } from './shares.js';
+import { outputsOfRank, shareOfRank } from './shares.js';
 
 /** One rank's part of a parameter, in canonical layout. */
 export interface Share {
@@ -22,8 +22,9 @@ export interface Share {
 
 /** The share of `parameter` that `rank` holds. */
 export function shareOf(parameter: Parameter, rank: number, towers: number): Share {
+  const { hosts } = parameter;
   const [out, ...rest] = parameter.shape as [number, ...number[]];
-  const { first, count } = outputsOfRank(out, rank, towers);
+  const { first, count } = outputsOfRank(out, shareOfRank(rank, towers, hosts), towers * hosts);
   const perOutput = elements(rest);
   return { shape: [count, ...rest], start: first * perOutput, length: count * perOutput };
 }

@@ -15,6 +15,15 @@ export function outputsOfRank(outputs: number, rank: number, towers: number): Ou
   return { first, count: Math.floor(((rank + 1) * outputs) / towers) - first };
 }
 
+/**
+ * Which share of a layer a rank holds. A layer that is divided among towers alone is the same on each host of a hybrid.
+ *
+ * @param hosts among which the layer is divided, besides the towers
+ */
+export function shareOfRank(rank: number, towers: number, hosts: number): number {
+  return rank % (towers * hosts);
+}
+
 /** Outputs of the rank that holds the most. */
 export function largestShare(outputs: number, towers: number): number {
   return Math.ceil(outputs / towers);

@@ -30,14 +30,14 @@ const WIDTH = 4;
 /** Structured-cloneable, shared by reference. */
 export interface ActivityMemory {
   words: SharedArrayBuffer;
-  /** Names of the layers, then `logits`, the exchange before the loss. */
+  /** Names of the layers, then `logits` and `labels`, the exchanges before the loss. */
   places: string[];
 }
 
 export function allocateActivity(network: Network, workers: number): ActivityMemory {
   return {
     words: new SharedArrayBuffer(workers * WIDTH * Int32Array.BYTES_PER_ELEMENT),
-    places: [...network.layers.map(({ name }) => name), 'logits'],
+    places: [...network.layers.map(({ name }) => name), 'logits', 'labels'],
   };
 }
 
@@ -90,6 +90,10 @@ export class ActivityView {
 
   isWaiting(worker: number): boolean {
     return this.activityOf(worker).startsWith('wait');
+  }
+
+  waitsForReplicas(worker: number): boolean {
+    return this.activityOf(worker) === 'waitReplicas';
   }
 
   /** The activity in words, such as `in the forward pass of conv3`. */

@@ -31,7 +31,7 @@ export interface Connections {
  * Connects the workers. A collective of all processes of the world.
  *
  * @param placement workers of one host; the ranks are those of the first host of a replica
- * @param batch largest number of images
+ * @param batch largest number of images of this host
  */
 export function connectWorkers(
   network: Network,
@@ -54,7 +54,7 @@ export function connectWorkers(
     memory,
     ({ from, readers }) => readers.some(isHere) && !(shares && isHere(from)),
   );
-  const replicas = world.groupsAcrossReplicas(workersPerHost);
+  const replicas = world.groupsAcrossImages(workersPerHost);
   const group = world.groupWithinReplica();
   return {
     placement: hosts[hostOfReplica]!,

@@ -10,6 +10,7 @@
  */
 import { prepareWorkers } from '../backend/backend.js';
 import type { Configuration } from '../configuration.js';
+import { divideFullyConnected } from '../model/hybrid.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import { connectWorkers } from './connections.js';
@@ -58,6 +59,7 @@ export class Coordinator {
     placement: given,
     backend,
     precision = 'float32',
+    keptAlgorithms = [],
     normalization = normalizationOfNoise(configuration),
     batch,
     world = World.alone(),
@@ -65,7 +67,8 @@ export class Coordinator {
     trace,
     signal,
   }: CoordinatorOptions): Promise<Coordinator> {
-    const network = buildNetwork(configuration.network, towers, configuration.data.classes);
+    const whole = buildNetwork(configuration.network, towers, configuration.data.classes);
+    const network = divideFullyConnected(whole, world.fullyConnectedHosts);
     const connections = connectWorkers(network, given, world, backend, batch);
     const { placement } = connections;
     prepareWorkers(backend);
@@ -80,9 +83,11 @@ export class Coordinator {
           specification: configuration.network,
           towers,
           classes: configuration.data.classes,
+          fullyConnectedHosts: network.hosts,
           ...connections.commandOf(worker),
           backend,
           precision,
+          keptAlgorithms,
           device: placement[worker]!.device,
           threads: placement[worker]!.threads,
           seed: configuration.training.seed,
@@ -285,11 +290,16 @@ export class Coordinator {
     const computed = await this.compute(step, batch);
     if (computed instanceof NotFiniteError) throw computed;
     const squares = await this.threads.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
+    const { parameters } = this.network;
+    const own = parameters.map(({ name }) =>
+      squares.reduce((sum, worker) => sum + worker[name]!, 0),
+    );
+    const sums = await this.world.agree(own);
     return Object.fromEntries(
-      this.network.parameters.map(({ name }) => [
-        name,
-        Math.sqrt(squares.reduce((sum, worker) => sum + worker[name]!, 0)),
-      ]),
+      parameters.map(({ name, hosts }, index) => {
+        const holders = hosts === 1 ? this.world.imageShare.of : 1;
+        return [name, Math.sqrt(sums[index]! / holders)];
+      }),
     );
   }
 

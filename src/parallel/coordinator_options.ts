@@ -1,5 +1,6 @@
 /** What a coordinator is opened with. */
 import type { BackendName } from '../backend/backend.js';
+import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import type { TraceGroup } from '../report/trace.js';
@@ -15,6 +16,8 @@ export interface CoordinatorOptions {
   backend: BackendName;
   /** Precision of the products (default float32). */
   precision?: Precision;
+  /** How the native backend computes these passes, instead of by the cheapest algorithm (default none). */
+  keptAlgorithms?: readonly ConvolutionPassAlgorithm[];
   /** How pixels become input. The default is for noise, where a mean that depends on the images is 0.5. */
   normalization?: Pick<OpenCommand, 'mean' | 'std' | 'meanImage'>;
   /** Largest batch that will be computed: of several replicas, the largest share of one. */

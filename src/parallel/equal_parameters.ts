@@ -1,7 +1,7 @@
 /** The check that all replicas still have the same parameters and momentum buffers, to the bit. */
 import { createHash } from 'node:crypto';
 import { UserError } from '../errors.js';
-import type { Network } from '../model/network.js';
+import type { Network, Parameter } from '../model/network.js';
 import { sharesOfHost } from './host_shares.js';
 import type { SharedParameters } from './shared_parameters.js';
 import type { World } from './world.js';
@@ -10,7 +10,7 @@ import type { World } from './world.js';
 export class ReplicasDiverged extends UserError {}
 
 /**
- * Compares a hash of all values that a host holds with those of the hosts that hold the same of other replicas.
+ * Compares a hash of what a host holds with those of the other hosts that hold the same.
  *
  * @throws ReplicasDiverged in all processes: it names the hosts that differ from most
  */
@@ -20,15 +20,17 @@ export async function requireEqualParameters(
   shared: SharedParameters,
   step: number,
 ): Promise<void> {
-  const { replicas, hostsPerReplica, hostOfReplica } = world;
-  if (replicas === 1) return;
+  const { imageShare, hostsPerReplica, hostOfReplica } = world;
+  if (imageShare.of === 1) return;
+  const isCommon = ({ hosts }: Parameter): boolean => hosts === 1;
   const hash = createHash('sha256');
-  for (const share of sharesOfHost(network, shared, hostOfReplica, hostsPerReplica)) {
-    hash.update(share);
-  }
+  const shares = sharesOfHost(network, shared, hostOfReplica, hostsPerReplica, isCommon);
+  for (const share of shares) hash.update(share);
   const hashes = await world.gather(hash.digest('hex'));
+  // All hosts of a hybrid hold the same of these; of a replica that is divided by towers, each holds something else.
+  const period = network.hosts > 1 ? 1 : hostsPerReplica;
   const others = world.hosts.filter((_, process) => {
-    const same = hashes.filter((_hash, other) => (other - process) % hostsPerReplica === 0);
+    const same = hashes.filter((_hash, other) => (other - process) % period === 0);
     return hashes[process] !== mostFrequent(same);
   });
   if (others.length === 0) return;

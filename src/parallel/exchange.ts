@@ -68,7 +68,9 @@ export interface ExchangeCost {
 
 /** A reduce-scatter of one worker. */
 export interface ReduceScatter {
-  /** Shape of each term. */
+  /** The ranks that take part, ascending; none of another worker's without all of it (default: all). */
+  ranks?: readonly number[];
+  /** Shape of each term for a rank of this worker. */
   shape: number[];
   /** This worker's term for a rank of another worker. */
   termFor: (rank: number) => tf.Tensor;
@@ -104,9 +106,9 @@ export class Exchange {
     return this.workers[this.worker]!;
   }
 
-  /** Number of ranks of all workers. */
-  get towers(): number {
-    return this.workers.flat().length;
+  /** The ranks of all workers, ascending. */
+  get allRanks(): number[] {
+    return this.workers.flat().sort((one, other) => one - other);
   }
 
   /** Begins a round. @param sequence larger than that of the round before */
@@ -122,33 +124,35 @@ export class Exchange {
   }
 
   /**
-   * Publishes this worker's blocks and gathers all ranks'.
+   * Publishes this worker's blocks and gathers those of other ranks.
    *
-   * @param exchange name of the exchange: a layer's, or `logits`
-   * @param own float32 of each own rank, of one shape
-   * @param combine gets the blocks of all ranks, ascending
+   * @param exchange name of the exchange: a layer's, `labels` or `logits`
+   * @param own float32 of each own rank; published if the rank takes part
+   * @param shapeOf a rank's block
+   * @param combine gets the blocks, in the order of the ranks
+   * @param ranks that take part, ascending
    * @throws ExchangeAborted
    */
   allGather(
     exchange: string,
     own: tf.Tensor[],
-    channelsOf: (rank: number) => number,
+    shapeOf: (rank: number) => number[],
     combine: (blocks: tf.Tensor[]) => tf.Tensor,
+    ranks: readonly number[] = this.allRanks,
   ): tf.Tensor {
-    const shapes = Array.from({ length: this.towers }, (_, rank) =>
-      own[0]!.shape.with(-1, channelsOf(rank)),
-    );
-    shapes.forEach((shape, rank) => {
-      if (this.ranks.includes(rank)) return;
-      this.expect(tf.util.sizeFromShape(shape), exchange, 'forward', rank);
-    });
+    for (const rank of ranks) {
+      if (this.ranks.includes(rank)) continue;
+      this.expect(tf.util.sizeFromShape(shapeOf(rank)), exchange, 'forward', rank);
+    }
     own.forEach((tensor, index) => {
       const rank = this.ranks[index]!;
+      if (!ranks.includes(rank)) return;
       this.copying(exchange, () => this.publish(tensor, exchange, 'forward', rank));
     });
-    const blocks = shapes.map((shape, rank) => {
+    const blocks = ranks.map((rank) => {
       const index = this.ranks.indexOf(rank);
       if (index >= 0) return own[index]!;
+      const shape = shapeOf(rank);
       const values = this.read(tf.util.sizeFromShape(shape), exchange, 'forward', rank);
       return tf.tensor(values, shape, 'float32');
     });
@@ -163,13 +167,18 @@ export class Exchange {
    * @returns the sum for each own rank
    * @throws ExchangeAborted
    */
-  reduceScatter(exchange: string, { shape, termFor, combine }: ReduceScatter): tf.Tensor[] {
+  reduceScatter(
+    exchange: string,
+    { ranks = this.allRanks, shape, termFor, combine }: ReduceScatter,
+  ): tf.Tensor[] {
     const length = tf.util.sizeFromShape(shape);
-    const others = [...this.workers.keys()].filter((worker) => worker !== this.worker);
+    const others = [...this.workers.keys()].filter(
+      (worker) => worker !== this.worker && ranks.includes(this.workers[worker]![0]!),
+    );
     for (const rank of this.ranks) {
       for (const worker of others) this.expect(length, exchange, 'backward', worker, rank);
     }
-    for (let rank = 0; rank < this.towers; rank++) {
+    for (const rank of ranks) {
       if (this.ranks.includes(rank)) continue;
       this.copying(exchange, () => {
         const term = termFor(rank);

@@ -34,7 +34,7 @@ export class GradientReduction {
   /**
    * @param group one worker of each replica, which holds the same ranks
    * @param exchange says when another worker has failed, and records what this one is doing
-   * @param weights this worker's
+   * @param weights this worker's whose gradients are summed; any other one's is complete on this host
    */
   constructor(
     private readonly group: ProcessGroup,
@@ -73,8 +73,8 @@ export class GradientReduction {
   /**
    * Waits for all sums.
    *
-   * @param gradients of this replica, by the weights' names; disposed
-   * @returns the sums, by the weights' names
+   * @param gradients of this replica, by the weights' names; those that are summed are disposed
+   * @returns the sums and the complete ones, by the weights' names
    * @throws ExchangeAborted if another worker or host fails meanwhile
    */
   finish(gradients: tf.NamedTensorMap): tf.NamedTensorMap {
@@ -87,7 +87,7 @@ export class GradientReduction {
       at += size;
     }
     const ticket = this.group.allReduce(bucket);
-    const reduced: tf.NamedTensorMap = {};
+    const reduced = { ...gradients };
     for (const { name, shape } of this.large.values()) {
       const { ticket: own, tensor, values } = this.sums.get(name)!;
       this.wait(own);
@@ -100,7 +100,7 @@ export class GradientReduction {
       reduced[name] = tf.tensor(bucket.slice(at, at + size), shape, 'float32');
       at += size;
     }
-    tf.dispose(gradients);
+    for (const { name } of [...this.large.values(), ...this.small]) gradients[name]!.dispose();
     return reduced;
   }
 

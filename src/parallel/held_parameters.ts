@@ -77,6 +77,11 @@ export class HeldParameters {
     return this.held.map(({ weight }) => weight);
   }
 
+  /** Those that are the same on every host which computes other images. */
+  get replicatedWeights(): tf.Variable[] {
+    return this.held.filter(({ parameter }) => parameter.hosts === 1).map(({ weight }) => weight);
+  }
+
   /** Keeps the gradients of a step, by the weights' names, or adds them to those that are kept. */
   take(gradients: tf.NamedTensorMap): void {
     for (const held of this.held) {

@@ -1,25 +1,27 @@
 /** The shares of a network's state that one host of a replica holds, where its towers are divided among several. */
-import type { Network } from '../model/network.js';
+import type { Network, Parameter } from '../model/network.js';
 import { shareOf } from '../model/parameters.js';
 import type { SharedParameters } from './shared_parameters.js';
 import type { World } from './world.js';
 
 /**
- * The shares in place: of each parameter and each momentum buffer, what the ranks of this host hold.
+ * The shares in place: of parameters and their momentum buffers, what the ranks of a host hold.
  *
  * @param host position among the hosts of a replica, each of which has as many ranks
  * @param hosts of a replica
+ * @param isMeant the parameters
  */
 export function sharesOfHost(
-  { parameters, towers }: Network,
+  { parameters, towers, hosts: dividing }: Network,
   shared: SharedParameters,
   host: number,
   hosts: number,
+  isMeant: (parameter: Parameter) => boolean,
 ): Float32Array[] {
-  const count = towers / hosts;
+  const count = (towers * dividing) / hosts;
   const ranks = Array.from({ length: count }, (_, index) => host * count + index);
   return [shared.parameters, shared.velocities].flatMap((tensors) =>
-    parameters.flatMap((parameter) =>
+    parameters.filter(isMeant).flatMap((parameter) =>
       ranks.map((rank) => {
         const { start, length } = shareOf(parameter, rank, towers);
         const whole = tensors[parameter.name]!;
@@ -41,13 +43,14 @@ export async function bringToFirst(
 ): Promise<void> {
   const { hostsPerReplica: hosts, replica, hostOfReplica } = world;
   if (replica > 0) return;
+  // In a hybrid each host has the whole of what is not divided among hosts.
+  const sharesOf = (host: number): Float32Array[] =>
+    sharesOfHost(network, shared, host, hosts, (parameter) => parameter.hosts === network.hosts);
   if (hostOfReplica > 0) {
-    const own = sharesOfHost(network, shared, hostOfReplica, hosts);
-    for (const share of own) await world.send(share, 0);
+    for (const share of sharesOf(hostOfReplica)) await world.send(share, 0);
     return;
   }
   for (let host = 1; host < hosts; host++) {
-    const theirs = sharesOfHost(network, shared, host, hosts);
-    for (const share of theirs) await world.receive(share, host);
+    for (const share of sharesOf(host)) await world.receive(share, host);
   }
 }

@@ -102,8 +102,9 @@ function refuseOtherSize(processes: number, required: number | undefined): void 
   );
 }
 
+/** Leaves it to the first process to say why: with another exit code, `mpirun` would end all at once. */
 function endQuietly(): never {
-  process.exit(1);
+  process.exit(0);
 }
 
 /** Slurm does not say which MPI it speaks. */
@@ -187,7 +188,7 @@ async function endUnheard(
   );
   await new Promise((resolve) => setTimeout(resolve, OTHER_END_MS));
   world.abortWorld(1);
-  return endQuietly();
+  return process.exit(1);
 }
 
 /** This host's interfaces with their addresses, but not the loopback device. */

@@ -5,6 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Packr } from 'msgpackr';
 import type { BackendName, Device } from '../backend/backend.js';
+import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { HostConnection } from './mpi_transport.js';
@@ -28,6 +29,8 @@ export interface OpenCommand {
   backend: BackendName;
   device: Device;
   precision: Precision;
+  /** How the native backend computes these passes, instead of by the cheapest algorithm. */
+  keptAlgorithms: readonly ConvolutionPassAlgorithm[];
   threads: number;
   /** Seed of initialization and dropout. */
   seed: number;
@@ -39,9 +42,11 @@ export interface OpenCommand {
   meanImage: Float32Array | null;
   /** Keep a timeline, for `spans` to fetch. */
   traced: boolean;
+  /** Hosts among which the fully-connected layers are divided, each with its own images; 1 but in a hybrid. */
+  fullyConnectedHosts: number;
   /** The hosts of the replica; null if it has one. */
   hosts: HostConnection | null;
-  /** The workers of all replicas that hold the same ranks as this one; null if there is one replica. */
+  /** The workers of all hosts with the same kernels and other images; null if there are none. */
   replicas: GroupHandle | null;
 }
 
@@ -53,6 +58,8 @@ export interface BatchShare {
   first: number;
   /** Images in the batch. */
   of: number;
+  /** The images that all hosts compute together: the batch, or a part of it. */
+  whole: { count: number; first: number };
 }
 
 /** Runs forward and backward on one mini-batch and keeps the gradients until `commit` or `discard`. */
@@ -155,9 +162,9 @@ export interface NotFinitePlace {
 }
 
 export interface ComputeReply {
-  /** This share's term of the mean loss over the batch. */
+  /** This replica's term of the mean loss over the batch. */
   loss: number;
-  /** Images of the share whose largest logit is the label's. */
+  /** Images of the replica whose largest logit is the label's. */
   correct: number;
   /** Null if the loss and all gradients are finite. */
   notFinite: NotFinitePlace | null;
@@ -167,7 +174,7 @@ export interface ComputeReply {
 }
 
 export interface LogitsReply {
-  /** float32 `[count, classes]`. */
+  /** float32 `[count, classes]` of this host's images. */
   logits: Float32Array;
 }
 

@@ -194,7 +194,7 @@ export class ProcessGroup {
     return this.addon.busyMs(this.handle.group);
   }
 
-  /** Ends all processes of the world at once, with this exit code. */
+  /** Ends all processes of the world, with this exit code: this one within seconds, even if MPI hangs. */
   abortWorld(code: number): void {
     this.addon.abort(code);
   }

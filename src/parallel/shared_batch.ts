@@ -12,6 +12,8 @@ export interface SharedBatch {
   /** If this is a share of a batch: the place of its first image there, and the batch's images. */
   first?: number;
   of?: number;
+  /** If all hosts together have a part of the batch: its images, and the place of the first. */
+  whole?: { count: number; first: number };
 }
 
 /** The buffers that go beside a command. */
@@ -24,6 +26,11 @@ export function buffersOf({
 }
 
 /** What a command says of a batch: which share of one it is. */
-export function batchShareOf({ count, first = 0, of = count }: SharedBatch): BatchShare {
-  return { count, first, of };
+export function batchShareOf({
+  count,
+  first = 0,
+  of = count,
+  whole = { count: of, first: 0 },
+}: SharedBatch): BatchShare {
+  return { count, first, of, whole };
 }

@@ -39,7 +39,7 @@ export type Pass = 'forward' | 'backward';
 /**
  * The name of a slot.
  *
- * @param exchange the layer that reads the gathered activations, or `logits`
+ * @param exchange the layer that reads the gathered activations, `labels` or `logits`
  * @param from the rank (forward) or worker (backward) that fills it
  * @param to the rank whose gradient it carries, backward only; a forward slot is for all ranks
  */
@@ -51,7 +51,7 @@ export function slotName(exchange: string, pass: Pass, from: number, to?: number
  * Allocates the slots for one network.
  *
  * @param workers the ranks of each worker. With one worker nothing crosses, so there are no slots.
- * @param batch largest number of images
+ * @param batch largest number of images of a host
  */
 export function allocateExchangeMemory(
   network: Network,
@@ -63,28 +63,38 @@ export function allocateExchangeMemory(
   const add = (name: string, floats: number, from: number, readers: number[]): void => {
     slots[name] = { index: count++, floats, from, readers };
   };
-  const workerOf = (rank: number): number => workers.findIndex((ranks) => ranks.includes(rank));
-  const addForAll = (exchange: string, rank: number, floats: number): void => {
-    const from = workerOf(rank);
-    const readers = [...workers.keys()].filter((worker) => worker !== from);
-    add(slotName(exchange, 'forward', rank), floats, from, readers);
+  const { towers, hosts, classes } = network;
+  /** The workers that exchange with a worker: all of them, or those of its host of a hybrid. */
+  const partnersOf = (worker: number, isWithinHost: boolean): number[] => {
+    const hostOf = ([rank]: number[]): number => Math.floor(rank! / towers);
+    return [...workers.keys()].filter(
+      (other) =>
+        other !== worker && !(isWithinHost && hostOf(workers[other]!) !== hostOf(workers[worker]!)),
+    );
+  };
+  const addForward = (exchange: string, floats: number, isWithinHost = false): void => {
+    workers.forEach((ranks, worker) => {
+      const readers = partnersOf(worker, isWithinHost);
+      for (const rank of ranks) add(slotName(exchange, 'forward', rank), floats, worker, readers);
+    });
   };
   if (workers.length > 1) {
-    for (const layer of network.layers.filter((candidate) => candidate.gathers)) {
+    for (const layer of network.layers.filter((one) => one.gathers || one.gathersImages)) {
       const { height, width, channels } = layer.input;
-      const floats = (batch * height * width * channels) / network.towers;
-      workers.flat().forEach((rank) => addForAll(layer.name, rank, floats));
-      workers.forEach((own, worker) => {
-        workers
-          .flat()
-          .filter((rank) => !own.includes(rank))
-          .forEach((rank) =>
-            add(slotName(layer.name, 'backward', worker, rank), floats, worker, [workerOf(rank)]),
-          );
+      // Divided among hosts, a layer has their images, but as many times fewer channels.
+      const floats = (batch * height * width * channels) / towers;
+      const isWithinHost = layer.hosts < hosts;
+      addForward(layer.name, floats, isWithinHost);
+      workers.forEach((_, worker) => {
+        for (const reader of partnersOf(worker, isWithinHost)) {
+          for (const rank of workers[reader]!) {
+            add(slotName(layer.name, 'backward', worker, rank), floats, worker, [reader]);
+          }
+        }
       });
     }
-    const floats = batch * largestShare(network.classes, network.towers);
-    workers.flat().forEach((rank) => addForAll('logits', rank, floats));
+    addForward('logits', hosts * batch * largestShare(classes, towers * hosts));
+    if (hosts > 1) addForward('labels', batch);
   }
   return {
     control: new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT),

@@ -16,11 +16,13 @@ import {
 } from '../backend/images.js';
 import type { Invariant, Replicated } from '../model/distribution.js';
 import { forward, lossOf } from '../model/forward.js';
-import type { AroundLayer, Collectives, TrainingPosition } from '../model/forward.js';
+import type { AroundLayer, TrainingPosition } from '../model/forward.js';
+import { divideFullyConnected } from '../model/hybrid.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
-import { collectivesOver } from './collectives.js';
+import { collectivesOver, gatherLabels, hostOf } from './collectives.js';
 import type {
+  BatchShare,
   CommitCommand,
   ComputeCommand,
   ComputeReply,
@@ -38,6 +40,8 @@ import { MpiTransport } from './mpi_transport.js';
 import { PeerMemoryTransport } from './peer_memory.js';
 import { SlotCopyTransport } from './slot_copies.js';
 import { Exchange } from './exchange.js';
+import { imagesOfRound } from './round_images.js';
+import type { RoundImages } from './round_images.js';
 import { Timeline } from './timeline.js';
 import { GradientReduction } from './gradient_reduction.js';
 import { HeldParameters } from './held_parameters.js';
@@ -45,7 +49,6 @@ import { ProcessGroup } from './process_group.js';
 import { finiteCheck } from './sgd.js';
 
 export class Tower {
-  private readonly collectives: Collectives;
   readonly parameters: HeldParameters;
   /** null if there is one replica. */
   private readonly reduction: GradientReduction | null;
@@ -57,9 +60,9 @@ export class Tower {
     private readonly normalization: ImageNormalization,
     private readonly replicas: ProcessGroup | null,
   ) {
-    this.collectives = collectivesOver(exchange, network.classes);
     this.parameters = new HeldParameters(network, exchange, seed);
-    this.reduction = replicas && new GradientReduction(replicas, exchange, this.parameters.weights);
+    const { replicatedWeights } = this.parameters;
+    this.reduction = replicas && new GradientReduction(replicas, exchange, replicatedWeights);
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -68,7 +71,8 @@ export class Tower {
     { exchange: memory, copies, peers }: SharedBuffers,
   ): Promise<{ tower: Tower; reply: OpenReply }> {
     const backend = await useBackend(command);
-    const network = buildNetwork(command.specification, command.towers, command.classes);
+    const whole = buildNetwork(command.specification, command.towers, command.classes);
+    const network = divideFullyConnected(whole, command.fullyConnectedHosts);
     const { worker, workers, hosts } = command;
     const within =
       peers === undefined
@@ -103,17 +107,19 @@ export class Tower {
     const start = performance.now();
     let forwardEnd = start;
     let forwardExchangeMs = 0;
-    const { count, first, of } = command;
-    const { images, labels } = this.batch(count, buffers);
+    const round = this.imagesOf(command);
+    const { images, labels: own } = this.batch(round.own, buffers);
+    const labels = gatherLabels(this.exchange, own, this.network, round.byHost);
     const reductionStartMs = this.replicas?.communicationMs ?? 0;
     let correct = 0;
     const { value, grads } = tf.variableGrads(() => {
-      const logits = this.forward(images, { seed: this.seed, step: command.step, first });
+      const logits = this.forward(images, round, this.positionOf(command, command.step));
       this.timeline?.moveTo('forward loss', 'forward');
       correct = correctOf(logits, labels);
       const mean = lossOf(logits, labels);
       // So the replicas' losses and gradients sum to the means over the batch.
-      const loss = count === of ? mean : tf.mul<tf.Scalar>(mean, count / of);
+      const { of } = command;
+      const loss = round.all === of ? mean : tf.mul<tf.Scalar>(mean, round.all / of);
       this.reduction?.watchTape();
       this.exchange.activity.moveTo('backward', 'logits');
       this.timeline?.moveTo('backward loss', 'backward');
@@ -128,7 +134,7 @@ export class Tower {
     this.parameters.take(gradients);
     const loss = value.dataSync<'float32'>()[0]!;
     const notFinite = this.firstNotFinite(loss);
-    tf.dispose([value, images, labels]);
+    tf.dispose([value, images, own, labels]);
     const { copyMs, waitMs, bytes } = this.exchange.spent();
     const end = performance.now();
     return {
@@ -181,27 +187,29 @@ export class Tower {
    *
    * @param step apply the dropout masks of this training step; null leaves dropout off
    */
-  logits(
-    { sequence, count, first, step }: ForwardCommand & { step: number | null },
-    buffers: SharedBuffers,
-  ): LogitsReply {
-    this.exchange.begin(sequence);
-    const training = step === null ? null : { seed: this.seed, step, first };
+  logits(command: ForwardCommand & { step: number | null }, buffers: SharedBuffers): LogitsReply {
+    this.exchange.begin(command.sequence);
+    const round = this.imagesOf(command);
+    const training = command.step === null ? null : this.positionOf(command, command.step);
     const logits = valuesOf(() => {
-      const { images } = this.batch(count, buffers);
-      return this.forward(images, training);
+      const { images } = this.batch(round.own, buffers);
+      return this.forward(images, round, training);
     });
-    return { logits };
+    if (this.network.hosts === 1) return { logits };
+    const { classes } = this.network;
+    const end = round.before + command.count;
+    return { logits: logits.slice(round.before * classes, end * classes) };
   }
 
   /** Computes logits and the activations that the last layer reads, with dropout off. */
-  inspect({ sequence, count }: ForwardCommand, buffers: SharedBuffers): InspectReply {
-    this.exchange.begin(sequence);
+  inspect(command: ForwardCommand, buffers: SharedBuffers): InspectReply {
+    this.exchange.begin(command.sequence);
+    const round = this.imagesOf(command);
     const last = this.network.layers.at(-1);
     let features = new Float32Array(0);
     const logits = valuesOf(() => {
-      const { images } = this.batch(count, buffers);
-      return this.forward(images, null, (layer, _rank, input, compute) => {
+      const { images } = this.batch(round.own, buffers);
+      return this.forward(images, round, null, (layer, _rank, input, compute) => {
         if (layer === last) features = input.dataSync<'float32'>().slice();
         return compute(input);
       });
@@ -211,6 +219,7 @@ export class Tower {
 
   private forward(
     images: Replicated<tf.Tensor4D>,
+    round: RoundImages,
     training: TrainingPosition | null,
     around: AroundLayer = (_layer, _rank, input, compute) => compute(input),
   ): Invariant<tf.Tensor2D> {
@@ -224,14 +233,16 @@ export class Tower {
       }
       return output;
     };
-    return forward(
-      this.network,
-      this.parameters.ofRanks,
-      this.collectives,
-      images,
-      training,
-      noting,
-    );
+    const collectives = collectivesOver(this.exchange, this.network, round.byHost);
+    return forward(this.network, this.parameters.ofRanks, collectives, images, training, noting);
+  }
+
+  private imagesOf(share: BatchShare): RoundImages {
+    return imagesOfRound(share, this.network, hostOf(this.exchange.ranks[0]!, this.network));
+  }
+
+  private positionOf({ first, whole }: BatchShare, step: number): TrainingPosition {
+    return { seed: this.seed, step, first, firstOfHosts: whole.first };
   }
 
   /** The batch as tensors: normalized images float32 `[count, height, width, 3]` and labels int32 `[count]`. */
@@ -264,14 +275,16 @@ export class Tower {
 
   /** Repeats the forward pass of training step `step`. @returns the first output that is not finite; null if all are */
   locate(
-    { sequence, count, first, step }: ForwardCommand & { step: number },
+    command: ForwardCommand & { step: number },
     buffers: SharedBuffers,
   ): NotFinitePlace | null {
-    this.exchange.begin(sequence);
+    this.exchange.begin(command.sequence);
+    const round = this.imagesOf(command);
+    const position = this.positionOf(command, command.step);
     let found: NotFinitePlace | null = null;
     tf.tidy(() => {
-      const { images } = this.batch(count, buffers);
-      this.forward(images, { seed: this.seed, step, first }, (layer, rank, input, compute) => {
+      const { images } = this.batch(round.own, buffers);
+      this.forward(images, round, position, (layer, rank, input, compute) => {
         const output = compute(input);
         if (finiteCheck(output).dataSync<'float32'>()[0] !== 0) {
           found ??= { rank, layer: layer.index, of: 'output' };

@@ -100,10 +100,11 @@ export class TowerThreads {
     const timeoutMs = this.met.has(kind)
       ? this.exchangeTimeoutMs
       : Math.max(this.exchangeTimeoutMs, FIRST_TIMEOUT_MS);
+    const limitMs = (): number => (this.waitForHosts([...busy]) ? 2 * timeoutMs : timeoutMs);
     const unlessStopped = unlessAborted(unlessAborted(Promise.all(answers), signal), this.lost);
     try {
-      const replies = await unlessStalled(unlessStopped, this.activity, timeoutMs, () =>
-        this.stallOf([...busy], timeoutMs),
+      const replies = await unlessStalled(unlessStopped, this.activity, limitMs, () =>
+        this.stallOf([...busy], limitMs()),
       );
       this.met.add(kind);
       return replies;
@@ -142,15 +143,26 @@ export class TowerThreads {
    * Blames, of the workers that have not answered, one that does not wait for another itself. If all wait, it is the one
    * on another host that is waited for.
    */
-  private stallOf(busy: number[], timeoutMs: number): WorkerFailure {
+  private stallOf(busy: number[], limitMs: number): WorkerFailure {
     const moving = busy.find((candidate) => !this.activity.isWaiting(candidate));
     const elsewhere = busy.flatMap((candidate) => this.awaitedElsewhere(candidate) ?? []);
-    const limit = `for ${timeoutMs / 1000} s`;
+    const limit = `for ${limitMs / 1000} s`;
     const what =
       moving === undefined && elsewhere.length > 0
         ? `${elsewhere[0]!} ${limit} ${this.doing}: it hangs, is slow or cannot be reached`
         : `${this.nameOf(moving ?? busy[0]!)} has made no progress ${limit} ${this.whereabouts(moving ?? busy[0]!)}: it hangs or is slow`;
     return new WorkerFailure(`${what}; if slow, raise --exchange-timeout`, undefined);
+  }
+
+  /** Whether other hosts are to blame if nothing moves. They have more time, because they know better what is wrong. */
+  private waitForHosts(busy: number[]): boolean {
+    return (
+      busy.every((worker) => this.activity.isWaiting(worker)) &&
+      busy.some(
+        (worker) =>
+          this.activity.waitsForReplicas(worker) || this.awaitedElsewhere(worker) !== null,
+      )
+    );
   }
 
   /** The worker of another host that a worker waits for, as `rank 1 on HOST has not come to conv3 (forward)`. */

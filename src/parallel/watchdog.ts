@@ -7,17 +7,17 @@ const LONGEST_INTERVAL_MS = 1000;
 /**
  * Awaits `work` for as long as some worker makes progress.
  *
- * @param timeoutMs throws `stall()` after this many milliseconds without progress of any worker
+ * @param limitMs throws `stall()` after this many milliseconds without progress of any worker; it may change
  */
 export async function unlessStalled<Result>(
   work: Promise<Result>,
   activity: ActivityView,
-  timeoutMs: number,
+  limitMs: () => number,
   stall: () => Error,
 ): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const stalled = new Promise<never>((_, reject) => {
-    const interval = Math.min(LONGEST_INTERVAL_MS, timeoutMs / 4);
+    const interval = Math.min(LONGEST_INTERVAL_MS, limitMs() / 4);
     let moves = activity.moves();
     let idleMs = 0;
     let last = performance.now();
@@ -29,7 +29,7 @@ export async function unlessStalled<Result>(
       if (activity.moves() !== moves) {
         moves = activity.moves();
         idleMs = 0;
-      } else if (idleMs >= timeoutMs) {
+      } else if (idleMs >= limitMs()) {
         reject(stall());
       }
     }, interval);

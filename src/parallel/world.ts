@@ -29,14 +29,17 @@ export interface Fact {
 /** How long a process that fails waits for the others to end as well, milliseconds. */
 const ENDING_MS = 5000;
 
-/** How much later each process gives up waiting for the one before it, milliseconds. */
+/** How much later than the one before it each process ends all, milliseconds. */
 const STAGGER_MS = 500;
 
 /** Between two looks at whether a process is lost, milliseconds. */
 const LOOK_MS = 500;
 
-/** Once a signal has come, a process that is silent for so long counts as lost, milliseconds. */
-const ROLL_CALL_MS = 900;
+/**
+ * Once a signal has come, a process that is silent for so long counts as lost, milliseconds: less than half the time
+ * between the TERM and the KILL of Open MPI's mpirun, of which its parameter sets the half in seconds.
+ */
+const ROLL_CALL_MS = 900 * Number(process.env['OMPI_MCA_odls_base_sigkill_timeout'] ?? 1);
 
 /** `moreTypes` keeps a typed array what it is. */
 const packr = new Packr({ useRecords: false, moreTypes: true });
@@ -57,6 +60,7 @@ export class World {
   private readonly topics: Topic[] = [];
   private hasEnded = false;
   private processesPerReplica = 1;
+  private dividesImages = false;
 
   /** @param connection null for a process that is alone */
   constructor(private readonly connection: Connection | null) {}
@@ -89,9 +93,28 @@ export class World {
    * anything is computed.
    *
    * @param processes divides the number of all
+   * @param isHybrid whether each of them has images of its own: see model/hybrid.ts. All must be in one replica then
    */
-  divideReplicas(processes: number): void {
+  divideReplicas(processes: number, isHybrid = false): void {
     this.processesPerReplica = processes;
+    this.dividesImages = isHybrid;
+  }
+
+  /** Hosts among which the fully-connected layers are divided, each with its own images; 1 but in a hybrid. */
+  get fullyConnectedHosts(): number {
+    return this.dividesImages ? this.processesPerReplica : 1;
+  }
+
+  /** Which share of every batch this process has, of how many. */
+  get imageShare(): { index: number; of: number } {
+    return this.dividesImages
+      ? { index: this.hostOfReplica, of: this.hostsPerReplica }
+      : { index: this.replica, of: this.replicas };
+  }
+
+  /** Whether this process is the first of those that have its share of every batch. */
+  get isFirstOfShare(): boolean {
+    return this.dividesImages || this.hostOfReplica === 0;
   }
 
   /** Processes among which each replica is divided. */
@@ -128,21 +151,22 @@ export class World {
     return this.connection?.heartbeat.lost ?? NEVER;
   }
 
-  /** From now on a process that is silent for a second is lost: a launcher that ends all of them leaves two. */
+  /** From now on a process that is silent for a second is lost: a launcher that ends all of them leaves little more. */
   callTheRoll(): void {
     this.connection?.heartbeat.expectWithin(ROLL_CALL_MS);
   }
 
   /**
-   * Groups of the processes that hold the same ranks, one of each replica: a group for each of this process's workers.
-   * A collective.
+   * Groups of the processes with the same kernels and other images: a group for each of this process's workers. A
+   * collective.
    *
-   * @returns none if there is one replica
+   * @returns none if there are no others
    */
-  groupsAcrossReplicas(workers: number): GroupHandle[] {
+  groupsAcrossImages(workers: number): GroupHandle[] {
     const { connection } = this;
-    if (connection === null || this.replicas === 1) return [];
-    return Array.from({ length: workers }, () => connection.group.split(this.hostOfReplica).handle);
+    if (connection === null || this.imageShare.of === 1) return [];
+    const colour = this.dividesImages ? 0 : this.hostOfReplica;
+    return Array.from({ length: workers }, () => connection.group.split(colour).handle);
   }
 
   /** The group of the processes among which this replica is divided; null if it is on one. A collective. */
@@ -249,7 +273,8 @@ export class World {
   }
 
   /**
-   * Ends this process's part in the world. If one process fails, all end: the first one prints why, unless it is lost.
+   * Ends this process's part in the world. If all fail alike, as of what they have agreed on, this returns, and the
+   * caller says why. If one fails alone or is lost, all are ended. The first process prints why; if it is lost, the next.
    *
    * @param failure what this process fails of; undefined if it is done
    * @param print prints the line that says why
@@ -259,16 +284,20 @@ export class World {
     this.hasEnded = true;
     const { heartbeat, hosts, group } = this.connection;
     const why = failure === undefined ? '' : messageOf(failure);
-    const isLost = this.lost.aborted;
-    const ending = failure === undefined ? 'done' : isLost ? 'followed' : 'failed';
-    const endings = await heartbeat.end(ending, why, ENDING_MS + STAGGER_MS * this.process);
-    const areAllThere = !isLost && endings.every((one) => one !== null && one !== 'followed');
-    if (failure !== undefined && (this.isFirst || !areAllThere)) {
-      const remedy = this.isFirst ? '' : '; start all processes again with --resume';
-      print(`${isLost ? '' : `${hosts[this.process]!}: `}${why}${remedy}`);
+    const follows = failure instanceof ProcessLost;
+    const ending = failure === undefined ? 'done' : follows ? 'followed' : 'failed';
+    const endings = await heartbeat.end(ending, why, ENDING_MS);
+    if (!follows && endings.every((one) => one === 'done' || one === 'failed')) {
+      group.finalize();
+      return;
     }
-    if (areAllThere) group.finalize();
-    else group.abortWorld(1);
+    // Those before this one end all meanwhile, unless they are lost.
+    await new Promise((resolve) => setTimeout(resolve, STAGGER_MS * this.process));
+    if (failure !== undefined && (this.isFirst || endings[0] === null)) {
+      const remedy = this.isFirst ? '' : '; start all processes again with --resume';
+      print(`${follows ? '' : `${hosts[this.process]!}: `}${why}${remedy}`);
+    }
+    group.abortWorld(1);
   }
 
   /** One process's value, copied to the others. */

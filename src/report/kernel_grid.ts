@@ -18,7 +18,7 @@ const GAP = 2;
 const SIDE = 44;
 
 /**
- * The colour selectivity of each tower: the mean over its kernels of
+ * The colour selectivity of each kernel,
  *
  *     1 − Σ (grey part)² / Σ w²,   grey part = the mean of a position's R, G and B weights
  *
@@ -28,14 +28,12 @@ const SIDE = 44;
  * This is that index for a linear kernel and the energy of its response to white noise, which is Σ w². The
  * paper, section 6.1, only says that one tower's kernels are "largely color-agnostic".
  *
- * @param towers T; each tower's kernels are a contiguous 1/T of all
- * @returns one index per tower; a kernel of zeros counts as 0
+ * @returns an index per kernel; a kernel of zeros counts as 0
  */
-export function colourSelectivity({ shape, data }: KernelWeights, towers: number): number[] {
+export function colourSelectivities({ shape, data }: KernelWeights): number[] {
   const [kernels, , height, width] = shape as [number, number, number, number];
   const area = height * width;
-  const sums = new Array<number>(towers).fill(0);
-  for (let kernel = 0; kernel < kernels; kernel++) {
+  return Array.from({ length: kernels }, (_, kernel) => {
     let grey = 0;
     let whole = 0;
     for (let position = 0; position < area; position++) {
@@ -45,10 +43,27 @@ export function colourSelectivity({ shape, data }: KernelWeights, towers: number
       grey += (red + green + blue) ** 2 / 3;
       whole += red ** 2 + green ** 2 + blue ** 2;
     }
-    const tower = Math.floor((kernel * towers) / kernels);
-    if (whole > 0) sums[tower]! += 1 - grey / whole;
-  }
-  return sums.map((sum) => (sum * towers) / kernels);
+    return whole > 0 ? 1 - grey / whole : 0;
+  });
+}
+
+/**
+ * The mean selectivity of each tower's kernels.
+ *
+ * @param towers T; each tower's kernels are a contiguous 1/T of all
+ */
+export function colourSelectivity(weights: KernelWeights, towers: number): number[] {
+  const each = colourSelectivities(weights);
+  return Array.from({ length: towers }, (_, tower) => meanOf(ofTower(each, tower, towers)));
+}
+
+/** The part of a value per kernel that is of one tower's kernels. */
+export function ofTower(each: readonly number[], tower: number, towers: number): number[] {
+  return each.slice((tower * each.length) / towers, ((tower + 1) * each.length) / towers);
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /**

@@ -1,7 +1,12 @@
 /** The first layer's kernels as a PNG. */
 import { colourSelectivity, kernelGrid } from './kernel_grid.js';
 import type { KernelWeights } from './kernel_grid.js';
-import { dataUri, drawSvg, pngOf } from './markup.js';
+import { dataUri, drawSvg, escapeMarkup, pngOf } from './markup.js';
+import type { Picture } from './markup.js';
+
+const MARGIN = 16;
+/** Pixels per letter of a caption, at most on average. */
+const LETTER = 7.5;
 
 /** The grids of all towers, one below the other with their indices, as a PNG. */
 export async function drawKernels(
@@ -9,21 +14,28 @@ export async function drawKernels(
   weights: KernelWeights,
   towers: number,
 ): Promise<Uint8Array> {
-  const selectivity = colourSelectivity(weights, towers);
   const [kernels, , height, width] = weights.shape;
-  const margin = 16;
-  let top = margin;
+  const grids = colourSelectivity(weights, towers).map((selectivity, tower) => ({
+    caption: `Tower ${tower}: ${kernels! / towers} of ${layer}’s kernels, ${height}×${width}×3. Colour selectivity ${selectivity.toFixed(2)}`,
+    picture: kernelGrid(weights, towers, tower),
+  }));
+  return drawGrids(grids);
+}
+
+/** Pictures one below the other, each under its caption, as a PNG. */
+export async function drawGrids(
+  grids: { caption: string; picture: Picture }[],
+): Promise<Uint8Array> {
+  let top = MARGIN;
   let body = '';
-  let widest = 0;
-  for (let tower = 0; tower < towers; tower++) {
-    const grid = kernelGrid(weights, towers, tower);
+  for (const { caption, picture } of grids) {
+    const { width, height } = picture;
     body +=
-      `<text x="${margin}" y="${top + 14}" font-size="14">Tower ${tower}: ${kernels! / towers} of ` +
-      `${layer}’s kernels, ${height}×${width}×3. Colour selectivity ${selectivity[tower]!.toFixed(2)}</text>` +
-      `<image x="${margin}" y="${top + 22}" width="${grid.width}" height="${grid.height}" ` +
-      `href="${dataUri(await pngOf(grid))}"/>`;
-    top += 22 + grid.height + margin;
-    widest = Math.max(widest, grid.width);
+      `<text x="${MARGIN}" y="${top + 14}" font-size="14">${escapeMarkup(caption)}</text>` +
+      `<image x="${MARGIN}" y="${top + 22}" width="${width}" height="${height}" ` +
+      `href="${dataUri(await pngOf(picture))}"/>`;
+    top += 22 + height + MARGIN;
   }
-  return drawSvg(Math.max(widest + 2 * margin, 440), top, body);
+  const widths = grids.flatMap(({ caption, picture }) => [picture.width, caption.length * LETTER]);
+  return drawSvg(Math.ceil(Math.max(...widths)) + 2 * MARGIN, top, body);
 }

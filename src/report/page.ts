@@ -228,6 +228,23 @@ a { color: var(--series-0); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 20px; list-style: none; margin: 0 0 12px; padding: 0; font-size: 0.875rem; }
 .legend li { display: flex; align-items: center; gap: 7px; min-width: 0; overflow-wrap: anywhere; }
 .legend i { flex: none; width: 14px; height: 14px; border-radius: 3px; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+.drop { padding: 20px 16px 8px; text-align: center; border: 2px dashed var(--line); border-radius: 10px; background: var(--band); }
+.below { margin-top: 12px; }
+.drop.over { border-color: var(--series-0); }
+.buttons { display: flex; flex-wrap: wrap; justify-content: center; gap: 10px; }
+.button { font: inherit; padding: 8px 16px; border: 1px solid var(--series-0); border-radius: 8px; background: var(--page); color: var(--series-0); cursor: pointer; }
+.button:focus-within, .button:focus-visible { outline: 3px solid var(--series-0); outline-offset: 2px; }
+.button input { position: absolute; opacity: 0; width: 1px; height: 1px; }
+video { width: 100%; max-width: 480px; border-radius: 6px; }
+canvas { max-width: 100%; border-radius: 3px; image-rendering: pixelated; }
+#seen { width: 227px; }
+.beside { display: flex; flex-wrap: wrap; gap: 16px 32px; }
+.beside .bars { flex: 1 1 300px; }
+.bars > div { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 12px; margin-bottom: 10px; font-size: 0.9375rem; }
+.bars span { overflow-wrap: anywhere; min-width: 0; }
+.bars data { font-variant-numeric: tabular-nums; }
+.bar { display: flex; flex: 1 0 100%; height: 10px; border-radius: 5px; overflow: hidden; background: var(--band); }
+figcaption i { display: inline-block; width: 12px; height: 12px; margin-right: 7px; border-radius: 3px; }
 #connection { position: sticky; top: 0; z-index: 1; margin: 0; padding: 4px 16px; font-size: 0.8125rem; text-align: center; background: var(--band); color: var(--faint); border-bottom: 1px solid var(--line); }
 #connection.lost { color: var(--alarm); }
 @media screen and (max-width: 760px) {

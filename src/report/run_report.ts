@@ -34,7 +34,8 @@ export interface ReportedRun {
     imagesPerSecond: number;
     parameters: number;
     backend: string;
-    placement: { rank: number; device: string; requested: string }[];
+    placement: { rank: number; device: string; requested: string; host?: string }[];
+    hosts?: string[];
     warnings: string[];
     /** Images that could not be decoded. */
     undecodable: string[];
@@ -107,6 +108,7 @@ function overview(runs: readonly ReportedRun[]): Markup {
     ['test top-5', (run) => optional(lastTestOf(run), (test) => accuracy(test.top5, test))],
     ['test loss', (run) => optional(lastTestOf(run), ({ loss }) => loss.toFixed(4))],
     ['parameters', ({ summary }) => optional(summary, (of) => formatCount(of.parameters))],
+    ['hosts', ({ summary }) => optional(summary?.hosts, (hosts) => hosts.join(', '))],
     [
       'images/s in training',
       ({ summary }) => optional(summary, (of) => of.imagesPerSecond.toFixed(1)),
@@ -233,10 +235,10 @@ function stepTime(runs: readonly ReportedRun[]): Markup | null {
 
 function placement(runs: readonly ReportedRun[]): Markup | null {
   const rows = runs.flatMap(({ name, summary }) =>
-    (summary?.placement ?? []).map(({ rank, device, requested }) => [
+    (summary?.placement ?? []).map(({ rank, device, requested, host }) => [
       name,
       String(rank),
-      device,
+      host === undefined ? device : `${device} on ${host}`,
       requested,
       summary!.backend,
     ]),

@@ -4,6 +4,7 @@
  * The parameters and their momentum buffers lie beside it as safetensors.
  */
 import { pack, unpack } from 'msgpackr';
+import type { ConvolutionPass, PassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
 import { readSmallFile } from '../bounded_file.js';
 import { UserError, messageOf } from '../errors.js';
@@ -30,6 +31,14 @@ export interface CheckpointState {
   trainingImages: number | null;
   /** Of the operands of convolutions and matrix products; null before the first step. */
   precision: Precision | null;
+  /** How the native backend computed the convolutions; undefined for others, and in checkpoints of version 0.2. */
+  algorithms?: LayerAlgorithm[] | undefined;
+}
+
+/** How a pass of a convolutional layer was computed. */
+export interface LayerAlgorithm extends PassAlgorithm {
+  layer: string;
+  pass: ConvolutionPass;
 }
 
 /** A state as its file holds it. */
@@ -79,6 +88,10 @@ const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >
 const isPositive: Check = (value) => isCount(value) && value !== 0;
 const isFraction: Check = (value) => typeof value === 'number' && value >= 0 && value <= 1;
 const isText: Check = (value) => typeof value === 'string';
+const isOneOf =
+  (...values: string[]): Check =>
+  (value) =>
+    values.includes(value as string);
 const orNull =
   (check: Check): Check =>
   (value) =>
@@ -113,6 +126,13 @@ const PROGRESS_FIELDS: Record<keyof Progress, Check> = {
     isObjectOf<PlateauState>({ drops: isCount, best: orNull(isFraction), waited: isCount })(value),
 };
 
+const ALGORITHM_FIELDS: Record<keyof LayerAlgorithm, Check> = {
+  layer: isText,
+  pass: isOneOf('forward', 'input', 'filter'),
+  algorithm: isOneOf('direct', 'winograd', 'fft'),
+  transformSize: isCount,
+};
+
 const STATE_FIELDS: Record<keyof StoredState, Check> = {
   version: isCount,
   progress: isObjectOf<Progress>(PROGRESS_FIELDS),
@@ -122,7 +142,10 @@ const STATE_FIELDS: Record<keyof StoredState, Check> = {
   classes: orNull((value) => Array.isArray(value) && value.every(isText)),
   batch: isPositive,
   trainingImages: orNull(isCount),
-  precision: orNull((value) => value === 'float32' || value === 'bf16'),
+  precision: orNull(isOneOf('float32', 'bf16')),
+  algorithms: (value) =>
+    value === undefined ||
+    (Array.isArray(value) && value.every(isObjectOf<LayerAlgorithm>(ALGORITHM_FIELDS))),
   metricsBytes: isCount,
   versions: (value) =>
     typeof value === 'object' && value !== null && Object.values(value).every(isText),

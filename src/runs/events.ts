@@ -33,6 +33,8 @@ export interface RunStart {
   parameterCount: number;
   towers: number;
   placement: Placement;
+  /** Names of the processes that train together; none if it is one. */
+  hosts: string[];
   /** The backend and its version, as the workers named it. */
   backend: string;
 }

@@ -48,6 +48,8 @@ export interface Summary {
   test: { loss: number; top1: number; top5: number } | null;
   /** Where each rank of a replica computed, the device that was asked for, and the host if there are several. */
   placement: { rank: number; device: string; requested: string; host?: string }[];
+  /** Names of the processes that trained together; none if it was one. */
+  hosts?: string[];
   /** The tfjs backend. */
   backend: string;
   /** The warnings of this process. */
@@ -155,6 +157,7 @@ const SUMMARY_FIELDS: Record<keyof Summary, (value: unknown) => boolean> = {
     const { rank, device, requested } = fieldsOf(value);
     return isNumber(rank) && isText(device) && isText(requested);
   }),
+  hosts: (value) => value === undefined || isListOf(isText)(value),
   backend: isText,
   warnings: isListOf(isText),
   undecodable: isListOf(isText),

@@ -45,7 +45,9 @@ export async function runTest(
   for await (const batch of ring.test(limit, crops, patience)) {
     // The dropout masks of some training step: any, but the same one in the next test.
     const step = dropout ? batch.index + 1 : null;
-    const own = batch.count === 0 ? new Float32Array(0) : await coordinator.logitsOf(batch, step);
+    // The hosts of a hybrid compute together, even where one of them has no image.
+    const isLeftOut = batch.count === 0 && coordinator.network.hosts === 1;
+    const own = isLeftOut ? new Float32Array(0) : await coordinator.logitsOf(batch, step);
     const { logits, labels } = await wholeBatch(coordinator.world, batch, own, classes.length);
     labels.forEach((label, view) => scores.add(rowOf(logits, view, labels.length), label));
     batch.release();
@@ -56,9 +58,9 @@ export async function runTest(
 }
 
 /**
- * The batch of which each replica has tested a share, the same on every host.
+ * The batch of which hosts have tested shares, the same on every host.
  *
- * @param own logits `[count, classes]` of this replica's share
+ * @param own logits `[count, classes]` of this host's share
  * @returns logits `[images, classes]` of those images that could be decoded, and their labels
  */
 async function wholeBatch(
@@ -69,11 +71,10 @@ async function wholeBatch(
 ): Promise<{ logits: Float32Array; labels: Int32Array }> {
   const ownLabels = new Int32Array(labels, 0, count);
   if (world.isAlone) return { logits: own, labels: ownLabels };
-  // Each replica fills its places: the label plus one, then the logits. A place that stays 0 has no image.
+  // Each share fills its places: the label plus one, then the logits. A place that stays 0 has no image.
   const width = 1 + classes;
   const places = new Float32Array(of * width);
-  // All hosts of a replica have the same logits.
-  const filled = world.hostOfReplica === 0 ? ownLabels : [];
+  const filled = world.isFirstOfShare ? ownLabels : [];
   filled.forEach((label, view) => {
     const at = (first + view) * width;
     places[at] = label + 1;

@@ -41,7 +41,8 @@ export async function compareWithFiniteDifferences(
   const norms = await coordinator.computeGradientNorms(STEP, batch);
   const logits = await coordinator.logitsOf(batch, STEP);
   const squareOfLogits = logits.reduce((sum, logit) => sum + logit ** 2, 0);
-  const change = LOSS_CHANGE * Math.sqrt(squareOfLogits / logits.length);
+  const [squares, count] = await overAllImages(coordinator, [squareOfLogits, logits.length]);
+  const change = LOSS_CHANGE * Math.sqrt(squares! / count!);
   const checks: GradientCheck[] = [];
   const { parameters } = coordinator.network;
   for (const { name } of parameters) {
@@ -74,5 +75,12 @@ async function lossOf(coordinator: Coordinator, batch: SharedBatch): Promise<num
   const losses = Array.from(labels, (label, image) =>
     crossEntropyOf(rowOf(logits, image, batch.count), label),
   );
-  return losses.reduce((sum, loss) => sum + loss, 0) / batch.count;
+  const own = losses.reduce((sum, loss) => sum + loss, 0);
+  const [sum, images] = await overAllImages(coordinator, [own, batch.count]);
+  return sum! / images!;
+}
+
+/** Sums over the images of all hosts. @param own of this host's */
+function overAllImages({ world }: Coordinator, own: number[]): Promise<number[]> {
+  return world.agree(world.isFirstOfShare ? own : own.map(() => 0));
 }

@@ -56,6 +56,7 @@ export class Recorder {
       parameterCount: coordinator.network.parameterCount,
       towers: coordinator.network.towers,
       placement: coordinator.placement,
+      hosts: coordinator.world.hosts,
       backend: coordinator.workers[0]!.backend,
     });
     this.resetClock();

@@ -1,5 +1,6 @@
 /** The towers and the batch ring that feeds them, opened together and closed together. */
 import type { BackendName } from '../backend/backend.js';
+import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
@@ -22,6 +23,8 @@ export interface SessionOptions {
   placement: Placement;
   backend: BackendName;
   precision: Precision;
+  /** How the native backend computes these passes, instead of by the cheapest algorithm (default none). */
+  keptAlgorithms?: readonly ConvolutionPassAlgorithm[];
   /** Milliseconds without progress of any worker after which one is taken to hang (default 5 minutes). */
   exchangeTimeoutMs?: number | undefined;
   /** Statistics of the training images; null if the configuration needs none. */
@@ -58,7 +61,7 @@ export async function withTowers<Result>(
 ): Promise<Result> {
   const { batch, seed } = configuration.training;
   const { height, width } = configuration.network.input;
-  const { replica, replicas, isAlone } = placed.world ?? World.alone();
+  const { imageShare, isAlone } = placed.world ?? World.alone();
   const ring = new BatchRing({
     dataset,
     data: configuration.data,
@@ -66,7 +69,7 @@ export async function withTowers<Result>(
     height,
     width,
     batch,
-    ...(!isAlone && { share: { index: replica, of: replicas } }),
+    ...(!isAlone && { share: imageShare }),
     seed,
     decoders: decodersFor(placed.placement, usableCores()),
     slots: SLOTS,
@@ -79,7 +82,7 @@ export async function withTowers<Result>(
       configuration,
       ...placed,
       normalization,
-      batch: Math.ceil(batch / replicas),
+      batch: Math.ceil(batch / imageShare.of),
     });
     try {
       return await work(coordinator, ring);

@@ -129,7 +129,9 @@ async function* partsOf(
     const place = { epoch, batch: done * accumulate + part };
     const batch = await ring.batchAt(place, requests.patience);
     try {
-      yield { ...batch, first: part * size + batch.first, of: accumulate * size };
+      const first = part * size;
+      const whole = { count: size, first };
+      yield { ...batch, first: first + batch.first, of: accumulate * size, whole };
     } finally {
       batch.release();
     }

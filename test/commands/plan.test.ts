@@ -58,6 +58,49 @@ describe('a plan', () => {
   });
 });
 
+describe('between four hosts of 128 images each', () => {
+  const plan = planOf(
+    loadConfiguration({ preset: 'alexnet-paper', overrides: { training: { batch: 512 } } }),
+    4,
+  );
+  const lines = renderPlan(plan, 80).split('\n');
+
+  test('replicas sum all gradients: twice three quarters of the parameters', () => {
+    const { traffic } = plan.hosts!.parallelisms[0]!;
+    assert.deepEqual(traffic, { exchangedBytes: 0, reducedBytes: 1.5 * 4 * 60_965_224 });
+    assert.ok(lines.includes('replicas    366 MB: 0 exchanged, 366 of gradients'));
+  });
+
+  test('a hybrid gathers what the fully-connected layers read, and sums the gradients of the others', () => {
+    const { traffic } = plan.hosts!.parallelisms[2]!;
+    const convolutional = alexnet.layers
+      .filter(({ type }) => type === 'conv')
+      .reduce((sum, { parameters }) => sum + parameters, 0);
+    assert.equal(traffic!.reducedBytes, 1.5 * 4 * convolutional);
+    // The inputs of three layers and their gradients; the logits and the labels once.
+    const values = 2 * (9216 + 4096 + 4096) + 1000 + 1;
+    assert.equal(traffic!.exchangedBytes, 0.75 * 512 * values * 4);
+    assert.ok(
+      lines.some((line) => /^hybrid +69 MB: /.test(line)),
+      lines.join('\n'),
+    );
+  });
+
+  test('two towers are on two hosts, of two replicas', () => {
+    const { traffic } = plan.hosts!.parallelisms[1]!;
+    assert.equal(traffic!.reducedBytes, (4 * 60_965_224) / 2);
+  });
+
+  test('what cannot be divided is named', () => {
+    const { parallelisms } = planOf(loadConfiguration({ preset: 'alexnet-paper' }), 3).hosts!;
+    assert.equal(parallelisms[1]!.problem, '2 towers cannot be divided among 3 hosts');
+    assert.match(
+      parallelisms[2]!.problem!,
+      /^layer fc1: 4096 units cannot be divided among 6 ranks/,
+    );
+  });
+});
+
 describe('the table', () => {
   for (const preset of presetNames()) {
     test(`of ${preset} fits 80 columns and names every layer`, () => {

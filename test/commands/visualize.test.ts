@@ -26,6 +26,27 @@ suite('visualize', () => {
     });
   }
 
+  test('draws the kernels of the layer that is named, and names those that have some', async () => {
+    const { stdout } = await succeeds(['visualize', 'run', '--layer', 'conv2'], { cwd: folder });
+    assert.equal(stdout, 'run/kernels-conv2.png\n');
+    assert.equal((await sharp(join(folder, 'run/kernels-conv2.png')).metadata()).format, 'png');
+    await assert.rejects(
+      runCommandLine(['visualize', join(folder, 'run'), '--layer', 'relu1']),
+      /^UserError: layer relu1 has no kernels in this network; these have: conv1, conv2, conv3, fc1, fc2$/,
+    );
+  });
+
+  test('draws what each layer puts out for a picture', async () => {
+    const picture = join('run', 'kernels.png');
+    const { stdout } = await succeeds(['visualize', 'run', '--maps', picture], { cwd: folder });
+    assert.equal(stdout, 'run/maps.png\n');
+    const noPicture = join(folder, 'run', 'config.json');
+    await assert.rejects(
+      runCommandLine(['visualize', join(folder, 'run'), '--maps', noPicture]),
+      /config\.json cannot be decoded/,
+    );
+  });
+
   test('says on stderr how far a search is', async () => {
     const search = ['visualize', 'run', '--neighbours', '--cpu', '1', '--search', '64'];
     const { stderr } = await succeeds(search, { cwd: folder });
@@ -49,6 +70,11 @@ suite('visualize', () => {
     [[], '--data', '--data needs --predictions or --neighbours; kernels need no images'],
     [[], '--search', '--search goes with --neighbours only'],
     [['--predictions'], '--search', '--search goes with --neighbours only'],
+    [
+      ['--maps', 'x.png'],
+      '--cpu',
+      '--cpu needs --predictions or --neighbours; --maps has its image',
+    ],
   ] as const) {
     test(`refuses ${[option, ...picture].join(' with ')}, which it would not heed`, async () => {
       const line = ['visualize', join(folder, 'run'), ...picture, option, '1'];

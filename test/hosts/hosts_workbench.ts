@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { MpiName } from '../../src/parallel/process_group.js';
 import { openRunFolder } from '../../src/runs/layout.js';
 import { readMetrics } from '../../src/runs/metrics_log.js';
@@ -17,6 +18,9 @@ const HOST_PROCESS = new URL('./host_process.js', import.meta.url).href;
 /** Writes its process's number to a file, then becomes the program that follows. */
 const NOTE_PID = ['sh', '-c', 'echo $$ >"$0" && exec "$@"'];
 
+/** How much later than the launcher a process may end, milliseconds. */
+const ENDING_MS = 10_000;
+
 const SAVING = ['--checkpoint-every', '5', '--checkpoint-minutes', '0', '--log-every', '1'];
 
 export interface HostsRun {
@@ -31,6 +35,10 @@ export interface HostsRun {
   /** A fault on one host. */
   fault?: Omit<Fault, 'log'> & { host: number };
   resume?: boolean;
+  /** Options of the launcher. */
+  launcherOptions?: string[];
+  /** Whether the launcher is told which interface connects the processes (default true). */
+  isInterfaceKnown?: boolean;
   whenPrinted?: (line: string, run: RunningHosts) => void;
 }
 
@@ -70,7 +78,10 @@ export class HostsWorkbench extends Workbench {
     const programs = Array.from({ length: hosts }, (_, host) =>
       this.programOn(host, name, settings),
     );
-    const { program, words, environment } = launchEach(mpi, this.hosts, programs, this.folder);
+    const { program, words, environment } = launchEach(mpi, this.hosts, programs, this.folder, {
+      options: settings.launcherOptions,
+      isInterfaceKnown: settings.isInterfaceKnown,
+    });
     const running: RunningHosts = {
       ...startProgram([program, ...words], {
         environment,
@@ -112,12 +123,15 @@ export class HostsWorkbench extends Workbench {
     return events.flatMap((event) => (event.event === 'train' ? [event.loss] : []));
   }
 
-  /** The hosts of the run on which its process still runs. */
-  survivors(name: string): number[] {
-    return Array.from({ length: this.count }, (_, host) => host).filter((host) => {
-      const file = this.pidFile(name, host);
-      return existsSync(file) && existsSync(`/proc/${readFileSync(file, 'utf8').trim()}`);
-    });
+  /** Waits for the ends of the run's processes, which a launcher does not always do. */
+  async haveEnded(name: string): Promise<void> {
+    const files = Array.from({ length: this.count }, (_, host) => this.pidFile(name, host));
+    const pids = files.filter(existsSync).map((file) => Number(readFileSync(file, 'utf8')));
+    const until = performance.now() + ENDING_MS;
+    while (pids.some(isRunning)) {
+      assert.ok(performance.now() < until, `process ${pids.filter(isRunning).join()} does not end`);
+      await delay(20);
+    }
   }
 
   private hashFile(name: string, host: number): string {
@@ -127,4 +141,8 @@ export class HostsWorkbench extends Workbench {
   private pidFile(name: string, host: number): string {
     return join(this.folder, `process of ${name} on ${host}`);
   }
+}
+
+function isRunning(pid: number): boolean {
+  return existsSync(`/proc/${pid}`);
 }

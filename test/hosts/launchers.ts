@@ -30,22 +30,30 @@ export function launcherOf(mpi: MpiName, processes: number): Launcher {
  * @param hosts where to, from the first host, one program on each; null for this host and its loopback device
  * @param programs each with its arguments
  * @param folder for a file that the launcher needs
+ * @param options more of the launcher's
+ * @param isInterfaceKnown whether it is told which interface connects the processes; its own daemons always are
  */
 export function launchEach(
   mpi: MpiName,
   hosts: TestHosts | null,
   programs: string[][],
   folder: string,
+  {
+    options = [],
+    isInterfaceKnown = true,
+  }: { options?: string[] | undefined; isInterfaceKnown?: boolean | undefined } = {},
 ): Launcher {
   const addresses = hosts === null ? [] : programs.map((_, host) => hosts.address(host));
   const { program, words, environment } =
-    hosts === null ? onLoopback(mpi) : betweenHosts(mpi, hosts, addresses, folder);
+    hosts === null
+      ? onLoopback(mpi)
+      : betweenHosts(mpi, hosts, addresses, folder, isInterfaceKnown);
   const each = programs.flatMap((one, rank) => [
     ...(rank === 0 ? [] : [':']),
     ...(mpi === 'openmpi' && hosts !== null ? ['--host', addresses[rank]!] : []),
     ...['-n', '1', ...one],
   ]);
-  const [first, ...others] = [...(hosts?.on(0) ?? []), program, ...words, ...each];
+  const [first, ...others] = [...(hosts?.on(0) ?? []), program, ...words, ...options, ...each];
   return { program: first!, words: others, environment };
 }
 
@@ -60,6 +68,7 @@ function betweenHosts(
   hosts: TestHosts,
   addresses: string[],
   folder: string,
+  isInterfaceKnown: boolean,
 ): Launcher {
   const agent = writeAgent(hosts, folder);
   if (mpi === 'mpich') {
@@ -68,15 +77,16 @@ function betweenHosts(
     return { program: PROGRAMS.mpich, words, environment: {} };
   }
   const agentOptions = ['--mca', 'plm_rsh_agent', agent, '--mca', 'plm_rsh_no_tree_spawn', '1'];
-  const words = ['--bind-to', 'none', ...agentOptions, ...openMpiOver(CONNECTED)];
+  const over = openMpiOver(CONNECTED, isInterfaceKnown);
+  const words = ['--bind-to', 'none', ...agentOptions, ...over];
   return { program: PROGRAMS.openmpi, words, environment: AS_ROOT };
 }
 
 /** Between the daemons of the launcher, and between the processes that MPI connects. */
-function openMpiOver(device: string): string[] {
+function openMpiOver(device: string, isInterfaceKnown = true): string[] {
   return [
-    ...['--mca', 'pml', 'ob1', '--mca', 'btl', 'tcp,self'],
-    ...['--mca', 'btl_tcp_if_include', device, '--mca', 'oob_tcp_if_include', device],
+    ...['--mca', 'pml', 'ob1', '--mca', 'btl', 'tcp,self', '--mca', 'oob_tcp_if_include', device],
+    ...(isInterfaceKnown ? ['--mca', 'btl_tcp_if_include', device] : []),
   ];
 }
 

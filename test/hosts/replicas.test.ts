@@ -4,7 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import { whyNoMpi } from '../../src/parallel/process_group.js';
 import type { MpiName } from '../../src/parallel/process_group.js';
 import { openRunFolder } from '../../src/runs/layout.js';
-import { readLastTest } from '../../src/runs/summary.js';
+import { readLastTest, readSummary } from '../../src/runs/summary.js';
 import { HostsWorkbench } from './hosts_workbench.js';
 
 const STEPS = 9;
@@ -47,6 +47,13 @@ suite('replicas', () => {
         const [tested, expected] = [testOf(name), testOf('one host')];
         assert.ok(Math.abs(tested.loss - expected.loss) <= 1e-5);
         assert.deepEqual({ ...tested, loss: 0 }, { ...expected, loss: 0 });
+
+        const { hosts: named = [] } = readSummary(openRunFolder(bench.run(name)));
+        assert.ok(
+          named.every((one, host) => one.endsWith(bench.hostName(host))),
+          named.join(),
+        );
+        assert.equal(named.length, hosts);
 
         const first = bench.hashes(name, 0);
         assert.deepEqual(Object.keys(first), ['5', String(STEPS)]);

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { launch } from 'puppeteer-core';
 import type { Browser } from 'puppeteer-core';
 
-const CHROMIUM = '/usr/bin/chromium';
+export const CHROMIUM = '/usr/bin/chromium';
 
 /** Why tests in a browser are skipped; false if they are not. */
 export const noChromium: string | false = existsSync(CHROMIUM)
@@ -75,7 +75,12 @@ export class WebglBrowser {
     // A superuser's Chromium has no sandbox.
     if (process.getuid?.() === 0) args.push('--no-sandbox');
     const tfjs = await tfjsForBrowsers();
-    return new WebglBrowser(await launch({ executablePath: CHROMIUM, args }), tfjs);
+    // In software, a large network takes minutes.
+    const protocolTimeout = 1_800_000;
+    return new WebglBrowser(
+      await launch({ executablePath: CHROMIUM, args, protocolTimeout }),
+      tfjs,
+    );
   }
 
   close(): Promise<void> {

@@ -18,7 +18,7 @@ import { newFolder } from '../commands/command_line.js';
 
 const WHOLE = process.env['TWOTOWER_WHOLE_PRESETS'] === '1';
 /** Those that have the layers of another one are left to `npm run test:recipes`. */
-const PRESETS = WHOLE ? /^alexnet-|pct/ : /^alexnet-(?!.*continued)|13pct-lrn/;
+const PRESETS = WHOLE ? /alexnet|caffenet|pct/ : /^alexnet-(?!.*continued)|13pct-lrn/;
 const STEPS = 20;
 const BATCH = 8;
 const CLASSES = 4;

@@ -85,7 +85,7 @@ for (const [backend, name] of examples) {
         const output = forward(
           network,
           parameters,
-          collectivesOver(exchange, network.classes),
+          collectivesOver(exchange, network),
           images,
           null,
         );

@@ -264,6 +264,7 @@ describe('a layer list', () => {
       learningRateMultiplier: 1,
       followsSchedule: true,
       weightDecayMultiplier: 1,
+      hosts: 1,
     });
     assert.equal(biases!.initialization, 1);
     assert.equal(biases!.learningRateMultiplier, 2);

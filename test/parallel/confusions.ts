@@ -26,6 +26,8 @@ export function confuse(
   lossOf(own, labels);
   // @ts-expect-error the gradient of gathered activations is a sum: the loss would be counted once per worker
   lossOf(collectives.gatherActivations('fc8', [own]), labels);
+  // @ts-expect-error as above, of the images of all hosts
+  lossOf(collectives.gatherImages('fc6', [own]), labels);
   // @ts-expect-error a tensor of no kind may be any of them
   lossOf(plain, labels);
 
@@ -40,6 +42,8 @@ export function confuse(
   collectives.gatherActivations('fc8', [replicated]);
   // @ts-expect-error gathered already
   collectives.gatherActivations('fc8', [invariant]);
+  // @ts-expect-error gathered already
+  collectives.gatherImages('fc6', [replicated]);
   // @ts-expect-error gathered already
   collectives.gatherLogits([replicated]);
   // @ts-expect-error gathered already

@@ -113,7 +113,7 @@ test('the time of putting together what was gathered is copying, not waiting', (
   one.allGather(
     'fc1',
     [tf.fill([5], 3)],
-    () => 5,
+    () => [5],
     (blocks) => {
       busyFor(50);
       return tf.concat(blocks);

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import sharp from 'sharp';
-import { colourSelectivity, kernelGrid } from '../../src/report/kernel_grid.js';
+import {
+  colourSelectivities,
+  colourSelectivity,
+  kernelGrid,
+} from '../../src/report/kernel_grid.js';
 import { drawKernels } from '../../src/report/kernels.js';
 import { deriveKey, fillNormal } from '../../src/random.js';
 
@@ -27,6 +31,20 @@ describe('colour selectivity', () => {
     const [index] = colourSelectivity({ shape: [64, 3, 11, 11], data }, 1);
     // A kernel's share has a standard deviation of about 0.04 (363 weights), the mean of 64 one of 0.005.
     assert.ok(Math.abs(index! - 2 / 3) < 0.02, String(index));
+  });
+
+  test('is given for each kernel', () => {
+    // (1 + 1)² / 3 of a whole of 2 is grey.
+    const [grey, opponent, yellow, silent] = colourSelectivities(
+      pointKernels([3, 3, 3], [0, 2, -2], [1, 1, 0], [0, 0, 0]),
+    );
+    assert.deepEqual([grey, opponent, silent], [0, 1, 0]);
+    assert.ok(Math.abs(yellow! - 1 / 3) < 1e-15, String(yellow));
+  });
+
+  test('does not depend on the scale of a kernel', () => {
+    const [one, thousand] = colourSelectivities(pointKernels([4, 1, 2], [4096, 1024, 2048]));
+    assert.equal(one, thousand);
   });
 
   test('is given for each tower from its own run of kernels', () => {

@@ -35,6 +35,13 @@ suite('the state of a checkpoint', () => {
     assert.equal(classes, null);
   });
 
+  test('may be of version 0.2, without the algorithms of convolutions', (context) => {
+    const { algorithms, ...state } = stateAt(1);
+    assert.notEqual(algorithms, undefined);
+    const read = readState(fileOf(context, stateBytes(state, 0)));
+    assert.equal(read.algorithms, undefined);
+  });
+
   test('may have a thousand class names', (context) => {
     const classes = Array.from({ length: 1000 }, (_, index) => `a class of number ${index}`);
     const read = readState(fileOf(context, stateBytes({ ...stateAt(1), classes }, 0)));
@@ -70,6 +77,14 @@ suite('a state is refused', () => {
     ],
     ['without metricsBytes', pack({ ...fields, metricsBytes: undefined }), /no valid metricsBytes/],
     ['with classes that are no names', pack({ ...fields, classes: [1] }), /no valid classes/],
+    [
+      'with an algorithm that is none',
+      pack({
+        ...fields,
+        algorithms: [{ layer: 'conv1', pass: 'forward', algorithm: 'guess', transformSize: 0 }],
+      }),
+      /no valid algorithms/,
+    ],
     ['with a precision that is none', pack({ ...fields, precision: 'fp8' }), /no valid precision/],
   ];
   for (const [what, bytes, problem] of refused) {

@@ -89,6 +89,7 @@ export function stateAt(
     batch: 64,
     trainingImages: 512,
     precision: 'float32',
+    algorithms: [{ layer: 'conv1', pass: 'forward', algorithm: 'fft', transformSize: 14 }],
   };
 }
 

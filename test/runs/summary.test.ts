@@ -19,6 +19,7 @@ suite('summary', () => {
     ['with a field of another type', { ...SUMMARY, wallSeconds: '12' }, 'wallSeconds'],
     ['with a test that lacks a field', { ...SUMMARY, test: { loss: 2.1, top1: 0.25 } }, 'test'],
     ['with a malformed place', { ...SUMMARY, placement: [null] }, 'placement'],
+    ['with a host that is no text', { ...SUMMARY, hosts: [1] }, 'hosts'],
     ['with a warning that is no text', { ...SUMMARY, warnings: [1] }, 'warnings'],
   ] as const) {
     test(`one ${what} is refused by its file and field`, (context) => {

@@ -14,9 +14,11 @@ suite('parameters against a network', () => {
     learningRateMultiplier: 1,
     followsSchedule: true,
     weightDecayMultiplier: 1,
+    hosts: 1,
   });
   const network: Network = {
     towers: 1,
+    hosts: 1,
     classes: 2,
     input: { height: 1, width: 1, channels: 6 },
     layers: [],

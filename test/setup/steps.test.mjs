@@ -110,7 +110,7 @@ test('npm is the one that started set-up, where that was npm', () => {
   assert.deepEqual(npm({}), ['npm', []]);
 });
 
-/** A project of two sources, with this project's compiler. */
+/** A project of a few sources, with this project's compiler. */
 function writeProject() {
   const options = {
     rootDir: '.',
@@ -123,6 +123,8 @@ function writeProject() {
     'tsconfig.json': JSON.stringify({ compilerOptions: options, include: ['src', 'test'] }),
     'src/a.ts': 'export const a = 1;',
     'test/a.test.ts': 'export const tested = 1;',
+    'browser/tsconfig.json': JSON.stringify({ compilerOptions: { noEmit: true, types: [] } }),
+    'browser/classify.ts': 'console.log(1);',
   });
   symlinkSync(join(PROJECT, 'node_modules'), join(root, 'node_modules'));
 }
@@ -148,9 +150,12 @@ test('the program alone is built without its tests and without a check of types'
 test('an output that is missing is built again', async () => {
   writeProject();
   await buildTypescript(root, true);
-  rmSync(join(root, 'dist/src/a.js'));
+  const outputs = ['dist/src/a.js', 'dist/browser/classify.js'].map((name) => join(root, name));
+  rmSync(outputs[1]);
+  assert.equal(typescriptBuilt(root, true), false);
+  rmSync(outputs[0]);
   await buildTypescript(root, true);
-  assert.equal(existsSync(join(root, 'dist/src/a.js')), true);
+  assert.deepEqual(outputs.map(existsSync), [true, true]);
 });
 
 test('the output of a source that is gone is removed', async () => {

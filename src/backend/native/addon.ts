@@ -25,6 +25,7 @@ import type {
   ConvolutionAlgorithm,
   ConvolutionPass,
   LayerFunctions,
+  PassAlgorithm,
   TrainingFunctions,
 } from './addon_layers.js';
 import type { Precision } from '../numerics.js';
@@ -58,14 +59,32 @@ interface ThreadFunctions {
   prepareMemory(bytes: Uint8Array): number;
 
   /**
-   * The algorithm that the calling thread takes for a pass, a function of these and the processor, and the
-   * multiplications and additions that it needs.
+   * How the calling thread computes a pass, a function of these and the processor, and the multiplications and
+   * additions that it needs.
    */
   convolutionAlgorithm(
     pass: ConvolutionPass,
-    geometry: Int32Array,
+    geometry: Int32Array | number[],
     precision: Precision,
-  ): { algorithm: ConvolutionAlgorithm; operations: number };
+  ): PassAlgorithm & { operations: number };
+
+  /** Whether this processor can compute the pass so. */
+  computesConvolutionBy(
+    pass: ConvolutionPass,
+    geometry: Int32Array | number[],
+    precision: Precision,
+    algorithm: ConvolutionAlgorithm,
+    transformSize: number,
+  ): boolean;
+
+  /** From now on the calling thread computes the pass so, whatever the batch, where it can. */
+  keepConvolutionAlgorithm(
+    pass: ConvolutionPass,
+    geometry: Int32Array | number[],
+    precision: Precision,
+    algorithm: ConvolutionAlgorithm,
+    transformSize: number,
+  ): void;
 
   /**
    * The calling thread takes this algorithm for every convolution that it can compute, for tests and

@@ -11,6 +11,20 @@ export type ConvolutionAlgorithm = 'direct' | 'winograd' | 'fft';
 /** A convolution, or its gradient by its input or by its filter and bias. */
 export type ConvolutionPass = 'forward' | 'input' | 'filter';
 
+/** How one pass of a convolution is computed. */
+export interface PassAlgorithm {
+  algorithm: ConvolutionAlgorithm;
+  /** With `fft`, transforms are of n × n numbers; else 0. */
+  transformSize: number;
+}
+
+/** One pass of one convolution, and how it is computed. */
+export interface ConvolutionPassAlgorithm extends PassAlgorithm {
+  pass: ConvolutionPass;
+  /** Of `convolutionGeometry`. */
+  geometry: number[];
+}
+
 /** Convolution, matrix product, pooling, normalization. */
 export interface LayerFunctions<DeviceArray> {
   /**
@@ -50,22 +64,6 @@ export interface LayerFunctions<DeviceArray> {
   ): void;
 
   /**
-   * The algorithm that the calling thread takes for a pass, a function of these and the processor, and the
-   * multiplications and additions that it needs.
-   */
-  convolutionAlgorithm(
-    pass: ConvolutionPass,
-    geometry: Int32Array,
-    precision: Precision,
-  ): { algorithm: ConvolutionAlgorithm; operations: number };
-
-  /**
-   * The calling thread takes this algorithm for every convolution that it can compute, for tests and
-   * benchmarks; `cheapest` is the default.
-   */
-  preferConvolutionAlgorithm(algorithm: ConvolutionAlgorithm | 'cheapest'): void;
-
-  /**
    * out[i] = a[i] · b[i], each transposed first where said, plus bias.
    * @param a [aBatch, m, k], or [aBatch, k, m] if `transposeA`
    * @param b [bBatch, k, n], or [bBatch, n, k] if `transposeB`
@@ -91,13 +89,18 @@ export interface LayerFunctions<DeviceArray> {
    */
   maxPool(x: DeviceArray, out: DeviceArray, geometry: Int32Array): void;
 
-  /** Gives dy to the first greatest of each window, in row-major order. `y` is what `maxPool` gave. */
+  /**
+   * Gives dy to the first greatest of each window, in row-major order. `y` is what `maxPool` gave.
+   *
+   * @param ofRelu x is what a ReLU gave, and dx becomes the gradient by what that was given
+   */
   maxPoolGradient(
     dy: DeviceArray,
     x: DeviceArray,
     y: DeviceArray,
     dx: DeviceArray,
     geometry: Int32Array,
+    ofRelu: boolean,
   ): void;
 
   /** The mean of each window; positions outside x are not counted. */

@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { loadNativeAddon, type NativeInformation } from './addon.js';
+import type { ConvolutionPassAlgorithm } from './addon_layers.js';
 import type { Precision } from '../numerics.js';
 import { arrangementKernels } from './arrangement.js';
 import { convolutionKernels } from './convolution.js';
@@ -54,11 +55,23 @@ export function registerNative(threads: number, precision: Precision = 'float32'
   tf.registerBackend(NATIVE, () => new CpuBackend(addon, precision));
 }
 
-/** Makes `native` tfjs's backend in the calling thread. */
-export async function useNative(threads: number, precision: Precision): Promise<NativeInformation> {
+/**
+ * Makes `native` tfjs's backend in the calling thread.
+ *
+ * @param keptAlgorithms for these passes instead of the cheapest
+ */
+export async function useNative(
+  threads: number,
+  precision: Precision,
+  keptAlgorithms: readonly ConvolutionPassAlgorithm[],
+): Promise<NativeInformation> {
   registerNative(threads, precision);
   await tf.setBackend(NATIVE);
-  return loadNativeAddon().information();
+  const addon = loadNativeAddon();
+  for (const { pass, geometry, algorithm, transformSize } of keptAlgorithms) {
+    addon.keepConvolutionAlgorithm(pass, geometry, precision, algorithm, transformSize);
+  }
+  return addon.information();
 }
 
 function register(kernelName: string, kernelFunc: tf.KernelFunc): void {

@@ -1,5 +1,7 @@
 /** Pooling and its gradients, float32, NHWC. */
 import * as tf from '@tensorflow/tfjs-core';
+import { MAX_POOL_OF_RELU_GRADIENT } from '../own_kernels.js';
+import type { DeviceBackend } from './device_backend.js';
 import { poolGeometry } from './geometry.js';
 import type { Inputs, Kernels } from './kernel.js';
 
@@ -17,17 +19,13 @@ export const poolingKernels: Kernels = {
     backend,
     inputs: Inputs<'dy' | 'input' | 'output'>,
     attributes: tf.MaxPoolGradAttrs,
-  ) => {
-    const { dy, input, output } = inputs;
-    const gradient = backend.float32(dy);
-    const x = backend.float32(input);
-    const y = backend.float32(output);
-    if (!gradient || !x || !y) return undefined;
-    const dx = backend.allocate(input.shape);
-    const geometry = poolGeometry(poolOf(input.shape, attributes));
-    backend.addon.maxPoolGradient(gradient, x, y, dx, geometry);
-    return backend.makeTensorInfo(input.shape, 'float32', dx);
-  },
+  ) => maxPoolGradient(backend, inputs, attributes, false),
+
+  [MAX_POOL_OF_RELU_GRADIENT]: (
+    backend,
+    inputs: Inputs<'dy' | 'input' | 'output'>,
+    attributes: tf.MaxPoolGradAttrs,
+  ) => maxPoolGradient(backend, inputs, attributes, true),
 
   AvgPool: (backend, { x }: Inputs<'x'>, attributes: tf.AvgPoolAttrs) => {
     const values = backend.float32(x);
@@ -51,6 +49,22 @@ export const poolingKernels: Kernels = {
     return backend.makeTensorInfo(input.shape, 'float32', dx);
   },
 };
+
+function maxPoolGradient<DeviceArray>(
+  backend: DeviceBackend<DeviceArray>,
+  { dy, input, output }: Inputs<'dy' | 'input' | 'output'>,
+  attributes: tf.MaxPoolGradAttrs,
+  ofRelu: boolean,
+): tf.TensorInfo | undefined {
+  const gradient = backend.float32(dy);
+  const x = backend.float32(input);
+  const y = backend.float32(output);
+  if (!gradient || !x || !y) return undefined;
+  const dx = backend.allocate(input.shape);
+  const geometry = poolGeometry(poolOf(input.shape, attributes));
+  backend.addon.maxPoolGradient(gradient, x, y, dx, geometry, ofRelu);
+  return backend.makeTensorInfo(input.shape, 'float32', dx);
+}
 
 /** Whether tfjs treats the pooling as the identity, whatever its stride and padding. */
 function isIdentity({

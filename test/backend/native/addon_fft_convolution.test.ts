@@ -206,6 +206,33 @@ test('the bits are the same with one thread and with three', { skip }, () => {
   assert.deepEqual(passesOf(g), alone);
 });
 
+test('an algorithm that is kept is taken for every batch that it can compute', { skip }, () => {
+  const window = { height: 12, width: 12, channels: 16, kernels: 16, size: 3, pad: evenly(1) };
+  const geometry = (batch: number, kernels = 16): Int32Array =>
+    convolutionGeometry(convolutionOf({ ...window, batch, kernels }));
+  const choice = (of: Int32Array): [string, number] => {
+    const { algorithm, transformSize } = addon.convolutionAlgorithm('filter', of, 'float32');
+    return [algorithm, transformSize];
+  };
+  addon.preferConvolutionAlgorithm('cheapest');
+  try {
+    assert.equal(addon.computesConvolutionBy('filter', geometry(2), 'float32', 'fft', 36), true);
+    assert.equal(addon.computesConvolutionBy('filter', geometry(2), 'float32', 'fft', 31), false);
+    const before = choice(geometry(2, 24));
+    addon.keepConvolutionAlgorithm('filter', geometry(2), 'float32', 'fft', 36);
+    assert.deepEqual(
+      [choice(geometry(2)), choice(geometry(5))],
+      [
+        ['fft', 36],
+        ['fft', 36],
+      ],
+    );
+    assert.deepEqual(choice(geometry(2, 24)), before);
+  } finally {
+    addon.preferConvolutionAlgorithm('fft');
+  }
+});
+
 test('spectra beyond the scratch memory are computed in parts', { skip }, () => {
   addon.setThreads(2);
   const wide = { height: 26, width: 28, size: 3, pad: evenly(1) };

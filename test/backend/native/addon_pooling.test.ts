@@ -55,8 +55,22 @@ for (let index = 0; index < 12; index++) {
       if (greatest[at] !== -Infinity) expected[greatestAt[at]!]! += value;
     });
     const dx = new Float32Array(x.length).fill(NaN);
-    addon.maxPoolGradient(dy, x, Float32Array.from(greatest), dx, geometry);
+    addon.maxPoolGradient(dy, x, Float32Array.from(greatest), dx, geometry, false);
     assert.ok(relativeError(dx, expected) < 1e-5);
+  });
+
+  test(`gradient of max pooling and of the ReLU before it, ${name}`, { skip }, () => {
+    const activations = x.map((value) => (Number.isNaN(value) ? value : Math.max(0, value)));
+    activations[5] = NaN;
+    const y = new Float32Array(dy.length);
+    addon.maxPool(activations, y, geometry);
+    const [whole, after] = [new Float32Array(x.length), new Float32Array(x.length).fill(NaN)];
+    addon.maxPoolGradient(dy, activations, y, whole, geometry, false);
+    const expected = new Float32Array(x.length);
+    addon.reluGradient(whole, activations, expected);
+    addon.maxPoolGradient(dy, activations, y, after, geometry, true);
+    assert.deepEqual(after, expected);
+    assert.ok(expected.some((value) => value !== 0));
   });
 
   test(`average pooling ${name}`, { skip }, () => {
