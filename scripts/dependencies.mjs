@@ -9,7 +9,7 @@
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Unavailable } from './libtensorflow.mjs';
 import { run, timed } from './subprocess.mjs';
 
@@ -163,11 +163,13 @@ async function npmInstall(root, words) {
 }
 
 /**
- * The npm that started this program, if one did. On Windows `npm` is not a program but a script.
+ * The npm that started this program, if one did. On Windows `npm` is not a program but a script, beside Node.
  * @param {NodeJS.ProcessEnv} environment
  * @returns {[program: string, programArguments: string[]]}
  */
 export function npm({ npm_execpath: script }) {
   // Other package managers set it to their own script.
-  return script?.endsWith('npm-cli.js') ? [process.execPath, [script]] : ['npm', []];
+  if (script?.endsWith('npm-cli.js')) return [process.execPath, [script]];
+  const beside = join(dirname(process.execPath), 'node_modules', 'npm', 'bin', 'npm-cli.js');
+  return existsSync(beside) ? [process.execPath, [beside]] : ['npm', []];
 }

@@ -10,6 +10,8 @@ import { messageOf } from './errors.js';
 export interface AddonPlaces {
   file: string;
   unavailable: string;
+  /** Whether `file` came with the package, instead of being compiled here. */
+  isPrebuilt: boolean;
 }
 
 /** As in `native/build` and `native/prebuilt`. */
@@ -23,9 +25,8 @@ export function addonPlaces(name: AddonName): AddonPlaces {
   const unavailable = inNative(`build/.${name}.unavailable`);
   const prebuilt = inNative(`prebuilt/${process.platform}-${process.arch}/${name}.node`);
   // Set-up records a reason only if the prebuilt one does not load.
-  const usesPrebuilt =
-    existsSync(prebuilt) && ![built, unavailable].some((file) => existsSync(file));
-  return { file: usesPrebuilt ? prebuilt : built, unavailable };
+  const isPrebuilt = existsSync(prebuilt) && ![built, unavailable].some((file) => existsSync(file));
+  return { file: isPrebuilt ? prebuilt : built, unavailable, isPrebuilt };
 }
 
 /**
@@ -38,6 +39,7 @@ export function recordedReason(
   record: string,
   notTried = 'it is not set up; run npm run setup',
 ): string {
+  if (process.platform !== 'linux') return 'it is for Linux only';
   if (!existsSync(record)) return notTried;
   const { reason } = JSON.parse(readFileSync(record, 'utf8')) as { reason: string };
   return `${reason}; once that is put right, run npm run setup`;

@@ -227,7 +227,7 @@ describe('a file', () => {
       '"seed":1,"events":[{"epoch":3,"layer":"conv1"}]',
       ['training.events.0 must be an event with the rate of a weight'],
     ],
-    ['an unknown schedule', '"type":"constant"', '"type":"cosine"', ['training.schedule.type']],
+    ['an unknown schedule', '"type":"steps"', '"type":"cosine"', ['training.schedule.type']],
     [
       'a field of another layer',
       '{"type":"relu"',

@@ -24,15 +24,17 @@ export const command = defineCommand({
   },
 });
 
-function printDiagnosis({ versions, backend, gpus, threads, missing }: Diagnosis): void {
+function printDiagnosis(diagnosis: Diagnosis): void {
+  const { versions, platform, backend, nativeAddon, gpus, threads, missing } = diagnosis;
   const rows = [
+    ['platform', `${platform.name}: ${platform.offers}`],
     ['twotower', versions.twotower],
     ['node', versions.node],
     ['tfjs', versions.tfjs],
     ['TensorFlow', versions.tensorflow ?? 'none'],
     ['oneDNN', versions.oneDnn ?? 'none'],
     ['JPEGs', versions.libjpegTurbo === null ? 'sharp' : `libjpeg-turbo ${versions.libjpegTurbo}`],
-    ['backend', backend],
+    ['backend', nativeAddon === null ? backend : `${backend}, ${nativeAddon}`],
     ['GPUs', gpus.length === 0 ? 'none' : gpus.map(({ ordinal }) => `gpu:${ordinal}`).join(', ')],
     ['CPU threads', String(threads)],
     ['missing', missing.length === 0 ? 'nothing' : missing[0]!],

@@ -122,7 +122,7 @@ const CLASSES: ClassOfImages[] = [
     depth:
       ({ period }) =>
       (u, v) => {
-        const [across, down] = [stripe(u, 1.4 * period), stripe(v, 1.4 * period)];
+        const [across, down] = [stripe(u, 2 * period), stripe(v, 2 * period)];
         return Math.sign(across * down) * Math.min(Math.abs(across), Math.abs(down));
       },
   },

@@ -10,7 +10,7 @@ import {
   type Probe,
 } from '../backend/backend.js';
 import { programVersion } from '../program_version.js';
-import { notLoaded } from '../set_up_parts.js';
+import { addonPlaces, notLoaded } from '../set_up_parts.js';
 import { usableCores } from '../usable_cores.js';
 
 /** What this host can compute with, and what is missing. */
@@ -24,12 +24,26 @@ export interface Diagnosis {
     /** null if sharp decodes all images. */
     libjpegTurbo: string | null;
   };
+  /** Such as `linux-x64`, and what can be had there: the table of docs/platforms.md in one line. */
+  platform: { name: string; offers: string };
   backend: BackendName;
+  /** Whether the native backend came with the package or was compiled here; null if another backend is used. */
+  nativeAddon: 'prebuilt' | 'compiled' | null;
   gpus: Gpu[];
   /** CPU cores that this process may use. */
   threads: number;
   /** What keeps a backend or a GPU from being used, each with its remedy. */
   missing: string[];
+}
+
+const OFFERS: Record<string, string> = {
+  'linux-x64': 'the native backend; TensorFlow and NVIDIA GPUs; WebAssembly',
+  'linux-arm64': 'the native backend, compiled at set-up; WebAssembly',
+};
+
+function platformOf(system: string, processor: string): Diagnosis['platform'] {
+  const name = `${system}-${processor}`;
+  return { name, offers: OFFERS[name] ?? 'WebAssembly, on one thread per worker' };
 }
 
 /** Loads the backends in threads of their own, as training does, and asks them. It changes nothing. */
@@ -67,7 +81,10 @@ export async function diagnose(): Promise<Diagnosis> {
       oneDnn: information.oneDnn,
       libjpegTurbo: libjpegTurboVersion(),
     },
+    platform: platformOf(process.platform, process.arch),
     backend,
+    nativeAddon:
+      backend !== 'native' ? null : addonPlaces('twotower').isPrebuilt ? 'prebuilt' : 'compiled',
     gpus,
     threads: usableCores(),
     missing,
