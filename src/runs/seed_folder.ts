@@ -25,6 +25,7 @@ export interface SeedFolder {
   };
 }
 
+/** Whether a path is a folder of `trainSeeds`, with a run per random seed, and not a run folder. */
 export function isSeedFolder(path: string): boolean {
   return existsSync(seedsFileAt(path));
 }

@@ -137,7 +137,7 @@ function injectIntoTowers(
     return original();
   });
   around(TowerClass.prototype, 'forward', (self, parameters, original) => {
-    const training = parameters[1] as { step: number } | null;
+    const training = parameters[2] as { step: number } | null;
     if (training?.step !== step || !isAt('output', ranksOf(self))) return original();
     const images = parameters[0] as tf.Tensor;
     // Sums of such overflow; a NaN would not outlast the layer's own ReLU.
