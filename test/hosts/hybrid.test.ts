@@ -9,7 +9,7 @@ import { divideFullyConnected } from '../../src/model/hybrid.js';
 import { buildNetwork } from '../../src/model/network.js';
 import { copied, onHosts, onOne, shared, skipOf } from './on_hosts.js';
 import type { HostReport, HostTask } from './tower_host.js';
-import { BATCH, CLASSES, smallConfiguration } from './two_placements.js';
+import { BATCH, CLASSES, smallConfiguration } from '../parallel/two_placements.js';
 
 const hybrid = { isHybrid: true, hostsPerReplica: 2, steps: 9, backend: shared };
 

@@ -6,10 +6,10 @@ import { BACKEND_NAMES, prepareProcess, whyMissing } from '../../src/backend/bac
 import type { BackendName } from '../../src/backend/backend.js';
 import { whyNoMpi } from '../../src/parallel/process_group.js';
 import type { MpiName } from '../../src/parallel/process_group.js';
-import { launcherOf } from '../hosts/launchers.js';
+import { launcherOf } from './launchers.js';
 import { reportOf } from './tower_host.js';
 import type { HostReport, HostTask } from './tower_host.js';
-import { withCoordinatorOn } from './two_placements.js';
+import { withCoordinatorOn } from '../parallel/two_placements.js';
 
 const HOST = fileURLToPath(new URL('./tower_host.js', import.meta.url));
 

@@ -22,7 +22,7 @@ import {
   cpuPlacement,
   noiseBatchOf,
   smallConfiguration,
-} from './two_placements.js';
+} from '../parallel/two_placements.js';
 
 /** What the processes do, the same in each of them. */
 export interface HostTask {

@@ -7,7 +7,7 @@ import type { MpiName } from '../../src/parallel/process_group.js';
 import { copied, onHosts, onOne, shared, skipOf } from './on_hosts.js';
 import { LIMIT_MS } from './tower_host.js';
 import type { HostReport, HostTask } from './tower_host.js';
-import { BATCH, CLASSES, smallConfiguration } from './two_placements.js';
+import { BATCH, CLASSES, smallConfiguration } from '../parallel/two_placements.js';
 
 /** Trains on two hosts and on one, and expects the same bits of both. */
 async function assertSameBits(
