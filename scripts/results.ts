@@ -17,6 +17,7 @@ import { openRunFolder } from '../src/runs/layout.js';
 import { metricsIn } from '../src/runs/metrics_log.js';
 import { isSeedFolder, runPathsAt } from '../src/runs/seed_folder.js';
 import { readEnd } from '../src/runs/summary.js';
+import type { TestEvent } from '../src/runs/metrics.js';
 import type { LastTest } from '../src/runs/summary.js';
 
 /** Means over the steps of an epoch. */
@@ -30,23 +31,13 @@ interface EpochMeans {
   learningRate: number;
 }
 
-/** A test between epochs. */
-interface EpochTest {
-  event: 'test';
-  step: number;
-  epoch: number;
-  loss: number;
-  top1: number;
-  top5: number;
-}
-
 /** A run's curve. */
 export interface Curve {
   path: string;
   /** Of the recipe. */
   epochs: number;
   isComplete: boolean;
-  lines: (EpochMeans | EpochTest)[];
+  lines: (EpochMeans | TestEvent)[];
   lastTest: LastTest | null;
 }
 

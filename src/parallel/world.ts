@@ -2,7 +2,8 @@
  * The processes that train one network together, one per host, as a launcher (`mpirun`, `srun`) has started them.
  *
  * Each of them runs the whole trainer, and none commands another. A replica of the network is on one of them, or divided
- * among several (`divideReplicas`); each replica trains on its share of every batch. What must be the same in all of them is summed (`agree`), taken from the first (`fromFirst`) or compared (`requireSame`).
+ * among several (`divideReplicas`). Each replica trains on its share of every batch. What must be the same in all
+ * processes is summed (`agree`), taken from the first (`fromFirst`) or compared (`requireSame`).
  * A process that was started alone is a world of one, in which all of this is the identity.
  */
 import { Packr } from 'msgpackr';
