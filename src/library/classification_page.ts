@@ -35,14 +35,24 @@ export function writeClassificationPage(file: string, run: string, model: ImageM
     );
   }
   const content = classificationPage({
-    ...{ name, towers, classes: classes.length, view: data.view, crops: test.crops },
-    ...{ height: network.input.height, width: network.input.width },
+    name,
+    towers,
+    classes: classes.length,
+    view: data.view,
+    crops: test.crops,
+    height: network.input.height,
+    width: network.input.width,
     parameters: formatCount(network.parameterCount),
   });
   const embedded: PageModel = {
-    ...{ network: configuration.network, towers, classes },
-    ...{ view: data.view, crops: test.crops, background: data.background },
-    ...{ mean: model.normalization.mean, std: model.normalization.std },
+    network: configuration.network,
+    towers,
+    classes,
+    view: data.view,
+    crops: test.crops,
+    background: data.background,
+    mean: model.normalization.mean,
+    std: model.normalization.std,
   };
   // A `<` could end the element, whatever a class is called.
   const json = JSON.stringify(embedded).replaceAll('<', '\\u003c');

@@ -46,6 +46,7 @@ export function evaluationText(
   return [table, '', testText(result, width)].join('\n');
 }
 
+/** @param width columns of the terminal */
 export function testText(result: ClassifiedImages, width: number): string {
   const { top1, top5, loss, images, crops, classes, perClass, confusion } = result;
   const totals = [
