@@ -48,6 +48,11 @@ export function divideFullyConnected(network: Network, hosts: number): Network {
   return { ...network, hosts, layers, parameters };
 }
 
+/** The host of a hybrid on which a rank is. */
+export function hostOf(rank: number, { towers }: Pick<Network, 'towers'>): number {
+  return Math.floor(rank / towers);
+}
+
 function isOfLayers(layers: readonly Layer[], { layer }: Parameter): boolean {
   return layers.some(({ name }) => name === layer);
 }

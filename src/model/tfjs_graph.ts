@@ -73,7 +73,8 @@ export function tfjsGraph(
   builder.finish();
   const { height, width, channels } = network.input;
   return {
-    ...{ nodes: builder.graph.nodes, weights: builder.graph.weights },
+    nodes: builder.graph.nodes,
+    weights: builder.graph.weights,
     inputs: { images: description('images', [-1, height, width, channels]) },
     outputs: { probabilities: description('probabilities', [-1, network.classes]) },
   };

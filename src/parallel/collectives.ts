@@ -11,6 +11,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { ADD_TO_CHANNELS, hasKernel } from '../backend/own_kernels.js';
 import type { Invariant, OwnChannels, Replicated } from '../model/distribution.js';
 import type { Collectives } from '../model/forward.js';
+import { hostOf } from '../model/hybrid.js';
 import type { Network } from '../model/network.js';
 import { outputsOfRank } from '../model/shares.js';
 import type { Exchange } from './exchange.js';
@@ -36,11 +37,6 @@ export function collectivesOver(
     gatherImages: (layer, own) => gatherImages(exchange, layer, own, towers, images),
     gatherLogits: (own) => gatherLogits(exchange, own, classes),
   };
-}
-
-/** The host of a hybrid on which a rank is. */
-export function hostOf(rank: number, { towers }: Pick<Network, 'towers'>): number {
-  return Math.floor(rank / towers);
 }
 
 /**

@@ -5,6 +5,7 @@
  * of the round (one forward, or one forward and backward) that filled it, so that a reader knows when the values are
  * this round's. How the values themselves get across is up to the transport (`exchange.ts`).
  */
+import { hostOf } from '../model/hybrid.js';
 import type { Network } from '../model/network.js';
 import { largestShare } from '../model/shares.js';
 import { allocateActivity } from './activity.js';
@@ -66,10 +67,10 @@ export function allocateExchangeMemory(
   const { towers, hosts, classes } = network;
   /** The workers that exchange with a worker: all of them, or those of its host of a hybrid. */
   const partnersOf = (worker: number, isWithinHost: boolean): number[] => {
-    const hostOf = ([rank]: number[]): number => Math.floor(rank! / towers);
+    const hostOfWorker = (one: number): number => hostOf(workers[one]![0]!, network);
     return [...workers.keys()].filter(
       (other) =>
-        other !== worker && !(isWithinHost && hostOf(workers[other]!) !== hostOf(workers[worker]!)),
+        other !== worker && !(isWithinHost && hostOfWorker(other) !== hostOfWorker(worker)),
     );
   };
   const addForward = (exchange: string, floats: number, isWithinHost = false): void => {

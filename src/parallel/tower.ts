@@ -14,13 +14,14 @@ import {
   normalizationTable,
   normalizedImages,
 } from '../backend/images.js';
+import { hostOf } from '../model/hybrid.js';
 import type { Invariant, Replicated } from '../model/distribution.js';
 import { forward, lossOf } from '../model/forward.js';
 import type { AroundLayer, TrainingPosition } from '../model/forward.js';
 import { divideFullyConnected } from '../model/hybrid.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
-import { collectivesOver, gatherLabels, hostOf } from './collectives.js';
+import { collectivesOver, gatherLabels } from './collectives.js';
 import type {
   BatchShare,
   CommitCommand,
