@@ -15,8 +15,8 @@ enum class Algorithm { kDirect, kWinograd, kFft };
 
 enum class Pass { kForward, kInputGradient, kFilterGradient };
 
-// Grows when the same convolution may be computed by another algorithm than before.
-constexpr int kAlgorithmsVersion = 1;
+// Grows when the same convolution may be computed by another algorithm than before, or to other bits by the same one.
+constexpr int kAlgorithmsVersion = 2;
 
 // How one pass is computed. With the FFT and with Winograd's algorithm operands are float32 in every precision.
 struct Choice {

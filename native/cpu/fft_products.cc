@@ -2,9 +2,11 @@
 // stay in registers.
 
 #include <algorithm>
+#include <atomic>
 
 #include "fft_spectrum.h"
 #include "parallel.h"
+#include "scratch.h"
 
 namespace twotower::fft {
 namespace {
@@ -23,73 +25,79 @@ TWOTOWER_INLINE inline void PrefetchChunk(const float* chunk) {
   }
 }
 
-// The sums of a tile.
+// The sums of a tile. Gauss's method takes three multiplications for a complex product instead of four:
+//
+//     (a + ib)(c + id) = (p − r) + i(p + q),   p = c(a + b), q = a(d − c), r = b(c + d)
+//     (a + ib)(c − id) = (p − r) + i(p − q),   p = c(a + b), q = a(c + d), r = b(c − d)
 template <int width>
 struct Sums {
-  Vector re[kRows][width] = {};
-  Vector im[kRows][width] = {};
+  Vector p[kRows][width] = {};
+  Vector q[kRows][width] = {};
+  Vector r[kRows][width] = {};
 
   TWOTOWER_INLINE void Add(const Sums& other) {
 #pragma GCC unroll 8
     for (int m = 0; m < kRows; m++) {
 #pragma GCC unroll 8
       for (int g = 0; g < width; g++) {
-        re[m][g] += other.re[m][g];
-        im[m][g] += other.im[m][g];
+        p[m][g] += other.p[m][g];
+        q[m][g] += other.q[m][g];
+        r[m][g] += other.r[m][g];
       }
     }
   }
 
+  template <bool conjugate>
   TWOTOWER_INLINE void StoreTo(float* to, int64_t group_stride) const {
 #pragma GCC unroll 8
     for (int g = 0; g < width; g++) {
 #pragma GCC unroll 8
       for (int m = 0; m < kRows; m++) {
-        Stream(to + g * group_stride + m * kRowFloats, re[m][g]);
-        Stream(to + g * group_stride + m * kRowFloats + kLanes, im[m][g]);
+        Stream(to + g * group_stride + m * kRowFloats, p[m][g] - r[m][g]);
+        Stream(to + g * group_stride + m * kRowFloats + kLanes,
+               conjugate ? p[m][g] - q[m][g] : p[m][g] + q[m][g]);
       }
     }
   }
 };
 
-// sums[m][g] += a[m] · b[g], or a[m] · conj b[g]. `a` are the real parts of kRows numbers `a_step` apart, each with its
-// imaginary part kLanes after it; `b` is a row of each group's chunk.
-template <int width, bool conjugate>
-TWOTOWER_INLINE inline void AddProducts(const float* a, int a_step, const float* b,
-                                        int64_t b_group_stride, Sums<width>& sums) {
-  Vector b_re[width], b_im[width];
-#pragma GCC unroll 8
-  for (int g = 0; g < width; g++) {
-    b_re[g] = Load(b + g * b_group_stride);
-    b_im[g] = Load(b + g * b_group_stride + kLanes);
-  }
+// sums[m][g] += a[m] · b[g], for kRows real numbers `step` apart. One number at a time, so that the sums stay in registers.
+template <int width>
+TWOTOWER_INLINE inline void AddScaled(const float* a, int step, const Vector* b,
+                                      Vector (*sums)[width]) {
 #pragma GCC unroll 8
   for (int m = 0; m < kRows; m++) {
-    const float a_re = a[m * a_step];
-    const float a_im = a[m * a_step + kLanes];
+    const float scale = a[m * step];
 #pragma GCC unroll 8
-    for (int g = 0; g < width; g++) {
-      sums.re[m][g] += a_re * b_re[g];
-      sums.im[m][g] += a_im * b_re[g];
-    }
-#pragma GCC unroll 8
-    for (int g = 0; g < width; g++) {
-      if constexpr (conjugate) {
-        sums.re[m][g] += a_im * b_im[g];
-        sums.im[m][g] -= a_re * b_im[g];
-      } else {
-        sums.re[m][g] -= a_im * b_im[g];
-        sums.im[m][g] += a_re * b_im[g];
-      }
-    }
+    for (int g = 0; g < width; g++) sums[m][g] += scale * b[g];
   }
 }
 
-// y[rows 4·block …, groups `group` …] of one bin, for every block. The next bin's filters and, once, its x are prefetched
-// meanwhile.
+// sums[m][g] += a[m] · b[g], or a[m] · conj b[g]. `a` are the real parts of kRows numbers `a_step` apart, each with its
+// imaginary part kLanes after it; `a_sums` are the sums of both parts, `sum_step` apart; `b` is a row of each group's chunk.
+template <int width, bool conjugate>
+TWOTOWER_INLINE inline void AddProducts(const float* a, int a_step, const float* a_sums,
+                                        int sum_step, const float* b, int64_t b_group_stride,
+                                        Sums<width>& sums) {
+  Vector re[width], im[width], combined[width];
+#pragma GCC unroll 8
+  for (int g = 0; g < width; g++) {
+    re[g] = Load(b + g * b_group_stride);
+    im[g] = Load(b + g * b_group_stride + kLanes);
+  }
+  AddScaled<width>(a_sums, sum_step, re, sums.p);
+#pragma GCC unroll 8
+  for (int g = 0; g < width; g++) combined[g] = conjugate ? im[g] + re[g] : im[g] - re[g];
+  AddScaled<width>(a, a_step, combined, sums.q);
+#pragma GCC unroll 8
+  for (int g = 0; g < width; g++) combined[g] = conjugate ? re[g] - im[g] : re[g] + im[g];
+  AddScaled<width>(a + kLanes, a_step, combined, sums.r);
+}
+
+// y[rows 4·block …, groups `group` …] of one bin, for every block. The next bin's filters are prefetched meanwhile.
 template <int width>
-void MultiplyPanel(const Spectrum& x, const Spectrum& filters, int64_t inner, const Spectrum& y,
-                   int bin, int64_t group) {
+void MultiplyPanel(const Spectrum& x, const float* x_sums, const Spectrum& filters, int64_t inner,
+                   const Spectrum& y, int bin, int64_t group) {
   const int64_t blocks = x.rows / kRows;
   const int64_t inner_blocks = (inner + kRows - 1) / kRows;
   constexpr int64_t kBlocksOfGroup = kLanes / kRows;
@@ -106,21 +114,23 @@ void MultiplyPanel(const Spectrum& x, const Spectrum& filters, int64_t inner, co
     Sums<width> sums;
     const float* b = filters.At(bin, group, 0);
     for (int64_t k = 0; k < inner_blocks; k++, b += b_block_stride) {
-      const float* a = x.At(bin, k / kBlocksOfGroup, kRows * block) + k % kBlocksOfGroup * kRows;
-      if (group == 0 && k % kBlocksOfGroup == 0) PrefetchChunk(a + kChunkFloats);
+      const int64_t channel = k % kBlocksOfGroup * kRows;
+      const float* chunk = x.At(bin, k / kBlocksOfGroup, kRows * block);
+      const float* a_sums = x_sums + (block * x.groups + k / kBlocksOfGroup) * kRows * kLanes;
 #pragma GCC unroll 4
       for (int i = 0; i < kRows; i++) {
-        AddProducts<width, false>(a + i, kRowFloats, b + i * kRowFloats, b_group_stride, sums);
+        AddProducts<width, false>(chunk + channel + i, kRowFloats, a_sums + channel + i, kLanes,
+                                  b + i * kRowFloats, b_group_stride, sums);
       }
     }
-    sums.StoreTo(y.At(bin, group, kRows * block), y.GroupStride());
+    sums.template StoreTo<false>(y.At(bin, group, kRows * block), y.GroupStride());
   }
 }
 
-// gradient[all channels of x, groups `group` …] of one bin.
+// gradient[all channels of x, groups `group` …] of one bin. The next bin's dy is prefetched meanwhile.
 template <int width>
-void GradientPanel(const Spectrum& x, const Spectrum& dy, const Spectrum& gradient, int bin,
-                   int64_t group) {
+void GradientPanel(const Spectrum& x, const float* x_sums, const Spectrum& dy,
+                   const Spectrum& gradient, int bin, int64_t group) {
   constexpr int64_t kTilesOfGroup = kLanes / kRows;
   // Thousands of tiles added to one sum would lose a digit; so each run of them has a sum of its own.
   constexpr int64_t kBlocksOfSum = 32;
@@ -144,31 +154,53 @@ void GradientPanel(const Spectrum& x, const Spectrum& dy, const Spectrum& gradie
       Sums<width> sums;
       for (int64_t block = first; block < std::min(blocks, first + kBlocksOfSum);
            block++, chunk += x_block_stride, d += d_block_stride) {
-        if (group == 0 && channel == 0) PrefetchChunk(chunk + kChunkFloats);
+        const float* a_sums = x_sums + (block * x.groups + tile / kTilesOfGroup) * kRows * kLanes;
 #pragma GCC unroll 4
         for (int row = 0; row < kRows; row++) {
-          AddProducts<width, true>(chunk + channel + row * kRowFloats, 1, d + row * kRowFloats,
+          AddProducts<width, true>(chunk + channel + row * kRowFloats, 1,
+                                   a_sums + channel + row * kLanes, 1, d + row * kRowFloats,
                                    d_group_stride, sums);
         }
       }
       total.Add(sums);
     }
-    total.StoreTo(gradient.At(bin, group, kRows * tile), gradient.GroupStride());
+    total.template StoreTo<true>(gradient.At(bin, group, kRows * tile), gradient.GroupStride());
   }
 }
 
-// Calls `panel(width, bin, group)` for every bin, and groups of channels taken `width` at once.
+// The sums of the real and imaginary parts of one bin of x, [block][group][row][lane]. The next bin is prefetched meanwhile.
+void SumParts(const Spectrum& x, int bin, float* sums) {
+  for (int64_t block = 0; block < x.rows / kRows; block++) {
+    for (int64_t group = 0; group < x.groups; group++) {
+      const float* chunk = x.At(bin, group, kRows * block);
+      PrefetchChunk(chunk + kChunkFloats);
+#pragma GCC unroll 4
+      for (int row = 0; row < kRows; row++, sums += kLanes) {
+        const float* numbers = chunk + row * kRowFloats;
+        *reinterpret_cast<Vector*>(sums) = Load(numbers) + Load(numbers + kLanes);
+      }
+    }
+  }
+}
+
+// Calls `panel(width, sums, bin, group)` for every bin, and groups of channels taken `width` at once.
 template <typename Panel>
-void ForEachPanel(const Spectrum& result, int64_t inner, const Panel& panel) {
+void ForEachPanel(const Spectrum& x, const Spectrum& result, int64_t inner, const Panel& panel) {
   const size_t cost = result.rows * result.groups * kLanes * inner / 4;
+  const int64_t floats = x.rows * x.groups * kLanes;
+  auto* scratch = static_cast<float*>(
+      ScratchFor(ScratchPurpose::kSumsOfParts, omp_get_max_threads() * floats * sizeof(float)));
+  std::atomic<int> next{0};
   Parallel(result.bins, cost, [&](size_t begin, size_t end) {
+    float* sums = scratch + next++ * floats;
     for (int bin = static_cast<int>(begin); bin < static_cast<int>(end); bin++) {
+      SumParts(x, bin, sums);
       int64_t group = 0;
       for (; group + kWidth <= result.groups; group += kWidth) {
-        panel(std::integral_constant<int, kWidth>(), bin, group);
+        panel(std::integral_constant<int, kWidth>(), sums, bin, group);
       }
       for (; group < result.groups; group++) {
-        panel(std::integral_constant<int, 1>(), bin, group);
+        panel(std::integral_constant<int, 1>(), sums, bin, group);
       }
     }
     FinishStreaming();
@@ -178,14 +210,14 @@ void ForEachPanel(const Spectrum& result, int64_t inner, const Panel& panel) {
 }  // namespace
 
 void Multiply(const Spectrum& x, const Spectrum& filters, int64_t inner, const Spectrum& y) {
-  ForEachPanel(y, inner, [&](auto width, int bin, int64_t group) {
-    MultiplyPanel<width>(x, filters, inner, y, bin, group);
+  ForEachPanel(x, y, inner, [&](auto width, const float* sums, int bin, int64_t group) {
+    MultiplyPanel<width>(x, sums, filters, inner, y, bin, group);
   });
 }
 
 void MultiplyForFilters(const Spectrum& x, const Spectrum& dy, const Spectrum& gradient) {
-  ForEachPanel(gradient, x.rows, [&](auto width, int bin, int64_t group) {
-    GradientPanel<width>(x, dy, gradient, bin, group);
+  ForEachPanel(x, gradient, x.rows, [&](auto width, const float* sums, int bin, int64_t group) {
+    GradientPanel<width>(x, sums, dy, gradient, bin, group);
   });
 }
 

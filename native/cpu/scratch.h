@@ -18,6 +18,7 @@ enum class ScratchPurpose {
   kFilterBlocks,
   kSpectra,
   kHalfTransforms,
+  kSumsOfParts,
   kOperand0,
   kOperand1,
   kOperand2,
