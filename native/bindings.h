@@ -37,6 +37,7 @@ napi_value AveragePool(Arguments& arguments);
 napi_value AveragePoolGradient(Arguments& arguments);
 napi_value LocalResponseNormalization(Arguments& arguments);
 napi_value LocalResponseNormalizationGradient(Arguments& arguments);
+napi_value MaxPoolOfNormalizedGradient(Arguments& arguments);
 napi_value SoftmaxCrossEntropy(Arguments& arguments);
 napi_value MomentumUpdate(Arguments& arguments);
 napi_value DropoutMask(Arguments& arguments);

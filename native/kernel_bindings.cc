@@ -16,6 +16,7 @@ const Export kKernels[] = {
     {"averagePoolGradient", bindings::AveragePoolGradient, 3},
     {"localResponseNormalization", bindings::LocalResponseNormalization, 7},
     {"localResponseNormalizationGradient", bindings::LocalResponseNormalizationGradient, 8},
+    {"maxPoolOfNormalizedGradient", bindings::MaxPoolOfNormalizedGradient, 12},
     {"softmaxCrossEntropy", bindings::SoftmaxCrossEntropy, 5},
     {"momentumUpdate", bindings::MomentumUpdate, 7},
     {"dropoutMask", bindings::DropoutMask, 4},

@@ -60,6 +60,11 @@ struct Normalization {
 void LocalResponseNormalization(const Normalization& n, const float* x, float* out);
 void LocalResponseNormalizationGradient(const Normalization& n, const float* dy, const float* x,
                                         float* dx);
+// Of max pooling, which gave y, the normalization before it, which gave `normalized` of x, and if `of_relu` the ReLU before
+// that: the gradients between them never leave the caches.
+void MaxPoolOfNormalizedGradient(const Geometry& g, const Normalization& n, const float* dy,
+                                 const float* x, const float* normalized, const float* y, float* dx,
+                                 bool of_relu);
 
 // In the order of `BinaryOperation` in addon_arrays.ts: arithmetic, comparisons, logic.
 enum class BinaryOperation {

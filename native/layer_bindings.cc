@@ -152,6 +152,22 @@ napi_value LocalResponseNormalizationGradient(Arguments& arguments) {
   return nullptr;
 }
 
+napi_value MaxPoolOfNormalizedGradient(Arguments& arguments) {
+  const Geometry g = PoolGeometryFrom(arguments, 5);
+  const auto inputs = static_cast<size_t>(ProductOf(g.InShape()));
+  const auto outputs = static_cast<size_t>(ProductOf(g.OutShape()));
+  const float* dy = arguments.Floats(0, "dy", outputs).data;
+  const float* x = arguments.Floats(1, "x", inputs).data;
+  const float* normalized = arguments.Floats(2, "normalized", inputs).data;
+  const float* y = arguments.Floats(3, "y", outputs).data;
+  float* dx = arguments.Floats(4, "dx", inputs).data;
+  const Normalization n = NormalizationFrom(arguments, 6, inputs);
+  if (n.channels != g.in_channels) throw RangeError("channels are not those of geometry");
+  twotower::MaxPoolOfNormalizedGradient(g, n, dy, x, normalized, y, dx,
+                                        arguments.Boolean(11, "ofRelu"));
+  return nullptr;
+}
+
 napi_value SoftmaxCrossEntropy(Arguments& arguments) {
   const Span<float> logits = arguments.Floats(0, "logits");
   const Span<int32_t> labels = arguments.Int32s(1, "labels");

@@ -6,9 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
-#include "../kernels.h"
+#include "normalization.h"
 #include "parallel.h"
 
 namespace twotower {
@@ -42,15 +41,8 @@ void NegativePowers(const float* __restrict scale, int64_t count, float beta,
   }
 }
 
-// Scratch for one row: `padded` has `radius` zeros on either side of `channels` values.
-struct Row {
-  explicit Row(const Normalization& n)
-      : padded(n.channels + 2 * n.radius), sums(n.channels), powers(n.channels) {}
-  std::vector<float> padded, sums, powers;
-};
-
 // Fills row.sums with s and row.powers with s^−β.
-void Scale(const Normalization& n, const float* __restrict x, Row& row) {
+void Scale(const Normalization& n, const float* __restrict x, NormalizationRow& row) {
   float* __restrict squares = row.padded.data() + n.radius;
   for (int64_t c = 0; c < n.channels; c++) squares[c] = x[c] * x[c];
   SumWindows(row.padded.data(), n.channels, n.radius, row.sums.data());
@@ -63,7 +55,7 @@ void Scale(const Normalization& n, const float* __restrict x, Row& row) {
 
 void LocalResponseNormalization(const Normalization& n, const float* x, float* out) {
   Parallel(n.rows, 8 * n.channels, [&](size_t begin, size_t end) {
-    Row row(n);
+    NormalizationRow row(n);
     for (size_t index = begin; index < end; index++) {
       const float* __restrict in = x + index * n.channels;
       float* __restrict normalized = out + index * n.channels;
@@ -75,28 +67,37 @@ void LocalResponseNormalization(const Normalization& n, const float* x, float* o
 }
 
 // dx = dy·s^−β − 2αβ · x · Σ dy·x·s^−β / s, the sum over the same window, which is symmetric.
+void NormalizationGradientOfRows(const Normalization& n, int64_t count, const float* dy,
+                                 const float* x, bool of_relu, NormalizationRow& row, float* dx) {
+  const float factor = 2 * n.alpha * n.beta;
+  for (int64_t index = 0; index < count; index++) {
+    const float* __restrict in = x + index * n.channels;
+    const float* __restrict given = dy + index * n.channels;
+    float* __restrict gradient = dx + index * n.channels;
+    Scale(n, in, row);
+    float* __restrict direct = row.powers.data();
+    float* __restrict shares = row.padded.data() + n.radius;
+    float* __restrict sums = row.sums.data();
+    for (int64_t c = 0; c < n.channels; c++) {
+      direct[c] *= given[c];
+      shares[c] = direct[c] * in[c] / sums[c];
+    }
+    SumWindows(row.padded.data(), n.channels, n.radius, sums);
+    for (int64_t c = 0; c < n.channels; c++) {
+      const float value = direct[c] - factor * in[c] * sums[c];
+      // A ReLU lets the gradient through unless it gave 0 or less: not where it gave NaN.
+      gradient[c] = of_relu && in[c] <= 0 ? 0 : value;
+    }
+  }
+}
+
 void LocalResponseNormalizationGradient(const Normalization& n, const float* dy, const float* x,
                                         float* dx) {
-  const float factor = 2 * n.alpha * n.beta;
   Parallel(n.rows, 16 * n.channels, [&](size_t begin, size_t end) {
-    Row row(n);
-    for (size_t index = begin; index < end; index++) {
-      const float* __restrict in = x + index * n.channels;
-      const float* __restrict given = dy + index * n.channels;
-      float* __restrict gradient = dx + index * n.channels;
-      Scale(n, in, row);
-      float* __restrict direct = row.powers.data();
-      float* __restrict shares = row.padded.data() + n.radius;
-      float* __restrict sums = row.sums.data();
-      for (int64_t c = 0; c < n.channels; c++) {
-        direct[c] *= given[c];
-        shares[c] = direct[c] * in[c] / sums[c];
-      }
-      SumWindows(row.padded.data(), n.channels, n.radius, sums);
-      for (int64_t c = 0; c < n.channels; c++) {
-        gradient[c] = direct[c] - factor * in[c] * sums[c];
-      }
-    }
+    NormalizationRow row(n);
+    const auto first = static_cast<int64_t>(begin) * n.channels;
+    NormalizationGradientOfRows(n, static_cast<int64_t>(end - begin), dy + first, x + first, false,
+                                row, dx + first);
   });
 }
 

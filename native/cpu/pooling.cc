@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "../kernels.h"
 #include "fft_vector.h"
+#include "normalization.h"
 #include "parallel.h"
 
 namespace twotower {
@@ -109,35 +111,84 @@ void MaxPool(const Geometry& g, const float* x, float* out) {
   });
 }
 
+namespace {
+
+// Gives the gradient of an output row, dy, to the first greatest of each of its windows. `in` is the image and `y` the output row;
+// the gradient of the image's row r is added to what lies at `gradient_of(r)`.
+template <typename GradientOf>
+void AddMaxPoolGradient(const Geometry& g, int64_t row, const float* dy, const float* in,
+                        const float* y, bool of_relu, const GradientOf& gradient_of) {
+  const int64_t channels = g.in_channels;
+  const Window rows = RowsAt(g, row);
+  for (int64_t column = 0; column < g.out_width; column++) {
+    const Window columns = ColumnsAt(g, column);
+    ForEachVector(channels, [&](int64_t first, const auto& load, const auto& store) {
+      const int64_t out = column * channels + first;
+      const Vector greatest = load(y + out);
+      // The gradient that is not yet given to a position; zero once the first maximum is found.
+      Vector left = load(dy + out);
+      // A ReLU lets the gradient through unless it gave 0 or less: not where it gave NaN.
+      if (of_relu) left = greatest <= 0 ? Vector{} : left;
+      for (int64_t r = rows.begin; r < rows.end; r += g.dilation_height) {
+        const float* values = in + r * g.in_width * channels + first;
+        float* gradients = gradient_of(r) + first;
+        for (int64_t c = columns.begin; c < columns.end; c += g.dilation_width) {
+          const Vector value = load(values + c * channels);
+          float* given = gradients + c * channels;
+          // Where a window holds NaN, that is its greatest.
+          const auto is_greatest = value == greatest || value != value;
+          store(given, load(given) + (is_greatest ? left : Vector{}));
+          left = is_greatest ? Vector{} : left;
+        }
+      }
+    });
+  }
+}
+
+}  // namespace
+
 void MaxPoolGradient(const Geometry& g, const float* dy, const float* x, const float* y, float* dx,
                      bool of_relu) {
-  const int64_t channels = g.in_channels;
+  const int64_t in_row = g.in_width * g.in_channels;
+  const int64_t out_row = g.out_width * g.out_channels;
   ForEachImage(g, [&](int64_t image) {
-    const float* in = x + image * InImage(g);
     float* gradient = dx + image * InImage(g);
     std::fill_n(gradient, InImage(g), 0.f);
     for (int64_t row = 0; row < g.out_height; row++) {
-      const Window rows = RowsAt(g, row);
-      for (int64_t column = 0; column < g.out_width; column++) {
-        const int64_t out = image * OutImage(g) + (row * g.out_width + column) * channels;
-        const Window columns = ColumnsAt(g, column);
-        ForEachVector(channels, [&](int64_t first, const auto& load, const auto& store) {
-          const Vector greatest = load(y + out + first);
-          // The gradient that is not yet given to a position; zero once the first maximum is found.
-          Vector left = load(dy + out + first);
-          // A ReLU lets the gradient through unless it gave 0 or less: not where it gave NaN.
-          if (of_relu) left = greatest <= 0 ? Vector{} : left;
-          ForEachPosition(g, rows, columns, [&](int64_t position) {
-            const Vector value = load(in + position + first);
-            float* given = gradient + position + first;
-            // Where a window holds NaN, that is its greatest.
-            const auto is_greatest = value == greatest || value != value;
-            store(given, load(given) + (is_greatest ? left : Vector{}));
-            left = is_greatest ? Vector{} : left;
-          });
-        });
-      }
+      const int64_t out = image * OutImage(g) + row * out_row;
+      AddMaxPoolGradient(g, row, dy + out, x + image * InImage(g), y + out, of_relu,
+                         [&](int64_t r) { return gradient + r * in_row; });
     }
+  });
+}
+
+void MaxPoolOfNormalizedGradient(const Geometry& g, const Normalization& n, const float* dy,
+                                 const float* x, const float* normalized, const float* y, float* dx,
+                                 bool of_relu) {
+  const int64_t in_row = g.in_width * g.in_channels;
+  const int64_t out_row = g.out_width * g.out_channels;
+  // As many rows as a window reaches over; a row's place is taken by a later one when its gradient is complete.
+  const int64_t kept = (g.filter_height - 1) * g.dilation_height + 1;
+  ForEachImage(g, [&](int64_t image) {
+    NormalizationRow scratch(n);
+    std::vector<float> gradients(kept * in_row, 0.f);
+    const auto gradient_of = [&](int64_t r) { return gradients.data() + r % kept * in_row; };
+    int64_t complete = 0;
+    const auto complete_up_to = [&](int64_t end) {
+      for (; complete < end; complete++) {
+        float* gradient = gradient_of(complete);
+        const int64_t in = image * InImage(g) + complete * in_row;
+        NormalizationGradientOfRows(n, g.in_width, gradient, x + in, of_relu, scratch, dx + in);
+        std::fill_n(gradient, in_row, 0.f);
+      }
+    };
+    for (int64_t row = 0; row < g.out_height; row++) {
+      complete_up_to(RowsAt(g, row).begin);
+      const int64_t out = image * OutImage(g) + row * out_row;
+      AddMaxPoolGradient(g, row, dy + out, normalized + image * InImage(g), y + out, false,
+                         gradient_of);
+    }
+    complete_up_to(g.in_height);
   });
 }
 

@@ -14,13 +14,23 @@ import {
   SOFTMAX_CROSS_ENTROPY,
   type DropoutMaskAttributes,
 } from './own_kernels.js';
-import { isBeforeRelu, noteReluOutput, reluGradient } from './relu_gradient.js';
+import {
+  isBeforeNormalization,
+  isBeforeRelu,
+  noteReluOutput,
+  registerMaxPoolGradient,
+} from './pool_gradient.js';
+import { reluGradient } from './relu_gradient.js';
 
 /** Functions that give the gradient by each input, by the input's name. */
 type Gradients = Record<string, () => tf.Tensor>;
 
-/** Registers gradients that tfjs lacks: it has the kernels on every backend, but its `tf.fused` is for inference. */
+/**
+ * Registers gradients that tfjs lacks: it has the kernels on every backend, but its `tf.fused` is for inference. Replaces
+ * that of max pooling.
+ */
 export function registerFusedGradients(): void {
+  registerMaxPoolGradient();
   tf.registerGradient({
     kernelName: tf.FusedConv2D,
     inputsToSave: ['x', 'filter'],
@@ -40,7 +50,10 @@ export function registerFusedGradients(): void {
     inputsToSave: ['x'],
     outputsToSave: [true],
     gradFunc: (dy, [x, y], attributes) => ({
-      x: () => tf.engine().runKernel(tf.LRNGrad, { x: x!, y: y!, dy: dy as tf.Tensor }, attributes),
+      x: () =>
+        isBeforeNormalization(dy as tf.Tensor)
+          ? tf.clone(dy as tf.Tensor)
+          : tf.engine().runKernel(tf.LRNGrad, { x: x!, y: y!, dy: dy as tf.Tensor }, attributes),
     }),
   });
   tf.registerGradient({

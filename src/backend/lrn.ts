@@ -6,6 +6,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { hasKernel, LOCAL_RESPONSE_NORMALIZATION } from './own_kernels.js';
+import { noteNormalized } from './pool_gradient.js';
 
 export interface LocalResponseNormalization {
   /** Size of the window: channels, or pixels in height and width; odd. */
@@ -28,7 +29,9 @@ export function localResponseNormalization(
 ): tf.Tensor4D {
   if (hasKernel(LOCAL_RESPONSE_NORMALIZATION)) {
     const attributes = { depthRadius: (size - 1) / 2, bias: k, alpha, beta };
-    return tf.engine().runKernel(LOCAL_RESPONSE_NORMALIZATION, { x }, attributes);
+    const y: tf.Tensor4D = tf.engine().runKernel(LOCAL_RESPONSE_NORMALIZATION, { x }, attributes);
+    noteNormalized(y, attributes);
+    return y;
   }
   const channels = x.shape[3];
   return normalized(x, { k, alpha, beta }, (values, factor) => {

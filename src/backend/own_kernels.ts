@@ -14,6 +14,13 @@ export const RELU_GRADIENT = 'ReluGradient';
 export const MAX_POOL_OF_RELU_GRADIENT = 'MaxPoolOfReluGradient';
 
 /**
+ * The gradient of max pooling, of the local response normalization before it and, if `ofRelu`, of the ReLU before that.
+ * Inputs of tfjs's `MaxPoolGrad`, and `x` that was normalized; attributes of its `MaxPoolGrad` and `LRNGrad`, and
+ * `ofRelu`; output: the gradient by `x`, or by what the ReLU was given.
+ */
+export const MAX_POOL_OF_NORMALIZED_GRADIENT = 'MaxPoolOfNormalizedGradient';
+
+/**
  * Local response normalization across channels. Input `x` `[batch, height, width, channels]`, attributes of tfjs's
  * `LRN`; its gradient is tfjs's kernel `LRNGrad`. For backends where that is faster than the composed one.
  */

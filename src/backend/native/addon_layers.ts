@@ -136,6 +136,29 @@ export interface LayerFunctions<DeviceArray> {
     alpha: number,
     beta: number,
   ): void;
+
+  /**
+   * The gradient of max pooling and of the normalization before it. `normalized` is what that gave of x, and `y` what
+   * `maxPool` gave of `normalized`.
+   *
+   * @param geometry of `poolGeometry`
+   * @param channels all of the pooling's
+   * @param ofRelu x is what a ReLU gave, and dx becomes the gradient by what that was given
+   */
+  maxPoolOfNormalizedGradient(
+    dy: DeviceArray,
+    x: DeviceArray,
+    normalized: DeviceArray,
+    y: DeviceArray,
+    dx: DeviceArray,
+    geometry: Int32Array,
+    channels: number,
+    radius: number,
+    bias: number,
+    alpha: number,
+    beta: number,
+    ofRelu: boolean,
+  ): void;
 }
 
 /** What a training step does beside its layers. */

@@ -1,6 +1,6 @@
 /** Pooling and its gradients, float32, NHWC. */
 import * as tf from '@tensorflow/tfjs-core';
-import { MAX_POOL_OF_RELU_GRADIENT } from '../own_kernels.js';
+import { MAX_POOL_OF_NORMALIZED_GRADIENT, MAX_POOL_OF_RELU_GRADIENT } from '../own_kernels.js';
 import type { DeviceBackend } from './device_backend.js';
 import { poolGeometry } from './geometry.js';
 import type { Inputs, Kernels } from './kernel.js';
@@ -26,6 +26,34 @@ export const poolingKernels: Kernels = {
     inputs: Inputs<'dy' | 'input' | 'output'>,
     attributes: tf.MaxPoolGradAttrs,
   ) => maxPoolGradient(backend, inputs, attributes, true),
+
+  [MAX_POOL_OF_NORMALIZED_GRADIENT]: (
+    backend,
+    { dy, x, input, output }: Inputs<'dy' | 'x' | 'input' | 'output'>,
+    attributes: tf.MaxPoolGradAttrs & tf.LRNGradAttrs & { ofRelu: boolean },
+  ) => {
+    const [gradient, values, normalized, y] = [dy, x, input, output].map((tensor) =>
+      backend.float32(tensor),
+    );
+    if (!gradient || !values || !normalized || !y) return undefined;
+    const dx = backend.allocate(x.shape);
+    const { depthRadius, bias, alpha, beta, ofRelu } = attributes;
+    backend.addon.maxPoolOfNormalizedGradient(
+      gradient,
+      values,
+      normalized,
+      y,
+      dx,
+      poolGeometry(poolOf(x.shape, attributes)),
+      x.shape[3]!,
+      depthRadius,
+      bias,
+      alpha,
+      beta,
+      ofRelu,
+    );
+    return backend.makeTensorInfo(x.shape, 'float32', dx);
+  },
 
   AvgPool: (backend, { x }: Inputs<'x'>, attributes: tf.AvgPoolAttrs) => {
     const values = backend.float32(x);

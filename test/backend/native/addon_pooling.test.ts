@@ -73,6 +73,36 @@ for (let index = 0; index < 12; index++) {
     assert.ok(expected.some((value) => value !== 0));
   });
 
+  for (const ofRelu of [false, true]) {
+    const before = ofRelu ? 'the normalization and the ReLU' : 'the normalization';
+    test(`gradient of max pooling and of ${before} before it, ${name}`, { skip }, () => {
+      const recipe = [channels, 2, 1, 0.3, 0.75] as const;
+      const activations = x.map((value) => (ofRelu ? Math.max(0, value) : value));
+      const normalized = new Float32Array(x.length);
+      addon.localResponseNormalization(activations, normalized, ...recipe);
+      const y = new Float32Array(dy.length);
+      addon.maxPool(normalized, y, geometry);
+      const ofPool = new Float32Array(x.length);
+      addon.maxPoolGradient(dy, normalized, y, ofPool, geometry, false);
+      const expected = new Float32Array(x.length);
+      addon.localResponseNormalizationGradient(ofPool, activations, expected, ...recipe);
+      if (ofRelu) addon.reluGradient(expected.slice(), activations, expected);
+      const dx = new Float32Array(x.length).fill(NaN);
+      addon.maxPoolOfNormalizedGradient(
+        dy,
+        activations,
+        normalized,
+        y,
+        dx,
+        geometry,
+        ...recipe,
+        ofRelu,
+      );
+      assert.deepEqual(dx, expected);
+      assert.ok(expected.some((value) => value !== 0));
+    });
+  }
+
   test(`average pooling ${name}`, { skip }, () => {
     const out = new Float32Array(dy.length).fill(NaN);
     addon.averagePool(x, out, geometry);

@@ -201,6 +201,50 @@ test('the gradient of LRN matches finite differences', { skip }, async () => {
   assertRan('localResponseNormalizationGradient');
 });
 
+/** A layer with ReLU, normalized; `read` is what follows. */
+function assertNormalizedGradients(read: (normalized: tf.Tensor4D) => tf.Tensor): void {
+  const recipe = { size: 3, k: 2, alpha: 0.5, beta: 0.75 };
+  assertGradients(
+    [random('x', [2, 5, 5, 2]), random('filter', [1, 1, 2, 6]), random('bias', [6])],
+    (x, filter, bias) => {
+      const layer = convolve(
+        x as tf.Tensor4D,
+        filter as tf.Tensor4D,
+        bias as tf.Tensor1D,
+        1,
+        'valid',
+        'relu',
+      );
+      return tf.sum(tf.square(read(localResponseNormalization(layer, recipe))));
+    },
+  );
+}
+
+test(
+  'one kernel computes the gradient of max pooling, normalization and ReLU, which matches finite differences',
+  { skip },
+  async () => {
+    await useNative();
+    assertNormalizedGradients((normalized) => tf.maxPool(normalized, 3, 2, 'valid'));
+    assertRan('maxPoolOfNormalizedGradient');
+  },
+);
+
+test(
+  'where a normalization is read twice, both gradients pass back through it',
+  { skip },
+  async () => {
+    await useNative();
+    assertNormalizedGradients((normalized) =>
+      tf.add(
+        tf.maxPool(normalized, 3, 2, 'valid'),
+        tf.slice(normalized, [0, 0, 0, 0], [2, 2, 2, 6]),
+      ),
+    );
+    assertRan('localResponseNormalizationGradient');
+  },
+);
+
 test('the gradient of the cross-entropy matches finite differences', { skip }, async () => {
   await useNative();
   const labels = tf.tensor1d([1, 0, 4], 'int32');
