@@ -67,12 +67,12 @@ for version in "$@"; do
   with_node "$version"
   trap 'umount "$root/dev" "$root/proc"' EXIT
 
-  git clone --quiet --depth 1 "file://$project" "$root/root/clone"
+  git clone --quiet "file://$project" "$root/root/clone"
   report 'clone without a compiler' /root/clone 'npm start -- train --preset demo --gpus 0,1 --epochs 1'
   rm -rf "$root/root/clone"
 
   in_root 'apt-get update -qq && apt-get install -qq --no-install-recommends g++' >/dev/null 2>&1
-  git clone --quiet --depth 1 "file://$project" "$root/root/clone"
+  git clone --quiet "file://$project" "$root/root/clone"
   report 'clone with g++' /root/clone 'npm start -- train --preset demo --gpus 0,1'
 
   in_root 'apt-get purge -qq --autoremove g++' >/dev/null 2>&1
