@@ -12,14 +12,19 @@ export function readModel(): EmbeddedModel {
   const pieces = new Map<string, Uint8Array[]>();
   for (const element of document.querySelectorAll<HTMLElement>('.tensor')) {
     const name = element.dataset['name']!;
-    const bytes = Uint8Array.from(atob(element.textContent), (character) =>
-      character.charCodeAt(0),
-    );
-    pieces.set(name, [...(pieces.get(name) ?? []), bytes]);
+    pieces.set(name, [...(pieces.get(name) ?? []), decoded(element.textContent)]);
     element.remove();
   }
   const tensors = new Map([...pieces].map(([name, parts]) => [name, joined(parts)]));
   return { ...model, tensors };
+}
+
+/** A loop over the characters: `Uint8Array.from` takes a minute for a network of 60 million parameters. */
+function decoded(base64: string): Uint8Array {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
 }
 
 function joined(parts: Uint8Array[]): Float32Array {

@@ -6,8 +6,9 @@ independent readers.
     PYTHON scripts/check_weights.py
 
 Needs numpy, protobuf, torch, torchvision, safetensors and opencv-python-headless before version 5 (whose dnn no longer
-reads Caffe), Chromium, and the TypeScript built (npm run build). With fresh random parameters, images and means, at full
-size:
+reads Caffe), Chromium, and the TypeScript built (npm run build). On Debian 12, a venv --system-site-packages over
+python3-opencv and python3-torchvision has them, with safetensors and onnxruntime from pip. With fresh random
+parameters, images and means, at full size:
 
   caffe-alexnet, caffe-caffenet   a .caffemodel in the V1 format and in the present one, and a mean image or mean values,
                                   written with Google's protobuf; OpenCV's dnn reads the network (its own prototxt here)

@@ -7,7 +7,7 @@
  * npm's last act is to record what it installed in node_modules/.package-lock.json, so that file is missing
  * after an interrupted installation.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { Unavailable } from './libtensorflow.mjs';
@@ -17,6 +17,9 @@ import { run, timed } from './subprocess.mjs';
 const COMPILER = 'esbuild';
 /** The development package of the TensorFlow backend, installed when that is asked for: with its own, 240 MB. */
 const TFJS_NODE = '@tensorflow/tfjs-node-gpu';
+/** What the program never loads: source maps, and tfjs's tests and bundles for other places than Node. */
+const UNUSED =
+  /\.[cm]?[jt]s\.map$|@tensorflow.*(_test\.js|[\\/]dist[\\/](miniprogram[\\/].*|tf-.*(?<!\.node))\.js)$/;
 
 /**
  * Whether node_modules holds every needed package of the lock file in its locked version. True if there is no
@@ -110,6 +113,18 @@ export async function installDependencies(root, all) {
   await timed(`installing ${neededPackages(root, all).length} npm packages`, () =>
     npmInstall(root, words),
   );
+  if (!all) removeUnused(root);
+}
+
+/**
+ * Removes the files of packages that the program never loads, a third of all. `npm ci` brings them back.
+ * @param {string} root the project's folder
+ */
+export function removeUnused(root) {
+  const folder = join(root, 'node_modules');
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (UNUSED.test(name)) rmSync(join(folder, name));
+  }
 }
 
 /**

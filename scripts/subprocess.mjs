@@ -9,6 +9,8 @@ import { clearInterval, setInterval } from 'node:timers';
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const running = new Set();
+/** Whether a signal is ending them. */
+let isInterrupted = false;
 
 /**
  * Runs a program to its end.
@@ -36,6 +38,8 @@ export function run(program, programArguments, { cwd, verbose = isVerbose() } = 
     });
     child.on('close', (code, signal) => {
       running.delete(child);
+      // The process ends when all have ended. Their failures would be recorded as reasons not to try again.
+      if (isInterrupted) return;
       if (code === 0) resolve();
       else {
         const cause = causeIn(output);
@@ -77,6 +81,7 @@ export function works(program, programArguments) {
  */
 export function endChildrenOnSignals() {
   const end = async (/** @type {NodeJS.Signals} */ signal) => {
+    isInterrupted = true;
     const ended = [...running].map((child) => once(child, 'close'));
     for (const child of running) child.kill(signal);
     await Promise.allSettled(ended);

@@ -118,7 +118,6 @@ async function compile(root) {
     outdir: join(root, 'dist'),
     format: 'esm',
     platform: 'node',
-    sourcemap: true,
     tsconfig: join(root, 'tsconfig.json'),
   });
 }

@@ -118,7 +118,11 @@ export async function commandLineOf(commandArguments: string[]): Promise<Argv> {
       if (error instanceof Error && error.name !== 'YError') throw error;
       const command = COMMANDS.find(({ name }) => name === given);
       const help = command === undefined ? 'twotower --help' : `twotower ${command.name} --help`;
-      throw new UserError(`${messageOf(message ?? error)}; see ${help}`);
+      const reason = messageOf(message ?? error).replace(
+        /^Not enough non-.*/,
+        'an argument is missing',
+      );
+      throw new UserError(`${reason}; see ${help}`);
     });
   for (const { name, describe, load } of COMMANDS) {
     if (name === given) line.command({ ...(await load()).command, describe });

@@ -63,7 +63,8 @@ async function sizeOfImage(
 function readImageFile(file: string): Uint8Array {
   try {
     // Read here, because sharp opens a file several times, which costs more than decoding a small one.
-    const found = statSync(file);
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found === undefined) throw new Error('there is no such file');
     // A pipe or a device under an image's name would never end.
     if (!found.isFile()) throw new Error('it is no file');
     if (found.size > LONGEST_FILE) throw new Error(`its ${found.size} bytes are no image's`);

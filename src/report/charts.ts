@@ -129,7 +129,7 @@ export function drawDividedBars(caption: Caption, bars: readonly DividedBar[]): 
     marginRight: 16,
     marginTop: 24,
     marginBottom: 40,
-    x: { label: 'milliseconds a step', grid: true, ticks: 5, nice: true, domain: [0, longest] },
+    x: { label: 'milliseconds per step', grid: true, ticks: 5, nice: true, domain: [0, longest] },
     y: { axis: null, domain: bars.map((_, row) => row), padding: 0.52 },
     color: { type: 'identity' },
     marks: [
@@ -172,15 +172,15 @@ export function drawConfusion(
   const labels = classes.map((_, label) => label);
   const axis = {
     domain: labels,
-    tickFormat: (label: number) => (named ? cutText(classes[label]!, 12) : ''),
+    tickFormat: (label: number) => (named ? cutText(classes[label]!, 18) : ''),
     tickSize: 0,
   };
   const place = { x: 'predicted', y: 'label' };
   return drawn(caption, {
     width: WIDTH,
     height: WIDTH,
-    marginLeft: named ? 100 : 24,
-    marginBottom: named ? 92 : 32,
+    marginLeft: named ? 132 : 24,
+    marginBottom: named ? 120 : 32,
     marginTop: 26,
     padding: named ? 0.06 : 0,
     x: { ...axis, label: 'predicted', tickRotate: named ? -50 : 0 },

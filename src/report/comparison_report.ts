@@ -42,7 +42,7 @@ export function comparisonReport({ preset, batch, steps, rows }: ReportedCompari
       section(
         'Time of a step',
         table({
-          caption: 'Milliseconds a step',
+          caption: 'Milliseconds per step',
           headings: ['placement', 'median', 'p10', 'p90', 'images/s', 'speed-up'],
           rows: rows.map((row) => [
             label(row),

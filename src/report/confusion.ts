@@ -27,7 +27,7 @@ const LISTED_CONFUSIONS = 8;
 /** @param of completes the title, such as ` of runs/demo` */
 export function confusionSection(of: string, results: ClassResults): Markup {
   const { classes, confusion: counts, images, step, top1 } = results;
-  const title = `Confusion${of}`;
+  const title = `Confusion matrix${of}`;
   const caption = `${formatCount(images)} test images after step ${formatCount(step)}, top-1 ${formatPercent(top1)}; a row is a class, a column what it was taken for`;
   const listed = counts
     .flatMap((row, label) => {

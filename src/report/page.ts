@@ -208,7 +208,7 @@ figcaption { font-size: 0.875rem; margin-bottom: 4px; overflow-wrap: anywhere; }
 figure svg { width: 100%; max-width: 100%; height: auto; font: 12px system-ui, 'DejaVu Sans', sans-serif; }
 figure img { max-width: 100%; image-rendering: pixelated; display: block; border-radius: 3px; }
 .pictures figure { margin-bottom: 14px; }
-.narrow { max-width: 600px; }
+.narrow { max-width: 600px; margin-bottom: 16px; }
 .textual tbody th { min-width: 6em; }
 .wide { overflow-x: auto; margin: 0 0 16px; }
 table { border-collapse: collapse; font-size: 0.875rem; min-width: min(100%, 420px); }

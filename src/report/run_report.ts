@@ -108,7 +108,6 @@ function overview(runs: readonly ReportedRun[]): Markup {
     ['test top-5', (run) => optional(lastTestOf(run), (test) => accuracy(test.top5, test))],
     ['test loss', (run) => optional(lastTestOf(run), ({ loss }) => loss.toFixed(4))],
     ['parameters', ({ summary }) => optional(summary, (of) => formatCount(of.parameters))],
-    ['hosts', ({ summary }) => optional(summary?.hosts, (hosts) => hosts.join(', '))],
     [
       'images/s in training',
       ({ summary }) => optional(summary, (of) => of.imagesPerSecond.toFixed(1)),
@@ -118,6 +117,9 @@ function overview(runs: readonly ReportedRun[]): Markup {
       ({ summary }) => optional(summary, (of) => formatDuration(of.wallSeconds)),
     ],
   ];
+  if (runs.some(({ summary }) => summary?.hosts !== undefined)) {
+    rows.push(['hosts', ({ summary }) => optional(summary?.hosts, (hosts) => hosts.join(', '))]);
+  }
   return table({
     caption: 'The last test and the whole training',
     headings: ['', ...runs.map(({ name }) => name)],
@@ -276,7 +278,7 @@ async function kernels(runs: readonly ReportedRun[]): Promise<Markup | null> {
   }
   if (figures.length === 0) return null;
   return section(
-    'First kernels',
+    'First-layer kernels',
     html`<p class="note">
       Tower by tower, as in Figure 3 of the paper; each kernel scaled by its own largest weight.
       Colour selectivity: 0 sees brightness alone, 1 colour alone, 0.67 is what random weights have.

@@ -44,7 +44,7 @@ export function dividedTime(bars: readonly DividedBar[]): Markup {
       ${figure('Medians over the steps, of the mean over the workers', drawDividedBars(caption, bars))}
     </div>`,
     table({
-      caption: 'Milliseconds a step',
+      caption: 'Milliseconds per step',
       headings: ['part', ...bars.map(({ label }) => label)],
       rows: present.map((part) => [
         PARTS[part],

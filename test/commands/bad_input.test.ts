@@ -196,9 +196,14 @@ const REFUSED: BadInput[] = [
     message: /data\.source is cifar10, which needs a folder: give --data DIR/,
   },
   {
+    name: 'a command without its run',
+    command: ['evaluate'],
+    message: /an argument is missing; see twotower evaluate --help/,
+  },
+  {
     name: 'a GPU that is no number',
     command: train('--gpus', '0,x'),
-    message: /--gpus takes GPU numbers divided by commas, such as 0,1; it is "0,x"/,
+    message: /--gpus takes GPU numbers separated by commas, such as 0,1; it is "0,x"/,
   },
   {
     name: 'no CPU worker',

@@ -59,8 +59,8 @@ suite('one run of demo gives', () => {
     const page = readFileSync(at('demo', 'report.html'), 'utf8');
     for (const heading of [
       'Curves',
-      'First kernels',
-      'Confusion',
+      'First-layer kernels',
+      'Confusion matrix',
       'Where the time of a step goes',
     ]) {
       assert.ok(page.includes(heading), heading);

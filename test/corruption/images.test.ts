@@ -65,6 +65,14 @@ suite('a damaged image', () => {
     );
   });
 
+  test('that is not there is called missing', async (context) => {
+    const file = join(temporaryFolder(context), 'none.png');
+    assert.match(
+      (await rejectionOf(decodeImageFile(file), 'none'))!,
+      /none\.png cannot be decoded \(there is no such file\)/,
+    );
+  });
+
   test('that is a pipe, a folder or a link to a device is refused at once', async (context) => {
     const folder = temporaryFolder(context);
     execFileSync('mkfifo', [join(folder, 'pipe.jpg')]);

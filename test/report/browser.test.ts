@@ -152,8 +152,8 @@ suite('reports in Chromium', { skip }, () => {
       // data, forward, backward, copying, waiting, update, other: of each run.
       { ...none, title: 'Where the time of a step goes', bars: 14 },
       // The counts that are not 0.
-      { ...none, title: `Confusion of ${file('one')}`, cells: 6 },
-      { ...none, title: `Confusion of ${file('two')}`, cells: 6 },
+      { ...none, title: `Confusion matrix of ${file('one')}`, cells: 6 },
+      { ...none, title: `Confusion matrix of ${file('two')}`, cells: 6 },
     ]);
     const pictures = `[...document.images].map((image) => image.complete && image.naturalWidth > 0)`;
     assert.deepEqual(await ask(page, pictures), [true, true, true, true]);

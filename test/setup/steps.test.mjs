@@ -17,6 +17,7 @@ import {
   dependenciesInstalled,
   installTfjsNode,
   npm,
+  removeUnused,
   tfjsNodeFolder,
 } from '../../scripts/dependencies.mjs';
 import { makeWhole } from '../../scripts/files.mjs';
@@ -84,6 +85,26 @@ test('development packages but the compiler need not be there for the program al
   });
   assert.equal(dependenciesInstalled(root, false), true);
   assert.equal(dependenciesInstalled(root, true), false);
+});
+
+test('of the packages, what the program loads stays, and what it never loads goes', () => {
+  const core = 'node_modules/@tensorflow/tfjs-core/dist';
+  const loaded = [
+    'node_modules/a/a_test.js',
+    `${core}/tf-core.node.js`,
+    `${core}/gradients/Abs_grad.js`,
+  ];
+  const unused = [
+    'node_modules/a/a.js.map',
+    `${core}/ops/abs_test.js`,
+    `${core}/tf-core.es2017.min.js`,
+    `${core}/tf-core.js`,
+    `${core}/miniprogram/index.js`,
+  ];
+  write(Object.fromEntries([...loaded, ...unused].map((name) => [name, ''])));
+  removeUnused(root);
+  const left = [...loaded, ...unused].filter((name) => existsSync(join(root, name)));
+  assert.deepEqual(left, loaded);
 });
 
 test('the package of the TensorFlow backend is found in the folder of packages that the project is in', () => {
