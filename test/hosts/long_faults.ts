@@ -1,5 +1,5 @@
 /**
- * `npm run test:hosts`: the failures of several hosts that take long, and many kills.
+ * `npm run test:faults`: the failures of several hosts that take long, and many kills.
  *
  * `TWOTOWER_TEST_SEED` decides which processes are killed and when; 1 unless given.
  */
@@ -57,15 +57,15 @@ test(`${KILLS} kills at random times over ${HOSTS} hosts lose nothing`, async (c
       running.outcome.then(() => true),
       delay((random.below(1000) / 1000) * lifetime, false),
     ]);
-    if (!isOver) {
-      process.kill(running.pidOf(host), 'SIGKILL');
+    const isKilled = !isOver && running.kill(host);
+    if (isKilled) {
       killed[host]!++;
       kills++;
     }
     const outcome = await running.outcome;
     await bench.haveEnded(name);
     if (outcome.code !== 0) {
-      assert.ok(!isOver, outcome.stderr);
+      assert.ok(isKilled, outcome.stderr);
       continue;
     }
     assertUndisturbed(name);
