@@ -97,6 +97,7 @@ export { RunEvents } from './runs/events.js';
 export type {
   CheckpointSaved,
   FinalTest,
+  HostPlacement,
   RunEventMap,
   RunStart,
   StepDone,

@@ -77,11 +77,14 @@ export function renderPlan(plan: Plan, columns: number): string {
 
 function hostLines({ hosts, batch }: Plan): string[] {
   if (hosts === undefined) return [];
-  const lines = hosts.parallelisms.map(({ parallelism, traffic, problem }) => {
-    if (traffic === null) return `${parallelism.padEnd(10)}  ${problem}`;
+  const lines = hosts.parallelisms.flatMap(({ parallelism, ranks, traffic, problem }) => {
+    if (traffic === null) return [`${parallelism.padEnd(10)}  ${problem}`];
     const { exchangedBytes, reducedBytes } = traffic;
     const parts = `${scaled(exchangedBytes, 1e6)} exchanged, ${scaled(reducedBytes, 1e6)} of gradients`;
-    return `${parallelism.padEnd(10)}  ${scaled(exchangedBytes + reducedBytes, 1e6)} MB: ${parts}`;
+    return [
+      `${parallelism.padEnd(10)}  ${scaled(exchangedBytes + reducedBytes, 1e6)} MB: ${parts}`,
+      `${''.padEnd(10)}  ranks by host: ${ranks!.map((own) => own.join('+')).join(', ')}`,
+    ];
   });
   return [`each of ${hosts.count} hosts receives per step of ${batch} images:`, ...lines, ''];
 }

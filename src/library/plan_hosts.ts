@@ -19,6 +19,8 @@ export interface HostTraffic {
 /** One way to share the work. */
 export interface PlannedParallelism {
   parallelism: Parallelism;
+  /** The ranks of each host; null if the network cannot be divided so. */
+  ranks: number[][] | null;
   /** Null if the network cannot be divided so. */
   traffic: HostTraffic | null;
   /** Why it cannot; null if it can. */
@@ -34,12 +36,24 @@ export function planHosts(network: Network, hosts: number, batch: number): Plann
   return PARALLELISMS.map((parallelism) => {
     try {
       const traffic = TRAFFIC[parallelism](network, hosts, batch);
-      return { parallelism, traffic, problem: null };
+      const ranks = ranksOfHosts(parallelism, network.towers, hosts);
+      return { parallelism, ranks, traffic, problem: null };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      return { parallelism, traffic: null, problem: error.message };
+      return { parallelism, ranks: null, traffic: null, problem: error.message };
     }
   });
+}
+
+/** Each replica has all ranks; in a hybrid every host has as many as there are towers. */
+function ranksOfHosts(parallelism: Parallelism, towers: number, hosts: number): number[][] {
+  const perHost = parallelism === 'towers' ? towers / Math.min(towers, hosts) : towers;
+  const hostsPerReplica = { replicas: 1, towers: Math.min(towers, hosts), hybrid: hosts }[
+    parallelism
+  ];
+  return Array.from({ length: hosts }, (_, host) =>
+    Array.from({ length: perHost }, (_, rank) => (host % hostsPerReplica) * perHost + rank),
+  );
 }
 
 const TRAFFIC = { replicas: trafficOfReplicas, towers: trafficOfTowers, hybrid: trafficOfHybrid };

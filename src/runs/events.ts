@@ -17,6 +17,12 @@ import type { Summary } from './summary.js';
 import type { TestEvent, TrainEvent } from './metrics.js';
 import type { TensorMap } from './safetensors.js';
 
+/** A process of those that train together, and its workers. */
+export interface HostPlacement {
+  name: string;
+  placement: Placement;
+}
+
 /** The towers are open and the run folder exists; no step was taken yet. */
 export interface RunStart {
   /** Run folder. */
@@ -32,9 +38,10 @@ export interface RunStart {
   /** Parameters of all towers. */
   parameterCount: number;
   towers: number;
+  /** Workers of this process. */
   placement: Placement;
-  /** Names of the processes that train together; none if it is one. */
-  hosts: string[];
+  /** The processes that train together; none if it is one. */
+  hosts: HostPlacement[];
   /** The backend and its version, as the workers named it. */
   backend: string;
 }

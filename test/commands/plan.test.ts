@@ -91,6 +91,16 @@ describe('between four hosts of 128 images each', () => {
     assert.equal(traffic!.reducedBytes, (4 * 60_965_224) / 2);
   });
 
+  test('each host has its ranks', () => {
+    const ranks = plan.hosts!.parallelisms.map((one) => one.ranks!.map((own) => own.join('+')));
+    assert.deepEqual(ranks, [
+      ['0+1', '0+1', '0+1', '0+1'],
+      ['0', '1', '0', '1'],
+      ['0+1', '2+3', '4+5', '6+7'],
+    ]);
+    assert.ok(lines.includes('            ranks by host: 0+1, 2+3, 4+5, 6+7'), lines.join('\n'));
+  });
+
   test('what cannot be divided is named', () => {
     const { parallelisms } = planOf(loadConfiguration({ preset: 'alexnet-paper' }), 3).hosts!;
     assert.equal(parallelisms[1]!.problem, '2 towers cannot be divided among 3 hosts');
