@@ -78,7 +78,10 @@ suite('replicas', () => {
 
     test('the first lines and the summary have the ranks of all', () => {
       for (const host of names) {
-        const line = printed.get(name)!.split('\n').find((one) => one.includes(`${host}: `));
+        const line = printed
+          .get(name)!
+          .split('\n')
+          .find((one) => one.includes(`${host}: `));
         assert.match(line ?? '', /rank 0 on cpu .*, rank 1 on cpu /);
       }
       const { placement } = readSummary(openRunFolder(bench.run(name)));
@@ -98,6 +101,22 @@ suite('replicas', () => {
       const mean = steps.reduce((sum, { exposedMs }) => sum + exposedMs!, 0) / steps.length;
       const { communication } = readSummary(openRunFolder(bench.run(name)));
       assert.ok(Math.abs(communication!.exposedMs - mean) < 1e-9);
+    });
+
+    test('a batch in parts gives the losses of the whole one, and is summed over hosts once', async () => {
+      const options = ['--steps', String(STEPS), '--cpu', '2', '--trace', traceOf('parts')];
+      const inParts = ['--batch', '5', '--accumulate', '3', '--test-limit', '5'];
+      const running = bench.startOnHosts('parts', { options: [...options, ...inParts] });
+      const { code, stderr } = await running.outcome;
+      assert.equal(code, 0, stderr);
+      const losses = bench.losses('parts');
+      assert.equal(losses.length, STEPS);
+      bench.losses('one host').forEach((loss, step) => {
+        const difference = Math.abs(losses[step]! - loss);
+        assert.ok(difference <= 1e-6, `step ${step + 1} differs by ${difference}`);
+      });
+      const sums = readTrace(traceOf('parts')).filter(({ track }) => track === 'sums of rank 0');
+      assert.equal(sums.length, 2 * STEPS, 'on each of two hosts');
     });
 
     test('the trace has a group per host, in which sums have a track beside their rank', () => {
