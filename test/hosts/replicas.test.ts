@@ -2,18 +2,30 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { loadConfiguration } from '../../src/configuration.js';
 import { whyNoMpi } from '../../src/parallel/process_group.js';
 import type { MpiName } from '../../src/parallel/process_group.js';
 import { openRunFolder } from '../../src/runs/layout.js';
 import { readLastTest, readSummary } from '../../src/runs/summary.js';
 import { readMetrics } from '../../src/runs/metrics_log.js';
+import { TINY } from '../commands/command_line.js';
 import { readTrace } from '../report/trace_reader.js';
 import { HostsWorkbench } from './hosts_workbench.js';
 
 const STEPS = 9;
 
+/** The tiny network with a wide layer: its gradient is large enough to be sent during the backward pass. */
+const WIDE = [
+  '--set',
+  `network.layers=${JSON.stringify(
+    loadConfiguration({ file: TINY }).network.layers.map((layer) =>
+      'units' in layer && layer.name === 'fc1' ? { ...layer, units: 2048 } : layer,
+    ),
+  )}`,
+];
+
 /** 15 images do not divide evenly among two or four hosts, nor do the 4 that are left for the last batch of the test. */
-const UNEVEN = ['--steps', String(STEPS), '--batch', '15'];
+const UNEVEN = ['--steps', String(STEPS), '--batch', '15', ...WIDE];
 
 const bench = new HostsWorkbench(4);
 after(() => bench.remove());
@@ -104,7 +116,15 @@ suite('replicas', () => {
     });
 
     test('a batch in parts gives the losses of the whole one, and is summed over hosts once', async () => {
-      const options = ['--steps', String(STEPS), '--cpu', '2', '--trace', traceOf('parts')];
+      const options = [
+        '--steps',
+        String(STEPS),
+        '--cpu',
+        '2',
+        ...WIDE,
+        '--trace',
+        traceOf('parts'),
+      ];
       const inParts = ['--batch', '5', '--accumulate', '3', '--test-limit', '5'];
       const running = bench.startOnHosts('parts', { options: [...options, ...inParts] });
       const { code, stderr } = await running.outcome;
@@ -116,7 +136,8 @@ suite('replicas', () => {
         assert.ok(difference <= 1e-6, `step ${step + 1} differs by ${difference}`);
       });
       const sums = readTrace(traceOf('parts')).filter(({ track }) => track === 'sums of rank 0');
-      assert.equal(sums.length, 2 * STEPS, 'on each of two hosts');
+      const sumsPerStep = 2;
+      assert.equal(sums.length, 2 * STEPS * sumsPerStep, 'on each of two hosts');
     });
 
     test('the trace has a group per host, in which sums have a track beside their rank', () => {
@@ -126,11 +147,11 @@ suite('replicas', () => {
         const stepsOf = own.filter(({ name: span }) => /^step /.test(span));
         assert.equal(stepsOf.length, STEPS, host);
         const sums = own.filter(({ track }) => track === 'sums of rank 0');
-        assert.equal(sums.length, STEPS, 'the network has small gradients alone');
-        sums.forEach((sum, step) => {
+        assert.equal(sums.length, 2 * STEPS, 'one of the wide layer, one of the small gradients');
+        sums.forEach((sum, index) => {
           // The communication of a step takes place in that step, also on the clock of the first host.
-          const { began, ended } = stepsOf[step]!;
-          assert.ok(began < sum.began && sum.ended < ended, `${host}, step ${step + 1}`);
+          const { began, ended } = stepsOf[Math.floor(index / 2)]!;
+          assert.ok(began < sum.began && sum.ended < ended, `${host}, sum ${index}`);
         });
         assert.ok(own.some(({ name: span }) => span === 'wait for other hosts'));
       }
