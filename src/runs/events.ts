@@ -97,8 +97,18 @@ export interface CheckpointSaved {
   velocities: TensorMap;
 }
 
-/** Each tower on a worker of its own, all towers on one worker, or only one tower. */
-export type PlacementName = 'split' | 'grouped' | 'dense';
+/**
+ * What `compare` times. On one host: each tower on a worker of its own, all towers on one worker, or only one tower. With
+ * several: one of them alone, or all, by their parallelism.
+ */
+export type PlacementName =
+  | 'split'
+  | 'grouped'
+  | 'dense'
+  | 'one host'
+  | 'replicas'
+  | 'towers'
+  | 'hybrid';
 
 /** How many steps `compare` has timed, all placements together. */
 export interface TurnTaken {
