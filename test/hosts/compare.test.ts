@@ -53,6 +53,16 @@ suite('compare on two hosts', { skip: whyNoMpi('openmpi') ?? false }, () => {
     }
   });
 
+  test('gives each replica, and each host of a hybrid, its share of the batch', () => {
+    const peakOf = (name: string): number =>
+      comparison.rows.find((row) => row.name === name)!.workers[0]!.peakBytes;
+    // Nearly all of it are activations of the convolutional layers.
+    for (const name of ['replicas', 'hybrid']) {
+      const share = peakOf(name) / peakOf('one host');
+      assert.ok(share > 0.4 && share < 0.7, `${name}: ${share}`);
+    }
+  });
+
   test('has the communication between the hosts, and what of it was waited for', () => {
     const [alone, ...others] = comparison.rows;
     assert.equal(alone!.parts.communicationMs, undefined);
