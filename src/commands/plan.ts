@@ -84,7 +84,8 @@ function hostLines({ hosts, batch }: Plan): string[] {
     const further = `${''.padEnd(10)}  and ${scaled(perFurtherWorkerBytes, 1e6)} more for each further worker per host`;
     return [
       `${parallelism.padEnd(10)}  ${scaled(exchangedBytes + reducedBytes, 1e6)} MB: ${parts}`,
-      ...(perFurtherWorkerBytes === 0 ? [] : [further]),
+      // A worker has at least one rank.
+      ...(perFurtherWorkerBytes > 0 && ranks![0]!.length > 1 ? [further] : []),
       `${''.padEnd(10)}  ranks by host: ${ranks!.map((own) => own.join('+')).join(', ')}`,
     ];
   });

@@ -102,13 +102,7 @@ export interface CheckpointSaved {
  * several: one of them alone, or all, by their parallelism.
  */
 export type PlacementName =
-  | 'split'
-  | 'grouped'
-  | 'dense'
-  | 'one host'
-  | 'replicas'
-  | 'towers'
-  | 'hybrid';
+  'split' | 'grouped' | 'dense' | 'one host' | 'replicas' | 'towers' | 'hybrid';
 
 /** How many steps `compare` has timed, all placements together. */
 export interface TurnTaken {

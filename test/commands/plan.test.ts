@@ -93,6 +93,8 @@ describe('between four hosts of 128 images each', () => {
   test('two towers are on two hosts, of two replicas', () => {
     const { traffic } = plan.hosts!.parallelisms[1]!;
     assert.equal(traffic!.reducedBytes, (4 * 60_965_224) / 2);
+    // A host with one rank has one worker.
+    assert.equal(lines.filter((line) => line.includes('each further worker')).length, 1);
   });
 
   test('each host has its ranks', () => {
