@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -41,6 +40,11 @@ constexpr size_t kPieceBytes = 4 << 20;
 // Between two looks at an operation: at first short, for small messages, then easy on the cores.
 constexpr useconds_t kShortestSleep = 10;
 constexpr useconds_t kLongestSleep = 100;
+
+// Of the system's monotonic clock, as src/clock.ts has them.
+double Microseconds() {
+  return std::chrono::duration<double, std::micro>(Clock::now().time_since_epoch()).count();
+}
 
 void Check(int code, const char* what) {
   if (code == MPI_SUCCESS) return;
@@ -97,6 +101,9 @@ class Collective : public Operation {
   }
 
   virtual void CarryOut(MPI_Comm communicator) = 0;
+
+  // Gets when it began and ended; null if nobody asks.
+  double* times = nullptr;
 
  protected:
   static void Complete(MPI_Request request) { Poll(&request, Clock::time_point::max()); }
@@ -185,9 +192,6 @@ class Group {
     if (thread_.joinable()) thread_.join();
   }
 
-  // Time spent on collectives so far.
-  double BusyMs() const { return busy_us_ / 1000.0; }
-
  private:
   void Run() {
     for (;;) {
@@ -199,15 +203,17 @@ class Group {
         collective = waiting_.front();
         waiting_.pop_front();
       }
-      const auto began = Clock::now();
+      const double began = Microseconds();
       std::string failure;
       try {
         collective->CarryOut(communicator_);
       } catch (const std::exception& error) {
         failure = error.what();
       }
-      busy_us_ +=
-          std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began).count();
+      if (collective->times != nullptr) {
+        collective->times[0] = began;
+        collective->times[1] = Microseconds();
+      }
       collective->Finish(failure);
     }
   }
@@ -217,7 +223,6 @@ class Group {
   std::condition_variable changed_;
   std::deque<std::shared_ptr<Collective>> waiting_;
   bool is_stopping_ = false;
-  std::atomic<int64_t> busy_us_{0};
   std::thread thread_;
 };
 
@@ -369,13 +374,19 @@ napi_value Begin(const Arguments& arguments, Group& group, std::shared_ptr<Colle
   return AddOperation(arguments, std::move(collective));
 }
 
-// allReduce(group, bytes, type): replaces numbers of type 'float32' or 'float64' by their sum over all processes.
+// allReduce(group, bytes, type, times): replaces numbers of type 'float32' or 'float64' by their sum over all processes.
+// `times`, the bytes of two doubles or none, gets when the communication thread began and ended it, in microseconds.
 napi_value AllReduceBytes(Arguments& arguments) {
   const Span<uint8_t> bytes = arguments.Bools(1, "bytes");
   const bool is_double = arguments.Choice(2, "type", {"float32", "float64"}) == 1;
-  return Begin(arguments, GroupAt(arguments, 0),
-               std::make_shared<AllReduce>(bytes, is_double ? MPI_DOUBLE : MPI_FLOAT,
-                                           is_double ? sizeof(double) : sizeof(float)));
+  const Span<uint8_t> times = arguments.Bools(3, "times");
+  if (times.length != 0 && times.length != 2 * sizeof(double)) {
+    throw RangeError("times has 16 bytes or none");
+  }
+  auto sum = std::make_shared<AllReduce>(bytes, is_double ? MPI_DOUBLE : MPI_FLOAT,
+                                         is_double ? sizeof(double) : sizeof(float));
+  if (times.length > 0) sum->times = reinterpret_cast<double*>(times.data);
+  return Begin(arguments, GroupAt(arguments, 0), std::move(sum));
 }
 
 // broadcast(group, bytes, root)
@@ -470,11 +481,6 @@ napi_value Finished(Arguments& arguments) {
   return promise;
 }
 
-// busyMs(group): milliseconds that its communication thread has spent on collectives.
-napi_value BusyMs(Arguments& arguments) {
-  return arguments.Number(GroupAt(arguments, 0).BusyMs());
-}
-
 // How long MPI may take to end the processes.
 constexpr unsigned kAbortSeconds = 2;
 
@@ -505,14 +511,13 @@ const Export kFunctions[] = {
     {"rank", Rank, 1},
     {"size", Size, 1},
     {"split", Split, 3},
-    {"allReduce", AllReduceBytes, 3},
+    {"allReduce", AllReduceBytes, 4},
     {"broadcast", BroadcastBytes, 3},
     {"barrier", BarrierOf, 1},
     {"send", Send, 4},
     {"receive", Receive, 4},
     {"wait", Wait, 2},
     {"finished", Finished, 2},
-    {"busyMs", BusyMs, 1},
     {"abort", Abort, 1},
     {"finalize", Finalize, 0},
 };

@@ -7,6 +7,7 @@
  * - Steps of AlexNet with a replica on each of 1, 2 and 4 hosts. Computing is an idle wait of as long as a GPU takes, so
  *   that the hosts do not compete for cores; the gradients and their sums are real. What of the communication the
  *   computing hides, and how much longer a step is than on one host, follow.
+ * - The same of the hybrid, with 128 images per host: the exchanges of its fully-connected layers are real too.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -17,10 +18,14 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { launchEach } from '../test/hosts/launchers.js';
 import { TestHosts, whyNoHosts } from '../test/hosts/test_hosts.js';
+import { loadConfiguration } from '../src/configuration.js';
+import { planOf } from '../src/library/plan.js';
 import type { HostsFigures, HostsTask } from './bench_hosts_member.js';
 
 const MEMBER = fileURLToPath(new URL('./bench_hosts_member.js', import.meta.url));
 const MEGABYTES = [4, 15, 244];
+/** Images of each host. */
+const IMAGES = 128;
 
 const { rates, stepMs, repetitions } = await yargs(hideBin(process.argv))
   .option('rates', { type: 'string', default: '1gbit,10gbit' })
@@ -46,7 +51,8 @@ try {
 }
 
 function measure(count: number, megabytes: number[]): HostsFigures {
-  const task: HostsTask = { sums: megabytes.map((size) => size * 1e6), stepMs, repetitions };
+  const sums = megabytes.map((size) => size * 1e6);
+  const task: HostsTask = { sums, stepMs, images: IMAGES, repetitions };
   const member = [process.execPath, MEMBER, JSON.stringify(task)];
   const programs = Array.from({ length: count }, () => member);
   // Processes that wait for each other share two cores.
@@ -81,4 +87,22 @@ function print(rate: string, count: number, figures: HostsFigures, alone: HostsF
     `${rate}, ${count} hosts: a step of AlexNet takes ${overlappedMs.toFixed(0)} ms, alone ${alone.overlappedMs.toFixed(0)}: weak scaling ${(100 * efficiency).toFixed(0)} %; ` +
       `communication alone ${communicationMs.toFixed(0)} ms; of what fits beside the backward pass ${(100 * hidden).toFixed(0)} % are hidden`,
   );
+  const { hybridMs, hybridCommunicationMs } = figures;
+  const hybridEfficiency = alone.hybridMs / hybridMs;
+  const leastMs = (8 * hybridBytes(count)) / bitsPerMs;
+  console.log(
+    `${rate}, ${count} hosts: as a hybrid a step takes ${hybridMs.toFixed(0)} ms: weak scaling ${(100 * hybridEfficiency).toFixed(0)} %; ` +
+      `communication alone ${hybridCommunicationMs.toFixed(0)} ms, at least ${leastMs.toFixed(0)} ms at this rate`,
+  );
+}
+
+/** What a host of a hybrid receives in a step. */
+function hybridBytes(count: number): number {
+  const overrides = { training: { batch: count * IMAGES } };
+  const { hosts: planned } = planOf(
+    loadConfiguration({ preset: 'alexnet-paper', overrides }),
+    count,
+  );
+  const { traffic } = planned!.parallelisms.find(({ parallelism }) => parallelism === 'hybrid')!;
+  return traffic!.exchangedBytes + traffic!.reducedBytes;
 }

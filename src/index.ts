@@ -97,6 +97,7 @@ export { RunEvents } from './runs/events.js';
 export type {
   CheckpointSaved,
   FinalTest,
+  HostPlacement,
   RunEventMap,
   RunStart,
   StepDone,
@@ -106,6 +107,6 @@ export type {
   WorkProgress,
 } from './runs/events.js';
 export type { MetricsEvent, SkipEvent, TestEvent, TrainEvent } from './runs/metrics.js';
-export type { Summary } from './runs/summary.js';
+export type { Communication, Summary } from './runs/summary.js';
 export type { StoredTensor, TensorMap } from './runs/safetensors.js';
 export type { DatasetStatistics } from './data/statistics.js';

@@ -3,14 +3,21 @@
  *
  *     twotower compare --gpus 0,1
  *     twotower compare --preset cifar10-seed --cpu 2 --batch 128 --steps 20 --json
+ *     mpirun -n 2 --map-by node --bind-to none twotower compare --cpu 1 --towers 2
  */
+import { joinWorld } from '../parallel/join_world.js';
+import { programVersion } from '../program_version.js';
 import { compare, DEFAULT_PRESET } from '../library/compare.js';
-import type { Comparison } from '../library/compare.js';
+import type { Comparison, CompareOptions } from '../library/compare.js';
 import { refuseReportFile, writeComparison } from '../library/report.js';
 import { print, printJson } from '../report/printing.js';
 import { formatBytes, formatCount, formatTable, terminalWidth } from '../report/text.js';
+import type { Verbosity } from '../report/progress.js';
+import { nameOnHosts } from '../report/comparison_report.js';
 import { RunEvents } from '../runs/events.js';
 import { deviceOptions } from './device_options.js';
+import { printFailure, workElsewhere } from './elsewhere.js';
+import { hostOptions } from './host_options.js';
 import { path, text, wholeNumber } from './option_kinds.js';
 import { defineCommand } from './option_table.js';
 import { jsonOption, outputOptions, traceOption, withProgress } from './output_options.js';
@@ -31,6 +38,7 @@ export const command = defineCommand({
     towers,
     settings,
     ...deviceOptions,
+    ...hostOptions,
     steps: wholeNumber(1, { describe: 'Timed steps per placement (default 10)' }),
     report: path({ describe: 'HTML file that also gets the timings, as a page' }),
     ...jsonOption,
@@ -41,26 +49,49 @@ export const command = defineCommand({
     ['compare --gpus 0,1', "The paper's network, two towers on two GPUs or on one"],
     ['compare --preset demo --cpu 2 --json', 'A small network on the CPU, as JSON'],
   ],
-  run: async ({ report, json, quiet, verbose, ...options }) => {
-    if (report !== undefined) refuseReportFile(report);
-    const events = new RunEvents();
-    const comparison = await withProgress({ quiet, verbose }, events, (progress) => {
-      events.on('omitted', (name, reason) => progress.note(`${name} is left out: ${reason}`));
-      events.on('warmUp', (name) => {
-        if (!progress.quiet) progress.note(`warming up ${name} …`);
-      });
-      events.on('turn', ({ done, of }) =>
-        progress.show({ label: 'timing the placements in turn', unit: 'step', done, of }),
-      );
-      return compare({ ...options, events });
-    });
-    if (report !== undefined) writeComparison(comparison, report);
-    if (json) printJson(comparison);
-    else printRows(comparison);
+  run: async ({ report, json, quiet, verbose, requireWorld, ...options }) => {
+    const world = await joinWorld(programVersion(), { ...options, requireWorld });
+    if (!world.isFirst) {
+      return workElsewhere(world, (events) => compare({ ...options, world, events }));
+    }
+    try {
+      await compareAndPrint({ ...options, world }, { report, json, quiet, verbose });
+      await world.end(undefined, printFailure);
+    } catch (error) {
+      await world.end(error, printFailure);
+      throw error;
+    }
   },
 });
 
-function printRows({ rows, preset, batch, steps }: Comparison): void {
+interface Output extends Verbosity {
+  report: string | undefined;
+  json: boolean | undefined;
+}
+
+async function compareAndPrint(
+  options: CompareOptions,
+  { report, json, ...verbosity }: Output,
+): Promise<void> {
+  if (report !== undefined) refuseReportFile(report);
+  const events = new RunEvents();
+  const comparison = await withProgress(verbosity, events, (progress) => {
+    events.on('omitted', (name, reason) => progress.note(`${name} is left out: ${reason}`));
+    events.on('warmUp', (name) => {
+      if (!progress.quiet) progress.note(`warming up ${name} …`);
+    });
+    events.on('turn', ({ done, of }) =>
+      progress.show({ label: 'timing the placements in turn', unit: 'step', done, of }),
+    );
+    return compare({ ...options, events });
+  });
+  if (report !== undefined) writeComparison(comparison, report);
+  if (json) printJson(comparison);
+  else printRows(comparison);
+}
+
+function printRows(comparison: Comparison): void {
+  const { rows, preset, batch, steps, hosts } = comparison;
   const width = terminalWidth();
   const milliseconds = (value: number): string => value.toFixed(1);
   print(`${preset}, batch ${batch}, ${steps} steps of each in turn, milliseconds per step`);
@@ -68,7 +99,7 @@ function printRows({ rows, preset, batch, steps }: Comparison): void {
     formatTable(
       ['placement', 'median', 'p10', 'p90', 'images/s', 'speed-up'],
       rows.map(({ name, placement, msPerStep, imagesPerSecond, speedup }) => [
-        `${name} ${JSON.stringify(placement)}`,
+        hosts === undefined ? `${name} ${JSON.stringify(placement)}` : nameOnHosts(name, hosts),
         milliseconds(msPerStep.median),
         milliseconds(msPerStep.p10),
         milliseconds(msPerStep.p90),
@@ -78,10 +109,14 @@ function printRows({ rows, preset, batch, steps }: Comparison): void {
       width,
     ),
   );
-  print('\nwhere the time goes, milliseconds per step (mean over the workers)');
+  const whose = hosts === undefined ? 'the workers' : "the first host's workers";
+  print(`\nwhere the time goes, milliseconds per step (mean over ${whose})`);
   print(
     formatTable(
-      ['placement', 'forward', 'backward', 'copying', 'waiting', 'update', 'exchanged'],
+      [
+        ...['placement', 'forward', 'backward', 'copying', 'waiting', 'update', 'exchanged'],
+        ...(hosts === undefined ? [] : ['communicating', 'exposed']),
+      ],
       rows.map(({ name, parts, exchangeBytes }) => [
         name,
         milliseconds(parts.forwardMs),
@@ -90,11 +125,14 @@ function printRows({ rows, preset, batch, steps }: Comparison): void {
         milliseconds(parts.exchangeWaitMs),
         milliseconds(parts.updateMs),
         formatBytes(exchangeBytes),
+        ...(hosts === undefined
+          ? []
+          : [milliseconds(parts.communicationMs ?? 0), milliseconds(parts.exposedMs ?? 0)]),
       ]),
       width,
     ),
   );
-  print('\nper worker');
+  print(hosts === undefined ? '\nper worker' : '\nper worker of the first host');
   print(
     formatTable(
       ['placement', 'device', 'parameters', 'peak memory of tensors'],

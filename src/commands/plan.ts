@@ -77,13 +77,20 @@ export function renderPlan(plan: Plan, columns: number): string {
 
 function hostLines({ hosts, batch }: Plan): string[] {
   if (hosts === undefined) return [];
-  const lines = hosts.parallelisms.map(({ parallelism, traffic, problem }) => {
-    if (traffic === null) return `${parallelism.padEnd(10)}  ${problem}`;
-    const { exchangedBytes, reducedBytes } = traffic;
+  const lines = hosts.parallelisms.flatMap(({ parallelism, ranks, traffic, problem }) => {
+    if (traffic === null) return [`${parallelism.padEnd(10)}  ${problem}`];
+    const { exchangedBytes, perFurtherWorkerBytes, reducedBytes } = traffic;
     const parts = `${scaled(exchangedBytes, 1e6)} exchanged, ${scaled(reducedBytes, 1e6)} of gradients`;
-    return `${parallelism.padEnd(10)}  ${scaled(exchangedBytes + reducedBytes, 1e6)} MB: ${parts}`;
+    const further = `${''.padEnd(10)}  and ${scaled(perFurtherWorkerBytes, 1e6)} more for each further worker per host`;
+    return [
+      `${parallelism.padEnd(10)}  ${scaled(exchangedBytes + reducedBytes, 1e6)} MB: ${parts}`,
+      // A worker has at least one rank.
+      ...(perFurtherWorkerBytes > 0 && ranks![0]!.length > 1 ? [further] : []),
+      `${''.padEnd(10)}  ranks by host: ${ranks!.map((own) => own.join('+')).join(', ')}`,
+    ];
   });
-  return [`each of ${hosts.count} hosts receives per step of ${batch} images:`, ...lines, ''];
+  const heading = `each of ${hosts.count} hosts, with one worker, receives per step of ${batch} images:`;
+  return [heading, ...lines, ''];
 }
 
 const PASS_NAMES = { forward: 'forward', input: 'by the input', filter: 'by the filter' };

@@ -21,13 +21,14 @@ import { terminalWidth } from '../report/text.js';
 import { RunEvents } from '../runs/events.js';
 import { isSeedFolder } from '../runs/seed_folder.js';
 import { deviceOptions } from './device_options.js';
+import { printFailure, workElsewhere } from './elsewhere.js';
+import { hostGroup, hostOptions } from './host_options.js';
 import {
   choice,
   numberFromZero,
   parseWholeNumber,
   path,
   port,
-  text,
   textOption,
   wholeNumber,
   words,
@@ -38,14 +39,15 @@ import { outputOptions, traceOption, withProgress } from './output_options.js';
 import { recipeOptions } from './recipe_options.js';
 import { checkpointChoice, classesOption, initOption, newRunOption } from './run_options.js';
 import { EXIT_CODES, obeySignals } from './signals.js';
-import { printFailure, trainElsewhere } from './train_elsewhere.js';
 import { printTraining } from './training_output.js';
 
 /** Side of the paper's input, as a port above those that only root may open. */
 const DASHBOARD_PORT = 8227;
 
 const group = 'Run:';
-const hostsGroup = 'Many hosts:';
+
+/** The first host prints for all. */
+const SILENT = { note: () => {}, close: () => {} };
 
 /** Options that a run folder does not keep: a run that is resumed as before needs them again. */
 const optionsNotKept = {
@@ -88,18 +90,11 @@ const optionsNotKept = {
     describe: 'Skip up to this many batches whose loss or gradient is not finite (default 0)',
   }),
   parallelism: choice(PARALLELISMS, {
-    group: hostsGroup,
+    group: hostGroup,
     describe:
       'What each process has: the network and a share of every batch (replicas, the default), some of the towers (towers), or the convolutional layers, a share of every batch and a part of each fully-connected layer (hybrid)',
   }),
-  requireWorld: wholeNumber(1, {
-    group: hostsGroup,
-    describe: 'Fail unless the launcher (mpirun, srun) has started this many processes',
-  }),
-  interface: text({
-    group: hostsGroup,
-    describe: "Network interface between the hosts, such as eth1 (default: MPI's choice)",
-  }),
+  ...hostOptions,
   ...outputOptions,
 };
 
@@ -145,7 +140,12 @@ export const command = defineCommand({
     typed,
   ) => {
     const world = await joinWorld(programVersion(), { ...options, requireWorld });
-    if (!world.isFirst) return trainElsewhere(world, options);
+    if (!world.isFirst) {
+      return workElsewhere(world, (events) => {
+        const signal = obeySignals(SILENT, events, world);
+        return train({ ...options, world, events, signal });
+      });
+    }
     const events = new RunEvents();
     await withProgress({ quiet, verbose }, events, async (progress) => {
       printTraining(events, progress, logEvery);

@@ -1,4 +1,5 @@
 /** What the command `train` prints: one line per so many batches, per test and per warning. */
+import type { Placement } from '../parallel/placement.js';
 import type { ProgressDisplay } from '../report/progress.js';
 import {
   MetricsWindow,
@@ -55,10 +56,7 @@ export function printTraining(
 }
 
 function measurementOf(step: StepDone): StepMeasurement {
-  const { forwardMs, backwardMs, exchangeMs, exchangeWaitMs, updateMs, dataWaitMs } = step;
-  const exchangeCopyMs = exchangeMs - exchangeWaitMs;
-  const parts = { forwardMs, backwardMs, exchangeCopyMs, exchangeWaitMs, updateMs, dataWaitMs };
-  return { ...step, parts };
+  return { ...step, parts: { ...step, exchangeCopyMs: step.exchangeMs - step.exchangeWaitMs } };
 }
 
 function headLines(start: RunStart): string[] {
@@ -67,17 +65,24 @@ function headLines(start: RunStart): string[] {
   const { name, training } = configuration;
   const { accumulate = 1 } = training;
   const batch = accumulate === 1 ? training.batch : `${accumulate} × ${training.batch}`;
+  const towersText = `${towers} tower${towers === 1 ? '' : 's'}`;
+  return [
+    `${name}: ${formatCount(parameterCount)} parameters, batch ${batch}, seed ${training.seed}`,
+    ...(hosts.length === 0
+      ? [`${towersText}: ${workersText(placement)}; backend ${backend}`]
+      : [`${towersText} on ${hosts.length} hosts; backend ${backend}`]),
+    ...hosts.map((host) => `${host.name}: ${workersText(host.placement)}`),
+    step === 0 ? `run folder ${path}` : `run folder ${path}, from step ${step}`,
+    ...changes.map((change) => `changed ${change}`),
+  ];
+}
+
+function workersText(placement: Placement): string {
   const workers = placement.map(
     ({ ranks, device, threads }) =>
       `rank ${ranks.join('+')} on ${device} (${threads} thread${threads === 1 ? '' : 's'})`,
   );
-  return [
-    `${name}: ${formatCount(parameterCount)} parameters, batch ${batch}, seed ${training.seed}`,
-    `${towers} tower${towers === 1 ? '' : 's'}: ${workers.join(', ')}; backend ${backend}`,
-    ...(hosts.length === 0 ? [] : [`${hosts.length} hosts: ${hosts.join(', ')}`]),
-    step === 0 ? `run folder ${path}` : `run folder ${path}, from step ${step}`,
-    ...changes.map((change) => `changed ${change}`),
-  ];
+  return workers.join(', ');
 }
 
 function testParts(

@@ -8,7 +8,7 @@
 import type { DataConfiguration } from '../configuration.js';
 import { microseconds } from '../clock.js';
 import { UserError } from '../errors.js';
-import type { TraceGroup } from '../report/trace.js';
+import type { TraceTracks } from '../report/trace.js';
 import { deriveKey, permutation } from '../random.js';
 import { colourAxes } from './colour.js';
 import type { Dataset } from './examples.js';
@@ -69,7 +69,7 @@ export interface BatchRingOptions {
   /** Milliseconds that a decoder may work on one image (default 5 minutes). */
   stallTimeoutMs?: number | undefined;
   /** Gets a track per decoder, and the waits for them in the coordinator's track. */
-  trace?: TraceGroup | undefined;
+  trace?: TraceTracks | undefined;
 }
 
 /** One way through a split, in order. */

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Piscina } from 'piscina';
 import { noteLastingThread } from '../backend/process_end.js';
 import { UserError } from '../errors.js';
-import type { TraceGroup } from '../report/trace.js';
+import type { TraceTracks } from '../report/trace.js';
 import { unlessAborted } from './abortable.js';
 import { nameOfExample } from './examples.js';
 import type { DecodeReply, DecodeTask, DecoderSettings, Undecodable } from './decoder.js';
@@ -30,7 +30,7 @@ export interface DecoderPoolOptions {
   /** Milliseconds that one image may take (default 5 minutes). */
   stallTimeoutMs?: number | undefined;
   /** Gets a track per decoder. */
-  trace?: TraceGroup | undefined;
+  trace?: TraceTracks | undefined;
 }
 
 export class DecoderPool {

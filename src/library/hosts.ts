@@ -7,12 +7,28 @@ import type { Fact } from '../parallel/world.js';
 import type { ResolvedPlacement } from './devices.js';
 import type { Parallelism } from './train_options.js';
 
-/** What all hosts must have in common. Where each has its data does not matter. */
+/** What all hosts must have in common to train. */
 export function factsOf(
   configuration: Configuration,
   dataset: Dataset,
-  { placement, backend, precision }: ResolvedPlacement,
+  resolved: ResolvedPlacement,
   parallelism: Parallelism,
+): Fact[] {
+  return [
+    ...recipeFactsOf(configuration, resolved, parallelism),
+    {
+      otherwise: 'other data',
+      value: contentsOf(dataset),
+      remedy: 'copy the same files to all hosts, and give each its own with --data',
+    },
+  ];
+}
+
+/** What all hosts must have in common to compute. Where each has its data does not matter. */
+export function recipeFactsOf(
+  configuration: Configuration,
+  { placement, backend, precision }: ResolvedPlacement,
+  parallelism: Parallelism | null,
 ): Fact[] {
   const { network, towers, training, test, data } = configuration;
   const recipe = { network, towers, training, test, data: { ...data, directory: null } };
@@ -22,11 +38,6 @@ export function factsOf(
       otherwise: 'another configuration',
       value: recipe,
       remedy: 'give all processes the same options and presets',
-    },
-    {
-      otherwise: 'other data',
-      value: contentsOf(dataset),
-      remedy: 'copy the same files to all hosts, and give each its own with --data',
     },
     {
       otherwise: 'another placement, backend or precision',

@@ -8,10 +8,12 @@ import type { Parallelism } from './train_options.js';
 
 const FLOAT32_BYTES = 4;
 
-/** Bytes that each host receives per step. */
+/** Bytes that each host receives per step, with one worker per host. */
 export interface HostTraffic {
   /** Activations, their gradients, logits and labels. */
   exchangedBytes: number;
+  /** What each further worker per host adds: every worker has a term of its own of the activations' gradients. */
+  perFurtherWorkerBytes: number;
   /** Gradients of kernels, if their sums go around a ring. */
   reducedBytes: number;
 }
@@ -19,6 +21,8 @@ export interface HostTraffic {
 /** One way to share the work. */
 export interface PlannedParallelism {
   parallelism: Parallelism;
+  /** The ranks of each host; null if the network cannot be divided so. */
+  ranks: number[][] | null;
   /** Null if the network cannot be divided so. */
   traffic: HostTraffic | null;
   /** Why it cannot; null if it can. */
@@ -34,18 +38,31 @@ export function planHosts(network: Network, hosts: number, batch: number): Plann
   return PARALLELISMS.map((parallelism) => {
     try {
       const traffic = TRAFFIC[parallelism](network, hosts, batch);
-      return { parallelism, traffic, problem: null };
+      const ranks = ranksOfHosts(parallelism, network.towers, hosts);
+      return { parallelism, ranks, traffic, problem: null };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      return { parallelism, traffic: null, problem: error.message };
+      return { parallelism, ranks: null, traffic: null, problem: error.message };
     }
   });
+}
+
+/** Each replica has all ranks; in a hybrid every host has as many as there are towers. */
+function ranksOfHosts(parallelism: Parallelism, towers: number, hosts: number): number[][] {
+  const perHost = parallelism === 'towers' ? towers / Math.min(towers, hosts) : towers;
+  const hostsPerReplica = { replicas: 1, towers: Math.min(towers, hosts), hybrid: hosts }[
+    parallelism
+  ];
+  return Array.from({ length: hosts }, (_, host) =>
+    Array.from({ length: perHost }, (_, rank) => (host % hostsPerReplica) * perHost + rank),
+  );
 }
 
 const TRAFFIC = { replicas: trafficOfReplicas, towers: trafficOfTowers, hybrid: trafficOfHybrid };
 
 function trafficOfReplicas({ parameters }: Network, hosts: number): HostTraffic {
-  return { exchangedBytes: 0, reducedBytes: reducedBytes(parameters, hosts) };
+  const reduced = reducedBytes(parameters, hosts);
+  return { exchangedBytes: 0, perFurtherWorkerBytes: 0, reducedBytes: reduced };
 }
 
 /** @throws UserError if the towers do not divide among the hosts of a replica, or the hosts among replicas */
@@ -58,7 +75,7 @@ function trafficOfTowers(network: Network, hosts: number, batch: number): HostTr
   }
   const gathering = layers.filter(({ gathers }) => gathers);
   return {
-    exchangedBytes: exchangedBytes(network, gathering, hostsPerReplica, batch / replicas),
+    ...exchanged(network, gathering, hostsPerReplica, batch / replicas),
     reducedBytes: reducedBytes(parameters, replicas) / hostsPerReplica,
   };
 }
@@ -71,24 +88,30 @@ function trafficOfHybrid(network: Network, hosts: number, batch: number): HostTr
   );
   const labels = (1 - 1 / hosts) * batch * FLOAT32_BYTES;
   const replicated = parameters.filter((parameter) => parameter.hosts === 1);
+  const { exchangedBytes, perFurtherWorkerBytes } = exchanged(network, gathering, hosts, batch);
   return {
-    exchangedBytes: exchangedBytes(network, gathering, hosts, batch) + labels,
+    exchangedBytes: exchangedBytes + labels,
+    perFurtherWorkerBytes,
     reducedBytes: reducedBytes(replicated, hosts),
   };
 }
 
 /** What a host receives of the others' parts: forward the layers' inputs and the logits, backward the inputs' gradients. */
-function exchangedBytes(
+function exchanged(
   { classes }: Network,
   gathering: readonly Layer[],
   hosts: number,
   images: number,
-): number {
+): Omit<HostTraffic, 'reducedBytes'> {
   const inputs = gathering.reduce(
     (sum, { input: { height, width, channels } }) => sum + height * width * channels,
     0,
   );
-  return (1 - 1 / hosts) * images * (2 * inputs + classes) * FLOAT32_BYTES;
+  const ofOthers = (1 - 1 / hosts) * images * FLOAT32_BYTES;
+  return {
+    exchangedBytes: ofOthers * (2 * inputs + classes),
+    perFurtherWorkerBytes: ofOthers * inputs,
+  };
 }
 
 /** Around a ring, each host receives every part of the sum but one twice: first its terms, then the whole. */

@@ -15,10 +15,11 @@ import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
 import { refuseImpossibleCrops } from '../data/views.js';
 import { messageOf } from '../errors.js';
-import type { Coordinator } from '../parallel/coordinator.js';
+import { HostsTrace } from '../parallel/hosts_trace.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { World } from '../parallel/world.js';
 import { TraceFile } from '../report/trace.js';
+import type { TraceTracks } from '../report/trace.js';
 import type { LayerAlgorithm } from '../runs/checkpoint_state.js';
 import { RunEvents } from '../runs/events.js';
 import { Run } from '../runs/run.js';
@@ -37,6 +38,7 @@ import type { SessionOptions } from '../training/session.js';
 import { train as trainTowers } from '../training/trainer.js';
 import type { RunIdentity } from '../training/trainer.js';
 import { algorithmsOfRun } from './algorithms.js';
+import { hostsOf, placementSummary } from './host_placements.js';
 import { factsOf, refuseTooManyShares } from './hosts.js';
 import { prepare } from './preparation.js';
 import { phaseAt } from './phases.js';
@@ -95,21 +97,37 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
   let run = resumed === undefined ? undefined : await runOf(world, () => Run.reopen(resumed));
   const claim = async (configuration: Configuration): Promise<RunVerbs> =>
     (run ??= await runOf(world, () => Run.claim(options.out, configuration)));
-  let trace: TraceFile | undefined;
+  let file: TraceFile | undefined;
   try {
     const preparation = await prepareTraining(options, world, run);
     const { configuration } = preparation.session;
-    const hasTrace = options.trace !== undefined && world.isFirst;
-    trace = hasTrace ? new TraceFile(options.trace!) : undefined;
+    const isTraced = await world.fromFirst(() => {
+      file = options.trace === undefined ? undefined : new TraceFile(options.trace);
+      return file !== undefined;
+    });
     const path = run?.folder.path ?? options.out ?? freeRunPath(configuration);
-    const session = { ...preparation.session, trace: trace?.group(basename(path)) };
+    const trace = isTraced ? await tracksOf(world, file, basename(path)) : undefined;
+    const session = { ...preparation.session, trace };
     const ended = await restarting({ ...preparation, session }, () => claim(configuration));
+    if (ended.state.trouble === null) await trace?.gather?.();
     const summary = endRun(ended, preparation.events);
     return { ...summary, path: ended.run.folder.path };
   } finally {
-    trace?.close();
+    file?.close();
     await run?.close();
   }
+}
+
+/** @param file the first host's */
+async function tracksOf(
+  world: World,
+  file: TraceFile | undefined,
+  name: string,
+): Promise<TraceTracks> {
+  if (world.isAlone) return file!.group(name);
+  const groups =
+    file === undefined ? [] : world.hosts.map((host) => file.group(`${name} on ${host}`));
+  return HostsTrace.begin(world, groups);
 }
 
 /** The run in the hands of the first host, and what stands for it on the others. */
@@ -258,11 +276,11 @@ async function trainOnce(
     const run = await claim();
     run.cutBack(start.point, configuration);
     if (world.isFirst) keepStatistics(run.folder.path, statistics);
-    const recorder = new Recorder({ configuration, coordinator, ring, run, events });
+    const hosts = await hostsOf(coordinator);
+    const recorder = new Recorder({ configuration, coordinator, ring, run, events, hosts });
     const minutes = options.checkpointMinutes ?? CHECKPOINT_MINUTES;
     const requests = new Requests(world, signal, events, minutes * MINUTE_MS);
     const tensorboard = world.isFirst ? new TensorboardLog(events) : undefined;
-    const placements = await world.gather(placementOf(coordinator));
     const limits = limitsOf(start.progress, configuration, phase, options);
     const from = initialLoopState(start.progress, start.point !== null, limits);
     let { status, state } = await trainTowers({
@@ -294,22 +312,14 @@ async function trainOnce(
         wallSeconds: (performance.now() - started) / 1000,
         imagesPerSecond: recorder.imagesPerSecond,
         parameters: coordinator.network.parameterCount,
-        placement: placements.slice(0, world.hostsPerReplica).flat(),
-        ...(!world.isAlone && { hosts: world.hosts }),
+        ...placementSummary(coordinator.placement, hosts),
+        ...(!world.isAlone && { communication: recorder.communication }),
         backend: coordinator.workers[0]!.backend,
         warnings,
         undecodable: ring.undecodable.map(({ file }) => file),
       },
     };
   });
-}
-
-/** Where each rank of this host computes. */
-function placementOf({ placement, world }: Coordinator): Summary['placement'] {
-  const host = world.hostsPerReplica === 1 ? {} : { host: world.hosts[world.process]! };
-  return placement.flatMap(({ ranks, device, requested }) =>
-    ranks.map((rank) => ({ rank, device, requested, ...host })),
-  );
 }
 
 /** What a checkpoint says of the run beside its progress. */

@@ -15,7 +15,7 @@ import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import { connectWorkers } from './connections.js';
 import type { CoordinatorOptions } from './coordinator_options.js';
-import { CoordinatorTrace } from './coordinator_trace.js';
+import { CoordinatorTrace, sumsTrackOf } from './coordinator_trace.js';
 import type { InspectReply, NotFinitePlace, OpenCommand, OpenReply, Replies } from './messages.js';
 import type { Placement } from './placement.js';
 import { computeInParts } from './accumulation.js';
@@ -72,8 +72,12 @@ export class Coordinator {
     const connections = connectWorkers(network, given, world, backend, batch);
     const { placement } = connections;
     prepareWorkers(backend);
-    const ranks = placement.flatMap((worker) => worker.ranks);
-    trace?.declare(['coordinator', ...ranks.map((rank) => `rank ${rank}`)]);
+    const hasSums = world.imageShare.of > 1;
+    const tracks = placement.flatMap(({ ranks }) => [
+      ...ranks.map((rank) => `rank ${rank}`),
+      ...(hasSums ? [sumsTrackOf(ranks[0]!)] : []),
+    ]);
+    trace?.declare(['coordinator', ...tracks]);
     const threads = new TowerThreads(connections, world, exchangeTimeoutMs);
     try {
       const workers = await threads.all(
@@ -121,7 +125,7 @@ export class Coordinator {
     measurePeak = false,
   ): Promise<StepOutcome> {
     const take = () => this.computeAndCommit(step, batch, rule, measurePeak);
-    return this.trace.whole(`step ${step}`, take);
+    return this.trace.step(step, take);
   }
 
   private async computeAndCommit(

@@ -3,7 +3,7 @@ import type { BackendName } from '../backend/backend.js';
 import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
-import type { TraceGroup } from '../report/trace.js';
+import type { TraceTracks } from '../report/trace.js';
 import type { OpenCommand } from './messages.js';
 import type { Placement } from './placement.js';
 import type { World } from './world.js';
@@ -27,7 +27,7 @@ export interface CoordinatorOptions {
   /** Milliseconds without progress of any worker after which one is taken to hang (default 5 minutes). */
   exchangeTimeoutMs?: number | undefined;
   /** Gets a track per rank and one for the coordinator. */
-  trace?: TraceGroup | undefined;
+  trace?: TraceTracks | undefined;
   /** Gives up opening when it is aborted. */
   signal?: AbortSignal | undefined;
 }

@@ -3,20 +3,27 @@
  * to time. Without a trace it only runs the work.
  */
 import { microseconds } from '../clock.js';
-import type { TraceGroup } from '../report/trace.js';
+import type { TraceTracks } from '../report/trace.js';
 import type { TowerThreads } from './tower_threads.js';
 
 /** Number of steps, tests and stores whose spans are fetched together; in between, tracing costs no message. */
 const TRACED_TOGETHER = 16;
 
+/** The track of the sums that go on beside what a rank does. */
+export function sumsTrackOf(rank: number): string {
+  return `sums of rank ${rank}`;
+}
+
 export class CoordinatorTrace {
   /** Number of steps, tests and stores whose spans the workers still hold. */
   private unfetched = 0;
+  /** Number of steps, whose spans on other hosts are not in the file yet. */
+  private ungathered = 0;
   /** The fetch begun last. Nothing waits for it until the next: spans are written during the next step. */
   private fetched: Promise<void> = Promise.resolve();
 
   constructor(
-    private readonly group: TraceGroup | undefined,
+    private readonly group: TraceTracks | undefined,
     private readonly threads: TowerThreads,
   ) {}
 
@@ -41,6 +48,16 @@ export class CoordinatorTrace {
     return result;
   }
 
+  /** As `whole`, for a step, which all hosts take. From time to time they bring their spans together. */
+  async step<Result>(step: number, work: () => Promise<Result>): Promise<Result> {
+    const result = await this.whole(`step ${step}`, work);
+    if (this.group?.gather !== undefined && ++this.ungathered === TRACED_TOGETHER) {
+      this.ungathered = 0;
+      await this.group.gather();
+    }
+    return result;
+  }
+
   /** Fetches the last spans. They are lost if a worker has failed. */
   async finish(): Promise<void> {
     if (this.group === undefined || this.threads.haveFailed) return;
@@ -48,10 +65,12 @@ export class CoordinatorTrace {
     await this.fetch(this.group);
   }
 
-  private async fetch(group: TraceGroup): Promise<void> {
+  private async fetch(group: TraceTracks): Promise<void> {
     this.unfetched = 0;
     for (const span of (await this.threads.all('spans', () => ({ kind: 'spans' }))).flat()) {
-      group.span(`rank ${span.rank}`, span.name, span.category, span.began, span.ended);
+      const isSum = span.category === 'communication';
+      const track = isSum ? sumsTrackOf(span.rank) : `rank ${span.rank}`;
+      group.span(track, span.name, span.category, span.began, span.ended);
     }
   }
 }

@@ -30,6 +30,8 @@ export interface Transport {
    * @returns the first `length` floats in place, valid until the round ends
    */
   read(slot: Slot, length: number): Float32Array;
+  /** Whether another host fills the slot (default: none does). */
+  isFromElsewhere?(slot: Slot): boolean;
   /** Between hosts: gets ready to receive the first `length` floats, if they come from another one. */
   expect?(slot: Slot, length: number): void;
   /**
@@ -60,11 +62,15 @@ export class ExchangeAborted extends Error {
 export interface ExchangeCost {
   /** Milliseconds spent on bringing values across and together. */
   copyMs: number;
-  /** Milliseconds spent on waiting for other workers. */
+  /** Milliseconds spent on waiting for other workers of this host. */
   waitMs: number;
+  /** Milliseconds spent on waiting for other hosts. */
+  hostsWaitMs: number;
   /** Bytes read from other workers. */
   bytes: number;
 }
+
+const NO_COST: ExchangeCost = { copyMs: 0, waitMs: 0, hostsWaitMs: 0, bytes: 0 };
 
 /** A reduce-scatter of one worker. */
 export interface ReduceScatter {
@@ -83,7 +89,7 @@ export class Exchange {
   /** What this worker is doing. */
   readonly activity: Activity;
   private sequence = 0;
-  private cost: ExchangeCost = { copyMs: 0, waitMs: 0, bytes: 0 };
+  private cost: ExchangeCost = { ...NO_COST };
 
   /**
    * @param worker this worker's position among those of the replica
@@ -115,12 +121,18 @@ export class Exchange {
   begin(sequence: number): void {
     this.transport.begin();
     this.sequence = sequence;
-    this.cost = { copyMs: 0, waitMs: 0, bytes: 0 };
+    this.cost = { ...NO_COST };
   }
 
   /** The cost of this round so far. */
   spent(): ExchangeCost {
     return { ...this.cost };
+  }
+
+  /** Milliseconds of this round so far. */
+  get spentMs(): number {
+    const { copyMs, waitMs, hostsWaitMs } = this.cost;
+    return copyMs + waitMs + hostsWaitMs;
   }
 
   /**
@@ -234,7 +246,13 @@ export class Exchange {
    * ends wait.
    */
   private sendRest(exchange: string, pass: Pass): void {
+    if (this.transport.unsent === undefined) return;
     const start = performance.now();
+    this.tracing(`send ${exchange}`, () => this.waitUntilSent(exchange, pass));
+    this.cost.hostsWaitMs += performance.now() - start;
+  }
+
+  private waitUntilSent(exchange: string, pass: Pass): void {
     let awaited: number | null = null;
     for (;;) {
       const worker = this.transport.unsent?.(POLL_MS) ?? null;
@@ -246,7 +264,6 @@ export class Exchange {
       this.moveToWaiting(exchange, pass, pass === 'forward' ? this.workers[worker]![0]! : worker);
     }
     if (awaited !== null) this.activity.moveTo(pass, exchange);
-    this.cost.waitMs += performance.now() - start;
   }
 
   /**
@@ -257,10 +274,12 @@ export class Exchange {
    */
   read(length: number, exchange: string, pass: Pass, from: number, to?: number): Float32Array {
     const slot = this.slot(exchange, pass, from, to);
+    const isFromElsewhere = this.transport.isFromElsewhere?.(slot) === true;
+    const name = isFromElsewhere ? `wait for another host, ${exchange}` : `wait ${exchange}`;
     const start = performance.now();
-    this.tracing(`wait ${exchange}`, () => this.wait(slot, exchange, pass, from));
+    this.tracing(name, () => this.wait(slot, exchange, pass, from));
     this.activity.moveTo(pass, exchange);
-    this.cost.waitMs += performance.now() - start;
+    this.cost[isFromElsewhere ? 'hostsWaitMs' : 'waitMs'] += performance.now() - start;
     this.cost.bytes += length * Float32Array.BYTES_PER_ELEMENT;
     return this.transport.read(slot, length);
   }

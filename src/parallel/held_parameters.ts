@@ -92,9 +92,18 @@ export class HeldParameters {
     }
   }
 
-  /** Frees the gradients, if there are any. */
-  discard(): void {
-    for (const held of this.held) {
+  /** The kept gradient of a weight; null if there is none. */
+  gradientOf({ id }: tf.Variable): tf.Tensor | null {
+    return this.held.find(({ weight }) => weight.id === id)!.gradient;
+  }
+
+  /**
+   * Frees the gradients, if there are any.
+   *
+   * @param isMeant of which parameters (default: of all)
+   */
+  discard(isMeant: (parameter: Parameter) => boolean = () => true): void {
+    for (const held of this.held.filter(({ parameter }) => isMeant(parameter))) {
       held.gradient?.dispose();
       held.gradient = null;
     }

@@ -138,18 +138,22 @@ export interface OpenReply {
   parameters: number;
 }
 
-/** The parts of one step on one worker, milliseconds. Forward and backward include neither exchange nor reduction. */
+/** The parts of one step on one worker, milliseconds. Forward and backward include neither exchange nor waiting. */
 export interface StepTiming {
   forwardMs: number;
   backwardMs: number;
   exchangeCopyMs: number;
+  /** Waiting for other workers of this host. */
   exchangeWaitMs: number;
   /** Bytes read from other ranks. */
   exchangeBytes: number;
-  /** Waiting, after the backward pass, for the gradients' sums over the replicas. */
-  reductionWaitMs: number;
-  /** Summing gradients over the replicas, most of it while the backward pass goes on. */
-  reductionMs: number;
+  /**
+   * Communication with other hosts under way: exchanges, and sums of gradients, of which most goes on during the backward
+   * pass; 0 on one host.
+   */
+  communicationMs: number;
+  /** Of that, what this worker has waited for: what computing has not hidden. */
+  exposedMs: number;
 }
 
 /** Where something is not finite. */

@@ -69,6 +69,10 @@ export class MpiTransport implements Transport {
     }
   }
 
+  isFromElsewhere({ from }: Slot): boolean {
+    return !this.isHere(from);
+  }
+
   expect(slot: Slot, length: number): void {
     if (this.isHere(slot.from) || this.receiverOf(slot) !== this.worker) return;
     const values = this.read(slot, length);

@@ -35,6 +35,9 @@ export interface GroupHandle {
 
 type Bytes = Uint8Array<ArrayBufferLike>;
 
+/** When a sum began and ended, microseconds: two numbers with a buffer of their own. */
+export type SumTimes = Float64Array<ArrayBuffer>;
+
 /** native/mpi.cc. */
 interface MpiAddon {
   init(): number;
@@ -43,14 +46,13 @@ interface MpiAddon {
   rank(group: number): number;
   size(group: number): number;
   split(group: number, colour: number, key: number): number;
-  allReduce(group: number, bytes: Bytes, type: 'float32' | 'float64'): Ticket;
+  allReduce(group: number, bytes: Bytes, type: 'float32' | 'float64', times: Bytes): Ticket;
   broadcast(group: number, bytes: Bytes, root: number): Ticket;
   barrier(group: number): Ticket;
   send(group: number, bytes: Bytes, to: number, tag: number): Ticket;
   receive(group: number, bytes: Bytes, from: number, tag: number): Ticket;
   wait(ticket: Ticket, milliseconds: number): boolean;
   finished(ticket: Ticket, milliseconds: number): Promise<boolean>;
-  busyMs(group: number): number;
   abort(code: number): void;
   finalize(): void;
 }
@@ -94,7 +96,7 @@ export class ProcessGroup {
 
   private readonly addon: MpiAddon;
   /** The memory of operations under way. */
-  private readonly inUse = new Map<Ticket, ArrayBufferView>();
+  private readonly inUse = new Map<Ticket, (ArrayBufferView | undefined)[]>();
 
   /** @param handle of a group of this process */
   constructor(readonly handle: GroupHandle) {
@@ -134,10 +136,19 @@ export class ProcessGroup {
     return new ProcessGroup({ mpi, group: this.addon.split(group, colour, key) });
   }
 
-  /** Collective: replaces each number by its sum over all processes, the same bits on each of them. */
-  allReduce(values: Float32Array | Float64Array): Ticket {
+  /**
+   * Collective: replaces each number by its sum over all processes, the same bits on each of them.
+   *
+   * @param times gets when the communication thread has begun and ended it, on the clock of `clock.ts`
+   */
+  allReduce(values: Float32Array | Float64Array, times?: SumTimes): Ticket {
     const type = values instanceof Float32Array ? 'float32' : 'float64';
-    return this.begin(values, (bytes) => this.addon.allReduce(this.handle.group, bytes, type));
+    const timesBytes = new Uint8Array(times?.buffer ?? new ArrayBuffer(0));
+    return this.begin(
+      values,
+      (bytes) => this.addon.allReduce(this.handle.group, bytes, type, timesBytes),
+      times,
+    );
   }
 
   /** Collective: copies the values of process `root` to all others. */
@@ -189,11 +200,6 @@ export class ProcessGroup {
     return isDone;
   }
 
-  /** Milliseconds that the communication thread has spent on collectives so far. */
-  get communicationMs(): number {
-    return this.addon.busyMs(this.handle.group);
-  }
-
   /** Ends all processes of the world, with this exit code: this one within seconds, even if MPI hangs. */
   abortWorld(code: number): void {
     this.addon.abort(code);
@@ -204,10 +210,14 @@ export class ProcessGroup {
     this.addon.finalize();
   }
 
-  private begin(values: ArrayBufferView, operation: (bytes: Bytes) => Ticket): Ticket {
+  private begin(
+    values: ArrayBufferView,
+    operation: (bytes: Bytes) => Ticket,
+    times?: SumTimes,
+  ): Ticket {
     const { buffer, byteOffset, byteLength } = values;
     const ticket = operation(new Uint8Array(buffer, byteOffset, byteLength));
-    this.inUse.set(ticket, values);
+    this.inUse.set(ticket, [values, times]);
     return ticket;
   }
 }

@@ -11,7 +11,9 @@
  */
 import { microseconds } from '../clock.js';
 
-export type SpanCategory = 'forward' | 'backward' | 'exchange' | 'update' | 'other';
+/** `communication` goes on beside what the worker does, and has a track of its own. */
+export type SpanCategory =
+  'forward' | 'backward' | 'exchange' | 'update' | 'other' | 'communication';
 
 export interface Span {
   name: string;
@@ -45,6 +47,11 @@ export class Timeline {
     const result = work();
     if (interrupted !== null) this.moveTo(interrupted.name, interrupted.category, interrupted.rank);
     return result;
+  }
+
+  /** Adds a span of the communication that goes on meanwhile. */
+  communicated(name: string, began: number, ended: number): void {
+    this.spans.push({ name, category: 'communication', rank: this.firstRank, began, ended });
   }
 
   /** The spans that have ended since the last call. */

@@ -59,11 +59,10 @@ export class Tower {
     private readonly exchange: Exchange,
     private readonly seed: number,
     private readonly normalization: ImageNormalization,
-    private readonly replicas: ProcessGroup | null,
+    replicas: ProcessGroup | null,
   ) {
     this.parameters = new HeldParameters(network, exchange, seed);
-    const { replicatedWeights } = this.parameters;
-    this.reduction = replicas && new GradientReduction(replicas, exchange, replicatedWeights);
+    this.reduction = replicas && new GradientReduction(replicas, exchange, this.parameters);
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -111,7 +110,8 @@ export class Tower {
     const round = this.imagesOf(command);
     const { images, labels: own } = this.batch(round.own, buffers);
     const labels = gatherLabels(this.exchange, own, this.network, round.byHost);
-    const reductionStartMs = this.replicas?.communicationMs ?? 0;
+    const { of, whole } = command;
+    const reduction = whole.first + whole.count === of ? this.reduction : null;
     let correct = 0;
     const { value, grads } = tf.variableGrads(() => {
       const logits = this.forward(images, round, this.positionOf(command, command.step));
@@ -119,24 +119,21 @@ export class Tower {
       correct = correctOf(logits, labels);
       const mean = lossOf(logits, labels);
       // So the replicas' losses and gradients sum to the means over the batch.
-      const { of } = command;
       const loss = round.all === of ? mean : tf.mul<tf.Scalar>(mean, round.all / of);
-      this.reduction?.watchTape();
+      reduction?.watchTape();
       this.exchange.activity.moveTo('backward', 'logits');
       this.timeline?.moveTo('backward loss', 'backward');
       forwardEnd = performance.now();
-      const { copyMs, waitMs } = this.exchange.spent();
-      forwardExchangeMs = copyMs + waitMs;
+      forwardExchangeMs = this.exchange.spentMs;
       return loss;
     }, this.parameters.weights);
-    const backwardEnd = performance.now();
-    const gradients = this.reduced(grads);
-    const reductionWaitMs = performance.now() - backwardEnd;
-    this.parameters.take(gradients);
+    this.parameters.take(reduction === null ? grads : this.reduced(reduction, grads));
     const loss = value.dataSync<'float32'>()[0]!;
     const notFinite = this.firstNotFinite(loss);
     tf.dispose([value, images, own, labels]);
-    const { copyMs, waitMs, bytes } = this.exchange.spent();
+    const { copyMs, waitMs, hostsWaitMs, bytes } = this.exchange.spent();
+    const sums = reduction?.takeCost() ?? { communicationMs: 0, waitMs: 0 };
+    const backwardExchangeMs = this.exchange.spentMs - forwardExchangeMs;
     const end = performance.now();
     return {
       loss,
@@ -144,23 +141,22 @@ export class Tower {
       notFinite,
       timing: {
         forwardMs: forwardEnd - start - forwardExchangeMs,
-        backwardMs: end - forwardEnd - (copyMs + waitMs - forwardExchangeMs) - reductionWaitMs,
+        backwardMs: end - forwardEnd - backwardExchangeMs - sums.waitMs,
         exchangeCopyMs: copyMs,
         exchangeWaitMs: waitMs,
         exchangeBytes: bytes,
-        reductionWaitMs,
-        reductionMs: (this.replicas?.communicationMs ?? 0) - reductionStartMs,
+        communicationMs: sums.communicationMs + hostsWaitMs,
+        exposedMs: sums.waitMs + hostsWaitMs,
       },
       peakBytes: 0,
     };
   }
 
   /** The gradients' sums over the replicas. */
-  private reduced(gradients: tf.NamedTensorMap): tf.NamedTensorMap {
-    if (this.reduction === null) return gradients;
+  private reduced(reduction: GradientReduction, gradients: tf.NamedTensorMap): tf.NamedTensorMap {
     this.exchange.activity.moveTo('waitReplicas', 'logits');
     this.timeline?.moveTo('wait for other hosts', 'exchange');
-    return this.reduction.finish(gradients);
+    return reduction.finish(gradients);
   }
 
   /** `compute`, with the peak of tensor memory. tfjs accounts for every kernel then, which slows the step. */

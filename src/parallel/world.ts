@@ -101,6 +101,13 @@ export class World {
     this.dividesImages = isHybrid;
   }
 
+  /** The same processes, for other workers that divide them otherwise: see `divideReplicas`. */
+  dividedOtherwise(processes: number, isHybrid = false): World {
+    const other = new World(this.connection);
+    other.divideReplicas(processes, isHybrid);
+    return other;
+  }
+
   /** Hosts among which the fully-connected layers are divided, each with its own images; 1 but in a hybrid. */
   get fullyConnectedHosts(): number {
     return this.dividesImages ? this.processesPerReplica : 1;

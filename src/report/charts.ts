@@ -102,6 +102,7 @@ export const PARTS = {
   backward: 'backward',
   copy: 'exchange: copying',
   wait: 'exchange: waiting',
+  hosts: 'waiting for other hosts',
   update: 'update',
   other: 'other',
 } as const;

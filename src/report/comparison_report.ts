@@ -13,6 +13,8 @@ export interface ReportedComparison {
   batch: number;
   /** Timed steps per placement. */
   steps: number;
+  /** Number of hosts; absent if there is one. */
+  hosts?: number;
   rows: {
     name: string;
     placement: number[][];
@@ -25,16 +27,25 @@ export interface ReportedComparison {
       exchangeCopyMs: number;
       exchangeWaitMs: number;
       updateMs: number;
+      exposedMs?: number;
     };
     exchangeBytes: number;
     workers: { device: string; parameters: number; peakBytes: number }[];
   }[];
 }
 
-export function comparisonReport({ preset, batch, steps, rows }: ReportedComparison): PageContent {
+/** `replicas, 2 hosts` */
+export function nameOnHosts(name: string, hosts: number): string {
+  return name === 'one host' ? name : `${name}, ${hosts} hosts`;
+}
+
+export function comparisonReport(comparison: ReportedComparison): PageContent {
+  const { preset, batch, steps, hosts, rows } = comparison;
   const milliseconds = (value: number): string => value.toFixed(1);
   const label = (row: (typeof rows)[number]): string =>
-    `${row.name} ${JSON.stringify(row.placement)}`;
+    hosts === undefined
+      ? `${row.name} ${JSON.stringify(row.placement)}`
+      : nameOnHosts(row.name, hosts);
   return {
     title: `${preset}: placements compared`,
     subtitle: `Batch ${batch}, ${steps} timed ${steps === 1 ? 'step' : 'steps'} of each placement, taken in turn`,
@@ -55,7 +66,11 @@ export function comparisonReport({ preset, batch, steps, rows }: ReportedCompari
           numeric: true,
         }),
         html`<p class="note">
-          Speed-up: over the dense network, whose every kernel sees every channel.
+          ${
+            hosts === undefined
+              ? 'Speed-up: over the dense network, whose every kernel sees every channel.'
+              : "Speed-up: over one host. The parts are those of the first host's workers."
+          }
         </p>`,
       ),
       dividedTime(
@@ -66,6 +81,7 @@ export function comparisonReport({ preset, batch, steps, rows }: ReportedCompari
             backward: row.parts.backwardMs,
             copy: row.parts.exchangeCopyMs,
             wait: row.parts.exchangeWaitMs,
+            ...(row.parts.exposedMs !== undefined && { hosts: row.parts.exposedMs }),
             update: row.parts.updateMs,
           }),
         })),

@@ -175,7 +175,7 @@ const STYLE = `
   --series-0: #0b62a8; --series-1: #c2500c; --series-2: #1f7a4d; --series-3: #8a3fb5;
   --series-4: #b01e5e; --series-5: #786000; --series-6: #00757c; --series-7: #5b6470;
   --part-data: #6e7781; --part-forward: #2f81c7; --part-backward: #0a4a80; --part-copy: #d9730d;
-  --part-wait: #b3261e; --part-update: #2c8a57; --part-other: #9aa3ad;
+  --part-wait: #b3261e; --part-hosts: #8250df; --part-update: #2c8a57; --part-other: #9aa3ad;
   --heat: #0b62a8; --heat-ink: #ffffff;
 }
 @media screen and (prefers-color-scheme: dark) {
@@ -185,7 +185,7 @@ const STYLE = `
     --series-0: #6cb6ff; --series-1: #ff9a5c; --series-2: #62d196; --series-3: #d3a0f5;
     --series-4: #ff8ab8; --series-5: #e3c54a; --series-6: #56d4dd; --series-7: #b6c0cc;
     --part-data: #9aa5b1; --part-forward: #7cc0ff; --part-backward: #3f8cd6; --part-copy: #ffab5e;
-    --part-wait: #ff7b72; --part-update: #5fce92; --part-other: #68727e;
+    --part-wait: #ff7b72; --part-hosts: #c297ff; --part-update: #5fce92; --part-other: #68727e;
     --heat: #6cb6ff; --heat-ink: #0c1117;
   }
 }

@@ -18,6 +18,9 @@ export interface ReportedStep {
   exchangeWaitMs: number;
   updateMs: number;
   dataWaitMs: number;
+  /** With several hosts: communication under way, and the part of it that was waited for. No curve has them. */
+  communicationMs?: number;
+  exposedMs?: number;
 }
 
 /** A test's line. */

@@ -221,15 +221,23 @@ function stepTime(runs: readonly ReportedRun[]): Markup | null {
     const median = (value: (step: ReportedStep) => number): number =>
       quantile(steps.map(value), 0.5);
     const stepMs = median((step) => step.stepMs);
+    const onHosts = steps.filter(({ exposedMs }) => exposedMs !== undefined);
+    const ofHosts = (value: (step: ReportedStep) => number): number =>
+      quantile(onHosts.map(value), 0.5);
     const parts = {
       data: median(({ dataWaitMs }) => dataWaitMs),
       forward: median(({ forwardMs }) => forwardMs),
       backward: median(({ backwardMs }) => backwardMs),
       copy: median(({ exchangeMs, exchangeWaitMs }) => exchangeMs - exchangeWaitMs),
       wait: median(({ exchangeWaitMs }) => exchangeWaitMs),
+      ...(onHosts.length > 0 && { hosts: ofHosts(({ exposedMs }) => exposedMs!) }),
       update: median(({ updateMs }) => updateMs),
     };
-    const label = `${run.name}: ${stepMs.toFixed(1)} ms`;
+    const communication =
+      onHosts.length === 0
+        ? ''
+        : `, communicating ${ofHosts(({ communicationMs }) => communicationMs!).toFixed(1)} ms`;
+    const label = `${run.name}: ${stepMs.toFixed(1)} ms${communication}`;
     return [{ label, parts: dividedStep(stepMs, parts) }];
   });
   return bars.length === 0 ? null : dividedTime(bars);

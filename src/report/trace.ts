@@ -69,7 +69,21 @@ export class TraceFile {
   }
 }
 
-export class TraceGroup {
+/** Rows of the viewer, and what happened on them when. */
+export interface TraceTracks {
+  /** Names tracks now, so that they come before later ones. */
+  declare(tracks: string[]): void;
+  /**
+   * @param track `coordinator`, `rank 0`, `decoder 1`: one row of the viewer; its spans may be nested
+   * @param category without quotes or control characters
+   * @param began,ended on the clock of `clock.ts`
+   */
+  span(track: string, name: string, category: string, began: number, ended: number): void;
+  /** With several hosts: brings the spans of the others into the file. A collective. */
+  gather?(): Promise<void>;
+}
+
+export class TraceGroup implements TraceTracks {
   private readonly tracks = new Map<string, number>();
 
   constructor(
@@ -81,16 +95,10 @@ export class TraceGroup {
     this.describe({ name: 'process_sort_index', args: { sort_index: id } });
   }
 
-  /** Names tracks now, so that they come before later ones. */
   declare(tracks: string[]): void {
     tracks.forEach((track) => this.trackId(track));
   }
 
-  /**
-   * @param track `coordinator`, `rank 0`, `decoder 1`: one row of the viewer; its spans may be nested
-   * @param category without quotes or control characters
-   * @param began,ended on the clock of `clock.ts`
-   */
   span(track: string, name: string, category: string, began: number, ended: number): void {
     const ts = this.file.sinceOrigin(began);
     const dur = this.file.sinceOrigin(ended) - ts;

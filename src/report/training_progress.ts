@@ -19,7 +19,7 @@ export interface StepMeasurement {
   parts: StepParts;
 }
 
-/** Milliseconds; together a little less than the step. */
+/** Milliseconds; together, but for the communication, a little less than the step. */
 export interface StepParts {
   forwardMs: number;
   backwardMs: number;
@@ -28,6 +28,9 @@ export interface StepParts {
   updateMs: number;
   /** Wait for the batch, before the step. */
   dataWaitMs: number;
+  /** With several hosts: communication with others under way, and the part of it that was waited for. */
+  communicationMs?: number;
+  exposedMs?: number;
 }
 
 export interface WindowAverages {
@@ -60,7 +63,9 @@ export class MetricsWindow {
       steps.reduce((total, step) => total + of(step), 0);
     const images = sum((step) => step.images);
     const seconds = sum((step) => step.seconds);
-    const part = (name: keyof StepParts): number => sum(({ parts }) => parts[name]) / steps.length;
+    const part = (name: keyof StepParts): number =>
+      sum(({ parts }) => parts[name] ?? 0) / steps.length;
+    const hasHosts = steps[0]!.parts.communicationMs !== undefined;
     return {
       loss: sum((step) => step.loss * step.images) / images,
       accuracy: sum((step) => step.accuracy * step.images) / images,
@@ -73,6 +78,10 @@ export class MetricsWindow {
         exchangeWaitMs: part('exchangeWaitMs'),
         updateMs: part('updateMs'),
         dataWaitMs: part('dataWaitMs'),
+        ...(hasHosts && {
+          communicationMs: part('communicationMs'),
+          exposedMs: part('exposedMs'),
+        }),
       },
     };
   }
@@ -133,12 +142,16 @@ export function trainingReport(progress: Progress, averages: WindowAverages): Pr
       `${averages.imagesPerSecond.toFixed(1)} images/s`,
       `exchange ${share(parts.exchangeCopyMs)}`,
       `wait for ranks ${share(parts.exchangeWaitMs)}`,
+      ...(parts.exposedMs === undefined ? [] : [`wait for hosts ${share(parts.exposedMs)}`]),
       `wait for data ${share(parts.dataWaitMs)}`,
     ],
   };
 }
 
-/** `forward 12.1 ms  backward 25.0 ms  copying 0.4 ms  waiting 1.2 ms  update 3.3 ms  data 0.1 ms` */
+/**
+ * `forward 12.1 ms  backward 25.0 ms  copying 0.4 ms  waiting 1.2 ms  update 3.3 ms  data 0.1 ms`, and with several hosts
+ * `communicating 20.3 ms  exposed 4.1 ms`
+ */
 export function partsOfStep({ parts }: WindowAverages): string[] {
   const names: [string, keyof StepParts][] = [
     ['forward', 'forwardMs'],
@@ -147,6 +160,11 @@ export function partsOfStep({ parts }: WindowAverages): string[] {
     ['waiting', 'exchangeWaitMs'],
     ['update', 'updateMs'],
     ['data', 'dataWaitMs'],
+    ['communicating', 'communicationMs'],
+    ['exposed', 'exposedMs'],
   ];
-  return names.map(([word, name]) => `${word} ${parts[name].toFixed(1)} ms`);
+  return names.flatMap(([word, name]) => {
+    const milliseconds = parts[name];
+    return milliseconds === undefined ? [] : [`${word} ${milliseconds.toFixed(1)} ms`];
+  });
 }

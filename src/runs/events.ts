@@ -17,6 +17,12 @@ import type { Summary } from './summary.js';
 import type { TestEvent, TrainEvent } from './metrics.js';
 import type { TensorMap } from './safetensors.js';
 
+/** A process of those that train together, and its workers. */
+export interface HostPlacement {
+  name: string;
+  placement: Placement;
+}
+
 /** The towers are open and the run folder exists; no step was taken yet. */
 export interface RunStart {
   /** Run folder. */
@@ -32,9 +38,10 @@ export interface RunStart {
   /** Parameters of all towers. */
   parameterCount: number;
   towers: number;
+  /** Workers of this process. */
   placement: Placement;
-  /** Names of the processes that train together; none if it is one. */
-  hosts: string[];
+  /** The processes that train together; none if it is one. */
+  hosts: HostPlacement[];
   /** The backend and its version, as the workers named it. */
   backend: string;
 }
@@ -90,8 +97,12 @@ export interface CheckpointSaved {
   velocities: TensorMap;
 }
 
-/** Each tower on a worker of its own, all towers on one worker, or only one tower. */
-export type PlacementName = 'split' | 'grouped' | 'dense';
+/**
+ * What `compare` times. On one host: each tower on a worker of its own, all towers on one worker, or only one tower. With
+ * several: one of them alone, or all, by their parallelism.
+ */
+export type PlacementName =
+  'split' | 'grouped' | 'dense' | 'one host' | 'replicas' | 'towers' | 'hybrid';
 
 /** How many steps `compare` has timed, all placements together. */
 export interface TurnTaken {

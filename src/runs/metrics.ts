@@ -17,10 +17,14 @@ export interface TrainEvent {
   backwardMs: number;
   /** Copying and waiting, both passes. */
   exchangeMs: number;
-  /** Part of `exchangeMs`: waiting for other ranks. */
+  /** Part of `exchangeMs`: waiting for other ranks on this host. */
   exchangeWaitMs: number;
   updateMs: number;
   exchangeBytes: number;
+  /** With several hosts: time in which the first host communicates with others, beside computing or not. */
+  communicationMs?: number;
+  /** With several hosts: part of `stepMs`, waiting for others. The rest of `communicationMs` is hidden by computing. */
+  exposedMs?: number;
 }
 
 /** One test of one crop per image, with the parameters after `step`. */

@@ -28,6 +28,14 @@ export interface LastTest extends TestResult {
   step: number;
 }
 
+/** What the first host's workers spend on communication with other hosts: means per step, milliseconds. */
+export interface Communication {
+  /** While it is under way, beside computing or not. */
+  communicationMs: number;
+  /** Of that, waiting: what computing does not hide. */
+  exposedMs: number;
+}
+
 /** `summary.json`: how a run ended. */
 export interface Summary {
   status: 'completed' | 'interrupted' | 'failed';
@@ -46,10 +54,12 @@ export interface Summary {
   parameters: number;
   /** The last test; null if there was none. */
   test: { loss: number; top1: number; top5: number } | null;
-  /** Where each rank of a replica computed, the device that was asked for, and the host if there are several. */
+  /** Where each rank of every replica computed, the device that was asked for, and the host if there are several. */
   placement: { rank: number; device: string; requested: string; host?: string }[];
   /** Names of the processes that trained together; none if it was one. */
   hosts?: string[];
+  /** Since the run was started or resumed; absent if one process trained. */
+  communication?: Communication;
   /** The tfjs backend. */
   backend: string;
   /** The warnings of this process. */
@@ -158,6 +168,9 @@ const SUMMARY_FIELDS: Record<keyof Summary, (value: unknown) => boolean> = {
     return isNumber(rank) && isText(device) && isText(requested);
   }),
   hosts: (value) => value === undefined || isListOf(isText)(value),
+  communication: (value) =>
+    value === undefined ||
+    ['communicationMs', 'exposedMs'].every((field) => isNumber(fieldsOf(value)[field])),
   backend: isText,
   warnings: isListOf(isText),
   undecodable: isListOf(isText),

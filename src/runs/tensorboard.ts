@@ -67,6 +67,10 @@ export class TensorboardLog {
       'time/exchange_wait_ms': step.exchangeWaitMs,
       'time/update_ms': step.updateMs,
       'time/data_wait_ms': step.dataWaitMs,
+      ...(step.communicationMs !== undefined && {
+        'time/communication_ms': step.communicationMs,
+        'time/exposed_ms': step.exposedMs!,
+      }),
     });
   };
 

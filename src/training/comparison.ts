@@ -1,6 +1,7 @@
 /**
- * Timing the placements of one network against each other: split, grouped and dense. All are open at once and take
- * their steps in turn, so that other load on the machine slows all of them alike.
+ * Timing the placements of one network against each other: on one host split, grouped and dense; with several hosts one
+ * alone, replicas, towers and the hybrid. All are open at once and take their steps in turn, so that other load on the
+ * machine slows all of them alike.
  */
 import type { PlacementName } from '../runs/events.js';
 import type { Configuration } from '../configuration.js';
@@ -12,6 +13,7 @@ import type { Placement } from '../parallel/placement.js';
 import type { SharedBatch } from '../parallel/shared_batch.js';
 import { requireFinite } from '../parallel/step_outcome.js';
 import type { StepResult } from '../parallel/step_outcome.js';
+import type { World } from '../parallel/world.js';
 import { quantile, spreadOf } from '../report/quantiles.js';
 import type { Spread } from '../report/quantiles.js';
 
@@ -19,6 +21,8 @@ export interface Candidate {
   name: PlacementName;
   towers: number;
   placement: Placement;
+  /** The processes that share each step (default: this one alone). */
+  world?: World;
 }
 
 /** The parts of a step: the mean over the workers, then the median over the steps, milliseconds. */
@@ -28,6 +32,10 @@ export interface Parts {
   exchangeCopyMs: number;
   exchangeWaitMs: number;
   updateMs: number;
+  /** With several hosts: communication with others, beside computing or not. */
+  communicationMs?: number;
+  /** With several hosts: waiting for others. */
+  exposedMs?: number;
 }
 
 /** The measurements of one placement. */
@@ -37,18 +45,24 @@ export interface ComparisonRow {
   placement: number[][];
   msPerStep: Spread;
   imagesPerSecond: number;
-  /** The dense network's median step over this one's. */
+  /** The median step of the dense network, or of one host of several, over this one's. */
   speedup: number;
   parts: Parts;
-  /** Bytes that all workers together read from other ranks per step. */
+  /** Bytes that all workers of this host together read from other ranks per step. */
   exchangeBytes: number;
   workers: { device: string; parameters: number; peakBytes: number }[];
 }
 
-/** Makes one batch of noise of the network's input size. @throws the reason of `signal` if it is aborted */
+/**
+ * Makes one batch of noise of the network's input size.
+ *
+ * @param share which share of it to make (default: all)
+ * @throws the reason of `signal` if it is aborted
+ */
 export async function noiseBatch(
   configuration: Configuration,
   signal?: AbortSignal,
+  share = { index: 0, of: 1 },
 ): Promise<SharedBatch> {
   const data = {
     ...configuration.data,
@@ -62,10 +76,11 @@ export async function noiseBatch(
   const { height, width } = configuration.network.input;
   const dataset = await openDataset(data);
   dataset.train.count = Math.max(dataset.train.count, batch);
-  const ring = new BatchRing({ dataset, data, height, width, batch, seed, decoders: 1, slots: 1 });
+  const size = { height, width, batch, share };
+  const ring = new BatchRing({ dataset, data, ...size, seed, decoders: 1, slots: 1 });
   try {
-    const { pixels, labels, count } = await ring.batchAt({ epoch: 0, batch: 0 }, signal);
-    return { pixels, labels, count };
+    const { pixels, labels, count, first, of } = await ring.batchAt({ epoch: 0, batch: 0 }, signal);
+    return { pixels, labels, count, first, of };
   } finally {
     await ring.close();
   }
@@ -94,7 +109,7 @@ export class TimedPlacement {
       configuration,
       ...candidate,
       ...options,
-      batch: batch.count,
+      batch: Math.ceil(configuration.training.batch / (candidate.world?.imageShare.of ?? 1)),
     });
     return new TimedPlacement(candidate, coordinator, configuration, batch);
   }
@@ -117,11 +132,11 @@ export class TimedPlacement {
     return requireFinite(await this.coordinator.step(++this.step, this.batch, rule, measurePeak));
   }
 
-  /** @param denseMs the dense network's median step, milliseconds */
-  row(denseMs: number): ComparisonRow {
+  /** @param referenceMs the median step to which its speed is compared, milliseconds */
+  row(referenceMs: number): ComparisonRow {
     const { placement, workers } = this.coordinator;
     const msPerStep = this.msPerStep();
-    const part = (name: keyof Parts): number =>
+    const part = (name: keyof Required<Parts>): number =>
       quantile(
         this.results.map(
           ({ timings }) => timings.reduce((sum, worker) => sum + worker[name], 0) / timings.length,
@@ -132,14 +147,18 @@ export class TimedPlacement {
       name: this.candidate.name,
       placement: placement.map(({ ranks }) => ranks),
       msPerStep,
-      imagesPerSecond: (this.batch.count / msPerStep.median) * 1000,
-      speedup: denseMs / msPerStep.median,
+      imagesPerSecond: (this.batch.of! / msPerStep.median) * 1000,
+      speedup: referenceMs / msPerStep.median,
       parts: {
         forwardMs: part('forwardMs'),
         backwardMs: part('backwardMs'),
         exchangeCopyMs: part('exchangeCopyMs'),
         exchangeWaitMs: part('exchangeWaitMs'),
         updateMs: part('updateMs'),
+        ...(this.candidate.world !== undefined && {
+          communicationMs: part('communicationMs'),
+          exposedMs: part('exposedMs'),
+        }),
       },
       exchangeBytes: this.results[0]!.timings.reduce(
         (sum, worker) => sum + worker.exchangeBytes,

@@ -8,12 +8,12 @@ import { undecodableWarning } from '../data/undecodable.js';
 import type { BatchRing } from '../data/batches.js';
 import type { Coordinator } from '../parallel/coordinator.js';
 import type { NotFiniteError, StepOutcome, StepResult } from '../parallel/step_outcome.js';
-import type { RunEvents } from '../runs/events.js';
+import type { HostPlacement, RunEvents } from '../runs/events.js';
 import type { SkipEvent, TestEvent } from '../runs/metrics.js';
 import type { Progress } from '../runs/progress.js';
 import type { CheckpointTensors } from '../runs/checkpoint_writer.js';
 import type { RunVerbs } from '../runs/run.js';
-import type { TestResult } from '../runs/summary.js';
+import type { Communication, TestResult } from '../runs/summary.js';
 import type { LoopState } from './policy.js';
 import { trainEventOf } from './train_event.js';
 
@@ -23,6 +23,8 @@ export interface RecorderOptions {
   ring: BatchRing;
   run: RunVerbs;
   events: RunEvents;
+  /** The processes that train together; none if it is one. */
+  hosts: HostPlacement[];
 }
 
 export class Recorder {
@@ -35,6 +37,8 @@ export class Recorder {
   private trainingMs = 0;
   /** Images trained in that time. */
   private trainedImages = 0;
+  /** Steps trained, and the sums of their communication with other hosts. */
+  private readonly trained = { steps: 0, communicationMs: 0, exposedMs: 0 };
 
   constructor(private readonly options: RecorderOptions) {}
 
@@ -43,9 +47,16 @@ export class Recorder {
     return this.trainingMs === 0 ? 0 : (this.trainedImages / this.trainingMs) * 1000;
   }
 
+  /** Means of the steps so far; 0 before the first. */
+  get communication(): Communication {
+    const { communicationMs, exposedMs } = this.trained;
+    const steps = Math.max(1, this.trained.steps);
+    return { communicationMs: communicationMs / steps, exposedMs: exposedMs / steps };
+  }
+
   /** @param changes what a resumed run's configuration has otherwise than before */
   started({ progress, limits }: LoopState, changes: string[]): void {
-    const { configuration, coordinator, run, events } = this.options;
+    const { configuration, coordinator, run, events, hosts } = this.options;
     events.emit('start', {
       path: run.folder.path,
       configuration,
@@ -56,7 +67,7 @@ export class Recorder {
       parameterCount: coordinator.network.parameterCount,
       towers: coordinator.network.towers,
       placement: coordinator.placement,
-      hosts: coordinator.world.hosts,
+      hosts,
       backend: coordinator.workers[0]!.backend,
     });
     this.resetClock();
@@ -84,7 +95,7 @@ export class Recorder {
     learningRate: number,
     images: number,
   ): void {
-    const { configuration, ring, run, events } = this.options;
+    const { configuration, coordinator, ring, run, events } = this.options;
     const now = performance.now();
     const elapsedMs = now - this.lastStepEnd;
     const dataWaitMs = ring.waitedMs - this.lastWaitedMs;
@@ -92,6 +103,7 @@ export class Recorder {
     this.trainingMs += elapsedMs;
     this.trainedImages += images;
     const event = trainEventOf(result, {
+      hosts: coordinator.world.processes,
       step: progress.step,
       epoch: progress.epoch + 1,
       learningRate,
@@ -99,6 +111,9 @@ export class Recorder {
       elapsedMs,
       dataWaitMs,
     });
+    this.trained.steps++;
+    this.trained.communicationMs += event.communicationMs ?? 0;
+    this.trained.exposedMs += event.exposedMs ?? 0;
     run.log(event);
     events.emit('step', {
       ...event,

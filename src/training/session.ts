@@ -9,7 +9,7 @@ import { normalizationOf } from '../data/normalization.js';
 import type { DatasetStatistics } from '../data/statistics.js';
 import { Coordinator } from '../parallel/coordinator.js';
 import type { Placement } from '../parallel/placement.js';
-import type { TraceGroup } from '../report/trace.js';
+import type { TraceTracks } from '../report/trace.js';
 import { World } from '../parallel/world.js';
 import { usableCores } from '../usable_cores.js';
 
@@ -29,7 +29,7 @@ export interface SessionOptions {
   exchangeTimeoutMs?: number | undefined;
   /** Statistics of the training images; null if the configuration needs none. */
   statistics: DatasetStatistics | null;
-  trace?: TraceGroup | undefined;
+  trace?: TraceTracks | undefined;
   /** The replicas on all hosts (default: this one alone). */
   world?: World | undefined;
   /** Gives up opening when it is aborted. */

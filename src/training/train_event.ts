@@ -4,6 +4,8 @@ import type { TrainEvent } from '../runs/metrics.js';
 
 /** What the workers do not know of a step. */
 export interface StepCircumstances {
+  /** Number of hosts that take it. */
+  hosts: number;
   step: number;
   /** From 1. */
   epoch: number;
@@ -19,7 +21,7 @@ export interface StepCircumstances {
 /** Takes the mean of the workers' times and the sum of their bytes. */
 export function trainEventOf(
   { timings, loss, accuracy, stepMs }: StepResult,
-  { step, epoch, learningRate, batch, elapsedMs, dataWaitMs }: StepCircumstances,
+  { hosts, step, epoch, learningRate, batch, elapsedMs, dataWaitMs }: StepCircumstances,
 ): TrainEvent {
   const mean = (part: (worker: StepTimingWithUpdate) => number): number =>
     timings.reduce((sum, worker) => sum + part(worker), 0) / timings.length;
@@ -39,5 +41,9 @@ export function trainEventOf(
     exchangeWaitMs: mean(({ exchangeWaitMs }) => exchangeWaitMs),
     updateMs: mean(({ updateMs }) => updateMs),
     exchangeBytes: timings.reduce((sum, worker) => sum + worker.exchangeBytes, 0),
+    ...(hosts > 1 && {
+      communicationMs: mean(({ communicationMs }) => communicationMs),
+      exposedMs: mean(({ exposedMs }) => exposedMs),
+    }),
   };
 }

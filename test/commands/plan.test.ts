@@ -67,7 +67,8 @@ describe('between four hosts of 128 images each', () => {
 
   test('replicas sum all gradients: twice three quarters of the parameters', () => {
     const { traffic } = plan.hosts!.parallelisms[0]!;
-    assert.deepEqual(traffic, { exchangedBytes: 0, reducedBytes: 1.5 * 4 * 60_965_224 });
+    const reducedBytes = 1.5 * 4 * 60_965_224;
+    assert.deepEqual(traffic, { exchangedBytes: 0, perFurtherWorkerBytes: 0, reducedBytes });
     assert.ok(lines.includes('replicas    366 MB: 0 exchanged, 366 of gradients'));
   });
 
@@ -80,6 +81,9 @@ describe('between four hosts of 128 images each', () => {
     // The inputs of three layers and their gradients; the logits and the labels once.
     const values = 2 * (9216 + 4096 + 4096) + 1000 + 1;
     assert.equal(traffic!.exchangedBytes, 0.75 * 512 * values * 4);
+    // Each worker has a term of its own of the inputs' gradients.
+    assert.equal(traffic!.perFurtherWorkerBytes, 0.75 * 512 * (9216 + 4096 + 4096) * 4);
+    assert.ok(lines.includes('            and 26.7 more for each further worker per host'));
     assert.ok(
       lines.some((line) => /^hybrid +69 MB: /.test(line)),
       lines.join('\n'),
@@ -89,6 +93,18 @@ describe('between four hosts of 128 images each', () => {
   test('two towers are on two hosts, of two replicas', () => {
     const { traffic } = plan.hosts!.parallelisms[1]!;
     assert.equal(traffic!.reducedBytes, (4 * 60_965_224) / 2);
+    // A host with one rank has one worker.
+    assert.equal(lines.filter((line) => line.includes('each further worker')).length, 1);
+  });
+
+  test('each host has its ranks', () => {
+    const ranks = plan.hosts!.parallelisms.map((one) => one.ranks!.map((own) => own.join('+')));
+    assert.deepEqual(ranks, [
+      ['0+1', '0+1', '0+1', '0+1'],
+      ['0', '1', '0', '1'],
+      ['0+1', '2+3', '4+5', '6+7'],
+    ]);
+    assert.ok(lines.includes('            ranks by host: 0+1, 2+3, 4+5, 6+7'), lines.join('\n'));
   });
 
   test('what cannot be divided is named', () => {

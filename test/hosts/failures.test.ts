@@ -1,6 +1,6 @@
 /**
  * What goes wrong on one of several hosts ends the run on all of them, with one line that names the host and the
- * remedy. `npm run test:hosts` has the failures that take longer, and many kills.
+ * remedy. `npm run test:faults` has the failures that take longer, and many kills.
  */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -45,6 +45,8 @@ export interface HostsRun {
 export interface RunningHosts extends RunningCommand {
   /** The number of the process on this host. */
   pidOf(host: number): number;
+  /** Kills that process. @returns whether there was one: it may not have started yet, or have ended */
+  kill(host: number): boolean;
 }
 
 export class HostsWorkbench extends Workbench {
@@ -82,12 +84,19 @@ export class HostsWorkbench extends Workbench {
       options: settings.launcherOptions,
       isInterfaceKnown: settings.isInterfaceKnown,
     });
+    // A run that is resumed has the files of processes that have ended, whose numbers others may have now.
+    programs.forEach((_, host) => rmSync(this.pidFile(name, host), { force: true }));
     const running: RunningHosts = {
       ...startProgram([program, ...words], {
         environment,
         whenPrinted: (line) => whenPrinted?.(line, running),
       }),
       pidOf: (host) => Number(readFileSync(this.pidFile(name, host), 'utf8')),
+      kill: (host) => {
+        if (!existsSync(this.pidFile(name, host)) || !isRunning(running.pidOf(host))) return false;
+        process.kill(running.pidOf(host), 'SIGKILL');
+        return true;
+      },
     };
     return running;
   }

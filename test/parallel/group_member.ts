@@ -1,5 +1,6 @@
 /** A process of the test of `process_group.ts`: takes part in every operation and prints what came of it as JSON. */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { microseconds } from '../../src/clock.js';
 import { ProcessGroup } from '../../src/parallel/process_group.js';
 import type { GroupHandle, MpiName } from '../../src/parallel/process_group.js';
 
@@ -14,6 +15,8 @@ export interface GroupReport {
   version: string;
   threadLevel: string;
   sums: number[];
+  /** Whether the times of a sum are in the interval in which it was waited for. */
+  isTimed: boolean;
   firstAndLastOfMany: number[];
   copied: number[];
   isPendingAtFirst: boolean;
@@ -46,7 +49,11 @@ async function takePart(mpi: MpiName): Promise<GroupReport> {
   };
 
   const sums = Float64Array.of(rank, 1, 0.1);
-  await complete(world.allReduce(sums));
+  const times = new Float64Array(2);
+  const before = microseconds();
+  await complete(world.allReduce(sums, times));
+  const [began, ended] = [...times] as [number, number];
+  const isTimed = before <= began && began < ended && ended <= microseconds();
   const many = new Float32Array(new SharedArrayBuffer(MANY * 4)).fill(rank + 1);
   await complete(world.allReduce(many));
   const copied = Int32Array.of(rank, rank + 1);
@@ -76,6 +83,7 @@ async function takePart(mpi: MpiName): Promise<GroupReport> {
     version,
     threadLevel,
     sums: [...sums],
+    isTimed,
     firstAndLastOfMany: [many[0]!, many.at(-1)!],
     copied: [...copied],
     isPendingAtFirst,

@@ -42,6 +42,7 @@ for (const [mpi, name] of [
         assert.equal(report.threadLevel, 'MULTIPLE');
         assert.deepEqual(report.sums.slice(0, 2), [6, 4]);
         assert.equal(report.sums[2], reports[0]!.sums[2], 'the same bits in every process');
+        assert.ok(report.isTimed);
         assert.deepEqual(report.firstAndLastOfMany, [10, 10]);
         assert.deepEqual(report.copied, [3, 4]);
         assert.equal(report.isPendingAtFirst, rank === 0);

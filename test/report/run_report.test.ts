@@ -53,6 +53,24 @@ test('a last test of one crop is named alone', async () => {
   assert.match(subtitle, /· test top-1 86\.50 %$/);
 });
 
+test('a run on several hosts has the communication, and the part of a step that waits for it', async () => {
+  const times = { stepMs: 100, forwardMs: 30, backwardMs: 50, updateMs: 1, dataWaitMs: 0 };
+  const step = {
+    event: 'train',
+    step: 1,
+    epoch: 1,
+    loss: 1,
+    accuracy: 0,
+    learningRate: 1,
+  } as const;
+  const exchange = { exchangeMs: 0, exchangeWaitMs: 0, communicationMs: 40.25, exposedMs: 12.5 };
+  const history = new RunHistory([{ ...step, imagesPerSecond: 1, ...times, ...exchange }]);
+  const { sections } = await runReport([{ ...run(1), history }]);
+  const words = sections.map(({ text }) => text.replace(/(\s|<[^>]*>)+/g, ' ')).join(' ');
+  assert.match(words, / run: 100\.0 ms, communicating 40\.3 ms /);
+  assert.match(words, / waiting for other hosts 12\.50 /);
+});
+
 test('a confusion is listed with its share of the images of its class', async () => {
   const { sections } = await runReport([run(1)]);
   const words = sections.map(({ text }) => text.replace(/(\s|<[^>]*>)+/g, ' ')).join(' ');

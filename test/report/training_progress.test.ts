@@ -115,6 +115,20 @@ suite('progress line', () => {
     ]);
   });
 
+  test('of the live bar and of --verbose has the communication of several hosts', () => {
+    const window = new MetricsWindow();
+    for (const exposedMs of [50, 150]) {
+      const own = { ...parts, communicationMs: 400, exposedMs };
+      window.add({ loss: 2, accuracy: 0, images: 64, seconds: 2.5, parts: own });
+    }
+    const ofHosts = window.averages()!;
+    assert.ok(trainingReport(progress, ofHosts).details!.includes('wait for hosts  4 %'));
+    assert.deepEqual(partsOfStep(ofHosts).slice(-2), [
+      'communicating 400.0 ms',
+      'exposed 100.0 ms',
+    ]);
+  });
+
   test('of --verbose divides the step into its parts', () => {
     assert.deepEqual(partsOfStep(averages), [
       'forward 500.0 ms',
