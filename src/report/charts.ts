@@ -58,6 +58,8 @@ export function drawCurves(
     // The labels of a logarithmic axis, such as 0.0001, are the longest.
     marginLeft: axis.logarithmic ? 62 : 52,
     marginRight: 16,
+    // The axis's label stands above its highest number.
+    marginTop: 28,
     marginBottom: 38,
     x: { label: 'step', ticks: 5 },
     y: {
