@@ -35,6 +35,8 @@ export const deviceOptions = {
 function ordinals(text: string): number[] {
   return text.split(',').map((part) => {
     if (/^\s*\d+\s*$/.test(part)) return Number(part);
-    throw new UserError(`--gpus takes GPU numbers separated by commas, such as 0,1; it is "${text}"`);
+    throw new UserError(
+      `--gpus takes GPU numbers separated by commas, such as 0,1; it is "${text}"`,
+    );
   });
 }
