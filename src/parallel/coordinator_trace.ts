@@ -17,7 +17,7 @@ export function sumsTrackOf(rank: number): string {
 export class CoordinatorTrace {
   /** Number of steps, tests and stores whose spans the workers still hold. */
   private unfetched = 0;
-  /** Number of steps, whose spans on other hosts are not in the file yet. */
+  /** Number of steps whose spans on other hosts are not in the file yet. */
   private ungathered = 0;
   /** The fetch begun last. Nothing waits for it until the next: spans are written during the next step. */
   private fetched: Promise<void> = Promise.resolve();
