@@ -170,7 +170,7 @@ void MaxPoolOfNormalizedGradient(const Geometry& g, const Normalization& n, cons
   // As many rows as a window reaches over; a row's place is taken by a later one when its gradient is complete.
   const int64_t kept = (g.filter_height - 1) * g.dilation_height + 1;
   ForEachImage(g, [&](int64_t image) {
-    NormalizationRow scratch(n);
+    NormalizationBlock scratch(n);
     std::vector<float> gradients(kept * in_row, 0.f);
     const auto gradient_of = [&](int64_t r) { return gradients.data() + r % kept * in_row; };
     int64_t complete = 0;
