@@ -53,7 +53,14 @@ export async function setUp({ all }) {
   await takeSteps([
     {
       isDone: () => dependenciesInstalled(ROOT, all),
-      take: () => installDependencies(ROOT, all),
+      take: async () => {
+        const fetched = fetchLibraries();
+        try {
+          await installDependencies(ROOT, all);
+        } finally {
+          await fetched;
+        }
+      },
     },
     ...ownAddons(all),
     ...(all ? [tensorflow(true)] : []),
@@ -90,6 +97,14 @@ async function takeSteps(steps) {
     });
   } finally {
     stop();
+  }
+}
+
+/** The addons' libraries, fetched while npm packages are. A failure is that of the addon's own step, which tries again. */
+async function fetchLibraries() {
+  if (process.platform !== 'linux' || findCompiler(process.env['CXX']) === undefined) return;
+  for (const { library } of [BACKEND_ADDON, JPEG_ADDON]) {
+    await library.prepare(process.env).catch(() => {});
   }
 }
 

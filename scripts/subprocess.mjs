@@ -99,16 +99,22 @@ export function endChildrenOnSignals() {
 const PREFIX = 'twotower set-up: ';
 
 /**
+ * The steps under way, for the line that counts their seconds on a terminal.
+ * @type {Set<() => string>}
+ */
+const counting = new Set();
+
+/**
  * One line of progress on stderr.
  * @param {string} text
  */
 export function say(text) {
-  process.stderr.write(`${PREFIX}${text}\n`);
+  process.stderr.write(`${counting.size > 0 ? '\r\x1b[K' : ''}${PREFIX}${text}\n`);
 }
 
 /**
  * Takes a step of set-up and prints it with its time in one line. On a terminal the line is there from the
- * beginning, and counts.
+ * beginning, and counts; steps under way at the same time share one.
  * @template Result
  * @param {string} text what is done, and how much: `fetching oneDNN (8 MB)`
  * @param {() => Promise<Result>} step
@@ -117,13 +123,19 @@ export function say(text) {
 export async function timed(text, step) {
   const start = Date.now();
   const seconds = () => Math.round((Date.now() - start) / 1000);
+  const line = () => `${text} … ${seconds()} s`;
+  const show = () =>
+    process.stderr.write(
+      `\r\x1b[K${PREFIX}${[...counting].map((underWay) => underWay()).join(', ')}`,
+    );
   const isCounting = process.stderr.isTTY && !isVerbose();
-  const show = () => process.stderr.write(`\r${PREFIX}${text} … ${seconds()} s`);
   const ticker = isCounting ? setInterval(show, 1000) : undefined;
-  if (isCounting) show();
+  if (isCounting) {
+    counting.add(line);
+    show();
+  }
   try {
     const result = await step();
-    if (isCounting) process.stderr.write('\r\x1b[K');
     say(`${text}: ${seconds()} s`);
     return result;
   } catch (error) {
@@ -131,5 +143,6 @@ export async function timed(text, step) {
     throw error;
   } finally {
     clearInterval(ticker);
+    counting.delete(line);
   }
 }
