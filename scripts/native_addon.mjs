@@ -7,7 +7,15 @@
  * `native/build/.NAME.built` has the signature of what an addon was built from, the processor included.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -136,6 +144,29 @@ function sourcesOf(root, { has }) {
     .map((name) => join(folder, name));
 }
 
+/** Sources that take the compiler seconds each. */
+const LONG = ['fft_images_large.cc', 'fft_images_small.cc', 'binary.cc', 'reduction.cc'];
+
+/**
+ * What the compiler is called for: each long source, then the others by the eight in files that include them, because most
+ * of their time is that of the headers which they share. So the names of their anonymous namespaces must differ.
+ * @param {string[]} sources
+ * @param {string} folder for those files
+ * @returns {string[]} files
+ */
+function unitsOf(sources, folder) {
+  const isLong = (/** @type {string} */ source) => LONG.includes(basename(source));
+  const others = sources.filter((source) => !isLong(source));
+  const units = sources.filter(isLong);
+  for (let first = 0; first < others.length; first += 8) {
+    const unit = join(folder, `sources_from_${first}.cc`);
+    const lines = others.slice(first, first + 8).map((source) => `#include "${source}"\n`);
+    writeFileSync(unit, lines.join(''));
+    units.push(unit);
+  }
+  return units;
+}
+
 /** The processor's features, as Linux lists them. */
 function processorFeatures() {
   if (!existsSync('/proc/cpuinfo')) return '';
@@ -216,12 +247,15 @@ export async function compileNative(root, addon, options) {
     (folder) => `-I${folder}`,
   );
   const flags = [...FLAGS, ...addon.flags, ...moreFlags];
-  const sources = sourcesOf(root, addon).filter((source) => source.endsWith('.cc'));
-  const objectOf = (/** @type {string} */ source) => join(objects, `${basename(source)}.o`);
-  const waiting = [...sources];
+  const units = unitsOf(
+    sourcesOf(root, addon).filter((source) => source.endsWith('.cc')),
+    objects,
+  );
+  const objectOf = (/** @type {string} */ unit) => join(objects, `${basename(unit)}.o`);
+  const waiting = [...units];
   const compileWaiting = async () => {
-    for (let source = waiting.shift(); source !== undefined; source = waiting.shift()) {
-      await run(compiler, [...flags, ...include, '-c', source, '-o', objectOf(source)]);
+    for (let unit = waiting.shift(); unit !== undefined; unit = waiting.shift()) {
+      await run(compiler, [...flags, ...include, '-c', unit, '-o', objectOf(unit)]);
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, compileWaiting));
@@ -229,7 +263,7 @@ export async function compileNative(root, addon, options) {
   await run(compiler, [
     '-shared',
     ...flags,
-    ...sources.map(objectOf),
+    ...units.map(objectOf),
     ...library.link,
     // Node unloads an addon with its last worker thread, when OpenMP's threads may still run.
     '-Wl,-z,nodelete',
