@@ -6,6 +6,7 @@ import type { Precision } from '../backend/numerics.js';
 import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
+import type { Dataset } from '../data/examples.js';
 import { UserError } from '../errors.js';
 import type { StoredCheckpoint } from '../runs/checkpoint_reader.js';
 import type { RunFolder } from '../runs/layout.js';
@@ -146,20 +147,31 @@ export function refuseCompleted(
   );
 }
 
-/** The bounds of one phase of a run that goes on from `progress`. */
+/** The bounds of the phase in which a run goes on from `progress`. */
 export function limitsOf(
   { step, epoch, batch }: Progress,
   { training, test }: Configuration,
-  { dataset, epochs, testsEpochs }: Phase,
+  phases: readonly Phase[],
   { skipNonfinite = 0, checkpointEvery = Infinity }: TrainOptions,
 ): Limits {
   const steps = training.steps ?? Infinity;
-  const batches = batchesPerEpoch(dataset.train.count, imagesPerStep(training));
+  const { dataset, epochs, testsEpochs } = phaseAt(phases, epoch);
+  const batchesOf = ({ train }: Dataset) => batchesPerEpoch(train.count, imagesPerStep(training));
+  const batches = batchesOf(dataset);
   // Counted from here, because the batches before may have had another size.
   const last = step + (epochs - epoch) * batches - batch;
+  const later = phases.filter((phase) => phase.epochs > epochs);
+  const stepsAfter = later.map(
+    (phase, index) =>
+      (phase.epochs - (later[index - 1]?.epochs ?? epochs)) * batchesOf(phase.dataset),
+  );
   const endsRun = epochs === training.epochs || steps <= last;
   return {
     lastStep: Math.min(last, steps),
+    runEnd: Math.min(
+      stepsAfter.reduce((sum, count) => sum + count, last),
+      steps,
+    ),
     batches,
     skips: skipNonfinite,
     checkpointEvery,

@@ -262,8 +262,7 @@ async function trainOnce(
   { restarts, started }: { restarts: number; started: number },
 ): Promise<EndedRun> {
   const { options, start, initialModel, changes, warnings, events, signal } = preparation;
-  const phase = phaseAt(preparation.phases, start.progress.epoch);
-  const { dataset } = phase;
+  const { dataset } = phaseAt(preparation.phases, start.progress.epoch);
   const session: SessionOptions = { ...preparation.session, dataset };
   const { configuration, statistics } = session;
   return withTowers(session, async (coordinator, ring) => {
@@ -281,7 +280,7 @@ async function trainOnce(
     const minutes = options.checkpointMinutes ?? CHECKPOINT_MINUTES;
     const requests = new Requests(world, signal, events, minutes * MINUTE_MS);
     const tensorboard = world.isFirst ? new TensorboardLog(events) : undefined;
-    const limits = limitsOf(start.progress, configuration, phase, options);
+    const limits = limitsOf(start.progress, configuration, preparation.phases, options);
     const from = initialLoopState(start.progress, start.point !== null, limits);
     let { status, state } = await trainTowers({
       configuration,

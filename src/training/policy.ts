@@ -28,8 +28,10 @@ export interface Asked {
 export type Leaves = 'whole' | 'suspect' | 'nothing';
 
 export interface Limits {
-  /** The step with which the run is complete. */
+  /** The step with which the phase is complete. */
   lastStep: number;
+  /** The step with which the run is complete: beyond `lastStep` if another phase follows. */
+  runEnd: number;
   /** Batches per epoch. */
   batches: number;
   /** Steps that may be skipped because they are not finite. */

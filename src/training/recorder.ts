@@ -14,7 +14,7 @@ import type { Progress } from '../runs/progress.js';
 import type { CheckpointTensors } from '../runs/checkpoint_writer.js';
 import type { RunVerbs } from '../runs/run.js';
 import type { Communication, TestResult } from '../runs/summary.js';
-import type { LoopState } from './policy.js';
+import type { Limits, LoopState } from './policy.js';
 import { trainEventOf } from './train_event.js';
 
 export interface RecorderOptions {
@@ -62,7 +62,7 @@ export class Recorder {
       configuration,
       changes,
       step: progress.step,
-      lastStep: limits.lastStep,
+      lastStep: limits.runEnd,
       batchesPerEpoch: limits.batches,
       parameterCount: coordinator.network.parameterCount,
       towers: coordinator.network.towers,
@@ -102,10 +102,11 @@ export class Recorder {
     this.resetClock();
     this.trainingMs += elapsedMs;
     this.trainedImages += images;
+    const { epoch, batch } = placeOf(progress, limits);
     const event = trainEventOf(result, {
       hosts: coordinator.world.processes,
       step: progress.step,
-      epoch: progress.epoch + 1,
+      epoch,
       learningRate,
       batch: images,
       elapsedMs,
@@ -117,12 +118,12 @@ export class Recorder {
     run.log(event);
     events.emit('step', {
       ...event,
-      batch: progress.batch,
+      batch,
       batches: limits.batches,
       epochs: configuration.training.epochs,
       images,
       seconds: elapsedMs / 1000,
-      stepsLeft: limits.lastStep - progress.step,
+      stepsLeft: limits.runEnd - progress.step,
       timings: result.timings,
     });
   }
@@ -130,8 +131,9 @@ export class Recorder {
   private skipped({ progress, limits }: LoopState, error: NotFiniteError): void {
     const { run, events } = this.options;
     const { rank, layer, message } = error;
-    const { step, epoch, skipped } = progress;
-    const event: SkipEvent = { event: 'skip', step, epoch: epoch + 1, rank, layer };
+    const { step, skipped } = progress;
+    const { epoch } = placeOf(progress, limits);
+    const event: SkipEvent = { event: 'skip', step, epoch, rank, layer };
     run.log(event);
     events.emit(
       'warning',
@@ -176,4 +178,12 @@ export class Recorder {
     this.warnedOf = ring.undecodable.length;
     news.forEach((image) => events.emit('warning', undecodableWarning(image)));
   }
+}
+
+/** Epoch and batch of the step just taken, from 1. The end of an epoch without a test is the next one's beginning. */
+function placeOf(
+  { epoch, batch }: Progress,
+  { batches }: Limits,
+): { epoch: number; batch: number } {
+  return batch === 0 ? { epoch, batch: batches } : { epoch: epoch + 1, batch };
 }

@@ -187,11 +187,13 @@ suite('validation images', () => {
   suite('until an epoch', () => {
     const settings = ['data.validation=0.25', 'data.validationUntil=2'];
     const recipe = { ...limits, settings, steps: undefined, cpu: 1, towers: 2, epochs: 4 };
+    const places: string[] = [];
 
     test('are tested on so long, then trained on, and the test set is seen once, at the end', async () => {
       const tested: [number, number][] = [];
       const events = new RunEvents();
       events.on('test', ({ epoch, images }) => tested.push([epoch, images]));
+      events.on('step', ({ epoch, batch }) => places.push(`${epoch}:${batch}`));
       const { steps, status, path } = await train({
         ...recipe,
         events,
@@ -204,6 +206,15 @@ suite('validation images', () => {
         [4, 20],
       ]);
       await assert.rejects(train({ resume: path, cpu: 1 }), /the run is complete/);
+    });
+
+    test('have steps that are counted from the first to the last batch of each epoch', () => {
+      const counted = (epoch: number, batches: number) =>
+        Array.from({ length: batches }, (_, index) => `${epoch}:${index + 1}`);
+      assert.deepEqual(
+        places,
+        [3, 3, 5, 5].flatMap((n, epoch) => counted(epoch + 1, n)),
+      );
     });
 
     // At the end of the first phase, and within the second.
@@ -221,6 +232,20 @@ suite('validation images', () => {
         assert.deepEqual(lossesOf(out), lossesOf(straight));
       });
     }
+
+    test('do not hide the steps after that epoch from what is said to be left', async () => {
+      const controller = new AbortController();
+      const events = new RunEvents();
+      const ends: number[] = [];
+      events.on('start', ({ lastStep }) => ends.push(lastStep));
+      events.on('step', ({ step, stepsLeft }) => {
+        ends.push(step + stepsLeft);
+        controller.abort('SIGINT');
+      });
+      const out = join(folder, 'stopped at 1');
+      await train({ ...recipe, events, signal: controller.signal, out });
+      assert.deepEqual(ends, [16, 16]);
+    });
 
     test('are refused to join the training images of which they are no part', async () => {
       const data = join(folder, 'with val and test');

@@ -52,6 +52,7 @@ const askedOf = (asked: Happening['asked']): Asked => ({
 function initialOf({ progress = {}, loaded = false, limits = {} }: Situation): LoopState {
   const defaults = {
     lastStep: 6,
+    runEnd: 6,
     batches: 3,
     skips: 0,
     checkpointEvery: Infinity,
