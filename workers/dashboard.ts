@@ -27,5 +27,5 @@ async function listen(): Promise<DashboardNews> {
 parentPort!.postMessage(await listen());
 parentPort!.on('message', (request: DashboardRequest) => {
   if (request === 'close') void server.close().finally(() => parentPort!.close());
-  else server.show(request.show);
+  else server.show(request.show, request.placed);
 });

@@ -1,12 +1,14 @@
 /**
  * The dashboard: the report's page of a run that is under way, served on the loopback interface.
  *
- * A thread of its own (`workers/dashboard.ts`) reads the run folder. Training only tells it the folder.
+ * A thread of its own (`workers/dashboard.ts`) reads the run folder. Training only tells it the folder, and where the
+ * ranks are.
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../errors.js';
 import type { RunEvents } from '../runs/events.js';
+import { placementSummary } from './host_placements.js';
 import type { DashboardNews, DashboardRequest, DashboardSettings } from './dashboard_server.js';
 
 /** A page that is being served. */
@@ -38,7 +40,9 @@ export async function openDashboard(port: number, events: RunEvents): Promise<Da
   worker.unref();
   const ended = new Promise((resolve) => worker.once('exit', resolve));
   const tell = (request: DashboardRequest): void => worker.postMessage(request);
-  events.on('start', ({ path }) => tell({ show: path }));
+  events.on('start', ({ path, placement, hosts, backend }) =>
+    tell({ show: path, placed: { ...placementSummary(placement, hosts), backend } }),
+  );
   return {
     url: `http://127.0.0.1:${news.port}/`,
     close: async () => {

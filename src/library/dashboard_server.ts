@@ -20,6 +20,7 @@ import { messageOf, UserError } from '../errors.js';
 import { html } from '../report/markup.js';
 import { contentSecurityPolicy, pageBody, pageDocument, POLLING } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
+import type { ReportedPlacement } from '../report/run_report.js';
 import { runsPage } from '../report/runs_page.js';
 import type { RunRow } from '../report/runs_page.js';
 import { LivePage, OPEN_MS } from './live_page.js';
@@ -33,7 +34,7 @@ export interface DashboardSettings {
 }
 
 /** A message to the thread. */
-export type DashboardRequest = { show: string } | 'close';
+export type DashboardRequest = { show: string; placed: ReportedPlacement } | 'close';
 
 /** The thread's one message: where it listens, or why it does not. */
 export type DashboardNews = { port: number } | { refused: string };
@@ -58,8 +59,9 @@ export class DashboardServer {
   private readonly server: Server;
   /** The folder whose runs are shown. */
   private folder: string | undefined;
-  /** The run under way, in this folder. */
+  /** The run under way, in this folder, and where its ranks are. */
   private current = '';
+  private placed: ReportedPlacement | undefined;
   private readonly overview = new LivePage(() => this.allRuns());
   /** Reads what `overview` shows of the run under way, from its first body on. */
   private reader: RunReader | undefined;
@@ -82,8 +84,12 @@ export class DashboardServer {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** @param path the folder of the run that is under way from now on */
-  show(path: string): void {
+  /**
+   * @param path the folder of the run that is under way from now on
+   * @param placed where its ranks are
+   */
+  show(path: string, placed: ReportedPlacement): void {
+    this.placed = placed;
     this.folder = join(path, '..');
     this.current = join(this.folder, basename(resolve(path)));
     this.reader = undefined;
@@ -135,7 +141,9 @@ export class DashboardServer {
     const run = runs.find(({ path }) => encodeURIComponent(this.nameOf(path)) === encodedName);
     if (run === undefined) return undefined;
     const { path } = run;
-    const page = this.pages.get(path) ?? new LivePage(reporting(path));
+    const page =
+      this.pages.get(path) ??
+      new LivePage(reporting(path, path === this.current ? this.placed : undefined));
     this.pages.set(path, page);
     return page;
   }
@@ -177,11 +185,11 @@ export class DashboardServer {
 }
 
 /** Makes the page of a run; it reads each time only what is new of the metrics. */
-function reporting(path: string): () => Promise<LiveState> {
+function reporting(path: string, placed: ReportedPlacement | undefined): () => Promise<LiveState> {
   let reader: RunReader | undefined;
   return async () => {
     reader ??= new RunReader(path);
-    const content = await runReport([reader.read()]);
+    const content = await runReport([{ ...reader.read(), placed }]);
     const body = html`<nav><a href="../../">all runs</a></nav>
       ${pageBody(content)}`;
     return { title: content.title, body };

@@ -19,27 +19,35 @@ import { differBySeedAlone, seedsTable } from './seeds.js';
 import { dividedStep, dividedTime } from './step_time.js';
 import { formatCount, formatDuration, formatPercent } from './text.js';
 
+/** Where the ranks are, and what they compute with. */
+export interface ReportedPlacement {
+  placement: { rank: number; device: string; requested: string; host?: string }[];
+  backend: string;
+}
+
 export interface ReportedRun {
   /** What the page calls it. */
   name: string;
   configuration: { towers: number; network: { layers: { type: string }[] } };
   history: RunHistory;
   /** null while the run is under way, or after a kill. */
-  summary: {
-    status: string;
-    error?: string;
-    epochs: number;
-    steps: number;
-    wallSeconds: number;
-    imagesPerSecond: number;
-    parameters: number;
-    backend: string;
-    placement: { rank: number; device: string; requested: string; host?: string }[];
-    hosts?: string[];
-    warnings: string[];
-    /** Images that could not be decoded. */
-    undecodable: string[];
-  } | null;
+  summary:
+    | (ReportedPlacement & {
+        status: string;
+        error?: string;
+        epochs: number;
+        steps: number;
+        wallSeconds: number;
+        imagesPerSecond: number;
+        parameters: number;
+        hosts?: string[];
+        warnings: string[];
+        /** Images that could not be decoded. */
+        undecodable: string[];
+      })
+    | null;
+  /** Of a run under way, which has no summary yet; undefined where that is not known. */
+  placed?: ReportedPlacement | undefined;
   /** Of a checkpoint; null if there is none, or the first layer reads no colours. */
   kernels: { layer: string; step: number; weights: KernelWeights } | null;
   classResults: ClassResults | null;
@@ -244,13 +252,13 @@ function stepTime(runs: readonly ReportedRun[]): Markup | null {
 }
 
 function placement(runs: readonly ReportedRun[]): Markup | null {
-  const rows = runs.flatMap(({ name, summary }) =>
-    (summary?.placement ?? []).map(({ rank, device, requested, host }) => [
+  const rows = runs.flatMap(({ name, summary, placed = summary }) =>
+    (placed?.placement ?? []).map(({ rank, device, requested, host }) => [
       name,
       String(rank),
       host === undefined ? device : `${device} on ${host}`,
       requested,
-      summary!.backend,
+      placed!.backend,
     ]),
   );
   if (rows.length === 0) return null;

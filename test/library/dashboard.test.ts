@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { openDashboard, RunEvents, train } from 'twotower';
 import type { Dashboard } from 'twotower';
@@ -161,7 +161,7 @@ test('a malformed file is named, and not read again until another page is due', 
   writeFileSync(run.metricsFile, 'nonsense\n');
   const server = new DashboardServer();
   const state = `http://127.0.0.1:${await server.listen(0)}/runs/malformed/state`;
-  server.show(run.path);
+  server.show(run.path, PLACED);
   const refused = async (): Promise<void> => {
     const answer = await fetch(state);
     assert.equal(answer.status, 503);
@@ -171,7 +171,7 @@ test('a malformed file is named, and not read again until another page is due', 
     await refused();
     writeFileSync(run.metricsFile, '');
     await refused();
-    server.show(run.path);
+    server.show(run.path, PLACED);
     assert.equal((await fetch(state)).status, 200);
   } finally {
     await server.close();
@@ -189,7 +189,7 @@ test('puts the run under way on top, with what its metrics say, and names a run 
   appendFileSync(join(underWay, 'metrics.jsonl'), stepLine(1234));
   const server = new DashboardServer();
   const page = `http://127.0.0.1:${await server.listen(0)}/`;
-  server.show(underWay);
+  server.show(underWay, PLACED);
   try {
     const text = await fetch(page).then((answer) => answer.text());
     assert.match(text, /3 runs · under way: under way</);
@@ -204,6 +204,33 @@ test('puts the run under way on top, with what its metrics say, and names a run 
     await server.close();
   }
 });
+
+test('tells where the ranks of the run under way are, and of no other', async () => {
+  const [underWay, other] = ['placed', 'not placed'].map((name) => {
+    const path = writeRun(join(folder, 'ranks', name), 20);
+    rmSync(join(path, 'summary.json'));
+    return path;
+  });
+  const server = new DashboardServer();
+  const runs = `http://127.0.0.1:${await server.listen(0)}/runs`;
+  server.show(underWay!, PLACED);
+  try {
+    const [text, otherText] = await Promise.all(
+      [underWay!, other!].map((path) =>
+        fetch(`${runs}/${encodeURIComponent(basename(path))}/`).then((answer) => answer.text()),
+      ),
+    );
+    assert.match(text!, /gpu:1 on host-b.*some backend/s);
+    assert.doesNotMatch(otherText!, /some backend/);
+  } finally {
+    await server.close();
+  }
+});
+
+const PLACED = {
+  placement: [{ rank: 1, device: 'gpu:1', requested: 'gpu:1', host: 'host-b' }],
+  backend: 'some backend',
+};
 
 /** A line of `metrics.jsonl`. */
 function stepLine(step: number): string {

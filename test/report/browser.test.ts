@@ -21,6 +21,8 @@ const folder = newFolder();
 const file = (name: string): string => join(folder, name);
 let browser: Browser;
 
+const NOWHERE = { placement: [], backend: '' };
+
 /** What a page said and asked for; a page that is well says nothing. */
 interface Watched {
   page: Page;
@@ -206,7 +208,7 @@ suite('reports in Chromium', { skip }, () => {
   test('a page of the dashboard that is left open continues after a restart', async () => {
     let server = new DashboardServer();
     const port = await server.listen(0);
-    server.show(file('one'));
+    server.show(file('one'), NOWHERE);
     const { page, requests } = await open(`http://127.0.0.1:${port}/`);
     const shows = (text: string) =>
       page.waitForFunction(`document.body.textContent.includes(${JSON.stringify(text)})`);
@@ -217,7 +219,7 @@ suite('reports in Chromium', { skip }, () => {
     assert.equal(await ask<string>(page, `document.querySelector('h1').textContent`), file('one'));
     server = new DashboardServer();
     await server.listen(port);
-    server.show(file('two'));
+    server.show(file('two'), NOWHERE);
     await page.waitForFunction(`document.getElementById('connection').textContent === 'live'`);
     await page.click('a[href="../../"]');
     await shows('2 runs');
@@ -232,7 +234,7 @@ suite('reports in Chromium', { skip }, () => {
     test(`the list of runs fits a phone and has enough contrast, ${scheme}`, async () => {
       const server = new DashboardServer();
       const port = await server.listen(0);
-      server.show(file('one'));
+      server.show(file('one'), NOWHERE);
       const { page, messages } = await open(`http://127.0.0.1:${port}/`, { width: 390, scheme });
       assert.deepEqual(messages, []);
       assert.equal(await ask(page, 'document.documentElement.scrollWidth'), 390);
