@@ -50,21 +50,24 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
  * @param {{ all: boolean }} options all: also what only tests need, TensorFlow, and again what failed before
  */
 export async function setUp({ all }) {
-  await takeSteps([
-    {
-      isDone: () => dependenciesInstalled(ROOT, all),
-      take: async () => {
-        const fetched = fetchLibraries();
-        try {
-          await installDependencies(ROOT, all);
-        } finally {
-          await fetched;
-        }
-      },
+  const dependencies = {
+    isDone: () => dependenciesInstalled(ROOT, all),
+    take: async () => {
+      const fetched = fetchLibraries();
+      try {
+        await installDependencies(ROOT, all);
+      } finally {
+        await fetched;
+      }
     },
-    ...ownAddons(all),
-    ...(all ? [tensorflow(true)] : []),
-    { isDone: () => typescriptBuilt(ROOT, all), take: () => buildTypescript(ROOT, all) },
+  };
+  const typescript = {
+    isDone: () => typescriptBuilt(ROOT, all),
+    take: () => buildTypescript(ROOT, all),
+  };
+  await takeSteps([
+    [dependencies],
+    [...ownAddons(all), ...(all ? [tensorflow(true)] : []), typescript],
   ]);
 }
 
@@ -75,7 +78,7 @@ export async function setUp({ all }) {
 export async function prepareEngine({ backend, cpu }) {
   const mayUseGpus = backend === undefined && cpu === undefined;
   const needsTensorflow = backend === 'tensorflow' || (mayUseGpus && wantedVariant() === 'cuda');
-  await takeSteps([...ownAddons(false), ...(needsTensorflow ? [tensorflow(false)] : [])]);
+  await takeSteps([ownAddons(false), needsTensorflow ? [tensorflow(false)] : []]);
 }
 
 /**
@@ -87,13 +90,20 @@ export function endSetUp(error) {
   process.exit(1);
 }
 
-/** @param {Step[]} steps */
-async function takeSteps(steps) {
-  if (steps.every(({ isDone }) => isDone())) return;
+/**
+ * @param {Step[][]} groups one after another; those of a group at the same time
+ * @throws {unknown} what the first step that fails does, once the others of its group have ended
+ */
+async function takeSteps(groups) {
+  if (groups.flat().every(({ isDone }) => isDone())) return;
   const stop = endChildrenOnSignals();
   try {
     await withLock(join(ROOT, '.cache', 'set-up.lock'), async () => {
-      for (const { isDone, take } of steps) if (!isDone()) await take();
+      for (const steps of groups) {
+        const undone = steps.filter(({ isDone }) => !isDone());
+        const ends = await Promise.allSettled(undone.map(({ take }) => take()));
+        for (const end of ends) if (end.status === 'rejected') throw end.reason;
+      }
     });
   } finally {
     stop();

@@ -130,10 +130,10 @@ void ReduceBy(Reduction operation, const T* x, T* out, const Extents& e) {
   const auto same = [](T value) { return value; };
   switch (operation) {
     case Reduction::kSum:
-      return ReduceAll(x, out, e, 0.0, Add(), FromDouble<T>);
     case Reduction::kMean: {
-      const auto count = static_cast<double>(e.reduced);
-      return ReduceAll(x, out, e, 0.0, Add(), [=](double sum) { return FromDouble<T>(sum / count); });
+      const double divisor = operation == Reduction::kMean ? static_cast<double>(e.reduced) : 1;
+      return ReduceAll(x, out, e, 0.0, Add(),
+                       [=](double sum) { return FromDouble<T>(sum / divisor); });
     }
     case Reduction::kMax:
       return ReduceAll(x, out, e, lowest, Greater(), same);
