@@ -148,8 +148,8 @@ function sourcesOf(root, { has }) {
 const LONG = ['fft_images_large.cc', 'fft_images_small.cc', 'binary.cc', 'reduction.cc'];
 
 /**
- * What the compiler is called for: each long source, then the others by the eight in files that include them, because most
- * of their time is that of the headers which they share. So the names of their anonymous namespaces must differ.
+ * What the compiler is called for: each long source alone, then files that include eight of the others each. Most of the
+ * time for these goes into the headers that they share. The names in their anonymous namespaces must therefore differ.
  * @param {string[]} sources
  * @param {string} folder for those files
  * @returns {string[]} files

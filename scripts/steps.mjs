@@ -110,7 +110,7 @@ async function takeSteps(groups) {
   }
 }
 
-/** The addons' libraries, fetched while npm packages are. A failure is that of the addon's own step, which tries again. */
+/** Fetches the addons' libraries. If that fails, the addon's own step tries again, and says why. */
 async function fetchLibraries() {
   if (process.platform !== 'linux' || findCompiler(process.env['CXX']) === undefined) return;
   for (const { library } of [BACKEND_ADDON, JPEG_ADDON]) {
