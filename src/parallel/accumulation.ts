@@ -10,7 +10,7 @@ export type PartedBatch = SharedBatch | AsyncIterable<SharedBatch>;
 /** What the workers have computed of a batch, or of a part of one. */
 export interface Computed {
   /** Of this replica, one per worker. */
-  replies: Pick<ComputeReply, 'timing' | 'peakBytes'>[];
+  replies: Pick<ComputeReply, 'timing' | 'peakBytes' | 'updateMs'>[];
   /** Of all replicas. */
   loss: number;
   /** Images of all replicas whose largest logit is the label's. */
@@ -45,7 +45,8 @@ function added(one: Computed, other: Computed): Computed {
     const next = other.replies[worker]!;
     const sums = { ...timing };
     for (const part of Object.keys(sums) as (keyof typeof sums)[]) sums[part] += next.timing[part];
-    return { timing: sums, peakBytes: Math.max(peakBytes, next.peakBytes) };
+    const { updateMs } = next;
+    return { timing: sums, peakBytes: Math.max(peakBytes, next.peakBytes), updateMs };
   });
   return { replies, loss: one.loss + other.loss, correct: one.correct + other.correct };
 }

@@ -30,14 +30,14 @@ const WIDTH = 4;
 /** Structured-cloneable, shared by reference. */
 export interface ActivityMemory {
   words: SharedArrayBuffer;
-  /** Names of the layers, then `logits` and `labels`, the exchanges before the loss. */
+  /** Names of the layers, then of what else the workers wait for. */
   places: string[];
 }
 
 export function allocateActivity(network: Network, workers: number): ActivityMemory {
   return {
     words: new SharedArrayBuffer(workers * WIDTH * Int32Array.BYTES_PER_ELEMENT),
-    places: [...network.layers.map(({ name }) => name), 'logits', 'labels'],
+    places: [...network.layers.map(({ name }) => name), 'logits', 'labels', 'verdict'],
   };
 }
 

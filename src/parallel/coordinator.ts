@@ -3,20 +3,27 @@
  * they exchange, and takes synchronized steps that happen on every rank of every replica or on none. It lives in the main
  * thread.
  *
- *     compute on all workers → all finite, on all hosts? → commit on all workers
+ *     alone:             compute on all workers, which update once all have found everything finite
+ *     with other hosts:  compute on all workers → all finite, on all hosts? → commit on all workers
  *
  * A worker that fails, ends or hangs ends every other worker's waiting at once. The coordinator then throws a
  * `WorkerFailure`, which says which worker, where and why, and is of no more use.
  */
 import { prepareWorkers } from '../backend/backend.js';
-import type { Configuration } from '../configuration.js';
 import { divideFullyConnected } from '../model/hybrid.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import { connectWorkers } from './connections.js';
+import { openingOf } from './coordinator_options.js';
 import type { CoordinatorOptions } from './coordinator_options.js';
 import { CoordinatorTrace, sumsTrackOf } from './coordinator_trace.js';
-import type { InspectReply, NotFinitePlace, OpenCommand, OpenReply, Replies } from './messages.js';
+import type {
+  ComputeCommand,
+  InspectReply,
+  NotFinitePlace,
+  OpenReply,
+  Replies,
+} from './messages.js';
 import type { Placement } from './placement.js';
 import { computeInParts } from './accumulation.js';
 import type { Computed, PartedBatch } from './accumulation.js';
@@ -29,6 +36,10 @@ import type { UpdateRuleOfRun } from './sgd.js';
 import { NotFiniteError, explainNotFinite, type StepOutcome } from './step_outcome.js';
 import { TowerThreads } from './tower_threads.js';
 import { World } from './world.js';
+
+type ComputeOptions = Pick<ComputeCommand, 'measurePeak' | 'accumulates' | 'rule'>;
+
+const NO_UPDATE: ComputeOptions = { measurePeak: false, accumulates: false, rule: null };
 
 export class Coordinator {
   /** Number of the round of exchanges begun last. */
@@ -53,23 +64,12 @@ export class Coordinator {
    *
    * @throws WorkerFailure, UserError for a network that cannot be divided, and the reason of `signal`
    */
-  static async open({
-    configuration,
-    towers,
-    placement: given,
-    backend,
-    precision = 'float32',
-    keptAlgorithms = [],
-    normalization = normalizationOfNoise(configuration),
-    batch,
-    world = World.alone(),
-    exchangeTimeoutMs,
-    trace,
-    signal,
-  }: CoordinatorOptions): Promise<Coordinator> {
+  static async open(options: CoordinatorOptions): Promise<Coordinator> {
+    const { configuration, towers, backend, batch, exchangeTimeoutMs, trace, signal } = options;
+    const { world = World.alone() } = options;
     const whole = buildNetwork(configuration.network, towers, configuration.data.classes);
     const network = divideFullyConnected(whole, world.fullyConnectedHosts);
-    const connections = connectWorkers(network, given, world, backend, batch);
+    const connections = connectWorkers(network, options.placement, world, backend, batch);
     const { placement } = connections;
     prepareWorkers(backend);
     const hasSums = world.imageShare.of > 1;
@@ -84,19 +84,11 @@ export class Coordinator {
         'open',
         (worker) => ({
           kind: 'open',
-          specification: configuration.network,
-          towers,
-          classes: configuration.data.classes,
+          ...openingOf(options),
           fullyConnectedHosts: network.hosts,
           ...connections.commandOf(worker),
-          backend,
-          precision,
-          keptAlgorithms,
           device: placement[worker]!.device,
           threads: placement[worker]!.threads,
-          seed: configuration.training.seed,
-          ...normalization,
-          traced: trace !== undefined,
         }),
         (worker) => connections.buffersOf(worker),
         signal,
@@ -139,14 +131,12 @@ export class Coordinator {
     this.currentStep = step;
     const computed = await this.trace.part('compute', () =>
       computeInParts(batch, (part, accumulates) =>
-        this.compute(step, part, measurePeak, accumulates),
+        this.compute(step, part, { measurePeak, accumulates, rule }),
       ),
     );
     if (computed instanceof NotFiniteError) return { finite: false, error: computed };
     const { replies, loss, correct, images } = computed;
-    const committed = await this.trace.part('commit', () =>
-      this.threads.all('commit', () => ({ kind: 'commit', ...rule })),
-    );
+    const updates = this.world.isAlone ? replies : await this.commit(rule);
     return {
       finite: true,
       loss,
@@ -154,28 +144,43 @@ export class Coordinator {
       stepMs: performance.now() - start,
       timings: replies.map(({ timing }, worker) => ({
         ...timing,
-        updateMs: committed[worker]!.updateMs,
+        updateMs: updates[worker]!.updateMs!,
       })),
       peakBytes: replies.map(({ peakBytes }) => peakBytes),
     };
+  }
+
+  private async commit(rule: UpdateRuleOfRun): Promise<Replies['commit'][]> {
+    return this.trace.part('commit', () =>
+      this.threads.all('commit', () => ({ kind: 'commit', ...rule })),
+    );
   }
 
   /**
    * Runs forward and backward on every worker of every replica. The gradients stay there until `commit`, `discard` or
    * the next `compute`; if one is not finite anywhere, they are discarded everywhere.
    *
+   * @param rule what the workers update by after the batch's last part, if there are no other hosts; null to update nothing
    * @returns this replica's replies, and loss and correct images of all
    */
   private async compute(
     step: number,
     batch: SharedBatch,
-    measurePeak = false,
-    accumulates = false,
+    { rule, ...options }: ComputeOptions,
   ): Promise<Computed | NotFiniteError> {
     const sequence = ++this.sequence;
+    const share = batchShareOf(batch);
+    const isLast = share.first + share.count === share.of;
     const replies = await this.threads.all(
       'compute',
-      () => ({ kind: 'compute', step, sequence, ...batchShareOf(batch), accumulates, measurePeak }),
+      () => ({
+        kind: 'compute',
+        step,
+        sequence,
+        ...share,
+        ...options,
+        rule: isLast && this.world.isAlone ? rule : null,
+      }),
       () => buffersOf(batch),
     );
     const found = replies.flatMap(({ notFinite }) => notFinite ?? []);
@@ -291,7 +296,7 @@ export class Coordinator {
    * @throws NotFiniteError if the loss or a gradient is not finite
    */
   async computeGradientNorms(step: number, batch: SharedBatch): Promise<Record<string, number>> {
-    const computed = await this.compute(step, batch);
+    const computed = await this.compute(step, batch, NO_UPDATE);
     if (computed instanceof NotFiniteError) throw computed;
     const squares = await this.threads.all('gradientSquares', () => ({ kind: 'gradientSquares' }));
     const { parameters } = this.network;
@@ -340,10 +345,4 @@ export class Coordinator {
       await this.threads.close();
     }
   }
-}
-
-function normalizationOfNoise({
-  data: { mean, std },
-}: Configuration): Pick<OpenCommand, 'mean' | 'std' | 'meanImage'> {
-  return { mean: typeof mean === 'string' ? [0.5, 0.5, 0.5] : mean, std, meanImage: null };
 }

@@ -1,4 +1,4 @@
-/** What a coordinator is opened with. */
+/** What a coordinator is opened with, and what it tells all workers then. */
 import type { BackendName } from '../backend/backend.js';
 import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
@@ -30,4 +30,46 @@ export interface CoordinatorOptions {
   trace?: TraceTracks | undefined;
   /** Gives up opening when it is aborted. */
   signal?: AbortSignal | undefined;
+}
+
+/** What every worker of this host is told alike when it opens. */
+export function openingOf({
+  configuration,
+  towers,
+  backend,
+  precision = 'float32',
+  keptAlgorithms = [],
+  normalization = normalizationOfNoise(configuration),
+  trace,
+}: CoordinatorOptions): Pick<
+  OpenCommand,
+  | 'specification'
+  | 'towers'
+  | 'classes'
+  | 'backend'
+  | 'precision'
+  | 'keptAlgorithms'
+  | 'seed'
+  | 'mean'
+  | 'std'
+  | 'meanImage'
+  | 'traced'
+> {
+  return {
+    specification: configuration.network,
+    towers,
+    classes: configuration.data.classes,
+    backend,
+    precision,
+    keptAlgorithms,
+    seed: configuration.training.seed,
+    ...normalization,
+    traced: trace !== undefined,
+  };
+}
+
+function normalizationOfNoise({
+  data: { mean, std },
+}: Configuration): Pick<OpenCommand, 'mean' | 'std' | 'meanImage'> {
+  return { mean: typeof mean === 'string' ? [0.5, 0.5, 0.5] : mean, std, meanImage: null };
 }

@@ -209,6 +209,14 @@ export class Exchange {
     return sums;
   }
 
+  /** Runs `wait` and counts its time as waiting for other workers of this host. */
+  waiting<Result>(exchange: string, wait: () => Result): Result {
+    const start = performance.now();
+    const result = this.tracing(`wait ${exchange}`, wait);
+    this.cost.waitMs += performance.now() - start;
+    return result;
+  }
+
   /** Runs `copy` and counts its time as copying. */
   private copying<Result>(exchange: string, copy: () => Result): Result {
     const start = performance.now();

@@ -16,10 +16,11 @@ import {
   copyInCanonicalLayout,
   toComputingLayout,
 } from '../model/parameters.js';
-import type { CommitCommand, NotFinitePlace, SharedBuffers, StoreReply } from './messages.js';
+import type { NotFinitePlace, SharedBuffers, StoreReply } from './messages.js';
 import { momentumName } from './shared_parameters.js';
 import type { Exchange } from './exchange.js';
 import { finiteCheck, updateParameter } from './sgd.js';
+import type { UpdateRuleOfRun } from './sgd.js';
 
 /** One parameter of one rank. */
 interface HeldParameter {
@@ -110,7 +111,7 @@ export class HeldParameters {
   }
 
   /** Updates each weight by its gradient, and frees the gradients. */
-  update({ learningRate, multipliers, momentum, weightDecay }: CommitCommand): void {
+  update({ learningRate, multipliers, momentum, weightDecay }: UpdateRuleOfRun): void {
     const checks = this.held.map(({ parameter, rank, weight, velocity, gradient }) => {
       if (gradient === null) throw new Error('commit without a computed step');
       this.exchange.activity.moveTo('update', parameter.layer);

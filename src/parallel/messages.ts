@@ -62,7 +62,10 @@ export interface BatchShare {
   whole: { count: number; first: number };
 }
 
-/** Runs forward and backward on one mini-batch and keeps the gradients until `commit` or `discard`. */
+/**
+ * Runs forward and backward on one mini-batch. The gradients are kept until `commit` or `discard`, unless the workers
+ * are to update by them themselves.
+ */
 export interface ComputeCommand extends BatchShare {
   kind: 'compute';
   step: number;
@@ -72,11 +75,8 @@ export interface ComputeCommand extends BatchShare {
   accumulates: boolean;
   /** Measure the peak of tensor memory in this step, which slows it. */
   measurePeak: boolean;
-}
-
-/** Applies the kept gradients. */
-export interface CommitCommand extends UpdateRuleOfRun {
-  kind: 'commit';
+  /** What to update by, once all workers have found everything finite; null if that is not theirs to decide. */
+  rule: UpdateRuleOfRun | null;
 }
 
 /** A forward pass, in round `sequence`. */
@@ -87,7 +87,8 @@ export interface ForwardCommand extends BatchShare {
 export type Command =
   | OpenCommand
   | ComputeCommand
-  | CommitCommand
+  /** Applies the kept gradients. */
+  | ({ kind: 'commit' } & UpdateRuleOfRun)
   | { kind: 'discard' }
   /** Computes logits: with the dropout masks of training step `step`; null leaves dropout off. */
   | ({ kind: 'logits'; step: number | null } & ForwardCommand)
@@ -175,6 +176,8 @@ export interface ComputeReply {
   timing: StepTiming;
   /** Most bytes of tensors alive at once; 0 unless measured. */
   peakBytes: number;
+  /** Milliseconds of the update; null if there was none. */
+  updateMs: number | null;
 }
 
 export interface LogitsReply {

@@ -13,8 +13,10 @@ import type { ActivityMemory } from './activity.js';
 
 /** Allocated once per run; structured-cloneable, shared by reference. */
 export interface ExchangeMemory {
-  /** Int32: the abort flag, then the round of each slot. */
+  /** Int32: the abort flag, the round of each slot, and each worker's verdict. */
   control: SharedArrayBuffer;
+  /** Position in `control` of the first worker's: the last round that it has judged, negative if not all was finite. */
+  verdicts: number;
   /** The slots by name; see `slotName`. */
   slots: Record<string, Slot>;
   /** What each worker is doing. */
@@ -98,7 +100,8 @@ export function allocateExchangeMemory(
     if (hosts > 1) addForward('labels', batch);
   }
   return {
-    control: new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT),
+    control: new SharedArrayBuffer((count + workers.length) * Int32Array.BYTES_PER_ELEMENT),
+    verdicts: count,
     slots,
     activity: allocateActivity(network, workers.length),
   };

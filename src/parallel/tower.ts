@@ -1,8 +1,8 @@
 /**
  * A tower: what a worker thread holds of the network and does with it. The coordinator's other half.
  *
- * A step is two commands. `compute` runs forward and backward and changes nothing that lasts; `commit` updates. So the
- * coordinator can let a step happen on all workers or on none.
+ * A step happens on all workers or on none: `compute` runs forward and backward, and updates only if all workers have
+ * found everything finite. Where other hosts take part it changes nothing that lasts, and `commit` updates.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { valuesOf } from '../backend/values.js';
@@ -24,7 +24,6 @@ import type { Network } from '../model/network.js';
 import { collectivesOver, gatherLabels } from './collectives.js';
 import type {
   BatchShare,
-  CommitCommand,
   ComputeCommand,
   ComputeReply,
   ForwardCommand,
@@ -48,6 +47,8 @@ import { GradientReduction } from './gradient_reduction.js';
 import { HeldParameters } from './held_parameters.js';
 import { ProcessGroup } from './process_group.js';
 import { finiteCheck } from './sgd.js';
+import type { UpdateRuleOfRun } from './sgd.js';
+import { Verdicts } from './verdict.js';
 
 export class Tower {
   readonly parameters: HeldParameters;
@@ -57,6 +58,7 @@ export class Tower {
   private constructor(
     private readonly network: Network,
     private readonly exchange: Exchange,
+    private readonly verdicts: Verdicts,
     private readonly seed: number,
     private readonly normalization: ImageNormalization,
     replicas: ProcessGroup | null,
@@ -80,9 +82,11 @@ export class Tower {
         : new PeerMemoryTransport(memory!, peers);
     const transport = hosts === null ? within : new MpiTransport(within, copies!, hosts, worker);
     const timeline = command.traced ? new Timeline(workers[worker]![0]!) : null;
+    const exchange = new Exchange(memory!, transport, worker, workers, timeline);
     const tower = new Tower(
       network,
-      new Exchange(memory!, transport, worker, workers, timeline),
+      exchange,
+      new Verdicts(memory!, exchange),
       command.seed,
       {
         table: normalizationTable(command.mean, command.std),
@@ -100,7 +104,7 @@ export class Tower {
     return this.exchange.timeline;
   }
 
-  /** Runs forward and backward on one share of a batch, and keeps the gradients. */
+  /** Runs forward and backward on one share of a batch, and updates if the command says so, else keeps the gradients. */
   compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
     if (!command.accumulates) this.parameters.discard();
     this.exchange.begin(command.sequence);
@@ -131,6 +135,9 @@ export class Tower {
     const loss = value.dataSync<'float32'>()[0]!;
     const notFinite = this.firstNotFinite(loss);
     tf.dispose([value, images, own, labels]);
+    const { rule, sequence } = command;
+    this.verdicts.give(sequence, notFinite === null);
+    const isAgreed = rule !== null && this.verdicts.areAllFinite(sequence);
     const { copyMs, waitMs, hostsWaitMs, bytes } = this.exchange.spent();
     const sums = reduction?.takeCost() ?? { communicationMs: 0, waitMs: 0 };
     const backwardExchangeMs = this.exchange.spentMs - forwardExchangeMs;
@@ -149,6 +156,7 @@ export class Tower {
         exposedMs: sums.waitMs + hostsWaitMs,
       },
       peakBytes: 0,
+      updateMs: isAgreed ? this.commit(rule).updateMs : null,
     };
   }
 
@@ -173,7 +181,7 @@ export class Tower {
   }
 
   /** Updates the parameters by the kept gradients. */
-  commit(rule: CommitCommand): { updateMs: number } {
+  commit(rule: UpdateRuleOfRun): { updateMs: number } {
     const start = performance.now();
     this.parameters.update(rule);
     return { updateMs: performance.now() - start };

@@ -6,7 +6,7 @@ import type { Coordinator } from '../../src/parallel/coordinator.js';
 import { steps, withCoordinator } from './two_placements.js';
 
 /** By then the workers' JavaScript heaps have grown to where V8 keeps them: 250 to 305 MB in all. */
-const WARM_UP_STEPS = 1300;
+const WARM_UP_STEPS = 2500;
 /** Between two looks at the resident memory, which rises and falls as V8 collects. */
 const STEPS_A_LOOK = 100;
 

@@ -108,11 +108,11 @@ suite('the trace of a demo run', () => {
   test('is of one clock: no rank works on a step before the coordinator asks for it', () => {
     for (const rank of [0, 1]) {
       for (const span of ofRank(rank).filter(({ category }) => category === 'update')) {
-        const commits = spans.filter(
-          ({ track, name }) => track === 'coordinator' && name === 'commit',
+        const asked = spans.filter(
+          ({ track, name }) => track === 'coordinator' && name === 'compute',
         );
         assert.ok(
-          commits.some(({ began, ended }) => began <= span.began && span.ended <= ended),
+          asked.some(({ began, ended }) => began <= span.began && span.ended <= ended),
           `${span.name} at ${span.began}`,
         );
       }
