@@ -30,6 +30,8 @@ namespace bindings {
 napi_value Conv2D(Arguments& arguments);
 napi_value Conv2DBackpropInput(Arguments& arguments);
 napi_value Conv2DBackpropFilter(Arguments& arguments);
+napi_value Conv2DMaxPool(Arguments& arguments);
+napi_value Conv2DMaxPoolBackpropFilter(Arguments& arguments);
 napi_value MatMul(Arguments& arguments);
 napi_value MaxPool(Arguments& arguments);
 napi_value MaxPoolGradient(Arguments& arguments);

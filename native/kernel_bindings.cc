@@ -9,6 +9,8 @@ const Export kKernels[] = {
     {"conv2d", bindings::Conv2D, 7},
     {"conv2dBackpropInput", bindings::Conv2DBackpropInput, 5},
     {"conv2dBackpropFilter", bindings::Conv2DBackpropFilter, 6},
+    {"conv2dMaxPool", bindings::Conv2DMaxPool, 8},
+    {"conv2dMaxPoolBackpropFilter", bindings::Conv2DMaxPoolBackpropFilter, 8},
     {"matMul", bindings::MatMul, 9},
     {"maxPool", bindings::MaxPool, 3},
     {"maxPoolGradient", bindings::MaxPoolGradient, 6},

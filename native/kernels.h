@@ -29,6 +29,17 @@ void Conv2DBackpropInput(const Geometry& g, const float* dy, const float* filter
 void Conv2DBackpropFilter(const Geometry& g, const float* x, const float* dy, float* d_filter,
                           float* d_bias, Precision precision);
 
+// Largest window whose maximum Conv2DMaxPool finds.
+constexpr int kMaxWindowPositions = 255;
+
+// A convolution, its ReLU, and the max pooling of what that gives. `positions`, as many as `out` has elements, say where
+// in its window each maximum was; the gradients by filter and bias need nothing else of what the convolution gave.
+void Conv2DMaxPool(const Geometry& g, const Geometry& pool, const float* x, const float* filter,
+                   const float* bias, float* out, uint8_t* positions, Precision precision);
+void Conv2DMaxPoolBackpropFilter(const Geometry& g, const Geometry& pool, const float* x,
+                                 const float* dy, const uint8_t* positions, float* d_filter,
+                                 float* d_bias, Precision precision);
+
 // Sizes of a batch of matrix products; a batch of 1 is repeated.
 struct Product {
   int64_t a_batch, b_batch, m, k, n;

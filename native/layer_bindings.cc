@@ -21,6 +21,24 @@ Geometry PoolGeometryFrom(const Arguments& arguments, size_t index) {
   return g;
 }
 
+Geometry PoolOfConvolution(const Arguments& arguments, size_t index, const Geometry& g) {
+  const Geometry pool = PoolGeometryFrom(arguments, index);
+  if (pool.InShape() != g.OutShape()) throw RangeError("pooling: it does not fit the convolution");
+  if (pool.filter_height * pool.filter_width > kMaxWindowPositions) {
+    throw RangeError("pooling: its window is too large");
+  }
+  if (ProductOf(g.InShape()) == 0 && ProductOf(g.OutShape()) != 0) {
+    throw RangeError("x is empty and what the convolution gives is not");
+  }
+  return pool;
+}
+
+uint8_t* PositionsFrom(const Arguments& arguments, size_t index, const Geometry& pool) {
+  const Span<uint8_t> positions = arguments.Bools(index, "positions");
+  CheckLength("positions", positions.length, pool.OutShape());
+  return positions.data;
+}
+
 Precision PrecisionFrom(const Arguments& arguments, size_t index) {
   const auto precision =
       static_cast<Precision>(arguments.Choice(index, "precision", {"float32", "bf16"}));
@@ -80,6 +98,31 @@ napi_value Conv2DBackpropFilter(Arguments& arguments) {
   const Precision precision = PrecisionFrom(arguments, 5);
   if (x.length == 0 && dy.length != 0) throw RangeError("x is empty and dy is not");
   twotower::Conv2DBackpropFilter(g, x.data, dy.data, d_filter, d_bias, precision);
+  return nullptr;
+}
+
+napi_value Conv2DMaxPool(Arguments& arguments) {
+  const Geometry g = GeometryFrom(arguments, 5);
+  const Geometry pool = PoolOfConvolution(arguments, 6, g);
+  const float* x = arguments.Floats(0, "x", ProductOf(g.InShape())).data;
+  const float* filter = arguments.Floats(1, "filter", ProductOf(g.FilterShape())).data;
+  const float* bias = arguments.Floats(2, "bias", g.out_channels).data;
+  float* out = arguments.Floats(3, "out", ProductOf(pool.OutShape())).data;
+  uint8_t* positions = PositionsFrom(arguments, 4, pool);
+  twotower::Conv2DMaxPool(g, pool, x, filter, bias, out, positions, PrecisionFrom(arguments, 7));
+  return nullptr;
+}
+
+napi_value Conv2DMaxPoolBackpropFilter(Arguments& arguments) {
+  const Geometry g = GeometryFrom(arguments, 5);
+  const Geometry pool = PoolOfConvolution(arguments, 6, g);
+  const float* x = arguments.Floats(0, "x", ProductOf(g.InShape())).data;
+  const float* dy = arguments.Floats(1, "dy", ProductOf(pool.OutShape())).data;
+  const uint8_t* positions = PositionsFrom(arguments, 2, pool);
+  float* d_filter = arguments.Floats(3, "dFilter", ProductOf(g.FilterShape())).data;
+  float* d_bias = arguments.Floats(4, "dBias", g.out_channels).data;
+  twotower::Conv2DMaxPoolBackpropFilter(g, pool, x, dy, positions, d_filter, d_bias,
+                                        PrecisionFrom(arguments, 7));
   return nullptr;
 }
 

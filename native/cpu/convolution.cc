@@ -45,18 +45,14 @@ Precision PrimitivePrecision(Precision precision, bool winograd) {
   return winograd ? Precision::kFloat32 : precision;
 }
 
-float* Scratch(ScratchPurpose purpose, size_t floats) {
-  return static_cast<float*>(ScratchFor(purpose, floats * sizeof(float)));
-}
-
 float* BlocksOf(const Geometry& g, const float* x) {
-  float* blocks = Scratch(ScratchPurpose::kBlocks, ProductOf(GeometryOfBlocks(g).InShape()));
+  float* blocks = ScratchFloats(ScratchPurpose::kBlocks, ProductOf(GeometryOfBlocks(g).InShape()));
   ToBlocks(g, x, blocks);
   return blocks;
 }
 
 float* BlocksOfFilter(const Geometry& g) {
-  return Scratch(ScratchPurpose::kFilterBlocks, ProductOf(GeometryOfBlocks(g).FilterShape()));
+  return ScratchFloats(ScratchPurpose::kFilterBlocks, ProductOf(GeometryOfBlocks(g).FilterShape()));
 }
 
 // The largest magnitude of `count` numbers, NaN if one of them is NaN.
@@ -124,7 +120,7 @@ void InputGradient(const Geometry& g, Precision precision, const float* dy, cons
                    float* dx) {
   const Choice& choice = ChoiceOf(Pass::kInputGradient, g, precision);
   const auto turned = [&] {
-    float* to = Scratch(ScratchPurpose::kTurnedFilter, ProductOf(g.FilterShape()));
+    float* to = ScratchFloats(ScratchPurpose::kTurnedFilter, ProductOf(g.FilterShape()));
     TurnFilter(g, filter, to);
     return to;
   };

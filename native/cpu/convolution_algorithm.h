@@ -16,7 +16,7 @@ enum class Algorithm { kDirect, kWinograd, kFft };
 enum class Pass { kForward, kInputGradient, kFilterGradient };
 
 // Grows when the same convolution may be computed by another algorithm than before, or to other bits by the same one.
-constexpr int kAlgorithmsVersion = 2;
+constexpr int kAlgorithmsVersion = 3;
 
 // How one pass is computed. With the FFT and with Winograd's algorithm operands are float32 in every precision.
 struct Choice {

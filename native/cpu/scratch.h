@@ -19,6 +19,8 @@ enum class ScratchPurpose {
   kSpectra,
   kHalfTransforms,
   kSumsOfParts,
+  kBetween,
+  kTermsOfPart,
   kOperand0,
   kOperand1,
   kOperand2,
@@ -28,6 +30,10 @@ enum class ScratchPurpose {
 
 // Memory of the calling thread, aligned to a page. What it holds is kept until the next request for the same purpose.
 void* ScratchFor(ScratchPurpose purpose, size_t bytes);
+
+inline float* ScratchFloats(ScratchPurpose purpose, size_t floats) {
+  return static_cast<float*>(ScratchFor(purpose, floats * sizeof(float)));
+}
 
 }  // namespace twotower
 

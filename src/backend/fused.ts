@@ -7,11 +7,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import { fillDropoutMask, type Key } from '../random.js';
 import type { Activation } from './numerics.js';
 import {
+  CONVOLUTION_MAX_POOL,
+  CONVOLUTION_MAX_POOL_PARAMETER_GRADIENTS,
   CONVOLUTION_PARAMETER_GRADIENTS,
   DROPOUT_MASK,
   hasKernel,
   LOCAL_RESPONSE_NORMALIZATION,
   SOFTMAX_CROSS_ENTROPY,
+  type ConvolutionMaxPoolAttributes,
   type DropoutMaskAttributes,
 } from './own_kernels.js';
 import {
@@ -37,6 +40,13 @@ export function registerFusedGradients(): void {
     outputsToSave: [true],
     gradFunc: (dy, saved, attributes) =>
       convolutionGradients(dy as tf.Tensor4D, saved, attributes as unknown as tf.FusedConv2DAttrs),
+  });
+  tf.registerGradient({
+    kernelName: CONVOLUTION_MAX_POOL,
+    inputsToSave: ['x', 'filter'],
+    outputsToSave: [false, true],
+    gradFunc: (dy, saved, attributes) =>
+      pooledConvolutionGradients((dy as tf.Tensor[])[0]!, saved, attributes),
   });
   tf.registerGradient({
     kernelName: tf._FusedMatMul,
@@ -107,6 +117,51 @@ function convolutionGradients(
       ),
     filter: () => dFilter,
     bias: () => dBias,
+  };
+}
+
+/**
+ * A convolution of images with its ReLU and the max pooling after it, in one pass: what lies between them, often the
+ * largest tensor of a network, is not written. For backends with the kernel `CONVOLUTION_MAX_POOL`. There is no gradient
+ * by the images.
+ *
+ * @param images `[batch, height, width, inChannels]`
+ * @param filter `[height, width, inChannels, outChannels]`
+ * @param bias `[outChannels]`
+ * @returns `[batch, pooledHeight, pooledWidth, outChannels]`
+ */
+export function convolveAndPool(
+  images: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  bias: tf.Tensor1D,
+  attributes: ConvolutionMaxPoolAttributes,
+): tf.Tensor4D {
+  const inputs = { x: images, filter, bias };
+  const outputs: tf.Tensor[] = tf
+    .engine()
+    .runKernel(CONVOLUTION_MAX_POOL, inputs, { ...attributes });
+  return outputs[0] as tf.Tensor4D;
+}
+
+function pooledConvolutionGradients(
+  dy: tf.Tensor,
+  saved: tf.Tensor[],
+  attributes: tf.NamedAttrMap,
+): Gradients {
+  const [x, filter, positions] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const [dFilter, dBias]: tf.Tensor[] = tf
+    .engine()
+    .runKernel(
+      CONVOLUTION_MAX_POOL_PARAMETER_GRADIENTS,
+      { x, dy, positions },
+      { ...attributes, filterShape: filter.shape },
+    );
+  return {
+    x: () => {
+      throw new Error('images have no gradient where their convolution is pooled at once');
+    },
+    filter: () => dFilter!,
+    bias: () => dBias!,
   };
 }
 

@@ -39,6 +39,27 @@ export const ADD_TO_CHANNELS = 'AddToChannels';
 export const CONVOLUTION_PARAMETER_GRADIENTS = 'ConvolutionParameterGradients';
 
 /**
+ * A convolution with bias, its ReLU, and the max pooling of what that gives, in windows of at most 255 positions. Inputs
+ * `x`, `filter` and `bias`; attributes `ConvolutionMaxPoolAttributes`. Outputs the pooled `[batch, height, width, channels]`, and for the gradient where each
+ * maximum was, of the same shape.
+ */
+export const CONVOLUTION_MAX_POOL = 'ConvolutionMaxPool';
+
+/**
+ * Inputs `x`, `dy` and `positions`, the second output of `ConvolutionMaxPool`; its attributes, and `filterShape`. Outputs
+ * the gradients by the filter and by the bias.
+ */
+export const CONVOLUTION_MAX_POOL_PARAMETER_GRADIENTS = 'ConvolutionMaxPoolParameterGradients';
+
+export interface ConvolutionMaxPoolAttributes {
+  strides: number;
+  pad: 'valid' | 'same';
+  poolSize: number;
+  poolStrides: number;
+  poolPad: 'valid' | 'same';
+}
+
+/**
  * Inputs `logits` `[batch, classes]` and `labels` `[batch]` int32; outputs the mean loss, a scalar in nats,
  * and its gradient by the logits.
  */

@@ -3,8 +3,15 @@
  * same code; only the transport of the collectives differs.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { convolve, crossEntropy, dropoutMask, fullyConnect } from '../backend/fused.js';
+import {
+  convolve,
+  convolveAndPool,
+  crossEntropy,
+  dropoutMask,
+  fullyConnect,
+} from '../backend/fused.js';
 import type { Activation } from '../backend/numerics.js';
+import { CONVOLUTION_MAX_POOL, hasKernel } from '../backend/own_kernels.js';
 import { convolveLocally } from '../backend/local.js';
 import { localResponseNormalization, withinMapNormalization } from '../backend/lrn.js';
 import { deriveKey } from '../random.js';
@@ -60,11 +67,15 @@ export type AroundLayer = (
 
 const FLOAT32_LARGEST = 3.4028234e38;
 
+/** Windows of `CONVOLUTION_MAX_POOL` have at most 255 positions. */
+const LARGEST_POOLED_AT_ONCE = 15;
+
 /**
  * @param parameters of each rank of `collectives.ranks`
  * @param images `[batch, height, width, channels]` float32, normalized
  * @param training null leaves dropout out
- * @param around called for every layer of every rank, but not for a ReLU that the layer before it computes
+ * @param around called for every layer of every rank, but not for a ReLU that the layer before it computes; nor, in
+ *   training, for a pooling that the first layer computes
  * @returns `[batch, classes]` float32, the same on every worker
  */
 export function forward(
@@ -76,8 +87,10 @@ export function forward(
   around: AroundLayer = (_layer, _rank, input, compute) => compute(input),
 ): Invariant<tf.Tensor2D> {
   const { ranks } = collectives;
+  const pool = training === null ? null : poolOfFirst(network);
   let activations: OwnChannels[] = [];
   for (const [index, layer] of network.layers.entries()) {
+    if (layer === pool) continue;
     if (layer.specification.type === 'relu' && isFollowedByRelu(network, index - 1)) continue;
     let inputs: LayerInput[] = activations;
     if (index === 0) inputs = ranks.map(() => images);
@@ -92,7 +105,9 @@ export function forward(
       const rank = ranks[own]!;
       const share = shareOfRank(rank, network.towers, layer.hosts);
       return around(layer, rank, input, (read) =>
-        applyLayer(layer, read, parameters[own]!, training, share, activation),
+        index === 0 && pool !== null
+          ? convolveAndPoolFirst(layer, pool, read, parameters[own]!)
+          : applyLayer(layer, read, parameters[own]!, training, share, activation),
       );
     });
   }
@@ -114,6 +129,41 @@ export function lossOf(logits: Invariant<tf.Tensor2D>, labels: tf.Tensor1D): Inv
 export function isFollowedByRelu({ layers }: Network, index: number): boolean {
   const type = layers[index]?.specification.type;
   return (type === 'conv' || type === 'fc') && layers[index + 1]?.specification.type === 'relu';
+}
+
+/** The max pooling after the first layer and its ReLU, if one kernel computes all three; null if none does. */
+function poolOfFirst({ layers }: Network): Layer | null {
+  const [first, relu, pool] = layers;
+  return hasKernel(CONVOLUTION_MAX_POOL) &&
+    first?.specification.type === 'conv' &&
+    relu?.specification.type === 'relu' &&
+    pool?.specification.type === 'maxPool' &&
+    pool.specification.size <= LARGEST_POOLED_AT_ONCE &&
+    poolPadOf(pool.specification, pool) !== null
+    ? pool
+    : null;
+}
+
+function convolveAndPoolFirst(
+  layer: Layer,
+  pool: Layer,
+  images: LayerInput,
+  parameters: RankParameters,
+): OwnChannels {
+  const { size, stride } = pool.specification as PoolLayer;
+  const { image, strides, pad } = padded(
+    images as tf.Tensor4D,
+    layer.specification as ConvLayer,
+    layer,
+  );
+  const weight = weightOf(layer, parameters) as tf.Tensor4D;
+  return convolveAndPool(image, weight, biasOf(layer, parameters) as tf.Tensor1D, {
+    strides,
+    pad,
+    poolSize: size,
+    poolStrides: stride,
+    poolPad: poolPadOf(pool.specification as PoolLayer, pool)!,
+  }) as OwnChannels;
 }
 
 /**
@@ -204,12 +254,19 @@ function padded(
   return { image: tf.pad(image, widths), strides: stride, pad: 'valid' };
 }
 
-function maxPool(input: tf.Tensor4D, { size, stride }: PoolLayer, layer: Layer): tf.Tensor {
+/** The pooling kernels' own padding that is equal to the layer's; null if none is. */
+function poolPadOf({ size, stride }: PoolLayer, layer: Layer): 'valid' | 'same' | null {
   const [below, right] = beyondFarEdges(layer);
-  if (below + right === 0) return tf.maxPool(input, size, stride, 'valid');
+  if (below + right === 0) return 'valid';
   // If windows do not overlap by more, 'same' ignores one row and column past the far edges.
-  if (below === 1 && right === 1 && size <= stride + 1)
-    return tf.maxPool(input, size, stride, 'same');
+  return below === 1 && right === 1 && size <= stride + 1 ? 'same' : null;
+}
+
+function maxPool(input: tf.Tensor4D, specification: PoolLayer, layer: Layer): tf.Tensor {
+  const { size, stride } = specification;
+  const pad = poolPadOf(specification, layer);
+  if (pad !== null) return tf.maxPool(input, size, stride, pad);
+  const [below, right] = beyondFarEdges(layer);
   const widths: [number, number][] = [
     [0, 0],
     [0, below],

@@ -64,6 +64,40 @@ export interface LayerFunctions<DeviceArray> {
   ): void;
 
   /**
+   * A convolution, its ReLU, and the max pooling of what that gives.
+   *
+   * @param x [batch, inHeight, inWidth, inChannels]
+   * @param filter [filterHeight, filterWidth, inChannels, outChannels]
+   * @param bias [outChannels]
+   * @param out [batch, pooledHeight, pooledWidth, outChannels]
+   * @param positions uint8, as long as `out`: for `conv2dMaxPoolBackpropFilter`
+   * @param geometry of `convolutionGeometry`
+   * @param pool of `poolGeometry`; windows of at most 255 positions
+   */
+  conv2dMaxPool(
+    x: DeviceArray,
+    filter: DeviceArray,
+    bias: DeviceArray,
+    out: DeviceArray,
+    positions: DeviceArray,
+    geometry: Int32Array,
+    pool: Int32Array,
+    precision: Precision,
+  ): void;
+
+  /** The gradients of `conv2dMaxPool` by the filter, into `dFilter`, and by the bias, into `dBias`. */
+  conv2dMaxPoolBackpropFilter(
+    x: DeviceArray,
+    dy: DeviceArray,
+    positions: DeviceArray,
+    dFilter: DeviceArray,
+    dBias: DeviceArray,
+    geometry: Int32Array,
+    pool: Int32Array,
+    precision: Precision,
+  ): void;
+
+  /**
    * out[i] = a[i] · b[i], each transposed first where said, plus bias.
    * @param a [aBatch, m, k], or [aBatch, k, m] if `transposeA`
    * @param b [bBatch, k, n], or [bBatch, n, k] if `transposeB`

@@ -8,6 +8,7 @@ import type { ConvolutionPassAlgorithm } from './addon_layers.js';
 import type { Precision } from '../numerics.js';
 import { arrangementKernels } from './arrangement.js';
 import { convolutionKernels } from './convolution.js';
+import { convolutionPoolKernels } from './convolution_pool.js';
 import { elementwiseKernels } from './elementwise.js';
 import { imageKernels } from './images.js';
 import { indexingKernels } from './indexing.js';
@@ -23,6 +24,7 @@ export const NATIVE = 'native';
 
 const kernels: Kernels = {
   ...convolutionKernels,
+  ...convolutionPoolKernels,
   ...matrixProductKernels,
   ...poolingKernels,
   ...normalizationKernels,

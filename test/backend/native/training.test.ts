@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as tf from '@tensorflow/tfjs-core';
-import { convolve, crossEntropy, dropoutMask, fullyConnect } from '../../../src/backend/fused.js';
+import {
+  convolve,
+  convolveAndPool,
+  crossEntropy,
+  dropoutMask,
+  fullyConnect,
+} from '../../../src/backend/fused.js';
 import { imagesFromBytes, normalizationTable } from '../../../src/backend/images.js';
 import { localResponseNormalization } from '../../../src/backend/lrn.js';
 import { deriveKey, fillDropoutMask } from '../../../src/random.js';
@@ -136,6 +142,27 @@ function random(label: string, shape: number[]): tf.Tensor {
   const size = shape.reduce((product, length) => product * length, 1);
   return tf.tensor(new Draw(label).values(size), shape);
 }
+
+test(
+  'gradients of a convolution that is pooled at once match finite differences',
+  { skip },
+  async () => {
+    await useNative();
+    const weights = random('loss', [2, 3, 4, 5]);
+    const images = random('x', [2, 7, 8, 3]) as tf.Tensor4D;
+    assertGradients([random('filter', [3, 3, 3, 5]), random('bias', [5])], (filter, bias) => {
+      const pooled = convolveAndPool(images, filter as tf.Tensor4D, bias as tf.Tensor1D, {
+        strides: 1,
+        pad: 'same',
+        poolSize: 2,
+        poolStrides: 2,
+        poolPad: 'valid',
+      });
+      return tf.sum(tf.mul(tf.square(pooled), weights));
+    });
+    assertRan('conv2dMaxPoolBackpropFilter');
+  },
+);
 
 for (const activation of ['linear', 'relu'] as const) {
   test(`gradients of a ${activation} convolution match finite differences`, { skip }, async () => {
