@@ -40,8 +40,8 @@ export const CONVOLUTION_PARAMETER_GRADIENTS = 'ConvolutionParameterGradients';
 
 /**
  * A convolution with bias, its ReLU, and the max pooling of what that gives, in windows of at most 255 positions. Inputs
- * `x`, `filter` and `bias`; attributes `ConvolutionMaxPoolAttributes`. Outputs the pooled `[batch, height, width, channels]`, and for the gradient where each
- * maximum was, of the same shape.
+ * `x`, `filter` and `bias`; attributes `ConvolutionMaxPoolAttributes`. Outputs the pooled `[batch, height, width,
+ * channels]` and, for the gradient, where each maximum was, of the same shape.
  */
 export const CONVOLUTION_MAX_POOL = 'ConvolutionMaxPool';
 
