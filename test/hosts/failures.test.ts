@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { whyNoMpi } from '../../src/parallel/process_group.js';
 import { writeTinyImages } from '../commands/command_line.js';
 import { HostsWorkbench } from './hosts_workbench.js';
@@ -19,6 +20,10 @@ const LIMIT = 5;
 
 const OPTIONS = ['--cpu', '1', '--towers', '2', '--exchange-timeout', String(LIMIT)];
 
+/** So long that no run ends before its harm is done. */
+const LONG = [...OPTIONS, '--epochs', '8'];
+const LAST_STEP_OF_LONG = 8 * 16;
+
 /** Runs until `act` has done its harm in the seventh step, and expects the end of every process. */
 async function ends(
   name: string,
@@ -26,9 +31,9 @@ async function ends(
   act: (run: RunningHosts) => void | Promise<void> = () => {},
 ): Promise<string> {
   const { code, stderr } = await bench.startOnHosts(name, {
-    options: OPTIONS,
+    options: LONG,
     whenPrinted: (line, run) => {
-      if (line.startsWith('epoch 1/2  batch  7/16')) void act(run);
+      if (line.startsWith('epoch 1/8  batch  7/16')) void act(run);
     },
     ...settings,
   }).outcome;
@@ -47,11 +52,11 @@ async function fails(...parameters: Parameters<typeof ends>): Promise<string> {
 
 /** That the run goes on from its last checkpoint to the end of the undisturbed one. */
 async function resumes(name: string): Promise<void> {
-  assert.deepEqual(bench.wholeCheckpoints(name), [5]);
+  assert.notEqual(bench.wholeCheckpoints(name).length, 0);
   const { outcome } = bench.startOnHosts(name, { resume: true, options: OPTIONS });
   const { code, stderr } = await outcome;
   assert.equal(code, 0, stderr);
-  bench.assertSameEnd(name, 'straight');
+  bench.assertSameEnd(name, 'straight', LAST_STEP_OF_LONG);
 }
 
 /** Two hosts as the program names them. */
@@ -64,7 +69,7 @@ const silent = (host: string): RegExp =>
 
 suite('on two hosts', { skip: whyNoMpi('openmpi') ?? false, concurrency: 2 }, () => {
   before(async () => {
-    const { code, stderr } = await bench.startOnHosts('straight', { options: OPTIONS }).outcome;
+    const { code, stderr } = await bench.startOnHosts('straight', { options: LONG }).outcome;
     assert.equal(code, 0, stderr);
   });
 
@@ -75,7 +80,8 @@ suite('on two hosts', { skip: whyNoMpi('openmpi') ?? false, concurrency: 2 }, ()
   ] as const) {
     test(`the process of ${name} is killed: the run ends, and resumes to the bit`, async () => {
       const run = `killed ${host}`;
-      const stderr = await ends(run, {}, (running) => {
+      const stderr = await ends(run, {}, async (running) => {
+        while (bench.wholeCheckpoints(run).length === 0) await delay(5);
         process.kill(running.pidOf(host), 'SIGKILL');
       });
       const byLauncher = new RegExp(`process rank ${host} with PID \\d+ on node .* \\(Killed\\)`);
