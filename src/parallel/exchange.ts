@@ -51,7 +51,7 @@ export interface Transport {
 }
 
 /** How often a waiting worker looks at the abort flag in case it has missed the notification, milliseconds. */
-const POLL_MS = 100;
+export const POLL_MS = 100;
 
 /** Another worker has failed, so this one has stopped waiting. The coordinator reports the other's error. */
 export class ExchangeAborted extends Error {

@@ -2,11 +2,9 @@
  * The workers' verdict on a step: whether the loss and the gradients of every rank are finite. The workers of one host
  * reach it among themselves, so that none waits for the coordinator between the backward pass and the update.
  */
+import { POLL_MS } from './exchange.js';
 import type { Exchange } from './exchange.js';
 import type { ExchangeMemory } from './slots.js';
-
-/** How often a waiting worker looks at the abort flag in case it has missed the notification, milliseconds. */
-const POLL_MS = 100;
 
 /** One worker's end. */
 export class Verdicts {
