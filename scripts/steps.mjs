@@ -28,6 +28,7 @@ import { withLock } from './lock.mjs';
 import {
   BACKEND_ADDON,
   buildNative,
+  CUDA_ADDON,
   JPEG_ADDON,
   nativeBuilt,
   nativePlaces,
@@ -126,6 +127,10 @@ function ownAddons(retry) {
   return [
     ownAddon(BACKEND_ADDON, 'no native backend', retry),
     ownAddon(JPEG_ADDON, 'sharp decodes JPEGs, four times slower', retry),
+    // Without a driver only tests need it.
+    ...(retry || wantedVariant() === 'cuda'
+      ? [ownAddon(CUDA_ADDON, 'no native backend on GPUs', retry)]
+      : []),
     ...MPI_ADDONS.filter(({ library }) => library.find(process.env) !== undefined).map((addon) =>
       ownAddon(addon, 'no training on many hosts', retry),
     ),

@@ -21,6 +21,7 @@ struct Uuid {
 };
 
 constexpr int kOutOfMemory = 2;               // CUDA_ERROR_OUT_OF_MEMORY
+constexpr int kNotInitialized = 3;            // CUDA_ERROR_NOT_INITIALIZED
 constexpr int kNoDevice = 100;                // CUDA_ERROR_NO_DEVICE
 constexpr int kPeerAccessAlreadyEnabled = 704;  // CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED
 constexpr int kMultiprocessors = 16;          // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT

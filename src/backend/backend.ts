@@ -5,11 +5,13 @@
  * tensor; from then on tfjs computes on that worker's device.
  */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../errors.js';
 import { addonPlaces, notLoaded, recordedReason } from '../set_up_parts.js';
 import { loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { loadNativeAddon, nativeIsPrepared } from './native/addon.js';
+import { cudaIsPrepared, loadCudaAddon } from './native/cuda_addon.js';
 import type { ConvolutionPassAlgorithm } from './native/addon_layers.js';
 import type { Precision } from './numerics.js';
 
@@ -49,11 +51,13 @@ export interface BackendInformation {
   tensorflow: string | null;
   /** oneDNN's version; null on other backends. */
   oneDnn: string | null;
-  /** Version of the native backend's rule that chooses a convolution's algorithm; null on other backends. */
+  /** Version of the native backend's rule that chooses a convolution's algorithm; null on other backends and on GPUs. */
   algorithms: number | null;
+  /** CUDA's version, of NVRTC; null unless the native backend computes on a GPU. */
+  cuda: string | null;
 }
 
-/** A GPU that TensorFlow can use. */
+/** A GPU that a backend can use. */
 export interface Gpu {
   ordinal: number;
   name: string;
@@ -64,8 +68,7 @@ interface Backend {
   /** Why set-up failed, or why what it built does not load, and the remedy, in one line; null if all is there. */
   whyMissing(): string | null;
   computesOnGpus: boolean;
-  /** Whether it has `sharedTensors` among its capabilities. */
-  sharesTensors: boolean;
+  sharedMemoryOf(device: Device): 'host' | 'gpus' | null;
   /** Why it does not compute in bf16 on this machine, and the remedy, in one line; null if it does. */
   whyNoBf16(): string | null;
   /** Prepares the process for workers with this backend. */
@@ -74,7 +77,7 @@ interface Backend {
   use(options: Required<BackendOptions>): Promise<Partial<LibraryVersions>>;
 }
 
-type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn' | 'algorithms'>;
+type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn' | 'algorithms' | 'cuda'>;
 
 const lacksBf16 = (backend: BackendName) => (): string =>
   `bf16 needs the native backend, but the backend is ${backend}: give --precision float32`;
@@ -90,15 +93,16 @@ const BACKENDS: Record<BackendName, Backend> = {
         return notLoaded(error);
       }
     },
-    computesOnGpus: false,
-    sharesTensors: true,
+    computesOnGpus: true,
+    sharedMemoryOf: (device) => (device === 'cpu' ? 'host' : 'gpus'),
     whyNoBf16: () =>
       loadNativeAddon().information().bf16
         ? null
         : 'this processor cannot multiply bf16 numbers: give --precision float32',
     prepareWorkers: () => {},
-    use: async ({ threads, precision, keptAlgorithms }) => {
-      const { useNative } = await import('./native/native.js');
+    use: async ({ device, threads, precision, keptAlgorithms }) => {
+      const { useCuda, useNative } = await import('./native/native.js');
+      if (device !== 'cpu') return { cuda: await useCuda(ordinalOf(device), precision) };
       const { oneDnn, algorithms } = await useNative(threads, precision, keptAlgorithms);
       return { oneDnn, algorithms };
     },
@@ -112,7 +116,7 @@ const BACKENDS: Record<BackendName, Backend> = {
             'it is fetched only if it is needed; --backend tensorflow or npm run setup fetches it',
           ),
     computesOnGpus: true,
-    sharesTensors: false,
+    sharedMemoryOf: () => null,
     whyNoBf16: lacksBf16('tensorflow'),
     prepareWorkers: () => loadDevicePin().keepFreedMemory(),
     use: async ({ device, threads, logicalCpus, logicalCpu }) => {
@@ -125,7 +129,7 @@ const BACKENDS: Record<BackendName, Backend> = {
   wasm: {
     whyMissing: () => null,
     computesOnGpus: false,
-    sharesTensors: false,
+    sharedMemoryOf: () => null,
     whyNoBf16: lacksBf16('wasm'),
     prepareWorkers: () => {},
     use: async () => {
@@ -152,9 +156,17 @@ export function prepareWorkers(backend: BackendName): void {
   BACKENDS[backend].prepareWorkers();
 }
 
-/** Whether other threads can read the backend's tensors where they are: its `sharedTensors`. */
-export function sharesTensors(backend: BackendName): boolean {
-  return BACKENDS[backend].sharesTensors;
+/**
+ * Where other threads can read the backend's tensors in place: in the host's memory (its `sharedTensors`), in the GPUs' (its
+ * `gpuTensors`), or nowhere.
+ */
+export function sharedMemoryOf(backend: BackendName, device: Device): 'host' | 'gpus' | null {
+  return BACKENDS[backend].sharedMemoryOf(device);
+}
+
+/** The ordinal of a GPU. */
+export function ordinalOf(device: Exclude<Device, 'cpu'>): number {
+  return Number(device.slice('gpu:'.length));
 }
 
 /**
@@ -218,6 +230,7 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
     tensorflow: null,
     oneDnn: null,
     algorithms: null,
+    cuda: null,
     ...versions,
   };
 }
@@ -250,20 +263,39 @@ export function probe(backend: BackendName): Promise<Probe> {
   });
 }
 
+/** GPUs, and the backend that computes on them. */
+export interface UsableGpus {
+  gpus: Gpu[];
+  backend: BackendName;
+  warning?: string;
+}
+
+/**
+ * The GPUs that a backend can use: `native`, or TensorFlow where that is wanted or `native` is not prepared for GPUs. Without an
+ * NVIDIA driver there are none, and nothing is loaded. If a backend does not load there are none either, with a warning of
+ * one line. The calling thread never loads TensorFlow.
+ */
+export async function listGpus(wanted?: BackendName): Promise<UsableGpus> {
+  const backend = wanted ?? (cudaIsPrepared() || !tensorFlowIsPrepared() ? 'native' : 'tensorflow');
+  const isPrepared = backend === 'native' ? cudaIsPrepared() : tensorFlowIsPrepared();
+  if (!hasNvidiaDriver() || !isPrepared) return { gpus: [], backend };
+  try {
+    if (backend === 'native') return { gpus: loadCudaAddon().gpus(), backend };
+    return { gpus: (await probe('tensorflow')).gpus, backend };
+  } catch (error) {
+    return {
+      gpus: [],
+      backend,
+      warning: `no GPU with the ${backend} backend: ${notLoaded(error)}`,
+    };
+  }
+}
+
 /** Signs of an NVIDIA driver: on Linux, in a container, and in Windows' Linux. */
 const NVIDIA_TRACES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'];
 
-/**
- * The GPUs that TensorFlow can use. Without an NVIDIA driver there are none, and nothing is loaded. If TensorFlow
- * does not load there are none either, with a warning of one line. The calling thread never loads it.
- */
-export async function listGpus(): Promise<{ gpus: Gpu[]; warning?: string }> {
-  if (!NVIDIA_TRACES.some((path) => existsSync(path)) || !tensorFlowIsPrepared()) {
-    return { gpus: [] };
-  }
-  try {
-    return { gpus: (await probe('tensorflow')).gpus };
-  } catch (error) {
-    return { gpus: [], warning: `no GPU without the tensorflow backend: ${notLoaded(error)}` };
-  }
+function hasNvidiaDriver(): boolean {
+  const { TWOTOWER_CUDA: folder } = process.env;
+  const named = folder === undefined ? [] : [join(folder, 'libcuda.so.1')];
+  return [...NVIDIA_TRACES, ...named].some((path) => existsSync(path));
 }

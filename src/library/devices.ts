@@ -56,8 +56,9 @@ export async function resolveDevices(
 ): Promise<ResolvedPlacement> {
   await prepareEngine(given);
   prepareProcess();
-  const mayUseGpus = given.backend === undefined || given.backend === 'tensorflow';
-  const { gpus, warning: gpuWarning } = mayUseGpus ? await listGpus() : { gpus: [] };
+  const mayUseGpus = given.backend !== 'wasm';
+  const found = mayUseGpus ? await listGpus(given.backend) : undefined;
+  const gpus = found?.gpus ?? [];
   const machine = {
     gpus,
     cores: usableCores(),
@@ -76,10 +77,10 @@ export async function resolveDevices(
     processes,
   );
   const onGpus = resolved.placement.some(({ device }) => device !== 'cpu');
-  const { backend, warning } = availableBackend(onGpus ? 'tensorflow' : given.backend);
+  const { backend, warning } = availableBackend(onGpus ? found?.backend : given.backend);
   const precision = given.precision ?? 'float32';
   requirePrecision(precision, backend);
-  const warnings = [gpuWarning, warning, ...resolved.warnings].filter((one) => one !== undefined);
+  const warnings = [found?.warning, warning, ...resolved.warnings].filter((one) => one !== undefined);
   return { ...resolved, backend, precision, machine, warnings };
 }
 

@@ -37,6 +37,7 @@ import type {
   StoreReply,
 } from './messages.js';
 import { MpiTransport } from './mpi_transport.js';
+import { GpuMemoryTransport } from './gpu_memory.js';
 import { PeerMemoryTransport } from './peer_memory.js';
 import { SlotCopyTransport } from './slot_copies.js';
 import { Exchange } from './exchange.js';
@@ -70,16 +71,18 @@ export class Tower {
   /** Chooses the thread's backend and initializes the ranks' parameters. */
   static async open(
     command: OpenCommand,
-    { exchange: memory, copies, peers }: SharedBuffers,
+    { exchange: memory, copies, peers, gpuPlaces }: SharedBuffers,
   ): Promise<{ tower: Tower; reply: OpenReply }> {
     const backend = await useBackend(command);
     const whole = buildNetwork(command.specification, command.towers, command.classes);
     const network = divideFullyConnected(whole, command.fullyConnectedHosts);
     const { worker, workers, hosts } = command;
     const within =
-      peers === undefined
-        ? new SlotCopyTransport(copies!)
-        : new PeerMemoryTransport(memory!, peers);
+      gpuPlaces !== undefined
+        ? new GpuMemoryTransport(gpuPlaces)
+        : peers !== undefined
+          ? new PeerMemoryTransport(memory!, peers)
+          : new SlotCopyTransport(copies!);
     const transport = hosts === null ? within : new MpiTransport(within, copies!, hosts, worker);
     const timeline = command.traced ? new Timeline(workers[worker]![0]!) : null;
     const exchange = new Exchange(memory!, transport, worker, workers, timeline);
@@ -337,11 +340,12 @@ function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
 }
 
 function describe(information: BackendInformation): string {
-  const { backend, precision, tensorflow, oneDnn, algorithms, tfjs } = information;
+  const { backend, precision, tensorflow, oneDnn, algorithms, cuda, tfjs } = information;
   return [
     tensorflow === null ? backend : `${backend} ${tensorflow}`,
     ...(oneDnn === null ? [] : [`oneDNN ${oneDnn}`]),
     ...(algorithms === null ? [] : [`algorithms ${algorithms}`]),
+    ...(cuda === null ? [] : [`CUDA ${cuda}`]),
     ...(precision === 'float32' ? [] : [precision]),
     `tfjs ${tfjs}`,
   ].join(', ');

@@ -1,0 +1,77 @@
+/**
+ * tfjs's own CPU kernels for tensors of a GPU: the inputs' values are read from the device, and the results are written to it
+ * when a kernel there needs them. This is for kernels that no training step calls.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
+
+/** Inputs by name, or in order; an input may be missing. */
+type Inputs = Record<string, tf.TensorInfo | undefined>;
+
+/**
+ * @param kernelFunc of the CPU backend
+ * @param announce is called with the kernel's name each time
+ */
+export function onHost(
+  kernelName: string,
+  kernelFunc: tf.KernelFunc,
+  announce: (kernelName: string) => void,
+): tf.KernelFunc {
+  return ({ inputs, attrs, backend }) => {
+    announce(kernelName);
+    const device = backend as tf.KernelBackend;
+    const host = hostBackend();
+    const copies = mapInputs(inputs as Inputs, (input) => copyTo(host, input, device));
+    const result = kernelFunc({
+      inputs: copies as tf.NamedTensorInfoMap,
+      attrs: attrs!,
+      backend: host,
+    });
+    const results = Array.isArray(result) ? result : [result];
+    const outputs = results.map((output) => {
+      const values = host.readSync(output.dataId);
+      const dataId = device.write(values, output.shape, output.dtype);
+      return { dataId, shape: output.shape, dtype: output.dtype };
+    });
+    for (const { dataId } of results) host.disposeData(dataId);
+    mapInputs(copies, ({ dataId }) => host.disposeData(dataId));
+    return Array.isArray(result) ? outputs : outputs[0]!;
+  };
+}
+
+let host: MathBackendCPU | undefined;
+
+/** A CPU backend beside the one that tfjs may have registered. */
+function hostBackend(): MathBackendCPU {
+  return (host ??= new MathBackendCPU());
+}
+
+function mapInputs<Result>(
+  inputs: Inputs,
+  map: (input: tf.TensorInfo) => Result,
+): Record<string, Result | undefined> {
+  const each = (input: tf.TensorInfo | undefined): Result | undefined => input && map(input);
+  if (Array.isArray(inputs)) {
+    return (inputs as (tf.TensorInfo | undefined)[]).map(each) as unknown as Record<
+      string,
+      Result | undefined
+    >;
+  }
+  return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, each(input)]));
+}
+
+function copyTo(
+  target: MathBackendCPU,
+  { dataId, shape, dtype }: tf.TensorInfo,
+  device: tf.KernelBackend,
+): tf.TensorInfo {
+  const values = device.readSync(dataId);
+  if (dtype !== 'complex64') return target.makeTensorInfo(shape, dtype, values);
+  const { real, imag } = tf.backend_util.splitRealAndImagArrays(values as Float32Array);
+  const info = target.makeTensorInfo(shape, 'complex64');
+  target.data.get(info.dataId).complexTensorInfos = {
+    real: target.makeTensorInfo(shape, 'float32', real),
+    imag: target.makeTensorInfo(shape, 'float32', imag),
+  };
+  return info;
+}
