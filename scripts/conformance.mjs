@@ -1,6 +1,6 @@
 /**
- * `npm run test:conformance [-- cpu]`: runs tfjs-core's published specs on the backend `native`, or on tfjs's CPU
- * backend, where 4,227 pass and tfjs itself skips 5. Fails if a spec fails that is not excluded below, or if
+ * `npm run test:conformance [-- native-cuda | cpu]`: runs tfjs-core's published specs on the backend `native`, on its GPU's side
+ * or on tfjs's CPU backend, where 4,227 pass and tfjs itself skips 5. Fails if a spec fails that is not excluded below, or if
  * fewer run than pass on the CPU backend.
  *
  * tfjs publishes its specs as modules for a bundler, so esbuild bundles them, with tfjs and our compiled

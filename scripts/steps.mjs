@@ -74,12 +74,10 @@ export async function setUp({ all }) {
 
 /**
  * Prepares what the library's `train` and its like compute with: all but npm packages and TypeScript.
- * @param {{ backend?: string, cpu?: number }} devices as a caller of the library gives them
+ * @param {{ backend?: string }} devices as a caller of the library gives them
  */
-export async function prepareEngine({ backend, cpu }) {
-  const mayUseGpus = backend === undefined && cpu === undefined;
-  const needsTensorflow = backend === 'tensorflow' || (mayUseGpus && wantedVariant() === 'cuda');
-  await takeSteps([ownAddons(false), needsTensorflow ? [tensorflow(false)] : []]);
+export async function prepareEngine({ backend }) {
+  await takeSteps([ownAddons(false), backend === 'tensorflow' ? [tensorflow(false)] : []]);
 }
 
 /**

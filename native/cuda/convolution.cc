@@ -274,6 +274,14 @@ size_t RowsOf(const Geometry& g) { return ProductOf({g.batch, g.out_height, g.ou
 
 using namespace cuda;
 
+void CheckPrecision(Precision precision) {
+  constexpr int kAmpere = 8;
+  const Device& device = Device::OfThread();
+  if (precision == Precision::kFloat32 || device.capability_major() >= kAmpere) return;
+  throw std::runtime_error("GPU " + std::to_string(device.ordinal()) + " (" + device.name() +
+                           ") multiplies neither bf16 nor tf32 numbers; use float32");
+}
+
 void Conv2D(const Geometry& g, const float* x, const float* filter, const float* bias, float* out,
             Activation activation, Precision precision) {
   const size_t length = ProductOf(g.OutShape());

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "kernels/parameters.h"
 #include "libraries.h"
 
 namespace twotower::cuda {
@@ -114,7 +115,6 @@ int DeviceOf(int ordinal) {
 // Alignment of scratch memory, as of what cuMemAlloc gives.
 constexpr size_t kAlignment = 256;
 
-constexpr size_t kBlockThreads = 256;
 // Enough blocks to fill any GPU several times over.
 constexpr size_t kMostBlocks = 1 << 14;
 
@@ -150,7 +150,9 @@ Device::Device(int ordinal) : ordinal_(ordinal), device_(DeviceOf(ordinal)) {
 
 void Device::Prepare(const std::string& source) {
   const Driver& driver = TheDriver();
-  const std::vector<char>& image = KernelsFor(ArchitectureOf(device_), source);
+  const Architecture architecture = ArchitectureOf(device_);
+  capability_major_ = architecture.major;
+  const std::vector<char>& image = KernelsFor(architecture, source);
   CheckDriver(driver.primaryContextRetain(&context_, device_), "cuDevicePrimaryCtxRetain");
   CheckDriver(driver.contextSetCurrent(context_), "cuCtxSetCurrent");
   CheckDriver(driver.streamCreate(&stream_, kStreamNonBlocking), "cuStreamCreate");

@@ -47,6 +47,7 @@ class Device {
 
   int ordinal() const { return ordinal_; }
   const std::string& name() const { return name_; }
+  int capability_major() const { return capability_major_; }
   void* stream() const { return stream_; }
   void* context() const { return context_; }
   void* cublas_lt() const { return cublas_lt_; }
@@ -95,6 +96,7 @@ class Device {
   int ordinal_;
   int device_ = 0;
   std::string name_;
+  int capability_major_ = 0;
   void* context_ = nullptr;
   void* stream_ = nullptr;
   void* module_ = nullptr;

@@ -61,6 +61,11 @@ export interface BackendInformation {
 export interface Gpu {
   ordinal: number;
   name: string;
+  /** `GPU-…`, as nvidia-smi prints it; absent with TensorFlow, as are the others. */
+  uuid?: string;
+  bytes?: number;
+  /** Compute capability, e.g. `9.0`. */
+  capability?: string;
 }
 
 /** A backend as the main thread sees it: only `use` loads tfjs. */
@@ -69,8 +74,8 @@ interface Backend {
   whyMissing(): string | null;
   computesOnGpus: boolean;
   sharedMemoryOf(device: Device): 'host' | 'gpus' | null;
-  /** Why it does not compute in bf16 on this machine, and the remedy, in one line; null if it does. */
-  whyNoBf16(): string | null;
+  /** Why it does not compute in this precision on the device, and the remedy, in one line; null if it does. */
+  whyNot(precision: ReducedPrecision, device: Device): string | null;
   /** Prepares the process for workers with this backend. */
   prepareWorkers(): void;
   /** Makes it tfjs's backend in the calling thread. */
@@ -79,8 +84,10 @@ interface Backend {
 
 type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn' | 'algorithms' | 'cuda'>;
 
-const lacksBf16 = (backend: BackendName) => (): string =>
-  `bf16 needs the native backend, but the backend is ${backend}: give --precision float32`;
+type ReducedPrecision = Exclude<Precision, 'float32'>;
+
+const hasFloat32Alone = (backend: BackendName) => (precision: ReducedPrecision) =>
+  `${precision} needs the native backend, but the backend is ${backend}: give --precision float32`;
 
 const BACKENDS: Record<BackendName, Backend> = {
   native: {
@@ -95,10 +102,14 @@ const BACKENDS: Record<BackendName, Backend> = {
     },
     computesOnGpus: true,
     sharedMemoryOf: (device) => (device === 'cpu' ? 'host' : 'gpus'),
-    whyNoBf16: () =>
-      loadNativeAddon().information().bf16
+    whyNot: (precision, device) => {
+      // A GPU itself says so.
+      if (device !== 'cpu') return null;
+      if (precision === 'tf32') return 'tf32 is for GPUs: give --precision float32 or bf16';
+      return loadNativeAddon().information().bf16
         ? null
-        : 'this processor cannot multiply bf16 numbers: give --precision float32',
+        : 'this processor cannot multiply bf16 numbers: give --precision float32';
+    },
     prepareWorkers: () => {},
     use: async ({ device, threads, precision, keptAlgorithms }) => {
       const { useCuda, useNative } = await import('./native/native.js');
@@ -117,7 +128,7 @@ const BACKENDS: Record<BackendName, Backend> = {
           ),
     computesOnGpus: true,
     sharedMemoryOf: () => null,
-    whyNoBf16: lacksBf16('tensorflow'),
+    whyNot: hasFloat32Alone('tensorflow'),
     prepareWorkers: () => loadDevicePin().keepFreedMemory(),
     use: async ({ device, threads, logicalCpus, logicalCpu }) => {
       const name =
@@ -130,7 +141,7 @@ const BACKENDS: Record<BackendName, Backend> = {
     whyMissing: () => null,
     computesOnGpus: false,
     sharedMemoryOf: () => null,
-    whyNoBf16: lacksBf16('wasm'),
+    whyNot: hasFloat32Alone('wasm'),
     prepareWorkers: () => {},
     use: async () => {
       const { useWasm } = await import('./wasm.js');
@@ -210,7 +221,7 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
   if (!BACKENDS[backend].computesOnGpus && device !== 'cpu') {
     throw new UserError(`the ${backend} backend computes on the CPU only, not on ${device}`);
   }
-  requirePrecision(precision, backend);
+  requirePrecision(precision, backend, device);
   // Imported here, because the main thread computes nothing and tfjs takes half a second to load.
   const tf = await import('@tensorflow/tfjs-core');
   const { registerGradients } = await import('./gradients.js');
@@ -235,10 +246,14 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
   };
 }
 
-/** @throws UserError if the backend does not have the precision on this machine */
-export function requirePrecision(precision: Precision, backend: BackendName): void {
+/** @throws UserError if the backend does not compute in the precision on the device */
+export function requirePrecision(
+  precision: Precision,
+  backend: BackendName,
+  device: Device = 'cpu',
+): void {
   if (precision === 'float32') return;
-  const reason = BACKENDS[backend].whyNoBf16();
+  const reason = BACKENDS[backend].whyNot(precision, device);
   if (reason !== null) throw new UserError(reason);
 }
 

@@ -23,12 +23,12 @@ export const deviceOptions = {
   requireGpu: flag({ group, describe: 'Fail instead of using the CPU in place of a GPU' }),
   backend: choice(BACKEND_NAMES, {
     group,
-    describe: 'Compute backend (default: tensorflow on GPUs, otherwise the first available)',
+    describe: 'Compute backend (default: the first available)',
   }),
   precision: choice(PRECISIONS, {
     group,
     describe:
-      'Number format of the operands of convolutions and matrix products; bf16 needs the native backend (default float32)',
+      'Number format of the operands of convolutions and matrix products; bf16 and, on GPUs, tf32 need the native backend (default float32)',
   }),
 };
 

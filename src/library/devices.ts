@@ -79,8 +79,10 @@ export async function resolveDevices(
   const onGpus = resolved.placement.some(({ device }) => device !== 'cpu');
   const { backend, warning } = availableBackend(onGpus ? found?.backend : given.backend);
   const precision = given.precision ?? 'float32';
-  requirePrecision(precision, backend);
-  const warnings = [found?.warning, warning, ...resolved.warnings].filter((one) => one !== undefined);
+  for (const { device } of resolved.placement) requirePrecision(precision, backend, device);
+  const warnings = [found?.warning, warning, ...resolved.warnings].filter(
+    (one) => one !== undefined,
+  );
   return { ...resolved, backend, precision, machine, warnings };
 }
 

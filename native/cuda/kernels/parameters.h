@@ -7,7 +7,7 @@ namespace twotower::cuda {
 
 constexpr int kMostDimensions = 8;
 
-// Threads of a block, in kernels that share memory.
+// Threads of a block.
 constexpr int kBlockThreads = 256;
 // Side of the square that a block transposes, and rows of threads that do it.
 constexpr int kTileSide = 32;

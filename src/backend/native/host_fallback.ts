@@ -21,9 +21,9 @@ export function onHost(
     announce(kernelName);
     const device = backend as tf.KernelBackend;
     const host = hostBackend();
-    const copies = mapInputs(inputs as Inputs, (input) => copyTo(host, input, device));
+    const copies = mapInputs(inputs, (input) => copyTo(host, input, device));
     const result = kernelFunc({
-      inputs: copies as tf.NamedTensorInfoMap,
+      inputs: copies,
       attrs: attrs!,
       backend: host,
     });
