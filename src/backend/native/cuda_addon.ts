@@ -106,13 +106,16 @@ export function loadCudaAddon(): CudaAddon {
   return loaded;
 }
 
-/** The text of all kernels: `common.cu`, which the others need, is first. */
+/** The text of all kernels. What they share is first. */
 export function kernelSource(): string {
   const folder = fileURLToPath(new URL('../../../../native/cuda/kernels/', import.meta.url));
-  const others = readdirSync(folder).filter((name) => name.endsWith('.cu') && name !== 'common.cu');
-  return ['common.cu', ...others.sort()]
+  const shared = ['parameters.h', 'common.cu'];
+  const others = readdirSync(folder).filter(
+    (name) => name.endsWith('.cu') && !shared.includes(name),
+  );
+  return [...shared, ...others.sort()]
     .map((name) => readFileSync(join(folder, name), 'utf8'))
-    .join('\n');
+    .join('');
 }
 
 /**
