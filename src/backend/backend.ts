@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { UserError } from '../errors.js';
+import { UserError, messageOf } from '../errors.js';
 import { addonPlaces, notLoaded, recordedReason } from '../set_up_parts.js';
 import { loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { loadNativeAddon, nativeIsPrepared } from './native/addon.js';
@@ -282,27 +282,34 @@ export function probe(backend: BackendName): Promise<Probe> {
 export interface UsableGpus {
   gpus: Gpu[];
   backend: BackendName;
-  warning?: string;
+  /** Why none can be used though there is an NVIDIA driver, and the remedy, in one line. */
+  failure?: string;
 }
 
 /**
  * The GPUs that a backend can use: `native`, or TensorFlow where that is wanted or `native` is not prepared for GPUs. Without an
- * NVIDIA driver there are none, and nothing is loaded. If a backend does not load there are none either, with a warning of
- * one line. The calling thread never loads TensorFlow.
+ * NVIDIA driver there are none, and nothing is loaded. The calling thread never loads TensorFlow.
  */
 export async function listGpus(wanted?: BackendName): Promise<UsableGpus> {
   const backend = wanted ?? (cudaIsPrepared() || !tensorFlowIsPrepared() ? 'native' : 'tensorflow');
-  const isPrepared = backend === 'native' ? cudaIsPrepared() : tensorFlowIsPrepared();
-  if (!hasNvidiaDriver() || !isPrepared) return { gpus: [], backend };
+  if (!hasNvidiaDriver()) return { gpus: [], backend };
+  const none = (reason: string): UsableGpus => {
+    return { gpus: [], backend, failure: `no GPU with the ${backend} backend: ${reason}` };
+  };
+  if (backend === 'tensorflow') {
+    const reason = whyMissing(backend);
+    if (reason !== null) return none(reason);
+    try {
+      return { gpus: (await probe(backend)).gpus, backend };
+    } catch (error) {
+      return none(notLoaded(error));
+    }
+  }
+  if (!cudaIsPrepared()) return none(recordedReason(addonPlaces('twotower_cuda').unavailable));
   try {
-    if (backend === 'native') return { gpus: loadCudaAddon().gpus(), backend };
-    return { gpus: (await probe('tensorflow')).gpus, backend };
+    return { gpus: loadCudaAddon().gpus(), backend };
   } catch (error) {
-    return {
-      gpus: [],
-      backend,
-      warning: `no GPU with the ${backend} backend: ${notLoaded(error)}`,
-    };
+    return none(messageOf(error));
   }
 }
 

@@ -11,9 +11,9 @@ export const deviceOptions = {
     {
       group,
       describe:
-        'One worker on each of these GPUs, such as 0,1 (default: all that the towers can use)',
+        'One worker on each of these GPUs, by number or UUID, such as 0,1 (default: all that the towers can use)',
     },
-    ordinals,
+    gpusOf,
   ),
   cpu: wholeNumber(1, { group, describe: 'This many workers on the CPU, instead of GPUs' }),
   threads: wholeNumber(1, {
@@ -21,6 +21,7 @@ export const deviceOptions = {
     describe: 'CPU threads per worker (default: its share of the cores)',
   }),
   requireGpu: flag({ group, describe: 'Fail instead of using the CPU in place of a GPU' }),
+  allowCpu: flag({ group, describe: 'Use the CPU even if a GPU is there that does not work' }),
   backend: choice(BACKEND_NAMES, {
     group,
     describe: 'Compute backend (default: the first available)',
@@ -32,11 +33,13 @@ export const deviceOptions = {
   }),
 };
 
-function ordinals(text: string): number[] {
+function gpusOf(text: string): (number | string)[] {
   return text.split(',').map((part) => {
-    if (/^\s*\d+\s*$/.test(part)) return Number(part);
+    const gpu = part.trim();
+    if (/^\d+$/.test(gpu)) return Number(gpu);
+    if (gpu.startsWith('GPU-')) return gpu;
     throw new UserError(
-      `--gpus takes GPU numbers separated by commas, such as 0,1; it is "${text}"`,
+      `--gpus takes GPU numbers or UUIDs separated by commas, such as 0,1; it is "${text}"`,
     );
   });
 }

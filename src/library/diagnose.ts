@@ -102,9 +102,9 @@ async function diagnoseGpus(): Promise<{
   cuda: CudaLibraries | null;
   reasons: string[];
 }> {
-  const { gpus, backend, warning } = await listGpus();
-  const reasons = warning === undefined ? [] : [warning];
-  if (gpus.length === 0) {
+  const { gpus, backend, failure } = await listGpus();
+  const reasons = failure === undefined ? [] : [failure];
+  if (gpus.length === 0 && failure === undefined) {
     reasons.push(
       'no usable GPU, so CPU workers carry out `--gpus`: install an NVIDIA driver (nvidia-smi then lists the GPUs) and run npm run setup',
     );
