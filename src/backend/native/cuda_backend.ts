@@ -163,6 +163,15 @@ export class CudaBackend
     return false;
   }
 
+  /** Wall time until the GPU has done what `f` enqueues. */
+  override time(f: () => void): Promise<tf.BackendTimingInfo> {
+    this.addon.synchronize();
+    const start = performance.now();
+    f();
+    this.addon.synchronize();
+    return Promise.resolve({ kernelMs: performance.now() - start });
+  }
+
   /** Bytes of the pool's buffers that tensors use and that wait for some; tfjs adds its own counts. */
   override memory(): {
     unreliable: boolean;

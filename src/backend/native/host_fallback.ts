@@ -5,8 +5,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 
-/** Inputs by name, or in order; an input may be missing. */
-type Inputs = Record<string, tf.TensorInfo | undefined>;
+/** A kernel's inputs by name or in order, some of which are lists; an input may be missing. */
+type Inputs = tf.TensorInfo | undefined | Inputs[] | { [name: string]: Inputs };
 
 /**
  * @param kernelFunc of the CPU backend
@@ -21,12 +21,14 @@ export function onHost(
     announce(kernelName);
     const device = backend as tf.KernelBackend;
     const host = hostBackend();
-    const copies = mapInputs(inputs, (input) => copyTo(host, input, device));
-    const result = kernelFunc({
-      inputs: copies,
-      attrs: attrs!,
-      backend: host,
-    });
+    const copied: tf.TensorInfo[] = [];
+    const copies = mapInputs(inputs, (input) => {
+      const copy = copyTo(host, input, device);
+      copied.push(copy);
+      // Some kernels of tfjs take more of a tensor than its interface has.
+      return { ...copy, rank: input.shape.length } as tf.TensorInfo;
+    }) as tf.NamedTensorInfoMap;
+    const result = kernelFunc({ inputs: copies, attrs: attrs!, backend: host });
     const results = Array.isArray(result) ? result : [result];
     const outputs = results.map((output) => {
       const values = host.readSync(output.dataId);
@@ -34,7 +36,7 @@ export function onHost(
       return { dataId, shape: output.shape, dtype: output.dtype };
     });
     for (const { dataId } of results) host.disposeData(dataId);
-    mapInputs(copies, ({ dataId }) => host.disposeData(dataId));
+    for (const { dataId } of copied) host.disposeData(dataId);
     return Array.isArray(result) ? outputs : outputs[0]!;
   };
 }
@@ -46,18 +48,18 @@ function hostBackend(): MathBackendCPU {
   return (host ??= new MathBackendCPU());
 }
 
-function mapInputs<Result>(
-  inputs: Inputs,
-  map: (input: tf.TensorInfo) => Result,
-): Record<string, Result | undefined> {
-  const each = (input: tf.TensorInfo | undefined): Result | undefined => input && map(input);
-  if (Array.isArray(inputs)) {
-    return (inputs as (tf.TensorInfo | undefined)[]).map(each) as unknown as Record<
-      string,
-      Result | undefined
-    >;
-  }
-  return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, each(input)]));
+/** The inputs in the same form, each replaced. */
+function mapInputs(inputs: Inputs, map: (input: tf.TensorInfo) => tf.TensorInfo): Inputs {
+  if (inputs === undefined || inputs === null) return undefined;
+  if (isTensorInfo(inputs)) return map(inputs);
+  if (Array.isArray(inputs)) return inputs.map((input) => mapInputs(input, map));
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, input]) => [name, mapInputs(input, map)]),
+  );
+}
+
+function isTensorInfo(inputs: Exclude<Inputs, undefined>): inputs is tf.TensorInfo {
+  return 'dataId' in inputs && 'dtype' in inputs;
 }
 
 function copyTo(
