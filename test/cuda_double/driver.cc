@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <cstring>
-#include <string>
 
 #include "block.h"
 #include "call.h"
@@ -67,8 +66,8 @@ int cuDeviceGet(int* device, int ordinal) {
 
 int cuDeviceGetName(char* name, int length, int device) {
   return CallDriver("cuDeviceGetName", [&] {
-    const std::string text = "Test GPU " + std::to_string(GpuOf(device).index);
-    std::snprintf(name, static_cast<size_t>(length), "%s", text.c_str());
+    GpuOf(device);
+    std::snprintf(name, static_cast<size_t>(length), "Test GPU");
   });
 }
 

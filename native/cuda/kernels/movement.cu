@@ -129,8 +129,10 @@ struct BetweenPixels {
 };
 
 __device__ inline BetweenPixels Between(int index, int old_size, double ratio, bool half) {
-  const double source = half ? ratio * (index + 0.5) - 0.5 : ratio * index;
-  const int first = max(0, int(floor(source)));
+  // Rounded twice, as on the CPU: a fused operation could move a position to the next pixel.
+  const double source = half ? __dadd_rn(__dmul_rn(ratio, index + 0.5), -0.5) : ratio * index;
+  // With aligned corners and half-pixel centers the first can lie beyond the last pixel.
+  const int first = min(old_size - 1, max(0, int(floor(source))));
   const int second = min(old_size - 1, int(ceil(source)));
   // Before the first pixel tfjs uses the first for both, whatever the weight.
   return {first, max(0, second), float(source - first)};
