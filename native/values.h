@@ -18,6 +18,12 @@ struct RangeError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A device, or a library that it needs, is missing or has failed: no mistake of the program. JavaScript sees an Error whose code
+// is DEVICE.
+struct DeviceError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 // Sizes of dimensions, starts, permutations.
 using Integers = std::vector<int64_t>;
 

@@ -10,6 +10,14 @@ export class UserError extends Error {
   override readonly name = 'UserError';
 }
 
+/**
+ * Whether the user can fix it: a `UserError`, or a device or its library that is missing or has failed, which the native addons
+ * mark by a code.
+ */
+export function isForUser(thrown: unknown): boolean {
+  return thrown instanceof UserError || (thrown as { code?: unknown } | null)?.code === 'DEVICE';
+}
+
 /** The message of anything that was thrown, on one line. */
 export function messageOf(thrown: unknown): string {
   const message = thrown instanceof Error ? thrown.message : String(thrown);

@@ -2,6 +2,7 @@
  * The entry of a tower worker thread: decodes the coordinator's commands and hands them to the thread's `Tower`. One
  * thread is one Piscina pool, so that the thread and its device stay together for the whole run.
  */
+import { isForUser } from '../src/errors.js';
 import { decodeCommand, encodeReply } from '../src/parallel/messages.js';
 import type { Command, Replies, SharedBuffers, WireMessage } from '../src/parallel/messages.js';
 import { Tower } from '../src/parallel/tower.js';
@@ -13,6 +14,10 @@ export default async function handle(message: WireMessage): Promise<Uint8Array> 
   opened?.timeline?.moveTo(command.kind, 'other');
   try {
     return encodeReply(await reply(command, message.buffers));
+  } catch (error) {
+    // An error's class does not cross to another thread, but its stack does: what the user can fix has none.
+    if (isForUser(error)) (error as Error).stack = '';
+    throw error;
   } finally {
     opened?.timeline?.moveTo('wait for the coordinator', 'other');
   }

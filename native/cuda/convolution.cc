@@ -278,7 +278,7 @@ void CheckPrecision(Precision precision) {
   constexpr int kAmpere = 8;
   const Device& device = Device::OfThread();
   if (precision == Precision::kFloat32 || device.capability_major() >= kAmpere) return;
-  throw std::runtime_error("GPU " + std::to_string(device.ordinal()) + " (" + device.name() +
+  throw DeviceError("GPU " + std::to_string(device.ordinal()) + " (" + device.name() +
                            ") multiplies neither bf16 nor tf32 numbers; use float32");
 }
 

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "kernels/parameters.h"
+#include "../values.h"
 #include "libraries.h"
 
 namespace twotower::cuda {
@@ -29,7 +30,7 @@ Architecture ArchitectureOf(int device) {
   return found;
 }
 
-// Throws std::runtime_error unless NVRTC compiles for the architecture.
+// Throws DeviceError unless NVRTC compiles for the architecture.
 void RequireKnown(const Architecture& architecture) {
   const Nvrtc& nvrtc = TheNvrtc();
   int count = 0;
@@ -41,7 +42,7 @@ void RequireKnown(const Architecture& architecture) {
   int major = 0;
   int minor = 0;
   CheckNvrtc(nvrtc.version(&major, &minor), "nvrtcVersion");
-  throw std::runtime_error("NVRTC " + std::to_string(major) + "." + std::to_string(minor) +
+  throw DeviceError("NVRTC " + std::to_string(major) + "." + std::to_string(minor) +
                            " does not know the GPU's architecture, " + architecture.Name() +
                            ": install a version of NVRTC that does");
 }
@@ -97,14 +98,14 @@ const std::vector<char>& KernelsFor(const Architecture& architecture, const std:
   return image;
 }
 
-// Throws std::runtime_error if there is no such device.
+// Throws DeviceError if there is no such device.
 int DeviceOf(int ordinal) {
   const Driver& driver = TheDriver();
   int count = 0;
   const int status = driver.deviceGetCount(&count);
   if (status != 0) count = 0;
   if (ordinal >= count) {
-    throw std::runtime_error("there is no GPU " + std::to_string(ordinal) + ": the driver shows " +
+    throw DeviceError("there is no GPU " + std::to_string(ordinal) + ": the driver shows " +
                              std::to_string(count));
   }
   int device = 0;
@@ -217,7 +218,7 @@ void Device::Synchronize() {
 Address Device::Allocate(size_t bytes) {
   Address address = 0;
   const int status = TheDriver().memAlloc(&address, std::max(bytes, kAlignment));
-  if (status == kOutOfMemory) throw std::runtime_error(OutOfMemory(bytes));
+  if (status == kOutOfMemory) throw DeviceError(OutOfMemory(bytes));
   CheckDriver(status, "cuMemAlloc");
   allocated_.insert(address);
   return address;
@@ -230,7 +231,7 @@ std::string Device::OutOfMemory(size_t bytes) const {
   const auto mebibytes = [](size_t count) { return std::to_string(count >> 20) + " MiB"; };
   return "GPU " + std::to_string(ordinal_) + " (" + name_ + ") is out of memory: " +
          mebibytes(bytes) + " were asked for, " + mebibytes(free) + " of " + mebibytes(total) +
-         " are free";
+         " are free; a smaller --batch needs less";
 }
 
 void Device::Free(Address address) {

@@ -35,7 +35,7 @@ class Device {
   static Device* IfOpen();
 
   // Opens the device of this ordinal for the calling thread and compiles the kernels for it, which a process does once for an
-  // architecture. `source` is the text of all files in kernels/. Throws std::runtime_error.
+  // architecture. `source` is the text of all files in kernels/. Throws DeviceError.
   static Device& Open(int ordinal, const std::string& source);
 
   // Ends the calling thread's use of its device: everything that it holds there is freed.
@@ -79,7 +79,7 @@ class Device {
   bool ReadsInPlace(int ordinal);
   void CopyFromPeer(int ordinal, void* to, Address from, size_t bytes);
 
-  // Throws std::runtime_error if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
+  // Throws DeviceError if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
   Address Allocate(size_t bytes);
   void Free(Address address);
   // Bytes that are free on the device, and all that it has.

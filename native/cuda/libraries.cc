@@ -5,7 +5,8 @@
 
 #include <cstring>
 #include <mutex>
-#include <stdexcept>
+
+#include "../values.h"
 
 namespace twotower::cuda {
 namespace {
@@ -37,8 +38,8 @@ void OpenBuiltins(const std::string& nvrtc) {
 }
 
 // Opens the first of the files of these names, in each folder and then where the system's loader looks.
-// Throws std::runtime_error with `remedy` if there is none, or if the last one that is there does not load.
-Opened Open(const std::vector<std::string>& names, const char* remedy) {
+// Throws DeviceError with `remedy` if there is none, or if the last one that is there does not load.
+Opened Open(const std::vector<std::string>& names, const std::string& remedy) {
   std::vector<std::string> files;
   for (const std::string& name : names) {
     for (const std::string& folder : Folders()) files.push_back(folder + "/" + name);
@@ -52,13 +53,13 @@ Opened Open(const std::vector<std::string>& names, const char* remedy) {
     const std::string error = dlerror();
     if (error.find("No such file") == std::string::npos) reason = " (" + error + ")";
   }
-  throw std::runtime_error(names[0] + " was not found or does not load" + reason + ": " + remedy);
+  throw DeviceError(names[0] + " was not found or does not load" + reason + ": " + remedy);
 }
 
 void* SymbolOf(const Opened& library, const char* symbol) {
   void* found = dlsym(library.handle, symbol);
   if (found == nullptr) {
-    throw std::runtime_error(library.file + " has no function " + symbol +
+    throw DeviceError(library.file + " has no function " + symbol +
                              ": install a newer version of it");
   }
   return found;
@@ -88,24 +89,28 @@ std::vector<std::string> NamesOf(const std::string& library) {
   return names;
 }
 
-constexpr char kRemedy[] =
-    "pip install nvidia-cuda-nvrtc nvidia-cublas nvidia-cudnn-cu13 brings it, as PyTorch for CUDA "
-    "does; name its folder in TWOTOWER_CUDA";
+std::string Remedy() {
+  const char* packages = DriverVersion() >= 13000
+                             ? "nvidia-cuda-nvrtc nvidia-cublas nvidia-cudnn-cu13"
+                             : "nvidia-cuda-nvrtc-cu12 nvidia-cublas-cu12 nvidia-cudnn-cu12";
+  return std::string("pip install --user ") + packages +
+         " brings it, as PyTorch for CUDA does; or name its folder in TWOTOWER_CUDA";
+}
 
 struct OpenedNvrtc {
-  Opened library = Open(NamesOf("libnvrtc"), kRemedy);
+  Opened library = Open(NamesOf("libnvrtc"), Remedy());
   Nvrtc functions;
   OpenedNvrtc() { TWOTOWER_NVRTC(TWOTOWER_LOAD) }
 };
 
 struct OpenedCublasLt {
-  Opened library = Open(NamesOf("libcublasLt"), kRemedy);
+  Opened library = Open(NamesOf("libcublasLt"), Remedy());
   CublasLt functions;
   OpenedCublasLt() { TWOTOWER_CUBLASLT(TWOTOWER_LOAD) }
 };
 
 struct OpenedCudnn {
-  Opened library = Open({"libcudnn.so.9"}, kRemedy);
+  Opened library = Open({"libcudnn.so.9"}, Remedy());
   Cudnn functions;
   OpenedCudnn() { TWOTOWER_CUDNN(TWOTOWER_LOAD) }
 };
@@ -127,7 +132,7 @@ std::string WordsOf(const Opened& library, const char* function, int status) {
 }
 
 [[noreturn]] void Fail(const char* call, const std::string& words) {
-  throw std::runtime_error(std::string(call) + " failed: " + words);
+  throw DeviceError(std::string(call) + " failed: " + words);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace twotower::cuda {
 // Folders in which libraries are looked for before the system's loader path. The first call of the process counts.
 void LookIn(std::vector<std::string> folders);
 
-// The functions of a library, which is opened first if it was not yet. Throws std::runtime_error, with the library's name and
+// The functions of a library, which is opened first if it was not yet. Throws DeviceError, with the library's name and
 // the remedy, if it is not there or lacks a function. The driver is initialized; there may be no GPU.
 const Driver& TheDriver();
 const Nvrtc& TheNvrtc();
@@ -24,7 +24,7 @@ const Cudnn& TheCudnn();
 // found them. Opens all of them, with the same errors.
 std::vector<std::string> Files();
 
-// Throw std::runtime_error with the call's name and the library's words unless the status is 0.
+// Throw DeviceError with the call's name and the library's words unless the status is 0.
 void CheckDriver(int status, const char* call);
 void CheckNvrtc(int status, const char* call);
 void CheckCublasLt(int status, const char* call);

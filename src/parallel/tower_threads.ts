@@ -131,7 +131,7 @@ export class TowerThreads {
 
   private failureOf(worker: number, error: unknown): WorkerFailure {
     const threw = error instanceof Error && !ENDED.test(error.message);
-    const defect = threw ? error.stack : undefined;
+    const defect = threw && error.stack !== '' ? error.stack : undefined;
     return new WorkerFailure(
       `${this.nameOf(worker)} failed ${this.whereabouts(worker)}: ${messageOf(error)}`,
       defect,

@@ -203,7 +203,7 @@ const REFUSED: BadInput[] = [
   {
     name: 'a GPU that is no number',
     command: train('--gpus', '0,x'),
-    message: /--gpus takes GPU numbers separated by commas, such as 0,1; it is "0,x"/,
+    message: /--gpus takes GPU numbers or UUIDs separated by commas, such as 0,1; it is "0,x"/,
   },
   {
     name: 'no CPU worker',

@@ -1,0 +1,65 @@
+/** What training leaves on a GPU, counted by the double of NVIDIA's libraries. */
+import './use_double.js';
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { cudaIsPrepared } from '../../../src/backend/native/cuda_addon.js';
+import { newFolder, start, TINY, writeTinyImages } from '../../commands/command_line.js';
+
+const skip = cudaIsPrepared() ? false : "the GPUs' addon is not built here";
+const folder = newFolder();
+after(() => rmSync(folder, { recursive: true }));
+
+interface Count {
+  created: number;
+  destroyed: number;
+}
+
+interface Report {
+  gpus: {
+    usedBytes: number;
+    peakBytes: number;
+    allocations: Count;
+    streams: Count;
+    events: Count;
+    modules: Count;
+  }[];
+  libraries: Record<string, Count>;
+}
+
+/** Trains so many epochs of 16 steps on two GPUs. */
+async function reportOf(data: string, epochs: number): Promise<Report> {
+  const file = join(folder, `${epochs}.json`);
+  const out = join(folder, `${epochs}`);
+  const words = ['train', '--config', TINY, '--data', data, '--gpus', '0,1', '--out', out];
+  const environment = { TWOTOWER_DOUBLE_REPORT: file };
+  const { code, stderr } = await start([...words, '--epochs', `${epochs}`], { environment })
+    .outcome;
+  assert.equal(code, 0, stderr);
+  return JSON.parse(readFileSync(file, 'utf8')) as Report;
+}
+
+test(
+  'more steps take no more memory, events or streams, and all are given back',
+  { skip },
+  async () => {
+    const data = writeTinyImages(join(folder, 'data'));
+    const short = await reportOf(data, 2);
+    assert.deepEqual(await reportOf(data, 10), short);
+    const counts = [
+      ...short.gpus.flatMap(({ allocations, streams, events, modules }) => [
+        allocations,
+        streams,
+        events,
+        modules,
+      ]),
+      ...Object.values(short.libraries),
+    ];
+    for (const { created, destroyed } of counts) {
+      assert.ok(created > 0);
+      assert.equal(created, destroyed);
+    }
+    for (const { usedBytes } of short.gpus) assert.equal(usedBytes, 0);
+  },
+);
