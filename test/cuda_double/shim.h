@@ -15,13 +15,6 @@
 #include "block.h"
 #include "kernel_table.h"
 
-// The C library's headers define these, NVRTC does not.
-#undef INFINITY
-#undef NAN
-#undef HUGE_VAL
-#undef HUGE_VALF
-#undef M_PI
-
 // These come after the standard headers, which use some of the names in attributes.
 #define __global__
 #define __device__
@@ -76,9 +69,6 @@ inline To Reinterpret(From from) {
   return to;
 }
 
-template <typename A, typename B>
-using Common = std::common_type_t<A, B>;
-
 }  // namespace cuda_double
 
 inline float __int_as_float(int bits) { return cuda_double::Reinterpret<float>(bits); }
@@ -86,24 +76,31 @@ inline int __float_as_int(float value) { return cuda_double::Reinterpret<int>(va
 inline float __uint_as_float(unsigned bits) { return cuda_double::Reinterpret<float>(bits); }
 inline unsigned __float_as_uint(float value) { return cuda_double::Reinterpret<unsigned>(value); }
 
-// As CUDA's, these drop NaN if the other number is none.
-template <typename A, typename B>
-inline cuda_double::Common<A, B> min(A a, B b) {
-  using Type = cuda_double::Common<A, B>;
-  const Type x = a, y = b;
-  if constexpr (std::is_same_v<Type, float>) return fminf(x, y);
-  if constexpr (std::is_same_v<Type, double>) return fmin(x, y);
-  return y < x ? y : x;
-}
-
-template <typename A, typename B>
-inline cuda_double::Common<A, B> max(A a, B b) {
-  using Type = cuda_double::Common<A, B>;
-  const Type x = a, y = b;
-  if constexpr (std::is_same_v<Type, float>) return fmaxf(x, y);
-  if constexpr (std::is_same_v<Type, double>) return fmax(x, y);
-  return x < y ? y : x;
-}
+// The overloads that CUDA has: a call with other types is ambiguous there too. Of floats, they drop NaN if the other number
+// is none.
+#define CUDA_DOUBLE_EXTREMA(A, B, Result, least, greatest)          \
+  inline Result min(A a, B b) {                                     \
+    const Result x = static_cast<Result>(a), y = static_cast<Result>(b); \
+    return least;                                                   \
+  }                                                                 \
+  inline Result max(A a, B b) {                                     \
+    const Result x = static_cast<Result>(a), y = static_cast<Result>(b); \
+    return greatest;                                                \
+  }
+#define CUDA_DOUBLE_INTEGER_EXTREMA(Signed, Unsigned)                                          \
+  CUDA_DOUBLE_EXTREMA(Signed, Signed, Signed, (y < x ? y : x), (x < y ? y : x))                \
+  CUDA_DOUBLE_EXTREMA(Unsigned, Unsigned, Unsigned, (y < x ? y : x), (x < y ? y : x))          \
+  CUDA_DOUBLE_EXTREMA(Signed, Unsigned, Unsigned, (y < x ? y : x), (x < y ? y : x))            \
+  CUDA_DOUBLE_EXTREMA(Unsigned, Signed, Unsigned, (y < x ? y : x), (x < y ? y : x))
+CUDA_DOUBLE_INTEGER_EXTREMA(int, unsigned)
+CUDA_DOUBLE_INTEGER_EXTREMA(long, unsigned long)
+CUDA_DOUBLE_INTEGER_EXTREMA(long long, unsigned long long)
+CUDA_DOUBLE_EXTREMA(float, float, float, fminf(x, y), fmaxf(x, y))
+CUDA_DOUBLE_EXTREMA(double, double, double, fmin(x, y), fmax(x, y))
+CUDA_DOUBLE_EXTREMA(float, double, double, fmin(x, y), fmax(x, y))
+CUDA_DOUBLE_EXTREMA(double, float, double, fmin(x, y), fmax(x, y))
+#undef CUDA_DOUBLE_INTEGER_EXTREMA
+#undef CUDA_DOUBLE_EXTREMA
 
 inline float rsqrtf(float value) { return 1.f / sqrtf(value); }
 inline double rsqrt(double value) { return 1. / sqrt(value); }
@@ -174,5 +171,25 @@ inline Value atomicExch(Value* address, std::common_type_t<Value> value) {
   __atomic_exchange(address, &value, &old, __ATOMIC_RELAXED);
   return old;
 }
+
+// The C library's headers define these, NVRTC does not: a kernel that used them would compile here alone.
+#undef INFINITY
+#undef NAN
+#undef HUGE_VAL
+#undef HUGE_VALF
+#undef FLT_MAX
+#undef FLT_MIN
+#undef FLT_EPSILON
+#undef INT_MAX
+#undef UINT_MAX
+#undef M_PI
+#define int8_t int8_t_is_not_in_NVRTC
+#define int16_t int16_t_is_not_in_NVRTC
+#define int32_t int32_t_is_not_in_NVRTC
+#define int64_t int64_t_is_not_in_NVRTC
+#define uint8_t uint8_t_is_not_in_NVRTC
+#define uint16_t uint16_t_is_not_in_NVRTC
+#define uint32_t uint32_t_is_not_in_NVRTC
+#define uint64_t uint64_t_is_not_in_NVRTC
 
 #endif  // TWOTOWER_TEST_CUDA_DOUBLE_SHIM_H_

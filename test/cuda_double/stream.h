@@ -1,0 +1,60 @@
+// A stream: a thread that does what was enqueued, in order.
+
+#ifndef TWOTOWER_TEST_CUDA_DOUBLE_STREAM_H_
+#define TWOTOWER_TEST_CUDA_DOUBLE_STREAM_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+namespace cuda_double {
+
+// Opens once, when a stream has come to an event's record.
+class Gate {
+ public:
+  void Open();
+  void Wait();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  bool is_open_ = false;
+};
+
+class Stream {
+ public:
+  // The thread keeps the stream until it has ended.
+  static std::shared_ptr<Stream> Start(int device);
+
+  explicit Stream(int device) : device(device) {}
+
+  void Enqueue(std::function<void()> work);
+
+  // Waits for what has been enqueued so far.
+  void Synchronize();
+
+  // The thread ends when it has done everything.
+  void End();
+
+  const int device;
+
+  // How many kernels were launched.
+  uint64_t launches = 0;
+
+ private:
+  void Run();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> waiting_;
+  uint64_t enqueued_ = 0;
+  uint64_t done_ = 0;
+  bool is_ending_ = false;
+};
+
+}  // namespace cuda_double
+
+#endif  // TWOTOWER_TEST_CUDA_DOUBLE_STREAM_H_
