@@ -114,10 +114,6 @@ Gpu& OwnerOf(Address address, size_t bytes);
 // Ends the program's use of all GPUs, as an illegal access does, unless a kernel of the GPU can access these bytes.
 void CheckAccess(Gpu& gpu, const void* address, size_t bytes, const char* operand);
 
-// Writes the report that TWOTOWER_DOUBLE_REPORT asks for when the process ends. `libraries` adds members for what is not
-// of a GPU.
-Count& CountOf(const char* kind);
-
 }  // namespace cuda_double
 
 #endif  // TWOTOWER_TEST_CUDA_DOUBLE_GPU_H_
