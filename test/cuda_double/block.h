@@ -17,8 +17,8 @@ struct Position {
   Dimensions thread, block, threads, blocks;
 };
 
-// __thread and this model make it as cheap to read as a local variable. It is small enough for the room that the loader keeps.
-extern __thread Position position __attribute__((tls_model("initial-exec")));
+// __thread, because a thread_local variable of another file is read by calling a function.
+extern __thread Position position;
 
 // Waits for the other threads of the block.
 void Barrier();

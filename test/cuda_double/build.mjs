@@ -198,7 +198,7 @@ async function compileDouble(compiler, folder, sanitizer) {
   }
   const linked = [join(folder, LIBRARY), join(folder, 'self_test')];
   if (isChanged || !linked.every((file) => existsSync(file))) {
-    const isTest = (/** @type {string} */ source) => basename(source) === 'self_test.cc';
+    const isTest = (/** @type {string} */ source) => basename(source).startsWith('self_test');
     const parts = sources.filter((source) => !isTest(source)).map(objectOf);
     await link(compiler, ['-shared', ...flags, ...parts], join(folder, LIBRARY));
     const test = sources.filter(isTest).map(objectOf);
