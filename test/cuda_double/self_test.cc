@@ -143,17 +143,19 @@ void TestEvents() {
   EXPECT(driver.memcpyPeer(copy, second.context, number, first.context, 4, second.stream), 0);
   EXPECT(second.Read<unsigned>(copy, 1)[0], 11);
 
-  // A wait is for the latest record at its time, whatever is recorded later, even if the event is destroyed.
+  // A wait is for the latest record at its time, whatever is recorded later.
   unsigned late = 77;
   EXPECT(driver.eventRecord(event, first.stream), 0);
   EXPECT(driver.streamWaitEvent(second.stream, event, 0), 0);
   EXPECT(first.Launch("SelfTestSlowAdd", 1, 1, number, 1u, kSlow), 0);
   EXPECT(driver.memcpyToHost(&late, number, 4, first.stream), 0);
   EXPECT(driver.eventRecord(event, first.stream), 0);
-  EXPECT(driver.eventDestroy(event), 0);
   EXPECT(driver.streamSynchronize(second.stream), 0);
   EXPECT(late, 77);
-  EXPECT(driver.streamSynchronize(first.stream), 0);
+  // It is waited for even if the event is destroyed.
+  EXPECT(driver.streamWaitEvent(second.stream, event, 0), 0);
+  EXPECT(driver.eventDestroy(event), 0);
+  EXPECT(driver.streamSynchronize(second.stream), 0);
   EXPECT(late, 12);
   EXPECT(driver.eventRecord(event, first.stream), 400);
   EXPECT(driver.memFree(copy), 0);
