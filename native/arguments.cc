@@ -13,22 +13,35 @@ Arguments::Arguments(napi_env env, napi_callback_info info, size_t count) : env_
   }
 }
 
-Values Arguments::AnyValues(size_t index, const char* name) const {
+bool TypedArrayValues(napi_env env, napi_value value, Values* values) {
   bool is_typed_array = false;
-  napi_is_typedarray(env_, values_[index], &is_typed_array);
-  napi_typedarray_type type = napi_int8_array;
-  Values values;
-  if (is_typed_array) {
-    napi_get_typedarray_info(env_, values_[index], &type, &values.length, &values.data, nullptr,
-                             nullptr);
-  }
+  napi_is_typedarray(env, value, &is_typed_array);
+  if (!is_typed_array) return false;
+  napi_typedarray_type type;
+  napi_get_typedarray_info(env, value, &type, &values->length, &values->data, nullptr, nullptr);
   if (type == napi_float32_array) {
-    values.type = Type::kFloat32;
+    values->type = Type::kFloat32;
   } else if (type == napi_int32_array) {
-    values.type = Type::kInt32;
+    values->type = Type::kInt32;
   } else if (type == napi_uint8_array) {
-    values.type = Type::kBool;
+    values->type = Type::kBool;
   } else {
+    return false;
+  }
+  return true;
+}
+
+Values Arguments::AnyValues(size_t index, const char* name) const {
+  Values values;
+  if (!DeviceValues(env_, values_[index], &values)) {
+    throw TypeError(std::string(name) + " must be " + kDeviceArrays);
+  }
+  return values;
+}
+
+Values Arguments::HostValues(size_t index, const char* name) const {
+  Values values;
+  if (!TypedArrayValues(env_, values_[index], &values)) {
     throw TypeError(std::string(name) + " must be a Float32Array, Int32Array or Uint8Array");
   }
   return values;
@@ -120,12 +133,11 @@ Integers Arguments::IntegerList(size_t index, const char* name) const {
   napi_is_array(env_, values_[index], &is_array);
   Integers list;
   if (!is_array) {
-    bool is_typed_array = false;
-    napi_is_typedarray(env_, values_[index], &is_typed_array);
-    if (!is_typed_array) {
+    Values values;
+    if (!TypedArrayValues(env_, values_[index], &values) || values.type != Type::kInt32) {
       throw TypeError(std::string(name) + " must be an Int32Array or an array of integers");
     }
-    const Span<int32_t> span = Int32s(index, name);
+    const Span<int32_t> span{values.As<int32_t>(), values.length};
     if (span.length > 64) throw RangeError(std::string(name) + " is too long");
     list.assign(span.data, span.data + span.length);
     return list;

@@ -17,11 +17,19 @@
 
 namespace twotower {
 
+// The values of a Float32Array, Int32Array or Uint8Array; false for anything else.
+bool TypedArrayValues(napi_env env, napi_value value, Values* values);
+
+// Each addon defines these two: the arrays that its device computes on, and what an error message calls one of them.
+bool DeviceValues(napi_env env, napi_value value, Values* values);
+extern const char* const kDeviceArrays;
+
 class Arguments {
  public:
   // Throws TypeError unless `count` arguments were given.
   Arguments(napi_env env, napi_callback_info info, size_t count);
 
+  // An array of the device of any type. Those below are of the device too.
   Values AnyValues(size_t index, const char* name) const;
   Span<float> Floats(size_t index, const char* name) const;
   // Floats of a known number; RangeError otherwise.
@@ -30,6 +38,9 @@ class Arguments {
   float* FloatsOrNull(size_t index, const char* name, size_t length) const;
   Span<int32_t> Int32s(size_t index, const char* name) const;
   Span<uint8_t> Bools(size_t index, const char* name) const;
+
+  // A typed array, whatever the device.
+  Values HostValues(size_t index, const char* name) const;
 
   double Number(size_t index, const char* name) const;
   // An integer in [low, high].
@@ -46,6 +57,7 @@ class Arguments {
 
   napi_value Boolean(bool value) const;
   napi_value Number(double value) const;
+  napi_value operator[](size_t index) const { return values_[index]; }
   napi_env env() const { return env_; }
 
  private:

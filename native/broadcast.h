@@ -19,6 +19,12 @@ class Broadcast {
 
   size_t Count() const { return count_; }
 
+  // The merged dimensions, at least one, and by how far an index in each moves in the operands.
+  size_t Rank() const { return rank_; }
+  size_t Size(size_t dimension) const { return sizes_[dimension]; }
+  size_t AStride(size_t dimension) const { return a_strides_[dimension]; }
+  size_t BStride(size_t dimension) const { return b_strides_[dimension]; }
+
   // Visits the elements of the result from `begin` to `end`, row by row:
   // `body(a offset, a stride, b offset, b stride, position in the result, length)`; strides are 0 or 1.
   template <typename Body>

@@ -14,7 +14,7 @@
 namespace twotower {
 
 // Type of the operands of convolutions and matrix products.
-enum class Precision { kFloat32, kBf16 };
+enum class Precision { kFloat32, kBf16, kTf32 };
 
 enum class Activation { kLinear, kRelu };
 

@@ -41,7 +41,7 @@ uint8_t* PositionsFrom(const Arguments& arguments, size_t index, const Geometry&
 
 Precision PrecisionFrom(const Arguments& arguments, size_t index) {
   const auto precision =
-      static_cast<Precision>(arguments.Choice(index, "precision", {"float32", "bf16"}));
+      static_cast<Precision>(arguments.Choice(index, "precision", {"float32", "bf16", "tf32"}));
   CheckPrecision(precision);
   return precision;
 }

@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { findCompiler } from './addons.mjs';
 import { writeWhole } from './files.mjs';
 import { Unavailable } from './libtensorflow.mjs';
@@ -69,13 +69,27 @@ function system(library) {
   };
 }
 
-const JPEG_SOURCES = ['jpeg_decoder.cc', 'arguments.cc', 'arguments.h', 'values.cc', 'values.h'];
+const JPEG_SOURCES = [
+  'jpeg_decoder.cc',
+  'arguments.cc',
+  'arguments.h',
+  'values.cc',
+  'values.h',
+  join('cpu', 'device_values.cc'),
+];
+
+/**
+ * Whether each device's addon has the source.
+ * @param {string} source
+ */
+const isOfEveryDevice = (source) =>
+  !source.includes(sep) && !['device_pin.cc', 'jpeg_decoder.cc', 'mpi.cc'].includes(source);
 
 /** @type {NativeAddon} */
 export const BACKEND_ADDON = {
   name: 'twotower',
   progress: 'compiling the native addon',
-  has: (source) => !['device_pin.cc', 'jpeg_decoder.cc', 'mpi.cc'].includes(source),
+  has: (source) => isOfEveryDevice(source) || source.startsWith('cpu'),
   library: system(ONEDNN),
   flags: [
     '-march=native',
@@ -84,6 +98,18 @@ export const BACKEND_ADDON = {
     '-fno-trapping-math',
     '-fopenmp',
   ],
+};
+
+/**
+ * The native backend for GPUs. It opens NVIDIA's libraries at run time, so that it can be compiled anywhere.
+ * @type {NativeAddon}
+ */
+export const CUDA_ADDON = {
+  name: 'twotower_cuda',
+  progress: "compiling the GPUs' addon",
+  has: (source) => isOfEveryDevice(source) || source.startsWith('cuda'),
+  library: { find: () => 'none', prepare: async () => ({ include: [], link: ['-ldl'] }) },
+  flags: [],
 };
 
 /** @type {NativeAddon} */
@@ -137,7 +163,7 @@ export function prebuiltLoads(root, addon) {
  */
 function sourcesOf(root, { has }) {
   const folder = join(root, 'native');
-  return ['', 'cpu']
+  return ['', 'cpu', 'cuda']
     .flatMap((part) => readdirSync(join(folder, part)).map((name) => join(part, name)))
     .filter((name) => /\.(cc|h)$/.test(name) && has(name))
     .sort()

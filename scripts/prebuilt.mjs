@@ -7,6 +7,7 @@
  *   libtwotower.so          its code for any x86-64 processor
  *   glibc-hwcaps/NAME/      the same for newer processors: glibc's loader takes the best one for the processor
  *   jpeg_decoder.node       the JPEG decoder; libjpeg-turbo chooses its code itself
+ *   twotower_cuda.node      the native backend on GPUs, which opens NVIDIA's libraries at run time
  *   libdnnl.so.2 …          oneDNN, libjpeg-turbo and what they need, from Debian's packages
  *   LICENSES.txt            of Debian's packages
  */
@@ -24,7 +25,13 @@ import {
 import { join } from 'node:path';
 import { findCompiler } from './addons.mjs';
 import { cacheFolder } from './cache.mjs';
-import { BACKEND_ADDON, compileNative, JPEG_ADDON, prebuiltFolder } from './native_addon.mjs';
+import {
+  BACKEND_ADDON,
+  compileNative,
+  CUDA_ADDON,
+  JPEG_ADDON,
+  prebuiltFolder,
+} from './native_addon.mjs';
 import { run, say, timed } from './subprocess.mjs';
 import { fetchLibrary, LIBJPEG_TURBO, libraryUnder, ONEDNN } from './system_library.mjs';
 
@@ -95,6 +102,14 @@ export async function buildPrebuilt(root) {
     }),
   );
   copyLibraries(join(target, 'jpeg_decoder.node'), jpeg.folder, target);
+  await timed(CUDA_ADDON.progress, async () =>
+    compileNative(root, CUDA_ADDON, {
+      compiler,
+      library: await CUDA_ADDON.library.prepare(process.env),
+      objects,
+      target: join(target, 'twotower_cuda.node'),
+    }),
+  );
   rmSync(objects, { recursive: true });
   writeFileSync(join(target, 'LICENSES.txt'), licences([oneDnn.prefix, jpeg.prefix]));
 

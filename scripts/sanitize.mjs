@@ -1,6 +1,7 @@
 /**
  * `npm run test:sanitizers [-- address|thread]`: runs the addons' tests on addons compiled with AddressSanitizer
- * and UndefinedBehaviorSanitizer, then with ThreadSanitizer, or with the one that is named. With each it also runs
+ * and UndefinedBehaviorSanitizer, then with ThreadSanitizer, or with the one that is named. The GPUs' addon runs on a double
+ * of NVIDIA's libraries that is compiled so too, kernels included. With each it also runs
  * `fft_check.cc` on every size of a transform.
  *
  * It works in a copy of the project, so that the addon in place stays as it is. Node, oneDNN and the OpenMP
@@ -13,7 +14,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findCompiler } from './addons.mjs';
 import { compileCheck, resultOf } from './fft_check.mjs';
-import { BACKEND_ADDON, compileNative, JPEG_ADDON } from './native_addon.mjs';
+import { BACKEND_ADDON, compileNative, CUDA_ADDON, JPEG_ADDON } from './native_addon.mjs';
+import { buildDouble } from '../test/cuda_double/build.mjs';
 import { setUp } from './steps.mjs';
 import { say } from './subprocess.mjs';
 
@@ -55,7 +57,8 @@ async function passes(name) {
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
     const build = join(folder, 'native', 'build');
     mkdirSync(build, { recursive: true });
-    for (const addon of [BACKEND_ADDON, JPEG_ADDON]) {
+    cpSync(join(ROOT, 'native', 'cuda'), join(folder, 'native', 'cuda'), { recursive: true });
+    for (const addon of [BACKEND_ADDON, CUDA_ADDON, JPEG_ADDON]) {
       say(`${addon.progress} with -fsanitize=${name}`);
       await compileNative(ROOT, addon, {
         compiler,
@@ -71,10 +74,20 @@ async function passes(name) {
       .filter((file) => /^addon.*\.test\.js$/.test(file))
       .map((file) => join(tests, 'backend', 'native', file));
     files.push(join(tests, 'data', 'jpeg_decoder.test.js'));
+    for (const file of ['kernels', 'tensors', 'towers']) {
+      files.push(join(tests, 'backend', 'cuda', `${file}.test.js`));
+    }
+    say(`compiling the double of NVIDIA's libraries with -fsanitize=${name}`);
+    const cuda = await buildDouble({ sanitizer: name });
     const program = [process.execPath, '--test', ...files];
     const { status } = spawnSync('setarch', ['-R', ...program], {
       stdio: 'inherit',
-      env: { ...process.env, ...environment, LD_PRELOAD: runtime.stdout.trim() },
+      env: {
+        ...process.env,
+        ...environment,
+        TWOTOWER_CUDA: cuda,
+        LD_PRELOAD: runtime.stdout.trim(),
+      },
     });
     say(`compiling fft_check.cc with -fsanitize=${name}`);
     const check = await compileCheck(
@@ -94,7 +107,7 @@ const named = process.argv[2];
 if (named !== undefined && !(named in SANITIZERS)) {
   throw new Error(`${named} is no sanitizer; there are ${Object.keys(SANITIZERS).join(' and ')}`);
 }
-await setUp({ all: false });
+await setUp({ all: true });
 for (const name of /** @type {('address' | 'thread')[]} */ (
   named === undefined ? ['address', 'thread'] : [named]
 )) {

@@ -28,6 +28,7 @@ import { withLock } from './lock.mjs';
 import {
   BACKEND_ADDON,
   buildNative,
+  CUDA_ADDON,
   JPEG_ADDON,
   nativeBuilt,
   nativePlaces,
@@ -73,12 +74,10 @@ export async function setUp({ all }) {
 
 /**
  * Prepares what the library's `train` and its like compute with: all but npm packages and TypeScript.
- * @param {{ backend?: string, cpu?: number }} devices as a caller of the library gives them
+ * @param {{ backend?: string }} devices as a caller of the library gives them
  */
-export async function prepareEngine({ backend, cpu }) {
-  const mayUseGpus = backend === undefined && cpu === undefined;
-  const needsTensorflow = backend === 'tensorflow' || (mayUseGpus && wantedVariant() === 'cuda');
-  await takeSteps([ownAddons(false), needsTensorflow ? [tensorflow(false)] : []]);
+export async function prepareEngine({ backend }) {
+  await takeSteps([ownAddons(false), backend === 'tensorflow' ? [tensorflow(false)] : []]);
 }
 
 /**
@@ -126,6 +125,10 @@ function ownAddons(retry) {
   return [
     ownAddon(BACKEND_ADDON, 'no native backend', retry),
     ownAddon(JPEG_ADDON, 'sharp decodes JPEGs, four times slower', retry),
+    // Without a driver only tests need it.
+    ...(retry || wantedVariant() === 'cuda'
+      ? [ownAddon(CUDA_ADDON, 'no native backend on GPUs', retry)]
+      : []),
     ...MPI_ADDONS.filter(({ library }) => library.find(process.env) !== undefined).map((addon) =>
       ownAddon(addon, 'no training on many hosts', retry),
     ),

@@ -15,7 +15,8 @@ export interface AddonPlaces {
 }
 
 /** As in `native/build` and `native/prebuilt`. */
-type AddonName = 'twotower' | 'jpeg_decoder' | 'mpi_openmpi' | 'mpi_mpich' | 'tensorflow';
+type AddonName =
+  'twotower' | 'twotower_cuda' | 'jpeg_decoder' | 'mpi_openmpi' | 'mpi_mpich' | 'tensorflow';
 
 /** @param name TensorFlow has only its reason there */
 export function addonPlaces(name: AddonName): AddonPlaces {

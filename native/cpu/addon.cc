@@ -70,7 +70,8 @@ struct PassArguments {
   explicit PassArguments(const Arguments& arguments)
       : pass(static_cast<Pass>(arguments.Choice(0, "pass", {"forward", "input", "filter"}))),
         geometry(Geometry::From(arguments.Sizes(1, "geometry", Geometry::kFields))),
-        precision(static_cast<Precision>(arguments.Choice(2, "precision", {"float32", "bf16"}))) {
+        precision(static_cast<Precision>(
+            arguments.Choice(2, "precision", {"float32", "bf16", "tf32"}))) {
     CheckPrecision(precision);
   }
 };

@@ -12,7 +12,7 @@
 #include "convolution_primitives.h"
 #include "engine.h"
 #include "fft_convolution.h"
-#include "numbers.h"
+#include "../numbers.h"
 #include "parallel.h"
 #include "space_to_depth.h"
 
@@ -170,6 +170,7 @@ void FilterGradient(const Geometry& g, Precision precision, const float* x, cons
 }  // namespace
 
 void CheckPrecision(Precision precision) {
+  if (precision == Precision::kTf32) throw std::runtime_error("tf32 is for GPUs only");
   if (precision == Precision::kBf16 && !Device::MultipliesBfloat16()) {
     throw std::runtime_error("this processor has neither AVX512-BF16 nor AMX; use float32");
   }

@@ -4,7 +4,7 @@
 
 #include "../kernels.h"
 #include "costs.h"
-#include "numbers.h"
+#include "../numbers.h"
 #include "parallel.h"
 
 namespace twotower {

@@ -24,7 +24,9 @@ std::vector<Between> PositionsOf(int64_t old_size, int64_t new_size, bool align_
   std::vector<Between> positions(new_size);
   for (int64_t i = 0; i < new_size; i++) {
     const double source = half_pixel_centers ? ratio * (i + 0.5) - 0.5 : ratio * i;
-    const auto first = std::max<int64_t>(0, static_cast<int64_t>(std::floor(source)));
+    // With both options the first can lie beyond the last pixel.
+    const auto first =
+        std::clamp<int64_t>(static_cast<int64_t>(std::floor(source)), 0, old_size - 1);
     const auto second = std::min<int64_t>(old_size - 1, static_cast<int64_t>(std::ceil(source)));
     // Before the first pixel tfjs uses the first for both, whatever the weight.
     positions[i] = {first, std::max<int64_t>(0, second), static_cast<float>(source - first)};

@@ -5,7 +5,7 @@
 
 #include "../kernels.h"
 #include "engine.h"
-#include "numbers.h"
+#include "../numbers.h"
 #include "parallel.h"
 
 namespace twotower {

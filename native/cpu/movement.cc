@@ -4,46 +4,11 @@
 #include <cstring>
 
 #include "../kernels.h"
+#include "../strides.h"
 #include "parallel.h"
 
 namespace twotower {
 namespace {
-
-Integers StridesOf(const Integers& shape) {
-  Integers strides(shape.size());
-  int64_t stride = 1;
-  for (size_t d = shape.size(); d-- > 0;) {
-    strides[d] = stride;
-    stride *= shape[d];
-  }
-  return strides;
-}
-
-// The output's dimensions in order, each with its stride in the input.
-struct Permuted {
-  Integers sizes, steps;
-};
-
-// Drops dimensions of 1 and merges those that are contiguous in both arrays.
-Permuted PermutedFrom(const Integers& shape, const Integers& permutation) {
-  const Integers strides = StridesOf(shape);
-  Permuted p;
-  for (int64_t d : permutation) {
-    if (shape[d] == 1) continue;
-    if (!p.sizes.empty() && p.steps.back() == shape[d] * strides[d]) {
-      p.sizes.back() *= shape[d];
-      p.steps.back() = strides[d];
-    } else {
-      p.sizes.push_back(shape[d]);
-      p.steps.push_back(strides[d]);
-    }
-  }
-  if (p.sizes.empty()) {
-    p.sizes.push_back(1);
-    p.steps.push_back(1);
-  }
-  return p;
-}
 
 // Copies by tiles of two dimensions: the one that is contiguous in the input, and the output's last.
 template <typename Element>

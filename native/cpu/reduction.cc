@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "../kernels.h"
-#include "numbers.h"
+#include "../numbers.h"
 #include "parallel.h"
 
 namespace twotower {

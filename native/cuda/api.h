@@ -21,9 +21,9 @@ struct Uuid {
 };
 
 constexpr int kOutOfMemory = 2;               // CUDA_ERROR_OUT_OF_MEMORY
+constexpr int kNotInitialized = 3;            // CUDA_ERROR_NOT_INITIALIZED
 constexpr int kNoDevice = 100;                // CUDA_ERROR_NO_DEVICE
 constexpr int kPeerAccessAlreadyEnabled = 704;  // CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED
-constexpr int kMultiprocessors = 16;          // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
 constexpr int kCapabilityMajor = 75;          // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 constexpr int kCapabilityMinor = 76;          // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR
 constexpr unsigned kStreamNonBlocking = 1;    // CU_STREAM_NON_BLOCKING
@@ -54,7 +54,6 @@ constexpr unsigned kEventDisableTiming = 2;   // CU_EVENT_DISABLE_TIMING
   F(memcpyOnDevice, cuMemcpyDtoDAsync_v2, (Address to, Address from, size_t bytes, void* stream)) \
   F(memcpyPeer, cuMemcpyPeerAsync,                                                                \
     (Address to, void* to_context, Address from, void* from_context, size_t bytes, void* stream)) \
-  F(memsetBytes, cuMemsetD8Async, (Address to, unsigned char value, size_t bytes, void* stream))  \
   F(streamCreate, cuStreamCreate, (void** stream, unsigned flags))                                \
   F(streamDestroy, cuStreamDestroy_v2, (void* stream))                                            \
   F(streamSynchronize, cuStreamSynchronize, (void* stream))                                       \
@@ -85,7 +84,6 @@ constexpr unsigned kEventDisableTiming = 2;   // CU_EVENT_DISABLE_TIMING
   F(getLog, nvrtcGetProgramLog, (void* program, char* log))
 
 // cublasComputeType_t, cudaDataType, cublasOperation_t.
-constexpr int kComputeFloat32Pedantic = 69;
 constexpr int kComputeFloat32 = 68;
 constexpr int kComputeTf32 = 77;
 constexpr int kCudaFloat32 = 0;

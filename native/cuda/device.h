@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <vector>
 
 #include "api.h"
 
@@ -21,7 +23,7 @@ struct Grid {
   unsigned blocks_x, blocks_y;
   unsigned threads_x, threads_y;
 
-  // One thread an element, in blocks of 256; kernels step by the grid's size, which is bounded.
+  // A thread per element, in blocks of 256. The number of blocks is bounded, because kernels step by the grid's size.
   static Grid Of(size_t elements);
 };
 
@@ -29,22 +31,30 @@ class Device {
  public:
   // The calling thread's device; throws std::runtime_error if it opened none.
   static Device& OfThread();
+  // The same, or nullptr.
+  static Device* IfOpen();
 
   // Opens the device of this ordinal for the calling thread and compiles the kernels for it, which a process does once for an
-  // architecture. `source` is the text of all files in kernels/.
+  // architecture. `source` is the text of all files in kernels/. Throws std::runtime_error.
   static Device& Open(int ordinal, const std::string& source);
 
   // Ends the calling thread's use of its device: everything that it holds there is freed.
   static void Close();
 
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+  ~Device();
+
   int ordinal() const { return ordinal_; }
+  const std::string& name() const { return name_; }
+  int capability_major() const { return capability_major_; }
   void* stream() const { return stream_; }
   void* context() const { return context_; }
   void* cublas_lt() const { return cublas_lt_; }
   void* cudnn() const { return cudnn_; }
 
-  // Enqueues a kernel of kernels/ with these parameters, which must have exactly the types of the kernel's own.
-  // Nothing is done for a grid without blocks.
+  // Enqueues a kernel of kernels/. The parameters must have exactly the types of the kernel's own, and the name must be a
+  // literal. Nothing is done for a grid without blocks.
   template <typename... Parameters>
   void Launch(const char* kernel, const Grid& grid, const Parameters&... parameters) {
     void* list[] = {const_cast<void*>(static_cast<const void*>(&parameters))...};
@@ -55,32 +65,56 @@ class Device {
   void Write(void* to, const void* from, size_t bytes);
   void Read(void* to, const void* from, size_t bytes);
   void Copy(void* to, const void* from, size_t bytes);
-  void FillBytes(void* to, unsigned char value, size_t bytes);
 
   // Waits for everything that was enqueued.
   void Synchronize();
 
-  // Throws OutOfMemory, whose message says how much was asked for and how much is free.
+  // exchange.cc:
+  // An event, which exists until Close. RecordEvent makes it happen when the device has done what was enqueued so far. Another
+  // thread that waits for it does not wait itself: what it enqueues from then on does.
+  void* CreateEvent();
+  void RecordEvent(void* event);
+  void WaitForEvent(void* event);
+  // Whether kernels here can read the memory of that GPU. If not, CopyFromPeer brings it across.
+  bool ReadsInPlace(int ordinal);
+  void CopyFromPeer(int ordinal, void* to, Address from, size_t bytes);
+
+  // Throws std::runtime_error if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
   Address Allocate(size_t bytes);
   void Free(Address address);
+  // Bytes that are free on the device, and all that it has.
+  void MemoryInfo(size_t* free, size_t* total) const;
 
  private:
   friend class Scratch;
 
-  Device(int ordinal, const std::string& source);
-  ~Device();
+  explicit Device(int ordinal);
+  void Prepare(const std::string& source);
+  std::string OutOfMemory(size_t bytes) const;
   void Enqueue(const char* kernel, const Grid& grid, void** parameters);
-  void* FunctionOf(const char* kernel);
 
   int ordinal_;
   int device_ = 0;
+  std::string name_;
+  int capability_major_ = 0;
   void* context_ = nullptr;
   void* stream_ = nullptr;
   void* module_ = nullptr;
   void* cublas_lt_ = nullptr;
   void* cudnn_ = nullptr;
-  // By the address of the name, which is a literal.
+  // Kernels by the address of their name.
   std::unordered_map<const char*, void*> functions_;
+  std::unordered_set<Address> allocated_;
+  std::vector<void*> events_;
+
+  // Another GPU, with its primary context, which its own worker uses too.
+  struct Peer {
+    int device = 0;
+    void* context = nullptr;
+    bool is_readable = false;
+  };
+  Peer& PeerOf(int ordinal);
+  std::unordered_map<int, Peer> peers_;
 
   // Scratch memory is a stack: what is taken last is given back first.
   Address arena_ = 0;
@@ -104,9 +138,8 @@ class Scratch {
 
  private:
   Address address_;
-  size_t bytes_;
-  // Whether it is no part of the arena, which was too small.
-  bool is_own_;
+  // Of the arena; 0 if the arena was too small, and this memory was allocated alone.
+  size_t arena_bytes_ = 0;
 };
 
 }  // namespace twotower::cuda

@@ -10,22 +10,25 @@
 
 namespace twotower::cuda {
 
-// Folders in which libraries are looked for before the system's loader path. Call before the first library is opened.
+// Folders in which libraries are looked for before the system's loader path. The first call of the process counts.
 void LookIn(std::vector<std::string> folders);
 
-// The functions of a library, which is opened first if it was not yet. Throws std::runtime_error, with the library's name
-// and the places where it was looked for, if it is not there or lacks a function.
+// The functions of a library, which is opened first if it was not yet. Throws std::runtime_error, with the library's name and
+// the remedy, if it is not there or lacks a function. The driver is initialized; there may be no GPU.
 const Driver& TheDriver();
 const Nvrtc& TheNvrtc();
 const CublasLt& TheCublasLt();
 const Cudnn& TheCudnn();
 
-// A library's file, as the loader found it; the name of a library is one of driver, nvrtc, cublasLt, cudnn. The same errors.
-std::string FileOf(const std::string& library);
+// The files of the driver, NVRTC, cuBLASLt and cuDNN, in this order; names without a folder are where the system's loader
+// found them. Opens all of them, with the same errors.
+std::vector<std::string> Files();
 
-// Throws std::runtime_error with the call's name and the library's words unless the status is 0.
+// Throw std::runtime_error with the call's name and the library's words unless the status is 0.
 void CheckDriver(int status, const char* call);
-void CheckLibrary(int status, const char* call);
+void CheckNvrtc(int status, const char* call);
+void CheckCublasLt(int status, const char* call);
+void CheckCudnn(int status, const char* call);
 
 }  // namespace twotower::cuda
 

@@ -5,11 +5,13 @@
  * tensor; from then on tfjs computes on that worker's device.
  */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { UserError } from '../errors.js';
+import { UserError, messageOf } from '../errors.js';
 import { addonPlaces, notLoaded, recordedReason } from '../set_up_parts.js';
 import { loadDevicePin, tensorFlowIsPrepared } from './device_pin.js';
 import { loadNativeAddon, nativeIsPrepared } from './native/addon.js';
+import { cudaIsPrepared, loadCudaAddon } from './native/cuda_addon.js';
 import type { ConvolutionPassAlgorithm } from './native/addon_layers.js';
 import type { Precision } from './numerics.js';
 
@@ -49,14 +51,21 @@ export interface BackendInformation {
   tensorflow: string | null;
   /** oneDNN's version; null on other backends. */
   oneDnn: string | null;
-  /** Version of the native backend's rule that chooses a convolution's algorithm; null on other backends. */
+  /** Version of the native backend's rule that chooses a convolution's algorithm; null on other backends and on GPUs. */
   algorithms: number | null;
+  /** CUDA's version, of NVRTC; null unless the native backend computes on a GPU. */
+  cuda: string | null;
 }
 
-/** A GPU that TensorFlow can use. */
+/** A GPU that a backend can use. */
 export interface Gpu {
   ordinal: number;
   name: string;
+  /** `GPU-…`, as nvidia-smi prints it; absent with TensorFlow, as are the others. */
+  uuid?: string;
+  bytes?: number;
+  /** Compute capability, e.g. `9.0`. */
+  capability?: string;
 }
 
 /** A backend as the main thread sees it: only `use` loads tfjs. */
@@ -64,20 +73,21 @@ interface Backend {
   /** Why set-up failed, or why what it built does not load, and the remedy, in one line; null if all is there. */
   whyMissing(): string | null;
   computesOnGpus: boolean;
-  /** Whether it has `sharedTensors` among its capabilities. */
-  sharesTensors: boolean;
-  /** Why it does not compute in bf16 on this machine, and the remedy, in one line; null if it does. */
-  whyNoBf16(): string | null;
+  sharedMemoryOf(device: Device): 'host' | 'gpus' | null;
+  /** Why it does not compute in this precision on the device, and the remedy, in one line; null if it does. */
+  whyNot(precision: ReducedPrecision, device: Device): string | null;
   /** Prepares the process for workers with this backend. */
   prepareWorkers(): void;
   /** Makes it tfjs's backend in the calling thread. */
   use(options: Required<BackendOptions>): Promise<Partial<LibraryVersions>>;
 }
 
-type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn' | 'algorithms'>;
+type LibraryVersions = Pick<BackendInformation, 'tensorflow' | 'oneDnn' | 'algorithms' | 'cuda'>;
 
-const lacksBf16 = (backend: BackendName) => (): string =>
-  `bf16 needs the native backend, but the backend is ${backend}: give --precision float32`;
+type ReducedPrecision = Exclude<Precision, 'float32'>;
+
+const hasFloat32Alone = (backend: BackendName) => (precision: ReducedPrecision) =>
+  `${precision} needs the native backend, but the backend is ${backend}: give --precision float32`;
 
 const BACKENDS: Record<BackendName, Backend> = {
   native: {
@@ -90,15 +100,20 @@ const BACKENDS: Record<BackendName, Backend> = {
         return notLoaded(error);
       }
     },
-    computesOnGpus: false,
-    sharesTensors: true,
-    whyNoBf16: () =>
-      loadNativeAddon().information().bf16
+    computesOnGpus: true,
+    sharedMemoryOf: (device) => (device === 'cpu' ? 'host' : 'gpus'),
+    whyNot: (precision, device) => {
+      // A GPU itself says so.
+      if (device !== 'cpu') return null;
+      if (precision === 'tf32') return 'tf32 is for GPUs: give --precision float32 or bf16';
+      return loadNativeAddon().information().bf16
         ? null
-        : 'this processor cannot multiply bf16 numbers: give --precision float32',
+        : 'this processor cannot multiply bf16 numbers: give --precision float32';
+    },
     prepareWorkers: () => {},
-    use: async ({ threads, precision, keptAlgorithms }) => {
-      const { useNative } = await import('./native/native.js');
+    use: async ({ device, threads, precision, keptAlgorithms }) => {
+      const { useCuda, useNative } = await import('./native/native.js');
+      if (device !== 'cpu') return { cuda: await useCuda(ordinalOf(device), precision) };
       const { oneDnn, algorithms } = await useNative(threads, precision, keptAlgorithms);
       return { oneDnn, algorithms };
     },
@@ -112,8 +127,8 @@ const BACKENDS: Record<BackendName, Backend> = {
             'it is fetched only if it is needed; --backend tensorflow or npm run setup fetches it',
           ),
     computesOnGpus: true,
-    sharesTensors: false,
-    whyNoBf16: lacksBf16('tensorflow'),
+    sharedMemoryOf: () => null,
+    whyNot: hasFloat32Alone('tensorflow'),
     prepareWorkers: () => loadDevicePin().keepFreedMemory(),
     use: async ({ device, threads, logicalCpus, logicalCpu }) => {
       const name =
@@ -125,8 +140,8 @@ const BACKENDS: Record<BackendName, Backend> = {
   wasm: {
     whyMissing: () => null,
     computesOnGpus: false,
-    sharesTensors: false,
-    whyNoBf16: lacksBf16('wasm'),
+    sharedMemoryOf: () => null,
+    whyNot: hasFloat32Alone('wasm'),
     prepareWorkers: () => {},
     use: async () => {
       const { useWasm } = await import('./wasm.js');
@@ -152,9 +167,17 @@ export function prepareWorkers(backend: BackendName): void {
   BACKENDS[backend].prepareWorkers();
 }
 
-/** Whether other threads can read the backend's tensors where they are: its `sharedTensors`. */
-export function sharesTensors(backend: BackendName): boolean {
-  return BACKENDS[backend].sharesTensors;
+/**
+ * Where other threads can read the backend's tensors in place: in the host's memory (its `sharedTensors`), in the GPUs' (its
+ * `gpuTensors`), or nowhere.
+ */
+export function sharedMemoryOf(backend: BackendName, device: Device): 'host' | 'gpus' | null {
+  return BACKENDS[backend].sharedMemoryOf(device);
+}
+
+/** The ordinal of a GPU. */
+export function ordinalOf(device: Exclude<Device, 'cpu'>): number {
+  return Number(device.slice('gpu:'.length));
 }
 
 /**
@@ -198,7 +221,7 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
   if (!BACKENDS[backend].computesOnGpus && device !== 'cpu') {
     throw new UserError(`the ${backend} backend computes on the CPU only, not on ${device}`);
   }
-  requirePrecision(precision, backend);
+  requirePrecision(precision, backend, device);
   // Imported here, because the main thread computes nothing and tfjs takes half a second to load.
   const tf = await import('@tensorflow/tfjs-core');
   const { registerGradients } = await import('./gradients.js');
@@ -218,14 +241,19 @@ export async function useBackend(given: BackendOptions): Promise<BackendInformat
     tensorflow: null,
     oneDnn: null,
     algorithms: null,
+    cuda: null,
     ...versions,
   };
 }
 
-/** @throws UserError if the backend does not have the precision on this machine */
-export function requirePrecision(precision: Precision, backend: BackendName): void {
+/** @throws UserError if the backend does not compute in the precision on the device */
+export function requirePrecision(
+  precision: Precision,
+  backend: BackendName,
+  device: Device = 'cpu',
+): void {
   if (precision === 'float32') return;
-  const reason = BACKENDS[backend].whyNoBf16();
+  const reason = BACKENDS[backend].whyNot(precision, device);
   if (reason !== null) throw new UserError(reason);
 }
 
@@ -250,20 +278,46 @@ export function probe(backend: BackendName): Promise<Probe> {
   });
 }
 
+/** GPUs, and the backend that computes on them. */
+export interface UsableGpus {
+  gpus: Gpu[];
+  backend: BackendName;
+  /** Why none can be used though there is an NVIDIA driver, and the remedy, in one line. */
+  failure?: string;
+}
+
+/**
+ * The GPUs that a backend can use: `native`, or TensorFlow where that is wanted or `native` is not prepared for GPUs. Without an
+ * NVIDIA driver there are none, and nothing is loaded. The calling thread never loads TensorFlow.
+ */
+export async function listGpus(wanted?: BackendName): Promise<UsableGpus> {
+  const backend = wanted ?? (cudaIsPrepared() || !tensorFlowIsPrepared() ? 'native' : 'tensorflow');
+  if (!hasNvidiaDriver()) return { gpus: [], backend };
+  const none = (reason: string): UsableGpus => {
+    return { gpus: [], backend, failure: `no GPU with the ${backend} backend: ${reason}` };
+  };
+  if (backend === 'tensorflow') {
+    const reason = whyMissing(backend);
+    if (reason !== null) return none(reason);
+    try {
+      return { gpus: (await probe(backend)).gpus, backend };
+    } catch (error) {
+      return none(notLoaded(error));
+    }
+  }
+  if (!cudaIsPrepared()) return none(recordedReason(addonPlaces('twotower_cuda').unavailable));
+  try {
+    return { gpus: loadCudaAddon().gpus(), backend };
+  } catch (error) {
+    return none(messageOf(error));
+  }
+}
+
 /** Signs of an NVIDIA driver: on Linux, in a container, and in Windows' Linux. */
 const NVIDIA_TRACES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'];
 
-/**
- * The GPUs that TensorFlow can use. Without an NVIDIA driver there are none, and nothing is loaded. If TensorFlow
- * does not load there are none either, with a warning of one line. The calling thread never loads it.
- */
-export async function listGpus(): Promise<{ gpus: Gpu[]; warning?: string }> {
-  if (!NVIDIA_TRACES.some((path) => existsSync(path)) || !tensorFlowIsPrepared()) {
-    return { gpus: [] };
-  }
-  try {
-    return { gpus: (await probe('tensorflow')).gpus };
-  } catch (error) {
-    return { gpus: [], warning: `no GPU without the tensorflow backend: ${notLoaded(error)}` };
-  }
+function hasNvidiaDriver(): boolean {
+  const { TWOTOWER_CUDA: folder } = process.env;
+  const named = folder === undefined ? [] : [join(folder, 'libcuda.so.1')];
+  return [...NVIDIA_TRACES, ...named].some((path) => existsSync(path));
 }

@@ -15,7 +15,27 @@ export interface SharedTensors {
   sharedValuesOf(tensor: tf.Tensor): Float32Array<SharedArrayBuffer>;
 }
 
+/** Where a tensor is in a GPU's memory, and the event that happens once its values are there. */
+export interface GpuPlace {
+  address: bigint;
+  event: bigint;
+}
+
+/** Tensors in a GPU's memory that other threads of the process can read where they are. */
+export interface GpuTensors {
+  /**
+   * The place of a float32 tensor, whose values need not be there yet.
+   *
+   * @param slot each has an event of its own, which is used again when the slot is
+   */
+  announce(tensor: tf.Tensor, slot: number): GpuPlace;
+  /** The tensor that another thread has announced, on the GPU of this ordinal. The caller disposes it. */
+  tensorAt(ordinal: number, place: GpuPlace, shape: number[]): tf.Tensor;
+}
+
 export interface Capabilities {
+  /** Absent unless the backend computes on a GPU and other threads can read its memory. */
+  gpuTensors?: GpuTensors;
   /** Absent if other threads cannot see the backend's tensors. */
   sharedTensors?: SharedTensors;
   /** Bytes of memory that the backend holds for tensors and for later ones; absent if it keeps none back. */

@@ -11,9 +11,9 @@ export const deviceOptions = {
     {
       group,
       describe:
-        'One worker on each of these GPUs, such as 0,1 (default: all that the towers can use)',
+        'One worker on each of these GPUs, by number or UUID, such as 0,1 (default: all that the towers can use)',
     },
-    ordinals,
+    gpusOf,
   ),
   cpu: wholeNumber(1, { group, describe: 'This many workers on the CPU, instead of GPUs' }),
   threads: wholeNumber(1, {
@@ -21,22 +21,25 @@ export const deviceOptions = {
     describe: 'CPU threads per worker (default: its share of the cores)',
   }),
   requireGpu: flag({ group, describe: 'Fail instead of using the CPU in place of a GPU' }),
+  allowCpu: flag({ group, describe: 'Use the CPU even if a GPU is there that does not work' }),
   backend: choice(BACKEND_NAMES, {
     group,
-    describe: 'Compute backend (default: tensorflow on GPUs, otherwise the first available)',
+    describe: 'Compute backend (default: the first available)',
   }),
   precision: choice(PRECISIONS, {
     group,
     describe:
-      'Number format of the operands of convolutions and matrix products; bf16 needs the native backend (default float32)',
+      'Number format of the operands of convolutions and matrix products; bf16 and, on GPUs, tf32 need the native backend (default float32)',
   }),
 };
 
-function ordinals(text: string): number[] {
+function gpusOf(text: string): (number | string)[] {
   return text.split(',').map((part) => {
-    if (/^\s*\d+\s*$/.test(part)) return Number(part);
+    const gpu = part.trim();
+    if (/^\d+$/.test(gpu)) return Number(gpu);
+    if (gpu.startsWith('GPU-')) return gpu;
     throw new UserError(
-      `--gpus takes GPU numbers separated by commas, such as 0,1; it is "${text}"`,
+      `--gpus takes GPU numbers or UUIDs separated by commas, such as 0,1; it is "${text}"`,
     );
   });
 }

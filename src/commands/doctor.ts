@@ -4,6 +4,7 @@
  *     twotower doctor
  *     twotower doctor --json
  */
+import type { Gpu } from '../backend/backend.js';
 import { diagnose } from '../library/diagnose.js';
 import type { Diagnosis } from '../library/diagnose.js';
 import { print, printJson } from '../report/printing.js';
@@ -25,7 +26,7 @@ export const command = defineCommand({
 });
 
 function printDiagnosis(diagnosis: Diagnosis): void {
-  const { versions, platform, backend, nativeAddon, gpus, threads, missing } = diagnosis;
+  const { versions, platform, backend, nativeAddon, gpus, cudaFiles, threads, missing } = diagnosis;
   const rows = [
     ['platform', `${platform.name}: ${platform.offers}`],
     ['twotower', versions.twotower],
@@ -35,10 +36,19 @@ function printDiagnosis(diagnosis: Diagnosis): void {
     ['oneDNN', versions.oneDnn ?? 'none'],
     ['JPEGs', versions.libjpegTurbo === null ? 'sharp' : `libjpeg-turbo ${versions.libjpegTurbo}`],
     ['backend', nativeAddon === null ? backend : `${backend}, ${nativeAddon}`],
-    ['GPUs', gpus.length === 0 ? 'none' : gpus.map(({ ordinal }) => `gpu:${ordinal}`).join(', ')],
+    ['CUDA', versions.cuda ?? 'none'],
+    ...cudaFiles.map((file) => ['', file]),
+    ['GPUs', gpus.length === 0 ? 'none' : describeGpu(gpus[0]!)],
+    ...gpus.slice(1).map((gpu) => ['', describeGpu(gpu)]),
     ['CPU threads', String(threads)],
     ['missing', missing.length === 0 ? 'nothing' : missing[0]!],
     ...missing.slice(1).map((line) => ['', line]),
   ];
   for (const [name, value] of rows) print(`${name!.padEnd(12)} ${value!}`);
+}
+
+function describeGpu({ ordinal, name, uuid, bytes, capability }: Gpu): string {
+  const memory = bytes === undefined ? [] : [`${(bytes / 2 ** 30).toFixed(1)} GiB`];
+  const architecture = capability === undefined ? [] : [`compute capability ${capability}`];
+  return [`gpu:${ordinal} ${name}`, ...memory, ...architecture, ...(uuid ? [uuid] : [])].join(', ');
 }

@@ -87,11 +87,13 @@ export interface RunAlgorithms {
  */
 export function algorithmsOfRun(
   configuration: Configuration,
-  { backend, precision }: Pick<ResolvedPlacement, 'backend' | 'precision'>,
+  { backend, precision, placement }: Pick<ResolvedPlacement, 'backend' | 'precision' | 'placement'>,
   replicas: number,
   before: CheckpointState | undefined,
 ): RunAlgorithms {
-  if (backend !== 'native') return { recorded: undefined, kept: [], warnings: [] };
+  const onCpu = placement.every(({ device }) => device === 'cpu');
+  // On a GPU, cuDNN chooses.
+  if (backend !== 'native' || !onCpu) return { recorded: undefined, kept: [], warnings: [] };
   const { training } = configuration;
   const cheapest = algorithmsOf(configuration, precision, Math.ceil(training.batch / replicas));
   const isSame = before?.batch === imagesPerStep(training) && before.precision === precision;

@@ -14,14 +14,14 @@ import type { TrainOptions } from './train_options.js';
  * Compares the gradients of the first batch with finite differences of the loss.
  *
  * @returns one comparison per parameter tensor; `relativeError` is a fraction
- * @throws UserError for bfloat16, and as `train` does
+ * @throws UserError for another precision than float32, and as `train` does
  */
 export async function checkGradients(
   options: Recipe & Devices & Pick<TrainOptions, 'init' | 'checkpoint' | 'events' | 'signal'>,
 ): Promise<GradientCheck[]> {
-  if (options.precision === 'bf16') {
+  if (options.precision !== undefined && options.precision !== 'float32') {
     throw new UserError(
-      'gradients are not checked in bf16, whose rounding is larger than a finite difference: leave --precision out',
+      `gradients are not checked in ${options.precision}, whose rounding is larger than a finite difference: leave --precision out`,
     );
   }
   const { configuration, phases, resolved, initialModel } = await prepare(options);

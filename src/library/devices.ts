@@ -5,7 +5,8 @@ import {
   prepareProcess,
   requirePrecision,
 } from '../backend/backend.js';
-import type { BackendName } from '../backend/backend.js';
+import type { BackendName, Gpu } from '../backend/backend.js';
+import { UserError } from '../errors.js';
 import type { Precision } from '../backend/numerics.js';
 import { resolvePlacement } from '../parallel/placement.js';
 import type { Machine, Placement } from '../parallel/placement.js';
@@ -13,14 +14,16 @@ import { usableCores } from '../usable_cores.js';
 
 /** Devices to compute on (default: the usable GPUs, else workers on the CPU). */
 export interface Devices {
-  /** One worker on each of these GPUs, by ordinal; repeated ordinals share a GPU. */
-  gpus?: number[] | undefined;
+  /** One worker on each of these GPUs, by ordinal or UUID; a GPU that is repeated is shared. */
+  gpus?: (number | string)[] | undefined;
   /** Number of workers on the CPU. */
   cpu?: number | undefined;
   /** CPU threads per worker (default: an equal share of the cores that this process may use). */
   threads?: number | undefined;
   /** Makes it an error if a CPU would stand in for a GPU. */
   requireGpu?: boolean | undefined;
+  /** Lets CPUs stand in for GPUs that are there and do not work, which is an error otherwise. */
+  allowCpu?: boolean | undefined;
   /** Default: the first that works here. */
   backend?: BackendName | undefined;
   /** Operands of convolutions and matrix products (default `float32`). */
@@ -56,8 +59,13 @@ export async function resolveDevices(
 ): Promise<ResolvedPlacement> {
   await prepareEngine(given);
   prepareProcess();
-  const mayUseGpus = given.backend === undefined || given.backend === 'tensorflow';
-  const { gpus, warning: gpuWarning } = mayUseGpus ? await listGpus() : { gpus: [] };
+  const mayUseGpus = given.backend !== 'wasm';
+  const found = mayUseGpus ? await listGpus(given.backend) : undefined;
+  const gpus = found?.gpus ?? [];
+  const failure = found?.failure;
+  if (failure !== undefined && given.cpu === undefined && given.allowCpu !== true) {
+    throw new UserError(`${failure}; or give --allow-cpu to compute on the CPU`);
+  }
   const machine = {
     gpus,
     cores: usableCores(),
@@ -65,7 +73,7 @@ export async function resolveDevices(
   };
   const resolved = resolvePlacement(
     {
-      gpus: given.gpus,
+      gpus: given.gpus?.map((gpu) => ordinalOf(gpu, gpus)),
       cpu: given.cpu,
       towers,
       threads: given.threads,
@@ -76,11 +84,38 @@ export async function resolveDevices(
     processes,
   );
   const onGpus = resolved.placement.some(({ device }) => device !== 'cpu');
-  const { backend, warning } = availableBackend(onGpus ? 'tensorflow' : given.backend);
+  const { backend, warning } = availableBackend(onGpus ? found?.backend : given.backend);
   const precision = given.precision ?? 'float32';
-  requirePrecision(precision, backend);
-  const warnings = [gpuWarning, warning, ...resolved.warnings].filter((one) => one !== undefined);
+  for (const { device } of resolved.placement) requirePrecision(precision, backend, device);
+  const mixed = warningOfKinds(resolved.placement, gpus);
+  const warnings = [failure, warning, mixed, ...resolved.warnings].filter(
+    (one) => one !== undefined,
+  );
   return { ...resolved, backend, precision, machine, warnings };
+}
+
+/** A line if the workers' GPUs differ; undefined if they do not. */
+function warningOfKinds(placement: Placement, gpus: readonly Gpu[]): string | undefined {
+  const used = gpus.filter(({ ordinal }) =>
+    placement.some(({ device }) => device === `gpu:${ordinal}`),
+  );
+  const other = used.find(({ name }) => name !== used[0]!.name);
+  if (other === undefined) return undefined;
+  const [one, two] = [used[0]!, other].map(({ ordinal, name }) => `gpu:${ordinal} (${name})`);
+  return `${one} and ${two} are of different kinds: towers wait for the slower one in each step; --gpus takes two of one kind`;
+}
+
+/**
+ * The ordinal of a GPU that is named by it or by its UUID, of which the beginning is enough.
+ *
+ * @throws UserError unless one GPU has the UUID
+ */
+function ordinalOf(gpu: number | string, gpus: readonly Gpu[]): number {
+  if (typeof gpu === 'number') return gpu;
+  const [found, ...others] = gpus.filter(({ uuid }) => uuid?.startsWith(gpu));
+  if (found !== undefined && others.length === 0) return found.ordinal;
+  const reason = found === undefined ? 'no usable GPU has' : 'several GPUs have';
+  throw new UserError(`${reason} the UUID ${gpu}: twotower doctor lists them`);
 }
 
 /**

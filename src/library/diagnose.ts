@@ -2,6 +2,7 @@
 import { libjpegTurboVersion, slowJpegWarning } from '../data/jpeg_decoder.js';
 import {
   availableBackend,
+  listGpus,
   prepareProcess,
   probe,
   whyMissing,
@@ -9,6 +10,8 @@ import {
   type Gpu,
   type Probe,
 } from '../backend/backend.js';
+import { loadCudaAddon, type CudaLibraries } from '../backend/native/cuda_addon.js';
+import { messageOf } from '../errors.js';
 import { programVersion } from '../program_version.js';
 import { addonPlaces, notLoaded } from '../set_up_parts.js';
 import { usableCores } from '../usable_cores.js';
@@ -21,6 +24,8 @@ export interface Diagnosis {
     tfjs: string;
     tensorflow: string | null;
     oneDnn: string | null;
+    /** CUDA's, of NVRTC; null if the native backend computes on no GPU here. */
+    cuda: string | null;
     /** null if sharp decodes all images. */
     libjpegTurbo: string | null;
   };
@@ -30,6 +35,8 @@ export interface Diagnosis {
   /** Whether the native backend came with the package or was compiled here; null if another backend is used. */
   nativeAddon: 'prebuilt' | 'compiled' | null;
   gpus: Gpu[];
+  /** The driver's and NVIDIA's other libraries' files; empty if the native backend computes on no GPU here. */
+  cudaFiles: string[];
   /** CPU cores that this process may use. */
   threads: number;
   /** What keeps a backend or a GPU from being used, each with its remedy. */
@@ -37,7 +44,7 @@ export interface Diagnosis {
 }
 
 const OFFERS: Record<string, string> = {
-  'linux-x64': 'the native backend; TensorFlow and NVIDIA GPUs; WebAssembly',
+  'linux-x64': 'the native backend, on NVIDIA GPUs too; TensorFlow; WebAssembly',
   'linux-arm64': 'the native backend, compiled at set-up; WebAssembly',
 };
 
@@ -62,12 +69,8 @@ export async function diagnose(): Promise<Diagnosis> {
     }
   }
   const tensorflow = probes.get('tensorflow');
-  const gpus = tensorflow?.gpus ?? [];
-  if (gpus.length === 0) {
-    missing.push(
-      'no GPU that TensorFlow can use, so CPU workers carry out `--gpus`: install an NVIDIA driver (nvidia-smi then lists the GPUs) and run npm run setup',
-    );
-  }
+  const { gpus, cuda, reasons } = await diagnoseGpus();
+  missing.push(...reasons);
   const slowJpegs = slowJpegWarning();
   if (slowJpegs !== null) missing.push(slowJpegs);
   // The fallback needs nothing of set-up.
@@ -79,6 +82,7 @@ export async function diagnose(): Promise<Diagnosis> {
       tfjs: information.tfjs,
       tensorflow: tensorflow?.information.tensorflow ?? null,
       oneDnn: information.oneDnn,
+      cuda: cuda?.nvrtc ?? null,
       libjpegTurbo: libjpegTurboVersion(),
     },
     platform: platformOf(process.platform, process.arch),
@@ -86,7 +90,37 @@ export async function diagnose(): Promise<Diagnosis> {
     nativeAddon:
       backend !== 'native' ? null : addonPlaces('twotower').isPrebuilt ? 'prebuilt' : 'compiled',
     gpus,
+    cudaFiles: cuda === null ? [] : filesOf(cuda),
     threads: usableCores(),
     missing,
   };
+}
+
+/** The GPUs that a backend can use, and NVIDIA's libraries if that is the native one; what keeps it from them. */
+async function diagnoseGpus(): Promise<{
+  gpus: Gpu[];
+  cuda: CudaLibraries | null;
+  reasons: string[];
+}> {
+  const { gpus, backend, failure } = await listGpus();
+  const reasons = failure === undefined ? [] : [failure];
+  if (gpus.length === 0 && failure === undefined) {
+    reasons.push(
+      'no usable GPU, so CPU workers carry out `--gpus`: install an NVIDIA driver (nvidia-smi then lists the GPUs) and run npm run setup',
+    );
+  }
+  if (gpus.length === 0 || backend !== 'native') return { gpus, cuda: null, reasons };
+  try {
+    return { gpus, cuda: loadCudaAddon().libraries(), reasons };
+  } catch (error) {
+    return {
+      gpus,
+      cuda: null,
+      reasons: [...reasons, `no native backend on GPUs: ${messageOf(error)}`],
+    };
+  }
+}
+
+function filesOf({ driverFile, nvrtcFile, cublasLtFile, cudnnFile }: CudaLibraries): string[] {
+  return [driverFile, nvrtcFile, cublasLtFile, cudnnFile];
 }

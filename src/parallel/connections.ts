@@ -2,9 +2,10 @@
  * What the workers of this process exchange through: memory that its threads share, and groups of processes where a
  * network is divided among hosts, or trained by several replicas.
  */
-import { sharesTensors } from '../backend/backend.js';
+import { ordinalOf, sharedMemoryOf } from '../backend/backend.js';
 import type { BackendName } from '../backend/backend.js';
 import type { Network } from '../model/network.js';
+import { allocateGpuPlaces } from './gpu_memory.js';
 import type { OpenCommand, SharedBuffers } from './messages.js';
 import { connectPeers } from './peer_memory.js';
 import type { Placement } from './placement.js';
@@ -48,11 +49,18 @@ export function connectWorkers(
   const isHere = (worker: number): boolean =>
     worker >= firstWorker && worker < firstWorker + workersPerHost;
   const memory = allocateExchangeMemory(network, workers, batch);
-  const shares = sharesTensors(backend);
-  const peers = shares ? connectPeers(memory, workers.length, isHere) : undefined;
+  const sharing = sharedMemoryOf(backend, placement[0]!.device);
+  const peers = sharing === 'host' ? connectPeers(memory, workers.length, isHere) : undefined;
+  const gpuPlaces =
+    sharing === 'gpus'
+      ? allocateGpuPlaces(
+          memory,
+          hosts.flat().map(({ device }) => (device === 'cpu' ? 0 : ordinalOf(device))),
+        )
+      : undefined;
   const copies = allocateSlotCopies(
     memory,
-    ({ from, readers }) => readers.some(isHere) && !(shares && isHere(from)),
+    ({ from, readers }) => readers.some(isHere) && !(sharing !== null && isHere(from)),
   );
   const replicas = world.groupsAcrossImages(workersPerHost);
   const group = world.groupWithinReplica();
@@ -71,6 +79,7 @@ export function connectWorkers(
       exchange: memory,
       copies,
       ...(peers && { peers: peers[firstWorker + worker]! }),
+      ...(gpuPlaces && { gpuPlaces }),
     }),
   };
 }

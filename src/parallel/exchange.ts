@@ -3,7 +3,8 @@
  *
  * What is read stays valid until the worker reports the end of the round, because the coordinator begins the next
  * round only after every worker has reported. A `Transport` brings the values across: by copies in shared memory
- * (`slot_copies.ts`, any backend), by reading them in place (`peer_memory.ts`), or from host to host (`mpi_transport.ts`).
+ * (`slot_copies.ts`, any backend), by reading them in place in the host's memory (`peer_memory.ts`) or the GPUs'
+ * (`gpu_memory.ts`), or from host to host (`mpi_transport.ts`).
  *
  * A wait ends when the slot is filled or the coordinator raises the abort flag. It has no time limit of its own: the
  * coordinator sees that no worker makes progress, and which one is the cause (`activity.ts`).
@@ -27,9 +28,9 @@ export interface Transport {
   /**
    * Reads a slot that is filled.
    *
-   * @returns the first `length` floats in place, valid until the round ends
+   * @returns float32, on this worker's device; its values are those of the slot, in place, and valid until the round ends
    */
-  read(slot: Slot, length: number): Float32Array;
+  read(slot: Slot, shape: number[]): tf.Tensor;
   /** Whether another host fills the slot (default: none does). */
   isFromElsewhere?(slot: Slot): boolean;
   /** Between hosts: gets ready to receive the first `length` floats, if they come from another one. */
@@ -164,9 +165,7 @@ export class Exchange {
     const blocks = ranks.map((rank) => {
       const index = this.ranks.indexOf(rank);
       if (index >= 0) return own[index]!;
-      const shape = shapeOf(rank);
-      const values = this.read(tf.util.sizeFromShape(shape), exchange, 'forward', rank);
-      return tf.tensor(values, shape, 'float32');
+      return this.read(shapeOf(rank), exchange, 'forward', rank);
     });
     this.sendRest(exchange, 'forward');
     return this.copying(exchange, () => combine(blocks));
@@ -199,10 +198,7 @@ export class Exchange {
       });
     }
     const sums = this.ranks.map((rank) => {
-      const terms = others.map((worker) => {
-        const values = this.read(length, exchange, 'backward', worker, rank);
-        return tf.tensor(values, shape, 'float32');
-      });
+      const terms = others.map((worker) => this.read(shape, exchange, 'backward', worker, rank));
       return this.copying(exchange, () => combine(rank, terms));
     });
     this.sendRest(exchange, 'backward');
@@ -277,10 +273,10 @@ export class Exchange {
   /**
    * Waits until the slot has this round's values, and counts the time as waiting.
    *
-   * @returns a view of the first `length` floats in place, valid until the round ends
+   * @returns float32, its values in place, valid until the round ends
    * @throws ExchangeAborted
    */
-  read(length: number, exchange: string, pass: Pass, from: number, to?: number): Float32Array {
+  read(shape: number[], exchange: string, pass: Pass, from: number, to?: number): tf.Tensor {
     const slot = this.slot(exchange, pass, from, to);
     const isFromElsewhere = this.transport.isFromElsewhere?.(slot) === true;
     const name = isFromElsewhere ? `wait for another host, ${exchange}` : `wait ${exchange}`;
@@ -288,8 +284,8 @@ export class Exchange {
     this.tracing(name, () => this.wait(slot, exchange, pass, from));
     this.activity.moveTo(pass, exchange);
     this.cost[isFromElsewhere ? 'hostsWaitMs' : 'waitMs'] += performance.now() - start;
-    this.cost.bytes += length * Float32Array.BYTES_PER_ELEMENT;
-    return this.transport.read(slot, length);
+    this.cost.bytes += tf.util.sizeFromShape(shape) * Float32Array.BYTES_PER_ELEMENT;
+    return this.transport.read(slot, shape);
   }
 
   private wait(slot: Slot, exchange: string, pass: Pass, from: number): void {

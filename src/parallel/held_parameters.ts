@@ -6,7 +6,6 @@
  * PyTorch's, through whole tensors that all workers share.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { valuesOf } from '../backend/values.js';
 import type { RankParameters } from '../model/forward.js';
 import type { Layer, Network, Parameter } from '../model/network.js';
 import {
@@ -30,8 +29,8 @@ interface HeldParameter {
   velocity: tf.Variable;
   /** Gradient of the step computed last, until it is committed or discarded. */
   gradient: tf.Tensor | null;
-  /** Whether the weight and the velocity are finite: checked whenever they are replaced. */
-  isFinite: boolean;
+  /** 0 if the weight and the velocity are finite, else NaN: made whenever they are replaced. */
+  check: tf.Scalar;
 }
 
 export class HeldParameters {
@@ -64,7 +63,8 @@ export class HeldParameters {
       const velocity = tf.variable(still, false, `velocity of ${name}`);
       tf.dispose([initial, still]);
       parameters.set(parameter.name, weight);
-      this.held.push({ parameter, rank, weight, velocity, gradient: null, isFinite: true });
+      const check = tf.scalar(0);
+      this.held.push({ parameter, rank, weight, velocity, gradient: null, check });
     }
     return parameters;
   }
@@ -112,47 +112,52 @@ export class HeldParameters {
 
   /** Updates each weight by its gradient, and frees the gradients. */
   update({ learningRate, multipliers, momentum, weightDecay }: UpdateRuleOfRun): void {
-    const checks = this.held.map(({ parameter, rank, weight, velocity, gradient }) => {
+    for (const held of this.held) {
+      const { parameter, rank, weight, velocity, gradient } = held;
       if (gradient === null) throw new Error('commit without a computed step');
       this.exchange.activity.moveTo('update', parameter.layer);
       this.exchange.timeline?.moveTo(`update ${parameter.layer}`, 'update', rank);
-      return updateParameter(weight, velocity, gradient, {
+      held.check.dispose();
+      held.check = updateParameter(weight, velocity, gradient, {
         learningRate:
           learningRate * (multipliers?.[parameter.name] ?? parameter.learningRateMultiplier),
         momentum,
         weightDecay: weightDecay * parameter.weightDecayMultiplier,
       });
-    });
-    const verdicts = valuesOf(() => tf.stack(checks));
-    tf.dispose(checks);
-    this.held.forEach((held, index) => (held.isFinite = verdicts[index] === 0));
+    }
     this.discard();
   }
 
   /**
+   * Scalars for `firstNotFinite`, which are not finite if a parameter or its gradient is not. A gradient's sum is finite only
+   * if every term is, and takes one pass of the device. Call in a `tidy`.
+   */
+  checks(): tf.Scalar[] {
+    return this.held.flatMap(({ check, gradient }) => [check, tf.sum<tf.Scalar>(gradient!)]);
+  }
+
+  /**
    * The first layer with a parameter that is not finite. If there is none, the last layer with a gradient that is
-   * not: its gradient was computed first. A sum is finite only if every term is, and takes one pass of the device
-   * over each gradient.
+   * not: its gradient was computed first.
    *
    * The weights are checked too because a gradient can miss them: dropout and ReLU mask it, and the first layer has
    * no gradient by its input.
+   *
+   * @param checks values of `checks`
    */
-  firstNotFinite(): NotFinitePlace | undefined {
-    const spoiled = this.held.find(({ isFinite }) => !isFinite);
-    if (spoiled !== undefined) {
-      const layer = this.network.layers.indexOf(layerOf(this.network, spoiled.parameter));
-      return { rank: spoiled.rank, layer, of: 'parameter' };
-    }
-    const sums = valuesOf(() => tf.stack(this.held.map(({ gradient }) => tf.sum(gradient!))));
-    const places = this.held
-      .filter((_, index) => !Number.isFinite(sums[index]))
-      .map(({ parameter, rank }) => ({
-        rank,
-        layer: this.network.layers.indexOf(layerOf(this.network, parameter)),
-        of: 'gradient' as const,
-      }));
-    const last = Math.max(...places.map(({ layer }) => layer));
-    return places.find(({ layer }) => layer === last);
+  firstNotFinite(checks: Float32Array): NotFinitePlace | undefined {
+    const places = this.held.map(({ parameter, rank }, index) => ({
+      layer: this.network.layers.indexOf(layerOf(this.network, parameter)),
+      rank,
+      isParameterFinite: Number.isFinite(checks[2 * index]),
+      isGradientFinite: Number.isFinite(checks[2 * index + 1]),
+    }));
+    const spoiled = places.find(({ isParameterFinite }) => !isParameterFinite);
+    if (spoiled !== undefined) return { rank: spoiled.rank, layer: spoiled.layer, of: 'parameter' };
+    const wrong = places.filter(({ isGradientFinite }) => !isGradientFinite);
+    const last = Math.max(...wrong.map(({ layer }) => layer));
+    const place = wrong.find(({ layer }) => layer === last);
+    return place && { rank: place.rank, layer: place.layer, of: 'gradient' };
   }
 
   /** Copies this worker's shares into the shared whole tensors, and says which of them are not finite. */
@@ -168,12 +173,16 @@ export class HeldParameters {
 
   /** Copies this worker's shares from the shared whole tensors. */
   load(buffers: SharedBuffers): void {
-    for (const held of this.held) held.isFinite = true;
+    for (const held of this.held) {
+      held.check.dispose();
+      held.check = tf.scalar(0);
+    }
     this.eachShare(buffers, (_name, layer, shape, tensor, whole, held) => {
       this.exchange.activity.moveTo('load', layer.name);
       const loaded = toComputingLayout(layer, shape, whole.slice());
-      const check = valuesOf(() => finiteCheck(loaded));
-      held.isFinite &&= check[0] === 0;
+      const before = held.check;
+      held.check = tf.tidy(() => tf.add<tf.Scalar>(before, finiteCheck(loaded)));
+      before.dispose();
       tensor.assign(loaded);
       loaded.dispose();
     });

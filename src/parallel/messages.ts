@@ -12,6 +12,7 @@ import type { HostConnection } from './mpi_transport.js';
 import type { PeerConnections } from './peer_memory.js';
 import type { GroupHandle } from './process_group.js';
 import type { UpdateRuleOfRun } from './sgd.js';
+import type { GpuPlaces } from './gpu_memory.js';
 import type { SlotCopies } from './slot_copies.js';
 import type { Span } from './timeline.js';
 import type { ExchangeMemory } from './slots.js';
@@ -113,8 +114,10 @@ export interface SharedBuffers {
   exchange?: ExchangeMemory;
   /** Memory of the slots whose values are copied: for the transport that copies, and for what other hosts send. */
   copies?: SlotCopies;
-  /** For the transport without copies. */
+  /** For the transport without copies, on the CPU. */
   peers?: PeerConnections;
+  /** The same on GPUs. */
+  gpuPlaces?: GpuPlaces;
   /** uint8 `[count, height, width, 3]`. */
   pixels?: SharedArrayBuffer;
   /** int32 `[count]`. */

@@ -75,7 +75,7 @@ export class MpiTransport implements Transport {
 
   expect(slot: Slot, length: number): void {
     if (this.isHere(slot.from) || this.receiverOf(slot) !== this.worker) return;
-    const values = this.read(slot, length);
+    const values = this.arrivalsOf(slot, length);
     const ticket = this.group.receive(values, this.hostOf(slot.from), slot.index);
     this.receiving.set(slot.index, ticket);
   }
@@ -98,9 +98,13 @@ export class MpiTransport implements Transport {
     }
   }
 
-  read(slot: Slot, length: number): Float32Array {
-    if (this.isHere(slot.from)) return this.within.read(slot, length);
-    return new Float32Array(this.arrivals[slot.index]!, 0, length);
+  read(slot: Slot, shape: number[]): tf.Tensor {
+    if (this.isHere(slot.from)) return this.within.read(slot, shape);
+    return tf.tensor(this.arrivalsOf(slot, tf.util.sizeFromShape(shape)), shape, 'float32');
+  }
+
+  private arrivalsOf({ index }: Slot, length: number): Float32Array {
+    return new Float32Array(this.arrivals[index]!, 0, length);
   }
 
   /** The worker of this host that receives a slot for all: another one for each worker that fills slots. */

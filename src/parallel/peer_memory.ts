@@ -90,10 +90,11 @@ export class PeerMemoryTransport implements Transport {
     this.places[2 * slot.index + 1] = byteOffset / Float32Array.BYTES_PER_ELEMENT;
   }
 
-  read(slot: Slot, length: number): Float32Array {
+  read(slot: Slot, shape: number[]): tf.Tensor {
     const buffer = this.peers[slot.from]!.bufferOf(this.places[2 * slot.index]!);
     const start = this.places[2 * slot.index + 1]! * Float32Array.BYTES_PER_ELEMENT;
-    return new Float32Array(buffer, start, length);
+    const values = new Float32Array(buffer, start, tf.util.sizeFromShape(shape));
+    return tf.tensor(values, shape, 'float32');
   }
 
   private numberOf(buffer: SharedArrayBuffer): number {

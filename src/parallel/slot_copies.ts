@@ -2,7 +2,7 @@
  * The transport that copies: each slot has shared memory of its own, which one worker writes and the others read. For
  * backends whose tensors other threads cannot see.
  */
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Transport } from './exchange.js';
 import type { ExchangeMemory, Slot } from './slots.js';
 
@@ -32,10 +32,14 @@ export class SlotCopyTransport implements Transport {
   }
 
   publish(slot: Slot, tensor: tf.Tensor): void {
-    this.read(slot, tensor.size).set(tensor.dataSync<'float32'>());
+    this.valuesOf(slot, tensor.size).set(tensor.dataSync<'float32'>());
   }
 
-  read(slot: Slot, length: number): Float32Array {
-    return new Float32Array(this.copies[slot.index]!, 0, length);
+  read(slot: Slot, shape: number[]): tf.Tensor {
+    return tf.tensor(this.valuesOf(slot, tf.util.sizeFromShape(shape)), shape, 'float32');
+  }
+
+  private valuesOf({ index }: Slot, length: number): Float32Array {
+    return new Float32Array(this.copies[index]!, 0, length);
   }
 }

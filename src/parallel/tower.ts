@@ -7,7 +7,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
-import type { BackendInformation } from '../backend/backend.js';
+import { describeBackend } from '../backend/describe_backend.js';
 import { capabilities } from '../backend/capabilities.js';
 import {
   type ImageNormalization,
@@ -37,6 +37,7 @@ import type {
   StoreReply,
 } from './messages.js';
 import { MpiTransport } from './mpi_transport.js';
+import { GpuMemoryTransport } from './gpu_memory.js';
 import { PeerMemoryTransport } from './peer_memory.js';
 import { SlotCopyTransport } from './slot_copies.js';
 import { Exchange } from './exchange.js';
@@ -70,16 +71,18 @@ export class Tower {
   /** Chooses the thread's backend and initializes the ranks' parameters. */
   static async open(
     command: OpenCommand,
-    { exchange: memory, copies, peers }: SharedBuffers,
+    { exchange: memory, copies, peers, gpuPlaces }: SharedBuffers,
   ): Promise<{ tower: Tower; reply: OpenReply }> {
     const backend = await useBackend(command);
     const whole = buildNetwork(command.specification, command.towers, command.classes);
     const network = divideFullyConnected(whole, command.fullyConnectedHosts);
     const { worker, workers, hosts } = command;
     const within =
-      peers === undefined
-        ? new SlotCopyTransport(copies!)
-        : new PeerMemoryTransport(memory!, peers);
+      gpuPlaces !== undefined
+        ? new GpuMemoryTransport(gpuPlaces)
+        : peers !== undefined
+          ? new PeerMemoryTransport(memory!, peers)
+          : new SlotCopyTransport(copies!);
     const transport = hosts === null ? within : new MpiTransport(within, copies!, hosts, worker);
     const timeline = command.traced ? new Timeline(workers[worker]![0]!) : null;
     const exchange = new Exchange(memory!, transport, worker, workers, timeline);
@@ -95,7 +98,7 @@ export class Tower {
       },
       command.replicas && new ProcessGroup(command.replicas),
     );
-    const reply = { backend: describe(backend), parameters: tower.parameters.count };
+    const reply = { backend: describeBackend(backend), parameters: tower.parameters.count };
     return { tower, reply };
   }
 
@@ -116,11 +119,11 @@ export class Tower {
     const labels = gatherLabels(this.exchange, own, this.network, round.byHost);
     const { of, whole } = command;
     const reduction = whole.first + whole.count === of ? this.reduction : null;
-    let correct = 0;
+    let correct: tf.Scalar | undefined;
     const { value, grads } = tf.variableGrads(() => {
       const logits = this.forward(images, round, this.positionOf(command, command.step));
       this.timeline?.moveTo('forward loss', 'forward');
-      correct = correctOf(logits, labels);
+      correct = tf.keep(correctOf(logits, labels));
       const mean = lossOf(logits, labels);
       // So the replicas' losses and gradients sum to the means over the batch.
       const loss = round.all === of ? mean : tf.mul<tf.Scalar>(mean, round.all / of);
@@ -132,9 +135,8 @@ export class Tower {
       return loss;
     }, this.parameters.weights);
     this.parameters.take(reduction === null ? grads : this.reduced(reduction, grads));
-    const loss = value.dataSync<'float32'>()[0]!;
-    const notFinite = this.firstNotFinite(loss);
-    tf.dispose([value, images, own, labels]);
+    const { loss, hits, notFinite } = this.resultOf(value, correct!);
+    tf.dispose([value, correct!, images, own, labels]);
     const { rule, sequence } = command;
     this.verdicts.give(sequence, notFinite === null);
     const isAgreed = rule !== null && this.verdicts.areAllFinite(sequence);
@@ -144,7 +146,7 @@ export class Tower {
     const end = performance.now();
     return {
       loss,
-      correct,
+      correct: hits,
       notFinite,
       timing: {
         forwardMs: forwardEnd - start - forwardExchangeMs,
@@ -266,16 +268,27 @@ export class Tower {
     };
   }
 
-  /** The first gradient that is not finite, else the loss if it is not; null if all are finite. */
-  private firstNotFinite(loss: number): NotFinitePlace | null {
+  /**
+   * Reads what the device has computed of a step, at once, because a device is idle from each read to the next command.
+   *
+   * @returns the loss, the number of correct images, and the first parameter or gradient that is not finite, else the loss if
+   *   it is not; null if all are finite
+   */
+  private resultOf(
+    value: tf.Scalar,
+    correct: tf.Scalar,
+  ): { loss: number; hits: number; notFinite: NotFinitePlace | null } {
     this.exchange.activity.moveTo('check', 'logits');
     this.timeline?.moveTo('check the gradients', 'backward');
-    const first = this.parameters.firstNotFinite();
-    if (first !== undefined) return first;
+    const read = valuesOf(() => {
+      const scalars = [value, correct, ...this.parameters.checks()];
+      return tf.concat(scalars.map((scalar) => tf.reshape<tf.Rank.R1>(scalar, [1])));
+    });
+    const [loss, hits] = read as unknown as [number, number];
+    const first = this.parameters.firstNotFinite(read.subarray(2));
     const { length } = this.network.layers;
-    return Number.isFinite(loss)
-      ? null
-      : { rank: this.exchange.ranks[0]!, layer: length, of: 'loss' };
+    const ofLoss = { rank: this.exchange.ranks[0]!, layer: length, of: 'loss' } as const;
+    return { loss, hits, notFinite: first ?? (Number.isFinite(loss) ? null : ofLoss) };
   }
 
   /** Repeats the forward pass of training step `step`. @returns the first output that is not finite; null if all are */
@@ -329,20 +342,9 @@ function beforeBackward(output: tf.Tensor, note: () => void): void {
   };
 }
 
-/** Number of images whose largest logit is the label's. */
-function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): number {
-  return tf.tidy<number>(
-    () => tf.sum(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'int32')).dataSync<'int32'>()[0]!,
+/** Number of images whose largest logit is the label's, float32. */
+function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar {
+  return tf.tidy(() =>
+    tf.sum<tf.Scalar>(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'float32')),
   );
-}
-
-function describe(information: BackendInformation): string {
-  const { backend, precision, tensorflow, oneDnn, algorithms, tfjs } = information;
-  return [
-    tensorflow === null ? backend : `${backend} ${tensorflow}`,
-    ...(oneDnn === null ? [] : [`oneDNN ${oneDnn}`]),
-    ...(algorithms === null ? [] : [`algorithms ${algorithms}`]),
-    ...(precision === 'float32' ? [] : [precision]),
-    `tfjs ${tfjs}`,
-  ].join(', ');
 }

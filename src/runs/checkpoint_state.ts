@@ -5,7 +5,7 @@
  */
 import { pack, unpack } from 'msgpackr';
 import type { ConvolutionPass, PassAlgorithm } from '../backend/native/addon_layers.js';
-import type { Precision } from '../backend/numerics.js';
+import { PRECISIONS, type Precision } from '../backend/numerics.js';
 import { readSmallFile } from '../bounded_file.js';
 import { UserError, messageOf } from '../errors.js';
 import type { PlateauState, Progress, Tested } from './progress.js';
@@ -142,7 +142,7 @@ const STATE_FIELDS: Record<keyof StoredState, Check> = {
   classes: orNull((value) => Array.isArray(value) && value.every(isText)),
   batch: isPositive,
   trainingImages: orNull(isCount),
-  precision: orNull(isOneOf('float32', 'bf16')),
+  precision: orNull(isOneOf(...PRECISIONS)),
   algorithms: (value) =>
     value === undefined ||
     (Array.isArray(value) && value.every(isObjectOf<LayerAlgorithm>(ALGORITHM_FIELDS))),

@@ -66,9 +66,10 @@ const SANITIZERS = {
 
 /** Files of kernels in the order in which they are compiled together: what they share is first. */
 function kernelFiles() {
-  const first = 'common.cu';
-  const others = readdirSync(KERNELS).filter((name) => name.endsWith('.cu') && name !== first);
-  return [first, ...others.sort()].map((name) => join(KERNELS, name));
+  const names = readdirSync(KERNELS);
+  const shared = ['parameters.h', 'common.cu'].filter((name) => names.includes(name));
+  const others = names.filter((name) => name.endsWith('.cu') && !shared.includes(name));
+  return [...shared, ...others.sort()].map((name) => join(KERNELS, name));
 }
 
 /** The text of all kernels, as NVRTC is given it. */

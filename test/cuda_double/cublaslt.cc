@@ -133,8 +133,7 @@ int cublasLtDestroy(void* handle) {
 int cublasLtMatmulDescCreate(void** descriptor, int compute_type, int scale_type) {
   return LtCall(__func__, [&] {
     Require(scale_type == cuda::kCudaFloat32);
-    Require(compute_type == cuda::kComputeFloat32 ||
-            compute_type == cuda::kComputeFloat32Pedantic || compute_type == cuda::kComputeTf32);
+    Require(compute_type == cuda::kComputeFloat32 || compute_type == cuda::kComputeTf32);
     Create(Descriptors(), descriptor, MatmulDescriptor{compute_type});
   });
 }

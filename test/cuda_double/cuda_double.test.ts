@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
+import { kernelSource } from '../../src/backend/native/cuda_addon.js';
 
 const BUILD = join(import.meta.dirname, '..', '..', '..', 'test', 'cuda_double', 'build.mjs');
 
@@ -29,6 +30,9 @@ suite('the double of the CUDA libraries', { skip }, () => {
     const { status, stderr } = run(name, environment);
     assert.equal(status, 0, stderr);
   }
+
+  test("the kernels are compiled in the program's order", () =>
+    assert.equal(readFileSync(join(built, 'kernels.cu'), 'utf8'), kernelSource()));
 
   test('a stream works on its own and in order, and memory is freed after the work on it', () =>
     passes('streams'));

@@ -12,9 +12,6 @@ namespace {
 
 std::atomic<bool> is_initialized{false};
 
-// Few, so that kernels must step through their elements.
-constexpr int kMultiprocessors = 4;
-
 }  // namespace
 
 bool IsInitialized() { return is_initialized; }
@@ -65,9 +62,6 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
         return;
       case 10:  // CU_DEVICE_ATTRIBUTE_WARP_SIZE
         *value = 32;
-        return;
-      case twotower::cuda::kMultiprocessors:
-        *value = kMultiprocessors;
         return;
       case twotower::cuda::kCapabilityMajor:
         *value = TheSettings().capability / 10;

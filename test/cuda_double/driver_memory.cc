@@ -81,13 +81,4 @@ int cuMemcpyPeerAsync(Address to, void* to_context, Address from, void* from_con
   });
 }
 
-int cuMemsetD8Async(Address to, unsigned char value, size_t bytes, void* stream) {
-  return ContextCall(__func__, [&](Gpu&) {
-    const auto target = StreamOf(stream);
-    if (bytes == 0) return;
-    OwnerOf(to, bytes);
-    target->Enqueue([=] { std::memset(Pointer(to), value, bytes); });
-  });
-}
-
 }  // namespace cuda_double

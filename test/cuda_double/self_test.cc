@@ -104,9 +104,11 @@ namespace {
 
 void TestStreams() {
   Gpu gpu(0);
+  unsigned zero = 0, early = 77, late = 77;
   const Address number = gpu.Allocate(4);
-  unsigned early = 77, late = 77;
-  EXPECT(driver.memsetBytes(number, 0, 4, gpu.stream), 0);
+  EXPECT(driver.memcpyToDevice(number, &zero, 4, gpu.stream), 0);
+  // The bytes were taken at the call.
+  zero = 1;
   EXPECT(gpu.Launch("SelfTestSlowAdd", 1, 1, number, 5u, kSlow), 0);
   EXPECT(driver.memcpyToHost(&late, number, 4, gpu.stream), 0);
   std::memcpy(&early, &late, 4);
@@ -207,7 +209,8 @@ void TestMemory() {
   EXPECT(free, 0);
   EXPECT(total, 1000);
   EXPECT(std::isnan(gpu.Read<float>(more, 1)[0]), true);
-  EXPECT(driver.memsetBytes(most, 0, 901, gpu.stream), 1);
+  std::vector<char> bytes(901);
+  EXPECT(driver.memcpyToDevice(most, bytes.data(), bytes.size(), gpu.stream), 1);
   EXPECT(driver.memFree(most + 4), 1);
   EXPECT(driver.memFree(most), 0);
   EXPECT(driver.memFree(most), 1);

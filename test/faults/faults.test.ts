@@ -10,7 +10,7 @@ import { after, before, suite, test } from 'node:test';
 import { openRunFolder } from '../../src/runs/layout.js';
 import { readMetrics } from '../../src/runs/metrics_log.js';
 import { readSummary } from '../../src/runs/summary.js';
-import { LAST_STEP, Workbench, errorLine } from './faulty_run.js';
+import { DEVICE, LAST_STEP, Workbench, errorLine } from './faulty_run.js';
 
 const bench = new Workbench();
 after(() => rmSync(bench.folder, { recursive: true }));
@@ -33,7 +33,7 @@ suite('a worker that dies', { concurrency: 2 }, () => {
       const outcome = await bench.start(point, [], fault).outcome;
       assert.equal(outcome.code, 1, outcome.stderr);
       const line = errorLine(outcome);
-      assert.match(line, /^twotower: rank 1 on cpu failed at step 13, /);
+      assert.match(line, new RegExp(`^twotower: rank 1 on ${DEVICE} failed at step 13, `));
       assert.match(line, where);
       assert.match(line, /the last checkpoint is .*step-10: continue with --resume/);
       assert.ok(bench.stoppingMs(point) < 1000, `${bench.stoppingMs(point)} ms`);
@@ -45,7 +45,10 @@ suite('a worker that dies', { concurrency: 2 }, () => {
   test('in the middle of a checkpoint leaves the earlier ones', async () => {
     const fault = { rank: 0, step: 15, kind: 'exit', point: 'checkpoint' } as const;
     const outcome = await bench.start('storing', [], fault).outcome;
-    assert.match(errorLine(outcome), /rank 0 on cpu failed in the checkpoint of step 15/);
+    assert.match(
+      errorLine(outcome),
+      new RegExp(`rank 0 on ${DEVICE} failed in the checkpoint of step 15`),
+    );
     assert.deepEqual(bench.wholeCheckpoints('storing'), [5, 10]);
   });
 
@@ -72,7 +75,9 @@ suite('a worker that hangs', { concurrency: 2 }, () => {
       assert.equal(outcome.code, 1, outcome.stderr);
       assert.match(
         errorLine(outcome),
-        /rank 1 on cpu has made no progress for 1 s at step 13, in the forward pass of conv3: /,
+        new RegExp(
+          `rank 1 on ${DEVICE} has made no progress for 1 s at step 13, in the forward pass of conv3: `,
+        ),
       );
       assert.deepEqual(bench.wholeCheckpoints(kind), [5, 10]);
     });

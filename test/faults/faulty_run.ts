@@ -12,6 +12,12 @@ import type { Fault } from './inject.js';
 
 const INJECT = new URL('./inject.js', import.meta.url).href;
 
+/** Two workers, on the CPU unless the file that imports the tests says otherwise. */
+const DEVICES = (process.env['TWOTOWER_TESTED_DEVICES'] ?? '--cpu 2').split(' ');
+
+/** How an error names the device of a rank, as a pattern. */
+export const DEVICE = DEVICES[0] === '--gpus' ? 'gpu:\\d' : 'cpu';
+
 /** Of the tiny network: 16 batches of 16 in each of 2 epochs. */
 export const LAST_STEP = 32;
 
@@ -42,7 +48,7 @@ export class Workbench {
     const words = resume
       ? ['train', '--resume', out]
       : ['train', '--config', TINY, '--data', this.data, '--out', out];
-    return start([...words, '--cpu', '2', ...saving, '--log-every', '1', ...options], {
+    return start([...words, ...DEVICES, ...saving, '--log-every', '1', ...options], {
       ...others,
       environment: { ...others.environment, ...this.environmentOf(name, fault) },
     });

@@ -144,7 +144,7 @@ function injectIntoTowers(
     parameters[0] = multiply(images, 3e38);
     return original();
   });
-  around(TowerClass.prototype, 'firstNotFinite', (self, _parameters, original) => {
+  around(TowerClass.prototype, 'resultOf', (self, _parameters, original) => {
     if (isAt('gradient', ranksOf(self))) {
       const { held } = self['parameters'] as unknown as {
         held: { parameter: { name: string }; gradient: tf.Tensor }[];

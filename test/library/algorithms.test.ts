@@ -38,7 +38,11 @@ test('a direct convolution needs two operations for each product', { skip }, () 
 });
 
 const quick = configurationOf({ preset: 'cifar10-quick' });
-const native = { backend: 'native', precision: 'float32' } as const;
+const native = {
+  backend: 'native',
+  precision: 'float32',
+  placement: [{ ranks: [0], device: 'cpu', requested: 'cpu', threads: 1 }],
+} satisfies Parameters<typeof algorithmsOfRun>[1];
 
 /** A checkpoint of `cifar10-quick` that was computed so. */
 function computedBy(algorithms: LayerAlgorithm[], batch = quick.training.batch): CheckpointState {

@@ -111,7 +111,7 @@ function collectivesTests(connect: Connect): void {
     });
     const own = noise('own', [2, 3, 3, 8]);
     tf.grad((input) => gatherActivations(exchange, 'conv3', [input as OwnChannels]))(own, here);
-    received.push(...peerEnd!.read(144, 'conv3', 'backward', 0, 1));
+    received.push(...peerEnd!.read([144], 'conv3', 'backward', 0, 1).dataSync());
     assert.deepEqual(received, flat(tf.slice(here, [0, 0, 0, 8], [2, 3, 3, 8])));
   });
 

@@ -2,7 +2,7 @@
  * Shared by the tests of placements: a small network with everything that the towers do (LRN, dropout, an exchange at
  * conv3 and at the fully-connected layers), and batches of noise.
  */
-import { availableBackend, type BackendName } from '../../src/backend/backend.js';
+import { availableBackend, type BackendName, type Device } from '../../src/backend/backend.js';
 import type { Configuration } from '../../src/configuration.js';
 import type { LayerSpecification } from '../../src/model/layers.js';
 import { Coordinator } from '../../src/parallel/coordinator.js';
@@ -100,17 +100,26 @@ export function withCoordinator<Result>(
   return withCoordinatorOn(availableBackend().backend, workers, work);
 }
 
+/** Workers on GPUs. @param gpus the ordinal of each worker's */
+export function gpuPlacement(workers: number[][], gpus: number[]): Placement {
+  return workers.map((ranks, worker) => {
+    const device: Device = `gpu:${gpus[worker]!}`;
+    return { ranks, device, requested: device, threads: 1 };
+  });
+}
+
 /** Opens a coordinator of the small network, with as many towers as there are ranks. */
 export function openCoordinator(
   backend: BackendName,
   workers: number[][],
   signal?: AbortSignal,
+  placement = cpuPlacement(workers),
 ): Promise<Coordinator> {
   const towers = workers.flat().length;
   return Coordinator.open({
     configuration: smallConfiguration(SEED, towers),
     towers,
-    placement: cpuPlacement(workers),
+    placement,
     backend,
     batch: BATCH,
     signal,
@@ -122,8 +131,9 @@ export async function withCoordinatorOn<Result>(
   backend: BackendName,
   workers: number[][],
   work: (coordinator: Coordinator) => Promise<Result>,
+  placement = cpuPlacement(workers),
 ): Promise<Result> {
-  const coordinator = await openCoordinator(backend, workers);
+  const coordinator = await openCoordinator(backend, workers, undefined, placement);
   try {
     return await work(coordinator);
   } finally {

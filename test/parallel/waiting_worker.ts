@@ -8,7 +8,7 @@ const { memory, workers } = workerData as { memory: ExchangeMemory; workers: num
 const exchange = new Exchange(memory, new SlotCopyTransport({}), 1, workers);
 exchange.begin(1);
 try {
-  exchange.read(1, 'conv3', 'forward', 0);
+  exchange.read([1], 'conv3', 'forward', 0);
 } catch (error) {
   parentPort!.postMessage((error as Error).name);
 }

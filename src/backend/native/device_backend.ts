@@ -27,8 +27,11 @@ export interface DeviceBackend<DeviceArray> {
   /** A view of the elements from `start` up to `end`. */
   slice(array: DeviceArray, start: number, end: number): DeviceArray;
 
-  /** Values of the CPU's memory in the device's, where that is not the same; valid for one kernel. */
-  upload(values: Float32Array | Uint8Array): DeviceArray;
+  /** Calls `use` with values of the CPU's memory in the device's; they are there until it returns. */
+  withUploaded(
+    values: readonly (Float32Array | Uint8Array)[],
+    use: (arrays: readonly DeviceArray[]) => void,
+  ): void;
 
   makeTensorInfo(shape: number[], dtype: tf.DataType, array: DeviceArray): tf.TensorInfo;
 

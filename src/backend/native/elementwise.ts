@@ -100,8 +100,12 @@ export const elementwiseKernels: Kernels = {
   },
 
   Cast: (backend, { x }: Inputs<'x'>, { dtype }: tf.CastAttrs) => {
+    if (x.dtype === dtype) {
+      backend.incRef(x.dataId);
+      return { dataId: x.dataId, shape: x.shape, dtype };
+    }
     const values = backend.arrayOf(x);
-    if (!values || x.dtype === dtype || !isArrayType(dtype)) return undefined;
+    if (!values || !isArrayType(dtype)) return undefined;
     const out = backend.allocate(x.shape, dtype);
     backend.addon.cast(values, out);
     return backend.makeTensorInfo(x.shape, dtype, out);

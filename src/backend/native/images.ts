@@ -10,7 +10,9 @@ export const imageKernels: Kernels = {
     { bytes, table, shape }: ImagesFromBytesAttributes,
   ) => {
     const images = backend.allocate(shape);
-    backend.addon.imagesFromBytes(backend.upload(bytes), backend.upload(table), images);
+    backend.withUploaded([bytes, table], ([pixels, values]) => {
+      backend.addon.imagesFromBytes(pixels!, values!, images);
+    });
     return backend.makeTensorInfo(shape, 'float32', images);
   },
 

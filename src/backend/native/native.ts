@@ -1,6 +1,6 @@
 /**
- * Registers the backend `native` with tfjs: the kernels of this folder, with tfjs's own CPU kernels as fallback for
- * inputs that they do not support and for kernels that they lack.
+ * Registers the backend `native` with tfjs, on the CPU or on a GPU: the kernels of this folder, with tfjs's own CPU kernels as
+ * fallback for inputs that they do not support and for kernels that they lack.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { loadNativeAddon, type NativeInformation } from './addon.js';
@@ -15,12 +15,18 @@ import { indexingKernels } from './indexing.js';
 import type { Kernel, Kernels } from './kernel.js';
 import { matrixProductKernels } from './matrix_product.js';
 import { CpuBackend } from './cpu_backend.js';
+import { kernelSource, loadCudaAddon } from './cuda_addon.js';
+import { CudaBackend } from './cuda_backend.js';
+import type { DeviceBackend } from './device_backend.js';
+import { onHost } from './host_fallback.js';
 import { normalizationKernels } from './normalization.js';
 import { poolingKernels } from './pooling.js';
 import { reductionKernels } from './reduction.js';
 import { trainingKernels } from './training.js';
 
+/** Names of the backends as tfjs knows them: on the CPU, and on a GPU. */
 export const NATIVE = 'native';
+export const NATIVE_CUDA = 'native-cuda';
 
 const kernels: Kernels = {
   ...convolutionKernels,
@@ -37,7 +43,7 @@ const kernels: Kernels = {
 };
 
 /**
- * Makes `native` one of the calling thread's backends; `tf.setBackend` selects it.
+ * Makes `native` one of the calling thread's backends, on the CPU; `tf.setBackend` selects it.
  *
  * @param threads size of the calling thread's team
  */
@@ -45,16 +51,61 @@ export function registerNative(threads: number, precision: Precision = 'float32'
   const addon = loadNativeAddon();
   addon.setThreads(threads);
   if (tf.findBackendFactory(NATIVE) !== null) return;
+  registerKernels(NATIVE, (_, kernelFunc) => kernelFunc);
+  tf.registerBackend(NATIVE, () => new CpuBackend(addon, precision));
+}
+
+/**
+ * Makes `native-cuda` one of the calling thread's backends, on the GPU of this ordinal.
+ *
+ * @param announce is called with the name of each kernel that tfjs's CPU kernel computes instead
+ * @throws Error if the GPU or one of NVIDIA's libraries is missing or does not work, in one line
+ */
+export function registerCuda(
+  ordinal: number,
+  precision: Precision,
+  announce: (kernelName: string) => void,
+): void {
+  const addon = loadCudaAddon();
+  addon.openGpu(ordinal, kernelSource());
+  if (tf.findBackendFactory(NATIVE_CUDA) !== null) return;
+  registerKernels(NATIVE_CUDA, (kernelName, kernelFunc) =>
+    KERNELS_OF_REFERENCES.has(kernelName) ? kernelFunc : onHost(kernelName, kernelFunc, announce),
+  );
+  tf.registerBackend(NATIVE_CUDA, () => new CudaBackend(addon, precision));
+}
+
+/**
+ * Makes `native-cuda` tfjs's backend in the calling thread.
+ *
+ * @returns CUDA's version, of NVRTC
+ */
+export async function useCuda(ordinal: number, precision: Precision): Promise<string> {
+  registerCuda(ordinal, precision, () => {});
+  await tf.setBackend(NATIVE_CUDA);
+  return loadCudaAddon().libraries().nvrtc;
+}
+
+/** tfjs's CPU kernels that touch no values, so that they serve any device. */
+const KERNELS_OF_REFERENCES = new Set(['Identity', 'Reshape', 'ExpandDims']);
+
+/** @param fallbackOf makes tfjs's CPU kernel work on the device's tensors */
+function registerKernels(
+  backendName: string,
+  fallbackOf: (kernelName: string, kernelFunc: tf.KernelFunc) => tf.KernelFunc,
+): void {
+  const register = (kernelName: string, kernelFunc: tf.KernelFunc): void =>
+    tf.registerKernel({ kernelName, backendName, kernelFunc });
   for (const { kernelName, kernelFunc } of tf.getKernelsForBackend('cpu')) {
     const own = kernels[kernelName];
-    register(kernelName, own ? withFallback(kernelName, own, kernelFunc) : kernelFunc);
+    const fallback = fallbackOf(kernelName, kernelFunc);
+    register(kernelName, own ? withFallback(kernelName, own, fallback) : fallback);
   }
   for (const [kernelName, own] of Object.entries(kernels)) {
-    const there = tf.getKernel(kernelName, NATIVE) as tf.KernelConfig | undefined;
+    const there = tf.getKernel(kernelName, backendName) as tf.KernelConfig | undefined;
     if (there === undefined)
       register(kernelName, withFallback(kernelName, own, refuse(kernelName)));
   }
-  tf.registerBackend(NATIVE, () => new CpuBackend(addon, precision));
 }
 
 /**
@@ -76,18 +127,14 @@ export async function useNative(
   return addon.information();
 }
 
-function register(kernelName: string, kernelFunc: tf.KernelFunc): void {
-  tf.registerKernel({ kernelName, backendName: NATIVE, kernelFunc });
-}
-
 /** Names the kernel in the errors of this folder's kernels; tfjs's own have messages of their own. */
 function withFallback(kernelName: string, own: Kernel, fallback: tf.KernelFunc): tf.KernelFunc {
   return (call) => {
     let result: ReturnType<Kernel>;
     try {
-      const backend = call.backend as CpuBackend;
+      const backend = call.backend as CpuBackend | CudaBackend;
       refuseDisposed(backend, call.inputs);
-      result = own(backend, call.inputs, call.attrs);
+      result = own(backend as DeviceBackend<unknown>, call.inputs, call.attrs);
     } catch (error) {
       if (error instanceof Error) error.message = `${kernelName}: ${error.message}`;
       throw error;
@@ -97,7 +144,7 @@ function withFallback(kernelName: string, own: Kernel, fallback: tf.KernelFunc):
 }
 
 /** A disposed clone is allowed while its original is alive: tfjs's `logSigmoid` reads one. */
-function refuseDisposed(backend: CpuBackend, inputs: tf.NamedTensorInfoMap): void {
+function refuseDisposed(backend: CpuBackend | CudaBackend, inputs: tf.NamedTensorInfoMap): void {
   for (const [name, input] of Object.entries(inputs)) {
     if ((input as tf.Tensor | undefined)?.isDisposed === true && !backend.data.has(input!.dataId))
       throw new Error(`${name} is disposed`);

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { convolutionGeometry, type Conv2DInfo } from '../../../src/backend/native/geometry.js';
-import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
 import { RandomSequence, deriveKey } from '../../../src/random.js';
 import {
   convolution,
@@ -14,9 +13,8 @@ import {
   randomWindow,
   relativeError,
 } from './references.js';
+import { addon, skip } from './tested_addon.js';
 
-const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
-const addon = skip === false ? loadNativeAddon() : undefined!;
 const withoutBfloat16 = skip !== false || !addon.information().bf16;
 
 // Sums of some hundreds of products, each off by 2^-24 at most, in random directions.

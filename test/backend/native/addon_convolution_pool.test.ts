@@ -1,7 +1,6 @@
 /** Against the convolution and the pooling one after the other, which have float64 references of their own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
 import { convolutionGeometry, poolGeometry } from '../../../src/backend/native/geometry.js';
 import type { Conv2DInfo } from '../../../src/backend/native/geometry.js';
 import { RandomSequence, deriveKey } from '../../../src/random.js';
@@ -13,9 +12,7 @@ import {
   randomWindow,
   relativeError,
 } from './references.js';
-
-const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
-const addon = skip === false ? loadNativeAddon() : undefined!;
+import { addon, skip } from './tested_addon.js';
 
 /** Float32 sums of at most some thousand terms, of either sign, in two orders. */
 const TOLERANCE = 1e-5;

@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
 import type { BinaryOperation, UnaryOperation } from '../../../src/backend/native/addon_arrays.js';
 import { deriveKey, fillDropoutMask } from '../../../src/random.js';
 import { productOf, randomFloats, relativeError } from './references.js';
-
-const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
-const addon = skip === false ? loadNativeAddon() : undefined!;
+import { addon, skip } from './tested_addon.js';
 
 const bit = (truth: boolean): number => (truth ? 1 : 0);
 

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { Session } from 'node:inspector/promises';
 import { test } from 'node:test';
-import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
 import { product, randomFloats, relativeError } from './references.js';
-
-const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
-const addon = skip === false ? loadNativeAddon() : undefined!;
+import { addon, skip } from './tested_addon.js';
 
 const SIZES = [
   [1, 1, 1, 1, 1],

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
 import { productOf } from './references.js';
-
-const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
-const addon = skip === false ? loadNativeAddon() : undefined!;
+import { addon, skip } from './tested_addon.js';
 
 function coordinatesOf(index: number, shape: readonly number[]): number[] {
   const coordinates: number[] = [];

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
 import { poolGeometry } from '../../../src/backend/native/geometry.js';
 import { RandomSequence, deriveKey } from '../../../src/random.js';
 import {
@@ -11,9 +10,7 @@ import {
   randomWindow,
   relativeError,
 } from './references.js';
-
-const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
-const addon = skip === false ? loadNativeAddon() : undefined!;
+import { addon, skip } from './tested_addon.js';
 
 const random = new RandomSequence(deriveKey(7, 'pools'));
 

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadNativeAddon, nativeIsPrepared } from '../../../src/backend/native/addon.js';
 import type { Reduction } from '../../../src/backend/native/addon_arrays.js';
 import { randomFloats, relativeError } from './references.js';
-
-const skip = nativeIsPrepared() ? false : 'the native addon is not built here';
-const addon = skip === false ? loadNativeAddon() : undefined!;
+import { addon, skip } from './tested_addon.js';
 
 const reductions: [Reduction, number, (accumulated: number, value: number) => number][] = [
   ['sum', 0, (sum, value) => sum + value],

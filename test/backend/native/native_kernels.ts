@@ -3,27 +3,36 @@ import assert from 'node:assert/strict';
 import * as tf from '@tensorflow/tfjs-core';
 import { registerFusedGradients } from '../../../src/backend/fused.js';
 import { registerGradients } from '../../../src/backend/gradients.js';
-import { nativeIsPrepared, type NativeAddon } from '../../../src/backend/native/addon.js';
-import { NATIVE, registerNative } from '../../../src/backend/native/native.js';
+import type { NativeAddon } from '../../../src/backend/native/addon.js';
+import {
+  NATIVE,
+  NATIVE_CUDA,
+  registerCuda,
+  registerNative,
+} from '../../../src/backend/native/native.js';
+import { onGpu } from './tested_addon.js';
 import type { CpuBackend } from '../../../src/backend/native/cpu_backend.js';
 import { registerReluGradient } from '../../../src/backend/relu_gradient.js';
 import { deriveKey, RandomSequence } from '../../../src/random.js';
 
 /** For `test`'s options. */
-export const skip = nativeIsPrepared() ? false : 'the native addon is not prepared here';
+export { skip } from './tested_addon.js';
+
+const TESTED = onGpu ? NATIVE_CUDA : NATIVE;
 
 /** Names of the addon's functions that ran since the last `useNative`. */
 const called = new Set<string>();
 
-/** Makes `native` tfjs's backend. */
+/** Makes `native` tfjs's backend, on a GPU if `onGpu`. */
 export async function useNative(): Promise<CpuBackend> {
-  if (tf.findBackendFactory(NATIVE) === null) {
-    registerNative(2);
+  if (tf.findBackendFactory(TESTED) === null) {
+    if (onGpu) registerCuda(0, 'float32', () => {});
+    else registerNative(2);
     registerGradients();
     registerReluGradient();
     registerFusedGradients();
   }
-  await tf.setBackend(NATIVE);
+  await tf.setBackend(TESTED);
   const backend = tf.backend() as CpuBackend;
   const recording = new Proxy(backend.addon, {
     get(addon, name: keyof NativeAddon) {

@@ -1,0 +1,125 @@
+// Compiles only if native/cuda/api.h declares what NVIDIA's own headers do. Every function's type is compared, with handles
+// taken for void pointers and enumerations for int, and so are the constants and the structures' layouts.
+
+#include <cublasLt.h>
+#include <cuda.h>
+#include <cudnn.h>
+#include <nvrtc.h>
+
+#include <cstddef>
+#include <type_traits>
+
+#include "../../../native/cuda/api.h"
+
+namespace {
+
+template <typename T>
+struct Plain;
+
+template <typename T>
+constexpr bool kIsOpaque = std::is_class_v<T>;
+
+template <typename T>
+struct PlainTarget {
+  using Type = std::conditional_t<std::is_enum_v<T>, int, T>;
+};
+
+template <typename T>
+struct PlainTarget<T*> {
+  using Type = typename Plain<T*>::Type;
+};
+
+template <typename T>
+struct Plain {
+  using Type = std::conditional_t<std::is_enum_v<T>, int, T>;
+};
+
+template <typename T>
+struct Plain<T*> {
+  using Bare = std::remove_const_t<T>;
+  using Target = std::conditional_t<kIsOpaque<Bare>, void, typename PlainTarget<Bare>::Type>;
+  using Type = std::conditional_t<std::is_const_v<T>, const Target*, Target*>;
+};
+
+template <typename Function>
+struct Signature;
+
+template <typename Result, typename... Parameters>
+struct Signature<Result(Parameters...)> {
+  using Type = typename Plain<Result>::Type(typename Plain<Parameters>::Type...);
+};
+
+template <typename Ours, typename Theirs>
+constexpr bool kSame =
+    std::is_same_v<typename Signature<std::remove_pointer_t<Ours>>::Type,
+                   typename Signature<std::remove_pointer_t<std::decay_t<Theirs>>>::Type>;
+
+using namespace twotower::cuda;
+
+#define TWOTOWER_SAME(name, symbol, parameters) \
+  static_assert(kSame<decltype(Library::name), decltype(::symbol)>, #symbol);
+
+template <typename Library>
+constexpr bool Driver_() {
+  TWOTOWER_DRIVER(TWOTOWER_SAME)
+  return true;
+}
+template <typename Library>
+constexpr bool Nvrtc_() {
+  TWOTOWER_NVRTC(TWOTOWER_SAME)
+  return true;
+}
+template <typename Library>
+constexpr bool CublasLt_() {
+  TWOTOWER_CUBLASLT(TWOTOWER_SAME)
+  return true;
+}
+template <typename Library>
+constexpr bool Cudnn_() {
+  TWOTOWER_CUDNN(TWOTOWER_SAME)
+  return true;
+}
+static_assert(Driver_<Driver>() && Nvrtc_<Nvrtc>() && CublasLt_<CublasLt>() && Cudnn_<Cudnn>());
+
+static_assert(kOutOfMemory == CUDA_ERROR_OUT_OF_MEMORY);
+static_assert(kNotInitialized == CUDA_ERROR_NOT_INITIALIZED);
+static_assert(kNoDevice == CUDA_ERROR_NO_DEVICE);
+static_assert(kPeerAccessAlreadyEnabled == CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED);
+static_assert(kCapabilityMajor == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+static_assert(kCapabilityMinor == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+static_assert(kStreamNonBlocking == CU_STREAM_NON_BLOCKING);
+static_assert(kEventDisableTiming == CU_EVENT_DISABLE_TIMING);
+static_assert(kComputeFloat32 == CUBLAS_COMPUTE_32F);
+static_assert(kComputeTf32 == CUBLAS_COMPUTE_32F_FAST_TF32);
+static_assert(kCudaFloat32 == CUDA_R_32F && kCudaBfloat16 == CUDA_R_16BF);
+static_assert(kTransposed == CUBLAS_OP_T);
+static_assert(kMatmulTransA == CUBLASLT_MATMUL_DESC_TRANSA);
+static_assert(kMatmulTransB == CUBLASLT_MATMUL_DESC_TRANSB);
+static_assert(kLayoutBatchCount == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT);
+static_assert(kLayoutBatchOffset == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET);
+static_assert(kPreferenceMaxWorkspaceBytes == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES);
+static_assert(kDnnFloat32 == CUDNN_DATA_FLOAT && kDnnBfloat16 == CUDNN_DATA_BFLOAT16);
+static_assert(kNhwc == CUDNN_TENSOR_NHWC && kCrossCorrelation == CUDNN_CROSS_CORRELATION);
+static_assert(kDeterministic == CUDNN_DETERMINISTIC);
+static_assert(kTensorOpMath == CUDNN_TENSOR_OP_MATH && kFmaMath == CUDNN_FMA_MATH);
+
+static_assert(sizeof(Uuid) == sizeof(CUuuid));
+static_assert(sizeof(MatmulHeuristic) == sizeof(cublasLtMatmulHeuristicResult_t));
+static_assert(offsetof(MatmulHeuristic, workspace_bytes) ==
+              offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize));
+static_assert(offsetof(MatmulHeuristic, state) == offsetof(cublasLtMatmulHeuristicResult_t, state));
+
+template <typename Theirs>
+constexpr bool SameLayout() {
+  static_assert(sizeof(ConvolutionPerformance) == sizeof(Theirs));
+  static_assert(offsetof(ConvolutionPerformance, status) == offsetof(Theirs, status));
+  static_assert(offsetof(ConvolutionPerformance, workspace_bytes) == offsetof(Theirs, memory));
+  static_assert(offsetof(ConvolutionPerformance, determinism) == offsetof(Theirs, determinism));
+  static_assert(offsetof(ConvolutionPerformance, math_type) == offsetof(Theirs, mathType));
+  return true;
+}
+static_assert(SameLayout<cudnnConvolutionFwdAlgoPerf_t>());
+static_assert(SameLayout<cudnnConvolutionBwdDataAlgoPerf_t>());
+static_assert(SameLayout<cudnnConvolutionBwdFilterAlgoPerf_t>());
+
+}  // namespace
