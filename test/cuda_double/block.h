@@ -17,6 +17,7 @@ struct Position {
   Dimensions thread, block, threads, blocks;
 };
 
+// __thread, because a thread_local variable of another file is read by calling a function.
 extern __thread Position position;
 
 // Waits for the other threads of the block.

@@ -66,10 +66,9 @@ const SANITIZERS = {
 
 /** Files of kernels in the order in which they are compiled together: what they share is first. */
 function kernelFiles() {
-  const shared = ['parameters.h', 'common.cu'];
-  const others = readdirSync(KERNELS).filter(
-    (name) => name.endsWith('.cu') && !shared.includes(name),
-  );
+  const names = readdirSync(KERNELS);
+  const shared = ['parameters.h', 'common.cu'].filter((name) => names.includes(name));
+  const others = names.filter((name) => name.endsWith('.cu') && !shared.includes(name));
   return [...shared, ...others.sort()].map((name) => join(KERNELS, name));
 }
 
@@ -200,7 +199,7 @@ async function compileDouble(compiler, folder, sanitizer) {
   }
   const linked = [join(folder, LIBRARY), join(folder, 'self_test')];
   if (isChanged || !linked.every((file) => existsSync(file))) {
-    const isTest = (/** @type {string} */ source) => basename(source) === 'self_test.cc';
+    const isTest = (/** @type {string} */ source) => basename(source).startsWith('self_test');
     const parts = sources.filter((source) => !isTest(source)).map(objectOf);
     await link(compiler, ['-shared', ...flags, ...parts], join(folder, LIBRARY));
     const test = sources.filter(isTest).map(objectOf);

@@ -1,245 +1,258 @@
-// cuBLASLt: matrix products, column-major, by their definition.
+// cuBLASLt: handles, descriptors and algorithms. matmul.h computes.
 
 #include <algorithm>
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <memory>
 
 #include "call.h"
 #include "gpu.h"
-#include "operands.h"
+#include "matmul.h"
+#include "report.h"
 
 namespace cuda_double {
 namespace {
 
-using namespace twotower::cuda;
+namespace cuda = twotower::cuda;
 
-constexpr int kInvalidArgument = 7;  // CUBLAS_STATUS_INVALID_VALUE
-// What its one algorithm wants.
-constexpr size_t kAlgorithmWorkspace = 4096;
+constexpr int kNotReady = 1;  // CUBLAS_STATUS_NOT_INITIALIZED
+constexpr int kInvalid = 7;   // CUBLAS_STATUS_INVALID_VALUE
 
 struct Handle {
   int device;
 };
 
-struct Descriptor {
-  int compute_type;
-  int trans_a = 0;
-  int trans_b = 0;
-};
-
-struct Layout {
-  int type;
-  size_t rows, columns, leading;
-  int32_t batch = 1;
-  int64_t offset = 0;
-
-  bool is_bf16() const { return type == kCudaBfloat16; }
-  size_t span() const { return columns == 0 ? 0 : leading * (columns - 1) + rows; }
-  // Elements from the first to the last.
-  size_t length() const { return static_cast<size_t>(offset) * (batch - 1) + span(); }
-};
-
 struct Preference {
-  size_t workspace = 0;
+  uint64_t workspace_bytes = 0;
+  // Of A, B, C and D. cuBLASLt takes these for granted unless it is told of less.
+  uint32_t alignments[4] = {256, 256, 256, 256};
 };
 
-template <typename Object>
-Handles<Object>& All() {
-  static auto& all = *new Handles<Object>();
-  return all;
+Handles<Handle>& TheHandles() {
+  static auto& handles = *new Handles<Handle>();
+  return handles;
+}
+
+Handles<MatmulDescriptor>& Descriptors() {
+  static auto& descriptors = *new Handles<MatmulDescriptor>();
+  return descriptors;
+}
+
+Handles<MatrixLayout>& Layouts() {
+  static auto& layouts = *new Handles<MatrixLayout>();
+  return layouts;
+}
+
+Handles<Preference>& Preferences() {
+  static auto& preferences = *new Handles<Preference>();
+  return preferences;
+}
+
+void Require(bool is_right, int status = kInvalid) {
+  if (!is_right) throw Status{status};
 }
 
 template <typename Object>
-std::shared_ptr<Object> Find(const void* handle) {
-  auto found = All<Object>().Find(handle);
-  if (found == nullptr) throw Status{kInvalidArgument};
-  return found;
+Object Find(const Handles<Object>& objects, const void* handle) {
+  const auto found = objects.Find(handle);
+  Require(found != nullptr);
+  return *found;
 }
 
 template <typename Object>
-void Remove(const void* handle) {
-  if (All<Object>().Remove(handle) == nullptr) throw Status{kInvalidArgument};
+void Create(Handles<Object>& objects, void** handle, const Object& object) {
+  *handle = objects.Add(std::make_shared<Object>(object));
+  TheLibraryCounts().cublas_lt.created++;
 }
 
-template <typename Body>
-int CallLt(const char* symbol, const Body& body) {
-  return Call(Library::kCublasLt, symbol, body);
+template <typename Object>
+void Destroy(Handles<Object>& objects, const void* handle) {
+  Require(objects.Remove(handle) != nullptr);
+  TheLibraryCounts().cublas_lt.destroyed++;
 }
 
 template <typename Value>
-void Assign(Value& to, const void* value, size_t bytes) {
-  if (bytes != sizeof(Value)) throw Status{kInvalidArgument};
-  std::memcpy(&to, value, bytes);
+void SetValue(Value& to, const void* value, size_t bytes) {
+  Require(value != nullptr && bytes == sizeof(Value));
+  std::memcpy(&to, value, sizeof(Value));
 }
 
-struct Sizes {
-  size_t m, n, k;
+template <typename Body>
+int LtCall(const char* symbol, const Body& body) noexcept {
+  return Call(Library::kCublasLt, symbol, body);
+}
+
+MatmulProblem ProblemOf(const void* descriptor, const void* a, const void* b, const void* c,
+                        const void* d) {
+  return {Find(Descriptors(), descriptor), Find(Layouts(), a), Find(Layouts(), b),
+          Find(Layouts(), c), Find(Layouts(), d)};
+}
+
+// What an algorithm is in the program's memory.
+struct Algorithm {
+  uint64_t mark;
+  uint64_t workspace_bytes;
+  uint64_t fingerprint;
+  uint32_t alignments[4];
+  uint64_t unused[3];
 };
+static_assert(sizeof(Algorithm) == sizeof(MatmulHeuristic::algorithm));
+constexpr uint64_t kMark = 0x616c676f72697468;
 
-Sizes SizesOf(const Descriptor& descriptor, const Layout& a, const Layout& b, const Layout& d) {
-  const size_t m = descriptor.trans_a ? a.columns : a.rows;
-  const size_t k = descriptor.trans_a ? a.rows : a.columns;
-  const size_t n = descriptor.trans_b ? b.rows : b.columns;
-  const size_t b_k = descriptor.trans_b ? b.columns : b.rows;
-  const bool fit = k == b_k && d.rows == m && d.columns == n && a.batch == d.batch &&
-                   b.batch == d.batch && a.type == b.type && d.type == kCudaFloat32;
-  if (!fit || m == 0 || n == 0 || k == 0) throw Status{kInvalidArgument};
-  return {m, n, k};
-}
+constexpr uint64_t kWorkspaceBytes = 1 << 20;
 
-// d = op(a) · op(b) of one of a batch. `a` and `b` are copies, so that a is [m, k] and b is [k, n].
-std::vector<float> Multiply(const Sizes& s, const std::vector<float>& a, const std::vector<float>& b) {
-  std::vector<float> d(s.m * s.n);
-  for (size_t j = 0; j < s.n; j++) {
-    float* column = d.data() + j * s.m;
-    for (size_t k = 0; k < s.k; k++) {
-      const float factor = b[j * s.k + k];
-      const float* from = a.data() + k * s.m;
-      for (size_t i = 0; i < s.m; i++) column[i] += from[i] * factor;
-    }
+void CheckAlignments(const Algorithm& algorithm, const MatmulOperands& operands) {
+  const void* addresses[] = {operands.a, operands.b, operands.c, operands.d};
+  for (int i = 0; i < 4; i++) {
+    if (reinterpret_cast<uintptr_t>(addresses[i]) % algorithm.alignments[i] == 0) continue;
+    std::fprintf(stderr,
+                 "CUDA double: operand %c of cublasLtMatmul is not aligned to the %u bytes that its "
+                 "algorithm was chosen for\n",
+                 "ABCD"[i], algorithm.alignments[i]);
+    throw Status{kInvalid};
   }
-  return d;
-}
-
-// The matrix, transposed if said, without gaps between its columns.
-std::vector<float> Packed(const float* from, const Layout& layout, bool transposed) {
-  std::vector<float> packed(layout.rows * layout.columns);
-  for (size_t column = 0; column < layout.columns; column++) {
-    for (size_t row = 0; row < layout.rows; row++) {
-      const size_t at = transposed ? row * layout.columns + column : column * layout.rows + row;
-      packed[at] = from[column * layout.leading + row];
-    }
-  }
-  return packed;
 }
 
 }  // namespace
 
 int cublasLtCreate(void** handle) {
-  return CallLt("cublasLtCreate", [&] {
-    *handle = All<Handle>().Add(std::make_shared<Handle>(Handle{CurrentGpu().ordinal}));
-    CountOf("cublasLtHandle").created++;
+  return LtCall(__func__, [&] {
+    try {
+      Create(TheHandles(), handle, Handle{CurrentGpu().ordinal});
+    } catch (const DriverStatus&) {
+      throw Status{kNotReady};
+    }
   });
 }
 
 int cublasLtDestroy(void* handle) {
-  return CallLt("cublasLtDestroy", [&] {
-    Remove<Handle>(handle);
-    CountOf("cublasLtHandle").destroyed++;
-  });
+  return LtCall(__func__, [&] { Destroy(TheHandles(), handle); });
 }
 
 int cublasLtMatmulDescCreate(void** descriptor, int compute_type, int scale_type) {
-  return CallLt("cublasLtMatmulDescCreate", [&] {
-    const bool is_known = compute_type == kComputeFloat32 || compute_type == kComputeTf32;
-    if (!is_known || scale_type != kCudaFloat32) throw Status{kInvalidArgument};
-    *descriptor = All<Descriptor>().Add(std::make_shared<Descriptor>(Descriptor{compute_type}));
+  return LtCall(__func__, [&] {
+    Require(scale_type == cuda::kCudaFloat32);
+    Require(compute_type == cuda::kComputeFloat32 || compute_type == cuda::kComputeTf32);
+    Create(Descriptors(), descriptor, MatmulDescriptor{compute_type});
   });
 }
 
 int cublasLtMatmulDescDestroy(void* descriptor) {
-  return CallLt("cublasLtMatmulDescDestroy", [&] { Remove<Descriptor>(descriptor); });
+  return LtCall(__func__, [&] { Destroy(Descriptors(), descriptor); });
 }
 
-int cublasLtMatmulDescSetAttribute(void* handle, int attribute, const void* value, size_t bytes) {
-  return CallLt("cublasLtMatmulDescSetAttribute", [&] {
-    const auto descriptor = Find<Descriptor>(handle);
-    if (attribute == kMatmulTransA) {
-      Assign(descriptor->trans_a, value, bytes);
-    } else if (attribute == kMatmulTransB) {
-      Assign(descriptor->trans_b, value, bytes);
-    } else {
-      throw Status{kInvalidArgument};
-    }
+int cublasLtMatmulDescSetAttribute(void* descriptor, int attribute, const void* value,
+                                   size_t bytes) {
+  return LtCall(__func__, [&] {
+    const auto changed = Descriptors().Find(descriptor);
+    Require(changed != nullptr);
+    Require(attribute == cuda::kMatmulTransA || attribute == cuda::kMatmulTransB);
+    int32_t operation;
+    SetValue(operation, value, bytes);
+    Require(operation == 0 || operation == cuda::kTransposed);
+    (attribute == cuda::kMatmulTransA ? changed->transposes_a : changed->transposes_b) = operation;
   });
 }
 
 int cublasLtMatrixLayoutCreate(void** layout, int type, uint64_t rows, uint64_t columns,
                                int64_t leading) {
-  return CallLt("cublasLtMatrixLayoutCreate", [&] {
-    const bool is_known = type == kCudaFloat32 || type == kCudaBfloat16;
-    if (!is_known || leading < static_cast<int64_t>(rows)) throw Status{kInvalidArgument};
-    const Layout made{type, rows, columns, static_cast<size_t>(leading)};
-    *layout = All<Layout>().Add(std::make_shared<Layout>(made));
+  return LtCall(__func__, [&] {
+    Require(type == cuda::kCudaFloat32 || type == cuda::kCudaBfloat16);
+    Create(Layouts(), layout, MatrixLayout{type, rows, columns, leading});
   });
 }
 
 int cublasLtMatrixLayoutDestroy(void* layout) {
-  return CallLt("cublasLtMatrixLayoutDestroy", [&] { Remove<Layout>(layout); });
+  return LtCall(__func__, [&] { Destroy(Layouts(), layout); });
 }
 
-int cublasLtMatrixLayoutSetAttribute(void* handle, int attribute, const void* value, size_t bytes) {
-  return CallLt("cublasLtMatrixLayoutSetAttribute", [&] {
-    const auto layout = Find<Layout>(handle);
-    if (attribute == kLayoutBatchCount) {
-      Assign(layout->batch, value, bytes);
-    } else if (attribute == kLayoutBatchOffset) {
-      Assign(layout->offset, value, bytes);
-    } else {
-      throw Status{kInvalidArgument};
+int cublasLtMatrixLayoutSetAttribute(void* layout, int attribute, const void* value,
+                                     size_t bytes) {
+  return LtCall(__func__, [&] {
+    const auto changed = Layouts().Find(layout);
+    Require(changed != nullptr);
+    switch (attribute) {
+      case cuda::kLayoutBatchCount: return SetValue(changed->batches, value, bytes);
+      case cuda::kLayoutBatchOffset: return SetValue(changed->offset, value, bytes);
     }
+    throw Status{kInvalid};
   });
 }
 
 int cublasLtMatmulPreferenceCreate(void** preference) {
-  return CallLt("cublasLtMatmulPreferenceCreate",
-                [&] { *preference = All<Preference>().Add(std::make_shared<Preference>()); });
+  return LtCall(__func__, [&] { Create(Preferences(), preference, Preference()); });
 }
 
 int cublasLtMatmulPreferenceDestroy(void* preference) {
-  return CallLt("cublasLtMatmulPreferenceDestroy", [&] { Remove<Preference>(preference); });
+  return LtCall(__func__, [&] { Destroy(Preferences(), preference); });
 }
 
-int cublasLtMatmulPreferenceSetAttribute(void* handle, int attribute, const void* value,
+int cublasLtMatmulPreferenceSetAttribute(void* preference, int attribute, const void* value,
                                          size_t bytes) {
-  return CallLt("cublasLtMatmulPreferenceSetAttribute", [&] {
-    if (attribute != kPreferenceMaxWorkspaceBytes) throw Status{kInvalidArgument};
-    Assign(Find<Preference>(handle)->workspace, value, bytes);
+  return LtCall(__func__, [&] {
+    const auto changed = Preferences().Find(preference);
+    Require(changed != nullptr);
+    if (attribute == cuda::kPreferenceMaxWorkspaceBytes) {
+      return SetValue(changed->workspace_bytes, value, bytes);
+    }
+    // CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES to _D_BYTES.
+    Require(attribute >= 5 && attribute <= 8);
+    uint32_t& alignment = changed->alignments[attribute - 5];
+    SetValue(alignment, value, bytes);
+    Require(alignment > 0);
   });
 }
 
 int cublasLtMatmulAlgoGetHeuristic(void* handle, void* descriptor, void* a, void* b, void* c,
                                    void* d, void* preference, int requested,
                                    MatmulHeuristic* results, int* found) {
-  return CallLt("cublasLtMatmulAlgoGetHeuristic", [&] {
-    Find<Handle>(handle);
-    Find<Layout>(c);
-    SizesOf(*Find<Descriptor>(descriptor), *Find<Layout>(a), *Find<Layout>(b), *Find<Layout>(d));
-    if (requested < 1) throw Status{kInvalidArgument};
-    results[0] = {};
-    results[0].algorithm[0] = kAlgorithmWorkspace;
-    results[0].workspace_bytes = kAlgorithmWorkspace;
-    *found = Find<Preference>(preference)->workspace >= kAlgorithmWorkspace ? 1 : 0;
+  return LtCall(__func__, [&] {
+    Find(TheHandles(), handle);
+    const MatmulProblem problem = ProblemOf(descriptor, a, b, c, d);
+    const Preference preferred = Find(Preferences(), preference);
+    Require(requested > 0 && results != nullptr && found != nullptr);
+    Algorithm algorithm = {kMark, std::min(preferred.workspace_bytes, kWorkspaceBytes),
+                           problem.fingerprint(), {}, {}};
+    std::memcpy(algorithm.alignments, preferred.alignments, sizeof(algorithm.alignments));
+    *results = {};
+    std::memcpy(results->algorithm, &algorithm, sizeof(algorithm));
+    results->workspace_bytes = algorithm.workspace_bytes;
+    results->waves = 1;
+    *found = 1;
   });
 }
 
-int cublasLtMatmul(void* handle, void* descriptor, const void* alpha, const void* a, void* a_layout,
-                   const void* b, void* b_layout, const void* beta, const void* c, void*, void* d,
-                   void* d_layout, const void* algorithm, void* workspace, size_t workspace_bytes,
-                   void* stream) {
-  return CallLt("cublasLtMatmul", [&] {
-    Gpu& gpu = GpuOf(Find<Handle>(handle)->device);
-    const Layout la = *Find<Layout>(a_layout);
-    const Layout lb = *Find<Layout>(b_layout);
-    const Layout ld = *Find<Layout>(d_layout);
-    const Descriptor how = *Find<Descriptor>(descriptor);
-    const Sizes sizes = SizesOf(how, la, lb, ld);
-    const bool fits = *static_cast<const uint64_t*>(algorithm) <= workspace_bytes;
-    if (!fits || c != d || ld.leading != ld.rows) throw Status{kInvalidArgument};
-    CheckAccess(gpu, workspace, workspace_bytes, "the workspace of a product");
-    CheckAccess(gpu, a, BytesOf(la.length(), la.is_bf16()), "an operand of a product");
-    CheckAccess(gpu, b, BytesOf(lb.length(), lb.is_bf16()), "an operand of a product");
-    CheckAccess(gpu, d, BytesOf(ld.length(), false), "the result of a product");
-    const float by = *static_cast<const float*>(alpha);
-    const float kept = *static_cast<const float*>(beta);
-    StreamOf(stream)->Enqueue([=] {
-      std::memset(workspace, 0xff, workspace_bytes);
-      const std::vector<float> all_a = Load(a, la.length(), la.is_bf16());
-      const std::vector<float> all_b = Load(b, lb.length(), lb.is_bf16());
-      for (int32_t i = 0; i < ld.batch; i++) {
-        const auto part = Multiply(sizes, Packed(all_a.data() + i * la.offset, la, how.trans_a),
-                                   Packed(all_b.data() + i * lb.offset, lb, how.trans_b));
-        Store(part, by, kept, false, static_cast<float*>(d) + i * ld.offset);
-      }
+int cublasLtMatmul(void* handle, void* descriptor, const void* alpha, const void* a,
+                   void* a_layout, const void* b, void* b_layout, const void* beta, const void* c,
+                   void* c_layout, void* d, void* d_layout, const void* algorithm, void* workspace,
+                   size_t workspace_bytes, void* stream) {
+  return LtCall(__func__, [&] {
+    const Handle used = Find(TheHandles(), handle);
+    const MatmulProblem problem = ProblemOf(descriptor, a_layout, b_layout, c_layout, d_layout);
+    Require(alpha != nullptr && beta != nullptr);
+    const MatmulOperands operands = {a, b, c, d, *static_cast<const float*>(alpha),
+                               *static_cast<const float*>(beta)};
+    Gpu& gpu = CurrentGpu();
+    const auto target = StreamOf(stream);
+    Require(used.device == gpu.ordinal && target->device == gpu.ordinal);
+
+    Algorithm chosen = {kMark, 0, problem.fingerprint(), {1, 1, 1, 1}, {}};
+    if (algorithm != nullptr) std::memcpy(&chosen, algorithm, sizeof(chosen));
+    Require(chosen.mark == kMark && chosen.fingerprint == problem.fingerprint());
+    Require(workspace_bytes >= chosen.workspace_bytes);
+    CheckAlignments(chosen, operands);
+    CheckAccess(gpu, a, problem.a.span() * BytesOf(problem.a.format()), "A of cublasLtMatmul");
+    CheckAccess(gpu, b, problem.b.span() * BytesOf(problem.b.format()), "B of cublasLtMatmul");
+    CheckAccess(gpu, d, problem.d.span() * BytesOf(problem.d.format()), "D of cublasLtMatmul");
+    if (operands.beta != 0) {
+      CheckAccess(gpu, c, problem.c.span() * BytesOf(problem.c.format()), "C of cublasLtMatmul");
+    }
+    CheckAccess(gpu, workspace, workspace_bytes, "the workspace of cublasLtMatmul");
+    target->Enqueue([=] {
+      // Whatever else is there is lost, as it would be.
+      if (chosen.workspace_bytes > 0) std::memset(workspace, 0xff, chosen.workspace_bytes);
+      Compute(problem, operands);
     });
   });
 }

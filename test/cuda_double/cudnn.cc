@@ -1,328 +1,344 @@
-// cuDNN: convolutions of NHWC images with KRSC filters, by their definition.
+// cuDNN's convolutions: handles, descriptors and algorithms. convolution.h computes.
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
+#include <memory>
+#include <mutex>
 
 #include "call.h"
+#include "convolution.h"
 #include "gpu.h"
-#include "operands.h"
+#include "report.h"
 
 namespace cuda_double {
 namespace {
 
-using namespace twotower::cuda;
+namespace cuda = twotower::cuda;
 
-constexpr int kBadParameter = 2000;  // CUDNN_STATUS_BAD_PARAM
-constexpr int kNotSupported = 3000;  // CUDNN_STATUS_NOT_SUPPORTED
+constexpr int kNotReady = 1001;        // CUDNN_STATUS_NOT_INITIALIZED
+constexpr int kBadParameter = 2000;    // CUDNN_STATUS_BAD_PARAM
+constexpr int kStreamMismatch = 2007;  // CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH
+constexpr int kNotSupported = 3000;    // CUDNN_STATUS_NOT_SUPPORTED
 
-// The deterministic algorithm of each pass, and what it wants.
-constexpr int kAlgorithm = 1;
-constexpr size_t kAlgorithmWorkspace = 1024;
+void Require(bool is_right, int status = kBadParameter) {
+  if (!is_right) throw Status{status};
+}
 
 struct Handle {
   int device;
-  void* stream = nullptr;
+  std::mutex mutex;
+  std::shared_ptr<Stream> stream;
 };
 
-// [batch, height, width, channels], or of a filter [out channels, height, width, in channels].
+// Of images, or of filters: `batch` is then the number of filters.
 struct Tensor {
-  int type, batch, channels, height, width;
+  bool is_set = false;
+  int type = 0;
+  int batch = 0, channels = 0, height = 0, width = 0;
 
-  bool is_bf16() const { return type == kDnnBfloat16; }
-  size_t length() const { return size_t(batch) * channels * height * width; }
+  Format format() const { return type == cuda::kDnnFloat32 ? Format::kFloat32 : Format::kBfloat16; }
+
+  size_t bytes() const {
+    return BytesOf(format()) * static_cast<size_t>(batch) * static_cast<size_t>(channels) *
+           static_cast<size_t>(height) * static_cast<size_t>(width);
+  }
 };
 
-struct Filter : Tensor {};
+struct Filter {
+  Tensor tensor;
+};
 
 struct Convolution {
-  int pad_height, pad_width, stride_height, stride_width, dilation_height, dilation_width;
-  int math = 0;
+  bool is_set = false;
+  int pad_height = 0, pad_width = 0, stride_height = 0, stride_width = 0;
+  int dilation_height = 0, dilation_width = 0;
+  int math_type = 0;
 };
 
 template <typename Object>
 Handles<Object>& All() {
-  static auto& all = *new Handles<Object>();
-  return all;
+  static auto& objects = *new Handles<Object>();
+  return objects;
 }
 
 template <typename Object>
 std::shared_ptr<Object> Find(const void* handle) {
   auto found = All<Object>().Find(handle);
-  if (found == nullptr) throw Status{kBadParameter};
+  Require(found != nullptr);
   return found;
 }
 
+template <typename Object>
+void Create(void** handle, std::shared_ptr<Object> object) {
+  *handle = All<Object>().Add(std::move(object));
+  TheLibraryCounts().cudnn.created++;
+}
+
+template <typename Object>
+void Destroy(const void* handle) {
+  Require(All<Object>().Remove(handle) != nullptr);
+  TheLibraryCounts().cudnn.destroyed++;
+}
+
 template <typename Body>
-int CallDnn(const char* symbol, const Body& body) {
+int DnnCall(const char* symbol, const Body& body) noexcept {
   return Call(Library::kCudnn, symbol, body);
 }
 
-template <typename Object>
-int Create(const char* symbol, void** descriptor) {
-  return CallDnn(symbol, [&] {
-    *descriptor = All<Object>().Add(std::make_shared<Object>());
-    CountOf("cudnnDescriptor").created++;
-  });
+Tensor TensorOf(int format, int type, int batch, int channels, int height, int width) {
+  Require(batch > 0 && channels > 0 && height > 0 && width > 0);
+  Require(type == cuda::kDnnFloat32 || type == cuda::kDnnBfloat16, kNotSupported);
+  Require(format == cuda::kNhwc, kNotSupported);
+  return {true, type, batch, channels, height, width};
 }
 
-template <typename Object>
-int Destroy(const char* symbol, void* descriptor) {
-  return CallDnn(symbol, [&] {
-    if (All<Object>().Remove(descriptor) == nullptr) throw Status{kBadParameter};
-    CountOf("cudnnDescriptor").destroyed++;
-  });
+// The shape of a convolution, if its descriptors fit together.
+ConvolutionShape ShapeOf(const Tensor& x, const Tensor& filter, const Convolution& convolution,
+                         const Tensor& y) {
+  Require(x.is_set && filter.is_set && convolution.is_set && y.is_set);
+  Require(x.type == y.type && x.type == filter.type);
+  Require(x.batch == y.batch && x.channels == filter.channels && y.channels == filter.batch);
+  const auto out_size = [](int in, int pad, int size, int dilation, int stride) {
+    const int window = (size - 1) * dilation + 1;
+    const int room = in + 2 * pad - window;
+    return room < 0 ? 0 : room / stride + 1;
+  };
+  Require(y.height == out_size(x.height, convolution.pad_height, filter.height,
+                               convolution.dilation_height, convolution.stride_height));
+  Require(y.width == out_size(x.width, convolution.pad_width, filter.width,
+                              convolution.dilation_width, convolution.stride_width));
+  const auto size = [](int value) { return static_cast<size_t>(value); };
+  return {size(x.batch),
+          size(x.height),
+          size(x.width),
+          size(x.channels),
+          size(y.height),
+          size(y.width),
+          size(y.channels),
+          size(filter.height),
+          size(filter.width),
+          size(convolution.pad_height),
+          size(convolution.pad_width),
+          size(convolution.stride_height),
+          size(convolution.stride_width),
+          size(convolution.dilation_height),
+          size(convolution.dilation_width),
+          x.format(),
+          // Unless it is told to use plain multiplication, cuDNN takes tensor cores for float32 too.
+          convolution.math_type != cuda::kFmaMath};
 }
 
-void Set(Tensor& tensor, int format, int type, int batch, int channels, int height, int width) {
-  const bool is_known = type == kDnnFloat32 || type == kDnnBfloat16;
-  if (!is_known || format != kNhwc || batch < 1 || channels < 1 || height < 1 || width < 1) {
-    throw Status{kBadParameter};
+// The algorithms of a pass, in the order in which they are named. The first one's sums have no fixed order, the second one
+// is not there for this convolution; the others are right.
+struct Algorithms {
+  int unordered, missing, first, second;
+};
+constexpr Algorithms kForward = {4, 3, 1, 0};         // FFT, DIRECT, PRECOMP_GEMM, IMPLICIT_GEMM
+constexpr Algorithms kBackwardInput = {0, 2, 1, 3};   // ALGO_0, FFT, ALGO_1, FFT_TILING
+constexpr Algorithms kBackwardFilter = {0, 2, 1, 5};  // ALGO_0, FFT, ALGO_1, WINOGRAD_NONFUSED
+
+size_t WorkspaceOf(const Algorithms& algorithms, int algorithm, const ConvolutionShape& shape) {
+  if (algorithm == algorithms.first) return 4096 + 64 * shape.window();
+  if (algorithm == algorithms.second) return 1024;
+  return 512;
+}
+
+void ListAlgorithms(const void* handle, const Algorithms& algorithms, const ConvolutionShape& shape,
+                    int math_type, int requested, int* found, ConvolutionPerformance* results) {
+  Find<Handle>(handle);
+  Require(requested > 0 && found != nullptr && results != nullptr);
+  const int numbers[] = {algorithms.unordered, algorithms.missing, algorithms.first,
+                         algorithms.second};
+  *found = std::min(requested, 4);
+  for (int i = 0; i < *found; i++) {
+    const int algorithm = numbers[i];
+    const bool is_missing = algorithm == algorithms.missing;
+    results[i] = {algorithm,
+                  is_missing ? kNotSupported : 0,
+                  is_missing ? -1.f : static_cast<float>(i + 1),
+                  is_missing ? 0 : WorkspaceOf(algorithms, algorithm, shape),
+                  algorithm == algorithms.unordered ? 0 : cuda::kDeterministic,
+                  math_type,
+                  {}};
   }
-  tensor.type = type;
-  tensor.batch = batch;
-  tensor.channels = channels;
-  tensor.height = height;
-  tensor.width = width;
 }
 
-int OutputSize(int in, int filter, int pad, int stride, int dilation) {
-  return (in + 2 * pad - (filter - 1) * dilation - 1) / stride + 1;
-}
-
-// A pass of a convolution whose sizes agree.
+// A pass that is about to be enqueued.
 struct Pass {
-  Tensor x, y;
-  Filter filter;
-  Convolution c;
-
-  Pass(void* x_descriptor, void* filter_descriptor, void* convolution, void* y_descriptor)
-      : x(*Find<Tensor>(x_descriptor)),
-        y(*Find<Tensor>(y_descriptor)),
-        filter(*Find<Filter>(filter_descriptor)),
-        c(*Find<Convolution>(convolution)) {
-    const bool fit =
-        x.batch == y.batch && x.channels == filter.channels && y.channels == filter.batch &&
-        x.type == y.type && x.type == filter.type &&
-        y.height == OutputSize(x.height, filter.height, c.pad_height, c.stride_height,
-                               c.dilation_height) &&
-        y.width == OutputSize(x.width, filter.width, c.pad_width, c.stride_width, c.dilation_width);
-    if (!fit) throw Status{kBadParameter};
-    const int wanted = x.is_bf16() ? kTensorOpMath : c.math;
-    if (c.math != wanted || (c.math != kFmaMath && c.math != kTensorOpMath)) {
-      throw Status{kNotSupported};
-    }
-  }
-
-  // Calls `body(x's, y's and the filter's index of the first channel)` for each product of two rows of channels. The filter's
-  // index is that of its first kernel.
-  template <typename Body>
-  void ForEachTap(const Body& body) const {
-    for (int n = 0; n < y.batch; n++) {
-      for (int row = 0; row < y.height; row++) {
-        for (int column = 0; column < y.width; column++) {
-          const size_t out = ((size_t(n) * y.height + row) * y.width + column) * y.channels;
-          ForEachTapOf(n, row, column, [&](size_t in, size_t tap) { body(in, out, tap); });
-        }
-      }
-    }
-  }
-
-  size_t kernel() const { return size_t(filter.height) * filter.width * filter.channels; }
-
- private:
-  template <typename Body>
-  void ForEachTapOf(int n, int row, int column, const Body& body) const {
-    for (int r = 0; r < filter.height; r++) {
-      const int in_row = row * c.stride_height - c.pad_height + r * c.dilation_height;
-      if (in_row < 0 || in_row >= x.height) continue;
-      for (int s = 0; s < filter.width; s++) {
-        const int in_column = column * c.stride_width - c.pad_width + s * c.dilation_width;
-        if (in_column < 0 || in_column >= x.width) continue;
-        body(((size_t(n) * x.height + in_row) * x.width + in_column) * x.channels,
-             (size_t(r) * filter.width + s) * filter.channels);
-      }
-    }
-  }
+  const void* handle;
+  const Algorithms& algorithms;
+  int algorithm;
+  void* workspace;
+  size_t workspace_bytes;
 };
 
-std::vector<float> Forward(const Pass& p, const std::vector<float>& x, const std::vector<float>& w) {
-  std::vector<float> y(p.y.length());
-  p.ForEachTap([&](size_t in, size_t out, size_t tap) {
-    for (int k = 0; k < p.filter.batch; k++) {
-      const float* kernel = w.data() + k * p.kernel() + tap;
-      float sum = 0;
-      for (int i = 0; i < p.x.channels; i++) sum += x[in + i] * kernel[i];
-      y[out + k] += sum;
-    }
+struct Operand {
+  const void* address;
+  size_t bytes;
+};
+
+template <typename Work>
+void Enqueue(const Pass& pass, const ConvolutionShape& shape,
+             std::initializer_list<Operand> operands, const Work& work) {
+  const auto handle = Find<Handle>(pass.handle);
+  Gpu& gpu = CurrentGpu();
+  Require(handle->device == gpu.ordinal);
+  Require(pass.algorithm == pass.algorithms.first || pass.algorithm == pass.algorithms.second,
+          kNotSupported);
+  const size_t needed = WorkspaceOf(pass.algorithms, pass.algorithm, shape);
+  Require(pass.workspace_bytes >= needed);
+  CheckAccess(gpu, pass.workspace, pass.workspace_bytes, "the workspace of a convolution");
+  for (const Operand& operand : operands) {
+    CheckAccess(gpu, operand.address, operand.bytes, "an operand of a convolution");
+  }
+  std::lock_guard<std::mutex> lock(handle->mutex);
+  // The default stream, which the double does not have.
+  Require(handle->stream != nullptr, kNotSupported);
+  handle->stream->Enqueue([=, workspace = pass.workspace] {
+    // Whatever else is there is lost, as it would be.
+    std::memset(workspace, 0xff, needed);
+    work();
   });
-  return y;
 }
 
-std::vector<float> BackwardInput(const Pass& p, const std::vector<float>& dy,
-                                 const std::vector<float>& w) {
-  std::vector<float> dx(p.x.length());
-  p.ForEachTap([&](size_t in, size_t out, size_t tap) {
-    for (int k = 0; k < p.filter.batch; k++) {
-      const float* kernel = w.data() + k * p.kernel() + tap;
-      const float gradient = dy[out + k];
-      for (int i = 0; i < p.x.channels; i++) dx[in + i] += gradient * kernel[i];
-    }
-  });
-  return dx;
-}
-
-std::vector<float> BackwardFilter(const Pass& p, const std::vector<float>& x,
-                                  const std::vector<float>& dy) {
-  std::vector<float> dw(p.filter.length());
-  p.ForEachTap([&](size_t in, size_t out, size_t tap) {
-    for (int k = 0; k < p.filter.batch; k++) {
-      float* kernel = dw.data() + k * p.kernel() + tap;
-      const float gradient = dy[out + k];
-      for (int i = 0; i < p.x.channels; i++) kernel[i] += gradient * x[in + i];
-    }
-  });
-  return dw;
-}
-
-// First one that is not deterministic, then one that does not work.
-void ListAlgorithms(const Pass& pass, int requested, int* found, ConvolutionPerformance* results) {
-  const int math = pass.c.math;
-  const ConvolutionPerformance list[] = {{0, 0, 0.1f, 0, 0, math, {}},
-                                         {4, kNotSupported, -1, 0, 1, math, {}},
-                                         {kAlgorithm, 0, 0.2f, kAlgorithmWorkspace, 1, math, {}}};
-  *found = requested < 3 ? requested : 3;
-  for (int i = 0; i < *found; i++) results[i] = list[i];
-}
-
-// Enqueues a pass that makes `out` of two operands.
-template <typename Compute>
-void Enqueue(void* handle, const Pass& pass, int algorithm, void* workspace, size_t workspace_bytes,
-             const void* alpha, const void* beta, const Tensor& one, const void* first,
-             const Tensor& other, const void* second, const Tensor& result, void* out,
-             const Compute& compute) {
-  const auto of = Find<Handle>(handle);
-  if (algorithm != kAlgorithm || workspace_bytes < kAlgorithmWorkspace) throw Status{kBadParameter};
-  Gpu& gpu = GpuOf(of->device);
-  CheckAccess(gpu, workspace, workspace_bytes, "the workspace of a convolution");
-  CheckAccess(gpu, first, BytesOf(one.length(), one.is_bf16()), "an operand of a convolution");
-  CheckAccess(gpu, second, BytesOf(other.length(), other.is_bf16()), "an operand of a convolution");
-  CheckAccess(gpu, out, BytesOf(result.length(), result.is_bf16()), "the result of a convolution");
-  const float by = *static_cast<const float*>(alpha);
-  const float kept = *static_cast<const float*>(beta);
-  StreamOf(of->stream)->Enqueue([=] {
-    std::memset(workspace, 0xff, workspace_bytes);
-    const auto values = compute(pass, Load(first, one.length(), one.is_bf16()),
-                                Load(second, other.length(), other.is_bf16()));
-    Store(values, by, kept, result.is_bf16(), out);
-  });
+Output OutputOf(void* to, Format format, const void* alpha, const void* beta) {
+  Require(alpha != nullptr && beta != nullptr);
+  return {to, format, *static_cast<const float*>(alpha), *static_cast<const float*>(beta)};
 }
 
 }  // namespace
 
 int cudnnCreate(void** handle) {
-  return CallDnn("cudnnCreate", [&] {
-    *handle = All<Handle>().Add(std::make_shared<Handle>(Handle{CurrentGpu().ordinal}));
-    CountOf("cudnnHandle").created++;
+  return DnnCall(__func__, [&] {
+    try {
+      auto created = std::make_shared<Handle>();
+      created->device = CurrentGpu().ordinal;
+      Create(handle, std::move(created));
+    } catch (const DriverStatus&) {
+      throw Status{kNotReady};
+    }
   });
 }
 
 int cudnnDestroy(void* handle) {
-  return CallDnn("cudnnDestroy", [&] {
-    if (All<Handle>().Remove(handle) == nullptr) throw Status{kBadParameter};
-    CountOf("cudnnHandle").destroyed++;
-  });
+  return DnnCall(__func__, [&] { Destroy<Handle>(handle); });
 }
 
 int cudnnSetStream(void* handle, void* stream) {
-  return CallDnn("cudnnSetStream", [&] {
-    const auto of = Find<Handle>(handle);
-    if (StreamOf(stream)->device != of->device) throw Status{kBadParameter};
-    of->stream = stream;
+  return DnnCall(__func__, [&] {
+    const auto changed = Find<Handle>(handle);
+    auto target = StreamOf(stream);
+    Require(target->device == changed->device, kStreamMismatch);
+    std::lock_guard<std::mutex> lock(changed->mutex);
+    changed->stream = std::move(target);
   });
 }
 
 int cudnnCreateTensorDescriptor(void** descriptor) {
-  return Create<Tensor>("cudnnCreateTensorDescriptor", descriptor);
+  return DnnCall(__func__, [&] { Create(descriptor, std::make_shared<Tensor>()); });
 }
+
 int cudnnDestroyTensorDescriptor(void* descriptor) {
-  return Destroy<Tensor>("cudnnDestroyTensorDescriptor", descriptor);
-}
-int cudnnCreateFilterDescriptor(void** descriptor) {
-  return Create<Filter>("cudnnCreateFilterDescriptor", descriptor);
-}
-int cudnnDestroyFilterDescriptor(void* descriptor) {
-  return Destroy<Filter>("cudnnDestroyFilterDescriptor", descriptor);
-}
-int cudnnCreateConvolutionDescriptor(void** descriptor) {
-  return Create<Convolution>("cudnnCreateConvolutionDescriptor", descriptor);
-}
-int cudnnDestroyConvolutionDescriptor(void* descriptor) {
-  return Destroy<Convolution>("cudnnDestroyConvolutionDescriptor", descriptor);
+  return DnnCall(__func__, [&] { Destroy<Tensor>(descriptor); });
 }
 
 int cudnnSetTensor4dDescriptor(void* descriptor, int format, int type, int batch, int channels,
                                int height, int width) {
-  return CallDnn("cudnnSetTensor4dDescriptor", [&] {
-    Set(*Find<Tensor>(descriptor), format, type, batch, channels, height, width);
+  return DnnCall(__func__, [&] {
+    *Find<Tensor>(descriptor) = TensorOf(format, type, batch, channels, height, width);
   });
+}
+
+int cudnnCreateFilterDescriptor(void** descriptor) {
+  return DnnCall(__func__, [&] { Create(descriptor, std::make_shared<Filter>()); });
+}
+
+int cudnnDestroyFilterDescriptor(void* descriptor) {
+  return DnnCall(__func__, [&] { Destroy<Filter>(descriptor); });
 }
 
 int cudnnSetFilter4dDescriptor(void* descriptor, int type, int format, int out_channels,
                                int in_channels, int height, int width) {
-  return CallDnn("cudnnSetFilter4dDescriptor", [&] {
-    Set(*Find<Filter>(descriptor), format, type, out_channels, in_channels, height, width);
+  return DnnCall(__func__, [&] {
+    Find<Filter>(descriptor)->tensor =
+        TensorOf(format, type, out_channels, in_channels, height, width);
   });
+}
+
+int cudnnCreateConvolutionDescriptor(void** descriptor) {
+  return DnnCall(__func__, [&] { Create(descriptor, std::make_shared<Convolution>()); });
+}
+
+int cudnnDestroyConvolutionDescriptor(void* descriptor) {
+  return DnnCall(__func__, [&] { Destroy<Convolution>(descriptor); });
 }
 
 int cudnnSetConvolution2dDescriptor(void* descriptor, int pad_height, int pad_width,
                                     int stride_height, int stride_width, int dilation_height,
                                     int dilation_width, int mode, int compute_type) {
-  return CallDnn("cudnnSetConvolution2dDescriptor", [&] {
-    if (mode != kCrossCorrelation || compute_type != kDnnFloat32) throw Status{kNotSupported};
-    *Find<Convolution>(descriptor) = {pad_height,      pad_width,      stride_height, stride_width,
-                                      dilation_height, dilation_width, 0};
+  return DnnCall(__func__, [&] {
+    const auto changed = Find<Convolution>(descriptor);
+    Require(pad_height >= 0 && pad_width >= 0 && stride_height > 0 && stride_width > 0);
+    Require(dilation_height > 0 && dilation_width > 0);
+    Require(mode == cuda::kCrossCorrelation && compute_type == cuda::kDnnFloat32, kNotSupported);
+    *changed = {true,         pad_height,      pad_width,      stride_height,
+                stride_width, dilation_height, dilation_width, 0};
   });
 }
 
 int cudnnSetConvolutionMathType(void* descriptor, int math_type) {
-  return CallDnn("cudnnSetConvolutionMathType",
-                 [&] { Find<Convolution>(descriptor)->math = math_type; });
+  return DnnCall(__func__, [&] {
+    Require(math_type >= 0 && math_type <= cuda::kFmaMath);
+    Find<Convolution>(descriptor)->math_type = math_type;
+  });
 }
 
 int cudnnGetConvolutionForwardAlgorithm_v7(void* handle, void* x, void* filter, void* convolution,
                                            void* y, int requested, int* found,
                                            ConvolutionPerformance* results) {
-  return CallDnn("cudnnGetConvolutionForwardAlgorithm_v7", [&] {
-    Find<Handle>(handle);
-    ListAlgorithms(Pass(x, filter, convolution, y), requested, found, results);
+  return DnnCall(__func__, [&] {
+    const auto convolved = Find<Convolution>(convolution);
+    const auto shape =
+        ShapeOf(*Find<Tensor>(x), Find<Filter>(filter)->tensor, *convolved, *Find<Tensor>(y));
+    ListAlgorithms(handle, kForward, shape, convolved->math_type, requested, found, results);
   });
 }
 
 int cudnnGetConvolutionBackwardDataAlgorithm_v7(void* handle, void* filter, void* dy,
                                                 void* convolution, void* dx, int requested,
                                                 int* found, ConvolutionPerformance* results) {
-  return CallDnn("cudnnGetConvolutionBackwardDataAlgorithm_v7", [&] {
-    Find<Handle>(handle);
-    ListAlgorithms(Pass(dx, filter, convolution, dy), requested, found, results);
+  return DnnCall(__func__, [&] {
+    const auto convolved = Find<Convolution>(convolution);
+    const auto shape =
+        ShapeOf(*Find<Tensor>(dx), Find<Filter>(filter)->tensor, *convolved, *Find<Tensor>(dy));
+    ListAlgorithms(handle, kBackwardInput, shape, convolved->math_type, requested, found, results);
   });
 }
 
 int cudnnGetConvolutionBackwardFilterAlgorithm_v7(void* handle, void* x, void* dy,
                                                   void* convolution, void* d_filter, int requested,
                                                   int* found, ConvolutionPerformance* results) {
-  return CallDnn("cudnnGetConvolutionBackwardFilterAlgorithm_v7", [&] {
-    Find<Handle>(handle);
-    ListAlgorithms(Pass(x, d_filter, convolution, dy), requested, found, results);
+  return DnnCall(__func__, [&] {
+    const auto convolved = Find<Convolution>(convolution);
+    const auto shape =
+        ShapeOf(*Find<Tensor>(x), Find<Filter>(d_filter)->tensor, *convolved, *Find<Tensor>(dy));
+    ListAlgorithms(handle, kBackwardFilter, shape, convolved->math_type, requested, found, results);
   });
 }
 
 int cudnnConvolutionForward(void* handle, const void* alpha, void* x_descriptor, const void* x,
                             void* filter_descriptor, const void* filter, void* convolution,
-                            int algorithm, void* workspace, size_t workspace_bytes, const void* beta,
-                            void* y_descriptor, void* y) {
-  return CallDnn("cudnnConvolutionForward", [&] {
-    const Pass pass(x_descriptor, filter_descriptor, convolution, y_descriptor);
-    Enqueue(handle, pass, algorithm, workspace, workspace_bytes, alpha, beta, pass.x, x, pass.filter,
-            filter, pass.y, y, Forward);
+                            int algorithm, void* workspace, size_t workspace_bytes,
+                            const void* beta, void* y_descriptor, void* y) {
+  return DnnCall(__func__, [&] {
+    const Tensor in = *Find<Tensor>(x_descriptor), out = *Find<Tensor>(y_descriptor);
+    const Tensor filters = Find<Filter>(filter_descriptor)->tensor;
+    const auto shape = ShapeOf(in, filters, *Find<Convolution>(convolution), out);
+    const Output output = OutputOf(y, out.format(), alpha, beta);
+    Enqueue({handle, kForward, algorithm, workspace, workspace_bytes}, shape,
+            {{x, in.bytes()}, {filter, filters.bytes()}, {y, out.bytes()}},
+            [=] { Forward(shape, x, filter, output); });
   });
 }
 
@@ -331,10 +347,14 @@ int cudnnConvolutionBackwardData(void* handle, const void* alpha, void* filter_d
                                  void* convolution, int algorithm, void* workspace,
                                  size_t workspace_bytes, const void* beta, void* dx_descriptor,
                                  void* dx) {
-  return CallDnn("cudnnConvolutionBackwardData", [&] {
-    const Pass pass(dx_descriptor, filter_descriptor, convolution, dy_descriptor);
-    Enqueue(handle, pass, algorithm, workspace, workspace_bytes, alpha, beta, pass.y, dy,
-            pass.filter, filter, pass.x, dx, BackwardInput);
+  return DnnCall(__func__, [&] {
+    const Tensor in = *Find<Tensor>(dx_descriptor), out = *Find<Tensor>(dy_descriptor);
+    const Tensor filters = Find<Filter>(filter_descriptor)->tensor;
+    const auto shape = ShapeOf(in, filters, *Find<Convolution>(convolution), out);
+    const Output output = OutputOf(dx, in.format(), alpha, beta);
+    Enqueue({handle, kBackwardInput, algorithm, workspace, workspace_bytes}, shape,
+            {{dx, in.bytes()}, {filter, filters.bytes()}, {dy, out.bytes()}},
+            [=] { BackwardInput(shape, filter, dy, output); });
   });
 }
 
@@ -343,10 +363,14 @@ int cudnnConvolutionBackwardFilter(void* handle, const void* alpha, void* x_desc
                                    void* convolution, int algorithm, void* workspace,
                                    size_t workspace_bytes, const void* beta,
                                    void* d_filter_descriptor, void* d_filter) {
-  return CallDnn("cudnnConvolutionBackwardFilter", [&] {
-    const Pass pass(x_descriptor, d_filter_descriptor, convolution, dy_descriptor);
-    Enqueue(handle, pass, algorithm, workspace, workspace_bytes, alpha, beta, pass.x, x, pass.y, dy,
-            pass.filter, d_filter, BackwardFilter);
+  return DnnCall(__func__, [&] {
+    const Tensor in = *Find<Tensor>(x_descriptor), out = *Find<Tensor>(dy_descriptor);
+    const Tensor filters = Find<Filter>(d_filter_descriptor)->tensor;
+    const auto shape = ShapeOf(in, filters, *Find<Convolution>(convolution), out);
+    const Output output = OutputOf(d_filter, filters.format(), alpha, beta);
+    Enqueue({handle, kBackwardFilter, algorithm, workspace, workspace_bytes}, shape,
+            {{x, in.bytes()}, {d_filter, filters.bytes()}, {dy, out.bytes()}},
+            [=] { BackwardFilter(shape, x, dy, output); });
   });
 }
 

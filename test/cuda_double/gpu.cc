@@ -47,7 +47,9 @@ Handles<Function>& Functions() {
 
 Gpu& GpuOf(int ordinal) {
   const auto& gpus = Gpus();
-  if (ordinal < 0 || static_cast<size_t>(ordinal) >= gpus.size()) throw DriverStatus{kInvalidDevice};
+  if (ordinal < 0 || static_cast<size_t>(ordinal) >= gpus.size()) {
+    throw DriverStatus{kInvalidDevice};
+  }
   return *gpus[static_cast<size_t>(ordinal)];
 }
 
@@ -86,8 +88,8 @@ void CheckAccess(Gpu& gpu, const void* address, size_t bytes, const char* operan
     if (!owner->Has(reinterpret_cast<Address>(address), bytes)) continue;
     if (owner.get() == &gpu || gpu.CanAccess(owner->ordinal)) return;
   }
-  std::fprintf(stderr, "CUDA double: %s is not in memory of Test GPU %d: %zu bytes at %p\n", operand,
-               gpu.index, bytes, address);
+  std::fprintf(stderr, "CUDA double: Test GPU %d cannot access %s: %zu bytes at %p\n", gpu.index,
+               operand, bytes, address);
   LoseGpus(kIllegalAddress);
   throw DriverStatus{kIllegalAddress};
 }

@@ -114,13 +114,6 @@ Gpu& OwnerOf(Address address, size_t bytes);
 // Ends the program's use of all GPUs, as an illegal access does, unless a kernel of the GPU can access these bytes.
 void CheckAccess(Gpu& gpu, const void* address, size_t bytes, const char* operand);
 
-// Of objects that are not of a GPU, for the report.
-Count& CountOf(const char* kind);
-
-// What NVRTC gives for ten times a compute capability, and the driver loads.
-constexpr char kImagePrefix[] = "kernels of the double for sm_";
-inline std::string ImageOf(int capability) { return kImagePrefix + std::to_string(capability); }
-
 }  // namespace cuda_double
 
 #endif  // TWOTOWER_TEST_CUDA_DOUBLE_GPU_H_

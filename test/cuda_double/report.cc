@@ -1,8 +1,8 @@
-// The report that TWOTOWER_DOUBLE_REPORT asks for, when the process ends.
+#include "report.h"
 
 #include <cstdio>
-#include <map>
-#include <mutex>
+#include <sstream>
+#include <string>
 
 #include "gpu.h"
 #include "settings.h"
@@ -10,54 +10,50 @@
 namespace cuda_double {
 namespace {
 
-std::mutex& Mutex() {
-  static auto& mutex = *new std::mutex();
-  return mutex;
+std::string Member(const char* name, const Count& count) {
+  std::ostringstream text;
+  text << '"' << name << "\":{\"created\":" << count.created << ",\"destroyed\":" << count.destroyed
+       << '}';
+  return text.str();
 }
 
-std::map<std::string, Count>& Counts() {
-  static auto& counts = *new std::map<std::string, Count>();
-  return counts;
-}
-
-std::string Json(const Count& count) {
-  return "{\"created\":" + std::to_string(count.created) +
-         ",\"destroyed\":" + std::to_string(count.destroyed) + "}";
-}
-
-struct ReportAtEnd {
-  ~ReportAtEnd() {
-    const std::string& path = TheSettings().report;
-    if (path.empty()) return;
-    std::string text = "{\"gpus\":[";
-    for (const auto& gpu : Gpus()) text += (gpu->ordinal == 0 ? "" : ",") + gpu->Report();
-    text += "],\"libraries\":{";
-    const std::lock_guard<std::mutex> lock(Mutex());
-    const char* separator = "";
-    for (const auto& [kind, count] : Counts()) {
-      text += separator + ("\"" + kind + "\":") + Json(count);
-      separator = ",";
-    }
-    std::FILE* file = std::fopen(path.c_str(), "w");
-    if (file == nullptr) return;
-    std::fputs((text + "}}\n").c_str(), file);
-    std::fclose(file);
+std::string Report() {
+  std::string text = "{\"devices\":[";
+  for (const auto& gpu : Gpus()) {
+    if (gpu->ordinal > 0) text += ',';
+    text += gpu->Report();
   }
-} at_end;
+  const LibraryCounts& counts = TheLibraryCounts();
+  return text + "]," + Member("nvrtc", counts.nvrtc) + ',' + Member("cublasLt", counts.cublas_lt) +
+         ',' + Member("cudnn", counts.cudnn) + "}\n";
+}
+
+__attribute__((destructor)) void WriteReport() {
+  const std::string& file = TheSettings().report;
+  if (file.empty()) return;
+  const std::string text = Report();
+  std::FILE* out = std::fopen(file.c_str(), "w");
+  if (out == nullptr || std::fwrite(text.data(), 1, text.size(), out) != text.size()) {
+    std::fprintf(stderr, "CUDA double: the report cannot be written to %s\n", file.c_str());
+  }
+  if (out != nullptr) std::fclose(out);
+}
 
 }  // namespace
 
-Count& CountOf(const char* kind) {
-  const std::lock_guard<std::mutex> lock(Mutex());
-  return Counts()[kind];
+LibraryCounts& TheLibraryCounts() {
+  static LibraryCounts& counts = *new LibraryCounts();
+  return counts;
 }
 
 std::string Gpu::Report() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return "{\"usedBytes\":" + std::to_string(used_) + ",\"peakBytes\":" + std::to_string(peak_) +
-         ",\"abandonedBytes\":" + std::to_string(abandoned_) +
-         ",\"allocations\":" + Json(allocations) + ",\"streams\":" + Json(streams) +
-         ",\"events\":" + Json(events) + ",\"modules\":" + Json(modules) + "}";
+  std::lock_guard<std::mutex> lock(mutex_);
+  std::ostringstream text;
+  text << "{\"bytes\":{\"live\":" << used_ + abandoned_ << ",\"peak\":" << peak_ << "},"
+       << Member("allocations", allocations) << ',' << Member("streams", streams) << ','
+       << Member("events", events) << ',' << Member("modules", modules) << ','
+       << "\"contextUsers\":" << context_users_ << '}';
+  return text.str();
 }
 
 }  // namespace cuda_double

@@ -146,7 +146,8 @@ inline Value atomicAdd(Value* address, std::common_type_t<Value> value) {
   __atomic_load(address, &old, __ATOMIC_RELAXED);
   do {
     sum = old + value;
-  } while (!__atomic_compare_exchange(address, &old, &sum, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  } while (!__atomic_compare_exchange(address, &old, &sum, true, __ATOMIC_RELAXED,
+                                      __ATOMIC_RELAXED));
   return old;
 }
 

@@ -1,0 +1,86 @@
+// The driver's functions of streams and events.
+
+#include <memory>
+
+#include "driver.h"
+
+namespace cuda_double {
+namespace {
+
+std::shared_ptr<Event> EventOf(const void* handle) {
+  auto event = Events().Find(handle);
+  Require(event != nullptr, kInvalidHandle);
+  return event;
+}
+
+}  // namespace
+
+int cuStreamCreate(void** stream, unsigned flags) {
+  return ContextCall(__func__, [&](Gpu& gpu) {
+    Require(flags <= twotower::cuda::kStreamNonBlocking, kInvalidValue);
+    *stream = gpu.CreateStream();
+  });
+}
+
+int cuStreamDestroy_v2(void* stream) {
+  return ContextCall(__func__, [&](Gpu&) {
+    const auto removed = Streams().Remove(stream);
+    Require(removed != nullptr, kInvalidHandle);
+    removed->End();
+    GpuOf(removed->device).streams.destroyed++;
+  });
+}
+
+int cuStreamSynchronize(void* stream) {
+  return ContextCall(__func__, [&](Gpu&) { StreamOf(stream)->Synchronize(); });
+}
+
+int cuStreamWaitEvent(void* stream, void* event, unsigned flags) {
+  return ContextCall(__func__, [&](Gpu&) {
+    const auto waiting = StreamOf(stream);
+    const auto awaited = EventOf(event);
+    Require(flags == 0, kInvalidValue);
+    std::shared_ptr<Gate> gate;
+    {
+      std::lock_guard<std::mutex> lock(awaited->mutex);
+      gate = awaited->recorded;
+    }
+    // Later records do not matter, nor does an event without any.
+    if (gate != nullptr) waiting->Enqueue([gate] { gate->Wait(); });
+  });
+}
+
+int cuEventCreate(void** event, unsigned flags) {
+  return ContextCall(__func__, [&](Gpu& gpu) {
+    // CU_EVENT_BLOCKING_SYNC and CU_EVENT_DISABLE_TIMING.
+    Require(flags <= 3, kInvalidValue);
+    auto created = std::make_shared<Event>();
+    created->device = gpu.ordinal;
+    *event = Events().Add(std::move(created));
+    gpu.events.created++;
+  });
+}
+
+int cuEventRecord(void* event, void* stream) {
+  return ContextCall(__func__, [&](Gpu&) {
+    const auto recorded = EventOf(event);
+    const auto recording = StreamOf(stream);
+    Require(recorded->device == recording->device, kInvalidHandle);
+    const auto gate = std::make_shared<Gate>();
+    {
+      std::lock_guard<std::mutex> lock(recorded->mutex);
+      recorded->recorded = gate;
+    }
+    recording->Enqueue([gate] { gate->Open(); });
+  });
+}
+
+int cuEventDestroy_v2(void* event) {
+  return ContextCall(__func__, [&](Gpu&) {
+    const auto removed = Events().Remove(event);
+    Require(removed != nullptr, kInvalidHandle);
+    GpuOf(removed->device).events.destroyed++;
+  });
+}
+
+}  // namespace cuda_double
