@@ -15,6 +15,7 @@
 #include "device.h"
 #include "layer_kernels.h"
 #include "libraries.h"
+#include "operand.h"
 
 namespace twotower {
 namespace cuda {
@@ -211,31 +212,11 @@ struct Padding {
   Box box;
 };
 
-size_t BytesOf(const Integers& shape, Precision precision) {
-  return ProductOf(shape) * (precision == Precision::kBf16 ? 2 : 4);
-}
-
-// An array as cuDNN's operand: itself, or in bf16 rounded into scratch memory.
-class Operand {
- public:
-  Operand(const float* x, const Integers& shape, Precision precision)
-      : rounded_(precision == Precision::kBf16 ? BytesOf(shape, precision) : 0), x_(x) {
-    if (precision != Precision::kBf16) return;
-    ToBf16(ProductOf(shape), x, rounded_.As<void>());
-    x_ = rounded_.As<void>();
-  }
-  operator const void*() const { return x_; }
-
- private:
-  Scratch rounded_;
-  const void* x_;
-};
-
 // Where cuDNN writes a result: the array itself, or in bf16 scratch memory, from which Finish converts it.
 class Result {
  public:
   Result(float* out, const Integers& shape, Precision precision)
-      : rounded_(precision == Precision::kBf16 ? BytesOf(shape, precision) : 0),
+      : rounded_(precision == Precision::kBf16 ? BytesOf(ProductOf(shape), precision) : 0),
         out_(out),
         length_(ProductOf(shape)),
         is_bf16_(precision == Precision::kBf16) {}
@@ -255,7 +236,7 @@ class Result {
 class Krsc {
  public:
   Krsc(const Geometry& g, const float* hwio, Precision precision)
-      : scratch_(BytesOf(g.FilterShape(), precision)) {
+      : scratch_(BytesOf(ProductOf(g.FilterShape()), precision)) {
     FilterToKrsc(g.filter_height, g.filter_width, g.in_channels, g.out_channels, hwio,
                  scratch_.As<void>(), precision == Precision::kBf16);
   }
@@ -291,7 +272,7 @@ void Conv2D(const Geometry& g, const float* x, const float* filter, const float*
   } else {
     const Padding padding(g);
     const Scratch padded(padding.Length() * sizeof(float));
-    const Operand images(padding.Pad(x, padded), padding.inner.InShape(), precision);
+    const Operand images(padding.Pad(x, padded), ProductOf(padding.inner.InShape()), precision);
     const Krsc krsc(g, filter, precision);
     const Result result(out, g.OutShape(), precision);
     ConvolutionFor(padding.inner, precision).Forward(images, krsc, result);
@@ -310,7 +291,7 @@ void Conv2DBackpropInput(const Geometry& g, const float* dy, const float* filter
   const Padding padding(g);
   const Scratch padded(padding.Length() * sizeof(float));
   float* whole = padding.is_needed ? padded.As<float>() : dx;
-  const Operand gradient(dy, g.OutShape(), precision);
+  const Operand gradient(dy, ProductOf(g.OutShape()), precision);
   const Krsc krsc(g, filter, precision);
   const Result result(whole, padding.inner.InShape(), precision);
   ConvolutionFor(padding.inner, precision).BackwardInput(gradient, krsc, result);
@@ -326,9 +307,9 @@ void Conv2DBackpropFilter(const Geometry& g, const float* x, const float* dy, fl
   if (ProductOf(g.OutShape()) == 0) return FillFloats(d_filter, length);
   const Padding padding(g);
   const Scratch padded(padding.Length() * sizeof(float));
-  const Operand images(padding.Pad(x, padded), padding.inner.InShape(), precision);
-  const Operand gradient(dy, g.OutShape(), precision);
-  const Scratch krsc(BytesOf(g.FilterShape(), precision));
+  const Operand images(padding.Pad(x, padded), ProductOf(padding.inner.InShape()), precision);
+  const Operand gradient(dy, ProductOf(g.OutShape()), precision);
+  const Scratch krsc(BytesOf(ProductOf(g.FilterShape()), precision));
   ConvolutionFor(padding.inner, precision).BackwardFilter(images, gradient, krsc.As<void>());
   FilterFromKrsc(g.filter_height, g.filter_width, g.in_channels, g.out_channels, krsc.As<void>(),
                  precision == Precision::kBf16, d_filter);

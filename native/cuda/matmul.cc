@@ -10,6 +10,7 @@
 #include "device.h"
 #include "layer_kernels.h"
 #include "libraries.h"
+#include "operand.h"
 
 namespace twotower {
 namespace cuda {
@@ -124,15 +125,9 @@ const PlannedProduct& Planned(const Product& p, Precision precision) {
 }
 
 void Multiply(const Product& p, const float* a, const float* b, float* out, Precision precision) {
-  const PlannedProduct& planned = Planned(p, precision);
-  if (precision != Precision::kBf16) return planned.Compute(a, b, out);
-  const size_t a_length = ProductOf({p.a_batch, p.m, p.k});
-  const size_t b_length = ProductOf({p.b_batch, p.k, p.n});
-  const Scratch rounded_a(a_length * 2);
-  const Scratch rounded_b(b_length * 2);
-  ToBf16(a_length, a, rounded_a.As<void>());
-  ToBf16(b_length, b, rounded_b.As<void>());
-  planned.Compute(rounded_a.As<void>(), rounded_b.As<void>(), out);
+  const Operand first(a, ProductOf({p.a_batch, p.m, p.k}), precision);
+  const Operand second(b, ProductOf({p.b_batch, p.k, p.n}), precision);
+  Planned(p, precision).Compute(first, second, out);
 }
 
 }  // namespace
