@@ -12,6 +12,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import jasmineCore from 'jasmine-core';
+import { buildDouble } from '../test/cuda_double/build.mjs';
 
 /** Specs that pass on tfjs's CPU backend. */
 const CPU_PASSES = 4227;
@@ -73,11 +74,15 @@ await build({
   logLevel: 'error',
 });
 
+const tested = process.argv[2] ?? 'native';
+// Without a GPU, a double of NVIDIA's libraries stands in.
+if (tested === 'native-cuda') process.env.TWOTOWER_CUDA ??= await buildDouble();
+
 const jasmine = jasmineCore.boot();
 jasmine.DEFAULT_TIMEOUT_INTERVAL = 20_000;
 const environment = jasmine.getEnv();
 environment.configure({ random: false });
-process.env.TWOTOWER_CONFORMANCE_BACKEND = process.argv[2] ?? 'native';
+process.env.TWOTOWER_CONFORMANCE_BACKEND = tested;
 require(BUNDLE);
 
 const counts = { passed: 0, failed: 0, excluded: 0, pending: 0 };

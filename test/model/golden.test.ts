@@ -33,14 +33,18 @@ const goldenFile = (name: string): string =>
 const TOLERANCE = 1e-4;
 
 prepareProcess();
-const prepared = BACKEND_NAMES.filter((backend) => whyMissing(backend) === null);
+/** On the CPU, or on GPU 0 if a test that imports this one says so. */
+const device = process.env['TWOTOWER_TESTED_GPU'] === undefined ? 'cpu' : 'gpu:0';
+const prepared = (device === 'cpu' ? BACKEND_NAMES : (['native'] as const)).filter(
+  (backend) => whyMissing(backend) === null,
+);
 const examples = prepared.flatMap((backend) =>
   ['dense', 'grouped', 'local'].map((name) => [backend, name] as const),
 );
 
 for (const [backend, name] of examples) {
   test(`on ${backend} the ${name} network's logits, loss and gradients are PyTorch's`, async () => {
-    await useBackend({ backend, device: 'cpu', threads: 1 });
+    await useBackend({ backend, device, threads: 1 });
     const golden = readSafetensors(goldenFile(`${name}.safetensors`));
     const valuesOf = (key: string): Float32Array => golden.get(key)!.data;
     const description = JSON.parse(readFileSync(goldenFile(`${name}.json`), 'utf8')) as {

@@ -8,17 +8,17 @@ import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 /** A kernel's inputs by name or in order, some of which are lists; an input may be missing. */
 type Inputs = tf.TensorInfo | undefined | Inputs[] | { [name: string]: Inputs };
 
-/**
- * @param kernelFunc of the CPU backend
- * @param announce is called with the kernel's name each time
- */
-export function onHost(
-  kernelName: string,
-  kernelFunc: tf.KernelFunc,
-  announce: (kernelName: string) => void,
-): tf.KernelFunc {
+const kernelsThatRan = new Set<string>();
+
+/** Names of the kernels that the calling thread has computed on the host. */
+export function kernelsRunOnHost(): ReadonlySet<string> {
+  return kernelsThatRan;
+}
+
+/** @param kernelFunc of the CPU backend */
+export function onHost(kernelName: string, kernelFunc: tf.KernelFunc): tf.KernelFunc {
   return ({ inputs, attrs, backend }) => {
-    announce(kernelName);
+    kernelsThatRan.add(kernelName);
     const device = backend as tf.KernelBackend;
     const host = hostBackend();
     const copied: tf.TensorInfo[] = [];

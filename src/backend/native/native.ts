@@ -56,21 +56,17 @@ export function registerNative(threads: number, precision: Precision = 'float32'
 }
 
 /**
- * Makes `native-cuda` one of the calling thread's backends, on the GPU of this ordinal.
+ * Makes `native-cuda` one of the calling thread's backends, on the GPU of this ordinal, unless it is one already.
  *
- * @param announce is called with the name of each kernel that tfjs's CPU kernel computes instead
  * @throws Error if the GPU or one of NVIDIA's libraries is missing or does not work, in one line
  */
-export function registerCuda(
-  ordinal: number,
-  precision: Precision,
-  announce: (kernelName: string) => void,
-): void {
+export function registerCuda(ordinal: number, precision: Precision = 'float32'): void {
+  // A thread has one GPU, on which its tensors are.
+  if (tf.findBackendFactory(NATIVE_CUDA) !== null) return;
   const addon = loadCudaAddon();
   addon.openGpu(ordinal, kernelSource());
-  if (tf.findBackendFactory(NATIVE_CUDA) !== null) return;
   registerKernels(NATIVE_CUDA, (kernelName, kernelFunc) =>
-    KERNELS_OF_REFERENCES.has(kernelName) ? kernelFunc : onHost(kernelName, kernelFunc, announce),
+    KERNELS_OF_REFERENCES.has(kernelName) ? kernelFunc : onHost(kernelName, kernelFunc),
   );
   tf.registerBackend(NATIVE_CUDA, () => new CudaBackend(addon, precision));
 }
@@ -81,7 +77,7 @@ export function registerCuda(
  * @returns CUDA's version, of NVRTC
  */
 export async function useCuda(ordinal: number, precision: Precision): Promise<string> {
-  registerCuda(ordinal, precision, () => {});
+  registerCuda(ordinal, precision);
   await tf.setBackend(NATIVE_CUDA);
   return loadCudaAddon().libraries().nvrtc;
 }

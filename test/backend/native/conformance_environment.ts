@@ -13,7 +13,7 @@ import {
 
 const tested = process.env['TWOTOWER_CONFORMANCE_BACKEND']!;
 if (tested === NATIVE) registerNative(1);
-if (tested === NATIVE_CUDA) registerCuda(0, 'float32', () => {});
+if (tested === NATIVE_CUDA) registerCuda(0);
 if (tested !== 'cpu') {
   for (const { kernelName } of tf.getKernelsForBackend('cpu'))
     tf.unregisterKernel(kernelName, 'cpu');

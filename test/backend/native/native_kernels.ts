@@ -26,7 +26,7 @@ const called = new Set<string>();
 /** Makes `native` tfjs's backend, on a GPU if `onGpu`. */
 export async function useNative(): Promise<CpuBackend> {
   if (tf.findBackendFactory(TESTED) === null) {
-    if (onGpu) registerCuda(0, 'float32', () => {});
+    if (onGpu) registerCuda(0);
     else registerNative(2);
     registerGradients();
     registerReluGradient();
