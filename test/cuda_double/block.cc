@@ -15,6 +15,7 @@
 #include <ucontext.h>
 #endif
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if defined(__SANITIZE_THREAD__)
@@ -125,6 +126,10 @@ class Fiber {
   ~Fiber() {
 #if defined(__SANITIZE_THREAD__)
     __tsan_destroy_fiber(tsan_);
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+    // Else the next owner of these addresses would inherit what the fiber's frames forbid.
+    __asan_unpoison_memory_region(mapped_, mapped_bytes_);
 #endif
     munmap(mapped_, mapped_bytes_);
   }
