@@ -313,8 +313,11 @@ export async function listGpus(wanted?: BackendName): Promise<UsableGpus> {
   }
 }
 
-/** Signs of an NVIDIA driver: on Linux, in a container, and in Windows' Linux. */
-const NVIDIA_TRACES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'];
+/**
+ * Signs of a GPU with NVIDIA's driver: on Linux and in a container, and in Windows' Linux. A container without GPUs shows its
+ * host's driver in /proc, but not these.
+ */
+const NVIDIA_TRACES = ['/dev/nvidiactl', '/usr/lib/wsl/lib/libcuda.so.1'];
 
 function hasNvidiaDriver(): boolean {
   const { TWOTOWER_CUDA: folder } = process.env;

@@ -73,7 +73,7 @@ export async function resolveDevices(
   };
   const resolved = resolvePlacement(
     {
-      gpus: given.gpus?.map((gpu) => ordinalOf(gpu, gpus)),
+      gpus: given.gpus?.map((gpu) => ordinalOfGpu(gpu, gpus)),
       cpu: given.cpu,
       towers,
       threads: given.threads,
@@ -110,7 +110,7 @@ function warningOfKinds(placement: Placement, gpus: readonly Gpu[]): string | un
  *
  * @throws UserError unless one GPU has the UUID
  */
-function ordinalOf(gpu: number | string, gpus: readonly Gpu[]): number {
+function ordinalOfGpu(gpu: number | string, gpus: readonly Gpu[]): number {
   if (typeof gpu === 'number') return gpu;
   const [found, ...others] = gpus.filter(({ uuid }) => uuid?.startsWith(gpu));
   if (found !== undefined && others.length === 0) return found.ordinal;

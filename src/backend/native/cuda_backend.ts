@@ -137,10 +137,6 @@ export class CudaBackend
     this.data.get(dataId).refCount++;
   }
 
-  decRef(dataId: object): void {
-    if (this.data.has(dataId)) this.data.get(dataId).refCount--;
-  }
-
   override disposeData(dataId: object, force = false): boolean {
     if (!this.data.has(dataId)) return true;
     const data = this.data.get(dataId);
