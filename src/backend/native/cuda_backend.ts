@@ -44,7 +44,7 @@ export class CudaBackend
     super();
     this.data = new tf.DataStorage(this, tf.engine());
     this.pool = new BufferPool(this.memoryOfGpu());
-    this.gpuTensors = gpuTensorsOf(this);
+    this.gpuTensors = gpuTensorsOf(this, addon);
   }
 
   allocate(shape: readonly number[], dtype: ArrayType = 'float32'): CudaArray {

@@ -2,11 +2,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { GpuPlace, GpuTensors } from '../capabilities.js';
 import { CudaArray, CudaMemory, ELEMENT_BYTES } from './cuda_array.js';
-import type { CudaBackend } from './cuda_backend.js';
+import type { CudaAddon } from './cuda_addon.js';
+import type { DeviceBackend } from './device_backend.js';
 
 /** What a backend's thread announces, and what it reads of others. */
-export function gpuTensorsOf(backend: CudaBackend): GpuTensors {
-  const { addon } = backend;
+export function gpuTensorsOf(backend: DeviceBackend<CudaArray>, addon: CudaAddon): GpuTensors {
   // As many events as a thread has slots are enough: a round ends before the next uses them again.
   const events = new Map<number, bigint>();
   const eventOf = (slot: number): bigint => {
@@ -23,19 +23,21 @@ export function gpuTensorsOf(backend: CudaBackend): GpuTensors {
     },
     tensorAt: (ordinal, place, shape) => {
       addon.waitForEvent(place.event);
-      return tensorOf(backend, arrayAt(backend, ordinal, place, shape), shape);
+      const array = arrayAt(backend, addon, ordinal, place, shape);
+      const info = backend.makeTensorInfo(shape, 'float32', array);
+      return tf.engine().makeTensorFromTensorInfo(info);
     },
   };
 }
 
 /** The array in place, or a copy where this GPU cannot read the other's memory. */
 function arrayAt(
-  backend: CudaBackend,
+  backend: DeviceBackend<CudaArray>,
+  addon: CudaAddon,
   ordinal: number,
   { address }: GpuPlace,
   shape: number[],
 ): CudaArray {
-  const { addon } = backend;
   const length = tf.util.sizeFromShape(shape);
   if (addon.readsInPlace(ordinal)) {
     const memory = CudaMemory.at(addon, address, length * ELEMENT_BYTES.float32);
@@ -44,8 +46,4 @@ function arrayAt(
   const copy = backend.allocate(shape);
   addon.copyFromGpu(ordinal, address, copy);
   return copy;
-}
-
-function tensorOf(backend: CudaBackend, array: CudaArray, shape: number[]): tf.Tensor {
-  return tf.engine().makeTensorFromTensorInfo(backend.makeTensorInfo(shape, 'float32', array));
 }
