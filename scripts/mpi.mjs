@@ -13,6 +13,7 @@ const SOURCES = [
   'arguments.cc',
   'arguments.h',
   'values.cc',
+  join('cpu', 'device_values.cc'),
   'values.h',
 ];
 
