@@ -1,9 +1,9 @@
-// Strides of row-major arrays, and dimensions as a transposition visits them.
+// Strides of row-major arrays, dimensions as a transposition visits them, and boxes as runs of elements.
 
 #ifndef TWOTOWER_NATIVE_STRIDES_H_
 #define TWOTOWER_NATIVE_STRIDES_H_
 
-#include "values.h"
+#include "kernels.h"
 
 namespace twotower {
 
@@ -43,6 +43,32 @@ inline Permuted PermutedFrom(const Integers& shape, const Integers& permutation)
   }
   return p;
 }
+
+// A copy of a box as contiguous runs. One lies at each index of the box's first `outer` dimensions.
+struct BoxRuns {
+  Integers x_strides, out_strides;
+  // Elements before the box in each array.
+  size_t x_first = 0;
+  size_t out_first = 0;
+  size_t outer;
+  // Elements of a run: the trailing dimensions that the box covers, and the first that it does not.
+  size_t run = 1;
+
+  explicit BoxRuns(const Box& box)
+      : x_strides(StridesOf(box.x_shape)),
+        out_strides(StridesOf(box.out_shape)),
+        outer(box.size.size()) {
+    for (size_t d = 0; d < box.size.size(); d++) {
+      x_first += box.x_start[d] * x_strides[d];
+      out_first += box.out_start[d] * out_strides[d];
+    }
+    while (outer > 0) {
+      outer--;
+      run *= box.size[outer];
+      if (box.size[outer] != box.x_shape[outer] || box.size[outer] != box.out_shape[outer]) break;
+    }
+  }
+};
 
 }  // namespace twotower
 

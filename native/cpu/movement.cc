@@ -69,23 +69,14 @@ void Transpose(const Integers& shape, const Integers& permutation, const Values&
 
 void CopyBox(const Box& box, const Values& x, const Values& out) {
   const Integers& size = box.size;
-  const Integers x_strides = StridesOf(box.x_shape);
-  const Integers out_strides = StridesOf(box.out_shape);
-  // Trailing dimensions that the box covers, and the first that it does not, form one contiguous run.
-  size_t outer = size.size();
-  int64_t run = 1;
-  while (outer > 0) {
-    outer--;
-    run *= size[outer];
-    if (size[outer] != box.x_shape[outer] || size[outer] != box.out_shape[outer]) break;
-  }
+  const BoxRuns box_runs(box);
+  const Integers& x_strides = box_runs.x_strides;
+  const Integers& out_strides = box_runs.out_strides;
+  const size_t outer = box_runs.outer;
+  const size_t run = box_runs.run;
   const size_t bytes = x.ElementBytes();
-  const char* from = x.As<char>();
-  char* to = out.As<char>();
-  for (size_t d = 0; d < size.size(); d++) {
-    from += box.x_start[d] * x_strides[d] * bytes;
-    to += box.out_start[d] * out_strides[d] * bytes;
-  }
+  const char* from = x.As<char>() + box_runs.x_first * bytes;
+  char* to = out.As<char>() + box_runs.out_first * bytes;
   size_t runs = 1;
   for (size_t d = 0; d < outer; d++) runs *= size[d];
   // A few long runs are cut, so that the team can share them.

@@ -181,15 +181,6 @@ napi_value Synchronize(Arguments&) {
   return nullptr;
 }
 
-napi_value MemoryOfGpu(Arguments& arguments) {
-  size_t free = 0;
-  size_t total = 0;
-  Device::OfThread().MemoryInfo(&free, &total);
-  const napi_env env = arguments.env();
-  return ObjectOf(env, {{"freeBytes", NumberOf(env, static_cast<double>(free))},
-                        {"totalBytes", NumberOf(env, static_cast<double>(total))}});
-}
-
 constexpr int64_t kMostBytes = int64_t{1} << 50;
 
 napi_value ExternalOf(napi_env env, std::unique_ptr<Memory> memory) {
@@ -326,7 +317,7 @@ napi_value CopyFromGpu(Arguments& arguments) {
 const Export kExports[] = {
     {"lookForLibraries", LookForLibraries, 1}, {"gpus", Gpus, 0},
     {"libraries", Libraries, 0},               {"openGpu", OpenGpu, 2},
-    {"synchronize", Synchronize, 0},           {"memory", MemoryOfGpu, 0},
+    {"synchronize", Synchronize, 0},
     {"allocateMemory", AllocateMemory, 1},     {"freeMemory", FreeMemoryNow, 1},
     {"describeArray", DescribeArray, 5},       {"readArray", ReadArray, 2},
     {"writeArray", WriteArray, 2},             {"createEvent", CreateEvent, 0},

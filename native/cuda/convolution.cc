@@ -260,7 +260,7 @@ void CheckPrecision(Precision precision) {
   const Device& device = Device::OfThread();
   if (precision == Precision::kFloat32 || device.capability_major() >= kAmpere) return;
   throw DeviceError("GPU " + std::to_string(device.ordinal()) + " (" + device.name() +
-                           ") multiplies neither bf16 nor tf32 numbers; use float32");
+                    ") multiplies neither bf16 nor tf32 numbers; use float32");
 }
 
 void Conv2D(const Geometry& g, const float* x, const float* filter, const float* bias, float* out,

@@ -239,10 +239,6 @@ void Device::Free(Address address) {
   CheckDriver(TheDriver().memFree(address), "cuMemFree");
 }
 
-void Device::MemoryInfo(size_t* free, size_t* total) const {
-  CheckDriver(TheDriver().memGetInfo(free, total), "cuMemGetInfo");
-}
-
 // An arena that was too small grows as soon as nothing of it is in use.
 Scratch::Scratch(size_t bytes) {
   Device& device = Device::OfThread();

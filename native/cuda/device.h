@@ -49,7 +49,6 @@ class Device {
   const std::string& name() const { return name_; }
   int capability_major() const { return capability_major_; }
   void* stream() const { return stream_; }
-  void* context() const { return context_; }
   void* cublas_lt() const { return cublas_lt_; }
   void* cudnn() const { return cudnn_; }
 
@@ -82,8 +81,6 @@ class Device {
   // Throws DeviceError if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
   Address Allocate(size_t bytes);
   void Free(Address address);
-  // Bytes that are free on the device, and all that it has.
-  void MemoryInfo(size_t* free, size_t* total) const;
 
  private:
   friend class Scratch;

@@ -78,29 +78,14 @@ void Transpose(const Integers& shape, const Integers& permutation, const Values&
 }
 
 void CopyBox(const Box& box, const Values& x, const Values& out) {
-  const Integers& size = box.size;
-  const Integers x_strides = StridesOf(box.x_shape);
-  const Integers out_strides = StridesOf(box.out_shape);
+  const BoxRuns runs(box);
   const size_t bytes = x.ElementBytes();
-  const char* from = x.As<char>();
-  char* to = out.As<char>();
-  for (size_t d = 0; d < size.size(); d++) {
-    from += box.x_start[d] * x_strides[d] * bytes;
-    to += box.out_start[d] * out_strides[d] * bytes;
-  }
-  // Trailing dimensions that the box covers, and the first that it does not, form one contiguous run.
-  size_t outer = size.size();
-  size_t run = 1;
-  while (outer > 0) {
-    outer--;
-    run *= size[outer];
-    if (size[outer] != box.x_shape[outer] || size[outer] != box.out_shape[outer]) break;
-  }
   Visit visit{};
-  for (size_t d = 0; d < outer; d++) {
-    if (size[d] != 1) Add(visit, size[d], x_strides[d], out_strides[d]);
+  for (size_t d = 0; d < runs.outer; d++) {
+    if (box.size[d] != 1) Add(visit, box.size[d], runs.x_strides[d], runs.out_strides[d]);
   }
-  CopyRuns(visit, run, bytes, from, to);
+  CopyRuns(visit, runs.run, bytes, x.As<char>() + runs.x_first * bytes,
+           out.As<char>() + runs.out_first * bytes);
 }
 
 void Gather(const Extents& e, const Values& x, const Span<int32_t>& indices, const Values& out) {

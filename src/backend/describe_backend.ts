@@ -1,3 +1,4 @@
+/** The line by which a run and its log name their backend. */
 import type { BackendInformation } from './backend.js';
 
 /** The backend with its libraries' versions, in one line. */

@@ -284,7 +284,7 @@ export class Tower {
       const scalars = [value, correct, ...this.parameters.checks()];
       return tf.concat(scalars.map((scalar) => tf.reshape<tf.Rank.R1>(scalar, [1])));
     });
-    const [loss, hits] = read as unknown as [number, number];
+    const [loss = NaN, hits = 0] = read;
     const first = this.parameters.firstNotFinite(read.subarray(2));
     const { length } = this.network.layers;
     const ofLoss = { rank: this.exchange.ranks[0]!, layer: length, of: 'loss' } as const;

@@ -56,8 +56,6 @@ export interface CudaAddon extends DeviceKernels<object> {
   openGpu(ordinal: number, source: string): void;
   /** Waits for all work of the calling thread. */
   synchronize(): void;
-  /** Of the whole GPU, also what other processes use. */
-  memory(): { freeBytes: number; totalBytes: number };
   allocateMemory(bytes: number): DeviceMemory;
   /** Waits for all work first. */
   freeMemory(memory: DeviceMemory): void;
