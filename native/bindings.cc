@@ -20,6 +20,8 @@ napi_value Call(napi_env env, napi_callback_info info) {
     napi_throw_type_error(env, nullptr, message(error.what()).c_str());
   } catch (const RangeError& error) {
     napi_throw_range_error(env, nullptr, message(error.what()).c_str());
+  } catch (const DeviceMemoryError& error) {
+    napi_throw_error(env, "DEVICE_MEMORY", message(error.what()).c_str());
   } catch (const DeviceError& error) {
     napi_throw_error(env, "DEVICE", message(error.what()).c_str());
   } catch (const std::bad_alloc&) {

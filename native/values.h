@@ -24,6 +24,11 @@ struct DeviceError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A device's memory is full. The code is DEVICE_MEMORY.
+struct DeviceMemoryError : DeviceError {
+  using DeviceError::DeviceError;
+};
+
 // Sizes of dimensions, starts, permutations.
 using Integers = std::vector<int64_t>;
 

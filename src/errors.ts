@@ -15,7 +15,16 @@ export class UserError extends Error {
  * mark by a code.
  */
 export function isForUser(thrown: unknown): boolean {
-  return thrown instanceof UserError || (thrown as { code?: unknown } | null)?.code === 'DEVICE';
+  return thrown instanceof UserError || codeOf(thrown) === 'DEVICE' || isOutOfMemory(thrown);
+}
+
+/** Whether a device's memory was full. */
+export function isOutOfMemory(thrown: unknown): thrown is Error {
+  return codeOf(thrown) === 'DEVICE_MEMORY';
+}
+
+function codeOf(thrown: unknown): unknown {
+  return (thrown as { code?: unknown } | null)?.code;
 }
 
 /** The message of anything that was thrown, on one line. */

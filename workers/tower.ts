@@ -2,25 +2,34 @@
  * The entry of a tower worker thread: decodes the coordinator's commands and hands them to the thread's `Tower`. One
  * thread is one Piscina pool, so that the thread and its device stay together for the whole run.
  */
-import { isForUser } from '../src/errors.js';
+import { isForUser, isOutOfMemory } from '../src/errors.js';
 import { decodeCommand, encodeReply } from '../src/parallel/messages.js';
 import type { Command, Replies, SharedBuffers, WireMessage } from '../src/parallel/messages.js';
+import { memoryRemedy } from '../src/parallel/out_of_memory.js';
 import { Tower } from '../src/parallel/tower.js';
 
 let opened: Tower | undefined;
 
 export default async function handle(message: WireMessage): Promise<Uint8Array> {
   const command = decodeCommand(message);
-  opened?.timeline?.moveTo(command.kind, 'other');
+  opened?.exchange.timeline?.moveTo(command.kind, 'other');
   try {
     return encodeReply(await reply(command, message.buffers));
   } catch (error) {
+    if (isOutOfMemory(error)) error.message += `; ${remedyFor(command)}`;
     // An error's class does not cross to another thread, but its stack does: what the user can fix has none.
     if (isForUser(error)) (error as Error).stack = '';
     throw error;
   } finally {
-    opened?.timeline?.moveTo('wait for the coordinator', 'other');
+    opened?.exchange.timeline?.moveTo('wait for the coordinator', 'other');
   }
+}
+
+/** The remedy for a GPU whose memory is full. */
+function remedyFor(command: Command): string {
+  return opened !== undefined && 'count' in command
+    ? memoryRemedy(opened.network, opened.exchange.ranks, command.count)
+    : 'free the GPU, or divide the towers among more';
 }
 
 async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[Command['kind']]> {
@@ -57,7 +66,7 @@ async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[
       opened.parameters.perturb(command.parameter, command.scale);
       return null;
     case 'spans':
-      return opened.timeline?.take() ?? [];
+      return opened.exchange.timeline?.take() ?? [];
     case 'memory':
       return opened.memory();
   }

@@ -170,10 +170,46 @@ void CloseAtEnd(void*) { Device::Close(); }
 
 napi_value OpenGpu(Arguments& arguments) {
   const auto ordinal = static_cast<int>(arguments.Integer(0, "ordinal", 0, kMostOrdinal));
-  Device::Open(ordinal, StringFrom(arguments.env(), arguments[1], "source"));
+  const double share = arguments.Number(2, "share");
+  if (!(share > 0 && share <= 1)) throw RangeError("share must be above 0 and at most 1");
+  Device::Open(ordinal, StringFrom(arguments.env(), arguments[1], "source"), share);
   napi_remove_env_cleanup_hook(arguments.env(), CloseAtEnd, nullptr);
   napi_add_env_cleanup_hook(arguments.env(), CloseAtEnd, nullptr);
   return nullptr;
+}
+
+napi_value WhenFull(Arguments& arguments) {
+  const napi_env env = arguments.env();
+  napi_valuetype type;
+  napi_typeof(env, arguments[0], &type);
+  if (type != napi_function) throw TypeError("makeRoom must be a function");
+  napi_ref reference;
+  napi_create_reference(env, arguments[0], 1, &reference);
+  Device::OfThread().WhenFull([env, reference] {
+    napi_value function;
+    napi_value none;
+    napi_get_reference_value(env, reference, &function);
+    napi_get_undefined(env, &none);
+    if (napi_call_function(env, none, function, 0, nullptr, nullptr) == napi_ok) return;
+    napi_value thrown;
+    napi_get_and_clear_last_exception(env, &thrown);
+    throw DeviceError("room for more could not be made in the GPU's memory");
+  });
+  return nullptr;
+}
+
+napi_value HeldBytes(Arguments& arguments) {
+  return arguments.Number(static_cast<double>(Device::OfThread().held()));
+}
+
+napi_value MemoryNow(Arguments& arguments) {
+  const napi_env env = arguments.env();
+  const Device::Memory memory = Device::OfThread().MemoryNow();
+  const auto bytes = [env](size_t count) { return NumberOf(env, static_cast<double>(count)); };
+  return ObjectOf(env, {{"held", bytes(memory.held)},
+                        {"limit", bytes(memory.limit)},
+                        {"free", bytes(memory.free)},
+                        {"total", bytes(memory.total)}});
 }
 
 napi_value Synchronize(Arguments&) {
@@ -268,8 +304,8 @@ napi_value BigIntOf(napi_env env, uint64_t value) {
   return result;
 }
 
-void* EventFrom(const Arguments& arguments) {
-  return reinterpret_cast<void*>(BigIntFrom(arguments, 0, "event"));
+void* EventFrom(const Arguments& arguments, size_t index = 0) {
+  return reinterpret_cast<void*>(BigIntFrom(arguments, index, "event"));
 }
 
 int OrdinalFrom(const Arguments& arguments, size_t index) {
@@ -277,7 +313,7 @@ int OrdinalFrom(const Arguments& arguments, size_t index) {
 }
 
 napi_value CreateEvent(Arguments& arguments) {
-  void* event = Device::OfThread().CreateEvent();
+  void* event = Device::OfThread().CreateEvent(arguments.Boolean(0, "isTimed"));
   return BigIntOf(arguments.env(), reinterpret_cast<uint64_t>(event));
 }
 
@@ -289,6 +325,12 @@ napi_value RecordEvent(Arguments& arguments) {
 napi_value WaitForEvent(Arguments& arguments) {
   Device::OfThread().WaitForEvent(EventFrom(arguments));
   return nullptr;
+}
+
+napi_value ElapsedMs(Arguments& arguments) {
+  void* const start = EventFrom(arguments);
+  const float milliseconds = Device::OfThread().ElapsedMs(start, EventFrom(arguments, 1));
+  return arguments.Number(static_cast<double>(milliseconds));
 }
 
 napi_value AddressOf(Arguments& arguments) {
@@ -316,11 +358,13 @@ napi_value CopyFromGpu(Arguments& arguments) {
 
 const Export kExports[] = {
     {"lookForLibraries", LookForLibraries, 1}, {"gpus", Gpus, 0},
-    {"libraries", Libraries, 0},               {"openGpu", OpenGpu, 2},
+    {"libraries", Libraries, 0},               {"openGpu", OpenGpu, 3},
+    {"whenFull", WhenFull, 1},                 {"memory", MemoryNow, 0},
+    {"heldBytes", HeldBytes, 0},               {"elapsedMs", ElapsedMs, 2},
     {"synchronize", Synchronize, 0},
     {"allocateMemory", AllocateMemory, 1},     {"freeMemory", FreeMemoryNow, 1},
     {"describeArray", DescribeArray, 5},       {"readArray", ReadArray, 2},
-    {"writeArray", WriteArray, 2},             {"createEvent", CreateEvent, 0},
+    {"writeArray", WriteArray, 2},             {"createEvent", CreateEvent, 1},
     {"recordEvent", RecordEvent, 1},           {"waitForEvent", WaitForEvent, 1},
     {"addressOf", AddressOf, 1},               {"foreignMemory", ForeignMemory, 2},
     {"readsInPlace", ReadsInPlace, 1},         {"copyFromGpu", CopyFromGpu, 3},

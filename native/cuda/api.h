@@ -59,6 +59,7 @@ constexpr unsigned kEventDisableTiming = 2;   // CU_EVENT_DISABLE_TIMING
   F(streamSynchronize, cuStreamSynchronize, (void* stream))                                       \
   F(streamWaitEvent, cuStreamWaitEvent, (void* stream, void* event, unsigned flags))              \
   F(eventCreate, cuEventCreate, (void** event, unsigned flags))                                   \
+  F(eventElapsedTime, cuEventElapsedTime, (float* milliseconds, void* start, void* end))          \
   F(eventRecord, cuEventRecord, (void* event, void* stream))                                      \
   F(eventDestroy, cuEventDestroy_v2, (void* event))                                               \
   F(moduleLoadData, cuModuleLoadData, (void** module, const void* image))                         \

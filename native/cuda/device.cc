@@ -133,9 +133,9 @@ Device& Device::OfThread() {
   return *device_of_thread;
 }
 
-Device& Device::Open(int ordinal, const std::string& source) {
+Device& Device::Open(int ordinal, const std::string& source, double share) {
   Close();
-  std::unique_ptr<Device> device(new Device(ordinal));
+  std::unique_ptr<Device> device(new Device(ordinal, share));
   device->Prepare(source);
   device_of_thread = std::move(device);
   return *device_of_thread;
@@ -143,10 +143,13 @@ Device& Device::Open(int ordinal, const std::string& source) {
 
 void Device::Close() { device_of_thread.reset(); }
 
-Device::Device(int ordinal) : ordinal_(ordinal), device_(DeviceOf(ordinal)) {
+Device::Device(int ordinal, double share) : ordinal_(ordinal), device_(DeviceOf(ordinal)) {
   char name[256];
   CheckDriver(TheDriver().deviceGetName(name, sizeof(name), device_), "cuDeviceGetName");
   name_ = name;
+  size_t total = 0;
+  CheckDriver(TheDriver().deviceTotalMem(&total, device_), "cuDeviceTotalMem");
+  limit_ = static_cast<size_t>(static_cast<double>(total) * share);
 }
 
 void Device::Prepare(const std::string& source) {
@@ -170,7 +173,7 @@ Device::~Device() {
   if (stream_ != nullptr) driver.streamSynchronize(stream_);
   if (cudnn_ != nullptr) TheCudnn().destroy(cudnn_);
   if (cublas_lt_ != nullptr) TheCublasLt().destroy(cublas_lt_);
-  for (const Address address : allocated_) driver.memFree(address);
+  for (const auto& [address, bytes] : allocated_) driver.memFree(address);
   for (void* event : events_) driver.eventDestroy(event);
   for (const auto& [ordinal, peer] : peers_) driver.primaryContextRelease(peer.device);
   if (module_ != nullptr) driver.moduleUnload(module_);
@@ -216,26 +219,49 @@ void Device::Synchronize() {
 }
 
 Address Device::Allocate(size_t bytes) {
-  Address address = 0;
-  const int status = TheDriver().memAlloc(&address, std::max(bytes, kAlignment));
-  if (status == kOutOfMemory) throw DeviceError(OutOfMemory(bytes));
-  CheckDriver(status, "cuMemAlloc");
-  allocated_.insert(address);
+  bytes = std::max(bytes, kAlignment);
+  Address address = TryAllocate(bytes);
+  if (address == 0 && make_room_) {
+    make_room_();
+    address = TryAllocate(bytes);
+  }
+  if (address == 0) throw DeviceMemoryError(OutOfMemory(bytes));
+  allocated_[address] = bytes;
+  held_ += bytes;
   return address;
 }
 
+Address Device::TryAllocate(size_t bytes) {
+  if (held_ > limit_ || bytes > limit_ - held_) return 0;
+  Address address = 0;
+  const int status = TheDriver().memAlloc(&address, bytes);
+  if (status == kOutOfMemory) return 0;
+  CheckDriver(status, "cuMemAlloc");
+  return address;
+}
+
+Device::Memory Device::MemoryNow() const {
+  Memory memory{held_, limit_, 0, 0};
+  CheckDriver(TheDriver().memGetInfo(&memory.free, &memory.total), "cuMemGetInfo");
+  return memory;
+}
+
 std::string Device::OutOfMemory(size_t bytes) const {
-  size_t free = 0;
-  size_t total = 0;
-  TheDriver().memGetInfo(&free, &total);
+  const Memory memory = MemoryNow();
   const auto mebibytes = [](size_t count) { return std::to_string(count >> 20) + " MiB"; };
+  const std::string limit =
+      memory.limit < memory.total ? " of the " + mebibytes(memory.limit) + " that it may" : "";
   return "GPU " + std::to_string(ordinal_) + " (" + name_ + ") is out of memory: " +
-         mebibytes(bytes) + " were asked for, " + mebibytes(free) + " of " + mebibytes(total) +
-         " are free; a smaller --batch needs less";
+         mebibytes(bytes) + " were asked for; this worker holds " + mebibytes(memory.held) + limit +
+         ", and " + mebibytes(memory.free) + " of the GPU's " + mebibytes(memory.total) +
+         " are free";
 }
 
 void Device::Free(Address address) {
-  if (allocated_.erase(address) == 0) return;
+  const auto found = allocated_.find(address);
+  if (found == allocated_.end()) return;
+  held_ -= found->second;
+  allocated_.erase(found);
   CheckDriver(TheDriver().memFree(address), "cuMemFree");
 }
 

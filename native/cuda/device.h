@@ -9,9 +9,10 @@
 #define TWOTOWER_NATIVE_CUDA_DEVICE_H_
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "api.h"
@@ -35,8 +36,9 @@ class Device {
   static Device* IfOpen();
 
   // Opens the device of this ordinal for the calling thread and compiles the kernels for it, which a process does once for an
-  // architecture. `source` is the text of all files in kernels/. Throws DeviceError.
-  static Device& Open(int ordinal, const std::string& source);
+  // architecture. `source` is the text of all files in kernels/. `share`, from 0 to 1, is the part of the device's memory that
+  // this thread may hold. Throws DeviceError.
+  static Device& Open(int ordinal, const std::string& source, double share);
 
   // Ends the calling thread's use of its device: everything that it holds there is freed.
   static void Close();
@@ -71,23 +73,39 @@ class Device {
   // exchange.cc:
   // An event, which exists until Close. RecordEvent makes it happen when the device has done what was enqueued so far. Another
   // thread that waits for it does not wait itself: what it enqueues from then on does.
-  void* CreateEvent();
+  void* CreateEvent(bool is_timed);
+  // Milliseconds between two timed events, both of which have happened.
+  float ElapsedMs(void* start, void* end);
   void RecordEvent(void* event);
   void WaitForEvent(void* event);
   // Whether kernels here can read the memory of that GPU. If not, CopyFromPeer brings it across.
   bool ReadsInPlace(int ordinal);
   void CopyFromPeer(int ordinal, void* to, Address from, size_t bytes);
 
-  // Throws DeviceError if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
+  // Throws DeviceMemoryError if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
   Address Allocate(size_t bytes);
   void Free(Address address);
+
+  // Called before an allocation is given up. It may free what the caller can do without.
+  void WhenFull(std::function<void()> make_room) { make_room_ = std::move(make_room); }
+
+  struct Memory {
+    size_t held;   // by this thread
+    size_t limit;  // of what this thread may hold
+    size_t free;   // of the device
+    size_t total;  // of the device
+  };
+  Memory MemoryNow() const;
+  size_t held() const { return held_; }
 
  private:
   friend class Scratch;
 
-  explicit Device(int ordinal);
+  Device(int ordinal, double share);
   void Prepare(const std::string& source);
   std::string OutOfMemory(size_t bytes) const;
+  // 0 if there is not so much.
+  Address TryAllocate(size_t bytes);
   void Enqueue(const char* kernel, const Grid& grid, void** parameters);
 
   int ordinal_;
@@ -101,7 +119,11 @@ class Device {
   void* cudnn_ = nullptr;
   // Kernels by the address of their name.
   std::unordered_map<const char*, void*> functions_;
-  std::unordered_set<Address> allocated_;
+  // Bytes of each allocation.
+  std::unordered_map<Address, size_t> allocated_;
+  size_t held_ = 0;
+  size_t limit_ = 0;
+  std::function<void()> make_room_;
   std::vector<void*> events_;
 
   // Another GPU, with its primary context, which its own worker uses too.

@@ -1,19 +1,26 @@
-// What a device does with the memory of another worker of the process, on the same GPU or another one.
+// Events, and what a device does with the memory of another worker of the process, on the same GPU or another one.
 
 #include "device.h"
 #include "libraries.h"
 
 namespace twotower::cuda {
 
-void* Device::CreateEvent() {
+void* Device::CreateEvent(bool is_timed) {
   void* event = nullptr;
-  CheckDriver(TheDriver().eventCreate(&event, kEventDisableTiming), "cuEventCreate");
+  const unsigned flags = is_timed ? 0 : kEventDisableTiming;
+  CheckDriver(TheDriver().eventCreate(&event, flags), "cuEventCreate");
   events_.push_back(event);
   return event;
 }
 
 void Device::RecordEvent(void* event) {
   CheckDriver(TheDriver().eventRecord(event, stream_), "cuEventRecord");
+}
+
+float Device::ElapsedMs(void* start, void* end) {
+  float milliseconds = 0;
+  CheckDriver(TheDriver().eventElapsedTime(&milliseconds, start, end), "cuEventElapsedTime");
+  return milliseconds;
 }
 
 void Device::WaitForEvent(void* event) {

@@ -31,6 +31,8 @@ export interface BackendOptions {
   precision?: Precision;
   /** Threads that one operation may use; `wasm` always uses one. */
   threads: number;
+  /** Part of the GPU's memory that the thread may hold, from 0 to 1 (default 1); TensorFlow takes what it wants. */
+  gpuMemory?: number;
   /**
    * CPU devices that TensorFlow shows (default 1); the thread computes on the one that `logicalCpu` names
    * (default 0). They let device placement be tried without GPUs.
@@ -111,9 +113,9 @@ const BACKENDS: Record<BackendName, Backend> = {
         : 'this processor cannot multiply bf16 numbers: give --precision float32';
     },
     prepareWorkers: () => {},
-    use: async ({ device, threads, precision, keptAlgorithms }) => {
+    use: async ({ device, threads, precision, gpuMemory, keptAlgorithms }) => {
       const { useCuda, useNative } = await import('./native/native.js');
-      if (device !== 'cpu') return { cuda: await useCuda(ordinalOf(device), precision) };
+      if (device !== 'cpu') return { cuda: await useCuda(ordinalOf(device), precision, gpuMemory) };
       const { oneDnn, algorithms } = await useNative(threads, precision, keptAlgorithms);
       return { oneDnn, algorithms };
     },
@@ -212,6 +214,7 @@ export function whyMissing(backend: BackendName): string | null {
 export async function useBackend(given: BackendOptions): Promise<BackendInformation> {
   const defaults = {
     precision: 'float32',
+    gpuMemory: 1,
     logicalCpus: 1,
     logicalCpu: 0,
     keptAlgorithms: [],

@@ -33,11 +33,56 @@ export interface GpuTensors {
   tensorAt(ordinal: number, place: GpuPlace, shape: number[]): tf.Tensor;
 }
 
+/** Tells when a device that works behind the thread has come to what the thread asked of it. */
+export interface DeviceTimer {
+  /** Marks the place after what this thread has enqueued so far. */
+  mark(): bigint;
+  /** Milliseconds between two marks that the device has passed. */
+  elapsedMs(from: bigint, to: bigint): number;
+  /** Lets marks be used again. */
+  release(marks: readonly bigint[]): void;
+  /** Waits until the device has done everything. */
+  synchronize(): void;
+}
+
+/** Memory of a GPU, bytes. */
+export interface GpuMemory {
+  /** What this thread holds, and the most that it may. */
+  held: number;
+  limit: number;
+  /** What nobody holds of the GPU, and what the GPU has. */
+  free: number;
+  total: number;
+}
+
+/** The GPU on which a backend computes. */
+export interface ComputingGpu {
+  /** As the driver calls it. */
+  name: string;
+  /** Versions of CUDA that the driver knows, and that the kernels are compiled with. */
+  driver: string;
+  cuda: string;
+  /** The libraries' files. */
+  files: string[];
+}
+
 export interface Capabilities {
+  /** Absent if the thread itself computes. */
+  timer?: DeviceTimer;
+  /** Absent unless the backend computes on a GPU. */
+  gpuMemory?: () => GpuMemory;
+  /** What this thread holds of it, which costs nothing to ask. */
+  heldBytes?: () => number;
+  gpu?: () => ComputingGpu;
+  /** Names of the kernels that this thread has computed on the host, because the GPU's backend lacks them. */
+  kernelsRunOnHost?: () => ReadonlySet<string>;
+
   /** Absent unless the backend computes on a GPU and other threads can read its memory. */
   gpuTensors?: GpuTensors;
   /** Absent if other threads cannot see the backend's tensors. */
   sharedTensors?: SharedTensors;
+  /** Most bytes of tensors that exist at once during `work`; absent if only tfjs counts them. */
+  peakBytes?: (work: () => void) => number;
   /** Bytes of memory that the backend holds for tensors and for later ones; absent if it keeps none back. */
   pooledBytes?: () => number;
 }

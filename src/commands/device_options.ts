@@ -20,6 +20,18 @@ export const deviceOptions = {
     group,
     describe: 'CPU threads per worker (default: its share of the cores)',
   }),
+  gpuMemory: textOption(
+    {
+      group,
+      describe:
+        "Part of each GPU's memory that its workers may hold together, such as 0.5 (default: all)",
+    },
+    (given) => {
+      const part = Number(given);
+      if (part > 0 && part <= 1) return part;
+      throw new UserError(`--gpu-memory must be above 0 and at most 1; it is "${given}"`);
+    },
+  ),
   requireGpu: flag({ group, describe: 'Fail instead of using the CPU in place of a GPU' }),
   allowCpu: flag({ group, describe: 'Use the CPU even if a GPU is there that does not work' }),
   backend: choice(BACKEND_NAMES, {

@@ -6,11 +6,13 @@
  *     twotower plan --preset demo --json
  *     twotower plan --preset cifar10-seed --timing --precision bf16
  */
+import { listGpus, type Gpu } from '../backend/backend.js';
 import { planAlgorithms } from '../library/algorithms.js';
 import type { PlannedPass } from '../library/algorithms.js';
 import { plan } from '../library/plan.js';
 import type { Plan, PlannedLayer } from '../library/plan.js';
 import type { ActivationShape } from '../model/layers.js';
+import { imagesThatFit } from '../model/memory.js';
 import { print, printJson } from '../report/printing.js';
 import { formatTable, terminalWidth } from '../report/text.js';
 import { deviceOptions } from './device_options.js';
@@ -45,11 +47,12 @@ export const command = defineCommand({
     ['plan --preset alexnet-paper --towers 4', 'The same network divided among four towers'],
     ['plan --preset alexnet-paper --batch 512 --hosts 4', 'What would pass between four hosts'],
   ],
-  run: ({ json, hosts, timing, precision = 'float32', ...recipe }) => {
+  run: async ({ json, hosts, timing, precision = 'float32', ...recipe }) => {
     const planned = plan(recipe, hosts);
     const passes = timing ? planAlgorithms(recipe, precision) : undefined;
     if (json) return printJson(passes === undefined ? planned : { ...planned, passes });
-    print(renderPlan(planned, terminalWidth()).trimEnd());
+    const { gpus } = await listGpus();
+    print(renderPlan(planned, terminalWidth(), gpus).trimEnd());
     if (passes !== undefined) print(`\n${renderPasses(passes, terminalWidth())}`);
   },
 });
@@ -58,7 +61,7 @@ export const command = defineCommand({
  * The plan as a table, or as a few short lines per layer if the table is wider than `columns`. Only a long
  * name can make a line longer than that.
  */
-export function renderPlan(plan: Plan, columns: number): string {
+export function renderPlan(plan: Plan, columns: number, gpus: readonly Gpu[] = []): string {
   const table = aligned(plan.layers);
   const width = Math.max(...table.map((line) => line.length));
   const { total } = plan;
@@ -70,9 +73,27 @@ export function renderPlan(plan: Plan, columns: number): string {
     `parameters  ${grouped(total.parameters)}; ${grouped(total.parametersPerRank)} per rank`,
     `forward     ${scaled(total.macs, 1e9)} GMAC per image`,
     `exchange    ${scaled(total.exchangedBytes, 1e6)} MB per step of ${plan.batch} images`,
+    ...memoryLines(plan, gpus),
     '',
     ...hostLines(plan),
   ].join('\n');
+}
+
+function memoryLines({ memoryPerRank, batch }: Plan, gpus: readonly Gpu[]): string[] {
+  const { parameterBytes, bytesPerImage } = memoryPerRank;
+  const megabytes = (bytes: number): string => `${scaled(bytes, 1e6)} MB`;
+  const whole = megabytes(parameterBytes + batch * bytesPerImage);
+  return [
+    `memory      about ${whole} per rank: ${megabytes(parameterBytes)}, and ${megabytes(bytesPerImage)} per image`,
+    ...gpus.flatMap(({ ordinal, name, bytes }) =>
+      bytes === undefined
+        ? []
+        : [
+            `gpu:${ordinal}`.padEnd(12) +
+              `${name}, ${scaled(bytes, 1e6)} MB: fits one rank's step of about ${grouped(imagesThatFit(memoryPerRank, bytes))} images`,
+          ],
+    ),
+  ];
 }
 
 function hostLines({ hosts, batch }: Plan): string[] {

@@ -1,5 +1,6 @@
 /** What the command `train` prints: one line per so many batches, per test and per warning. */
 import type { Placement } from '../parallel/placement.js';
+import { describeGpu } from '../report/placement_section.js';
 import type { ProgressDisplay } from '../report/progress.js';
 import {
   MetricsWindow,
@@ -25,6 +26,7 @@ export function printTraining(
   const every = progress.verbose ? 1 : (logEvery ?? (progress.isLive ? Infinity : LINES_EVERY));
   const sinceLine = new MetricsWindow();
   const latest = new MetricsWindow(BAR_STEPS);
+  const announced = new Set<string>();
   // A launcher's pseudo-terminal has no columns.
   const width = process.stdout.columns > 0 ? terminalWidth() : Infinity;
   const print = (...parts: string[]): void => {
@@ -42,6 +44,7 @@ export function printTraining(
       print(...progressParts(step, averages));
       if (progress.verbose) print(...partsOfStep(averages));
     }
+    if (progress.verbose) announceHostKernels(step, announced, print);
     if (progress.isLive) progress.show(trainingReport(step, latest.averages()!));
   });
   events.on('testing', ({ images, of }) => {
@@ -53,6 +56,20 @@ export function printTraining(
   events.on('checkpoint', ({ path }) => {
     if (progress.verbose) progress.print(`checkpoint ${path}`);
   });
+}
+
+/** @param announced names of kernels, to which new ones are added */
+function announceHostKernels(
+  { timings }: StepDone,
+  announced: Set<string>,
+  print: (text: string) => void,
+): void {
+  const names = new Set(timings.flatMap(({ hostKernels = [] }) => hostKernels));
+  for (const name of names) {
+    if (announced.has(name)) continue;
+    announced.add(name);
+    print(`the GPU lacks the kernel ${name}, so the host computes it`);
+  }
 }
 
 function measurementOf(step: StepDone): StepMeasurement {
@@ -79,8 +96,8 @@ function headLines(start: RunStart): string[] {
 
 function workersText(placement: Placement): string {
   const workers = placement.map(
-    ({ ranks, device, threads }) =>
-      `rank ${ranks.join('+')} on ${device} (${threads} thread${threads === 1 ? '' : 's'})`,
+    ({ ranks, device, threads, gpu }) =>
+      `rank ${ranks.join('+')} on ${device} (${gpu === undefined ? `${threads} thread${threads === 1 ? '' : 's'}` : describeGpu(gpu)})`,
   );
   return workers.join(', ');
 }

@@ -20,7 +20,7 @@ import { messageOf, UserError } from '../errors.js';
 import { html } from '../report/markup.js';
 import { contentSecurityPolicy, pageBody, pageDocument, POLLING } from '../report/page.js';
 import { runReport } from '../report/run_report.js';
-import type { ReportedPlacement } from '../report/run_report.js';
+import type { ReportedPlacement } from '../report/placement_section.js';
 import { runsPage } from '../report/runs_page.js';
 import type { RunRow } from '../report/runs_page.js';
 import { LivePage, OPEN_MS } from './live_page.js';

@@ -20,6 +20,8 @@ export interface Devices {
   cpu?: number | undefined;
   /** CPU threads per worker (default: an equal share of the cores that this process may use). */
   threads?: number | undefined;
+  /** Part of each GPU's memory that the workers on it may hold together, above 0 and at most 1 (default: all). */
+  gpuMemory?: number | undefined;
   /** Makes it an error if a CPU would stand in for a GPU. */
   requireGpu?: boolean | undefined;
   /** Lets CPUs stand in for GPUs that are there and do not work, which is an error otherwise. */
@@ -77,6 +79,7 @@ export async function resolveDevices(
       cpu: given.cpu,
       towers,
       threads: given.threads,
+      gpuMemory: given.gpuMemory,
       requireGpu: given.requireGpu,
     },
     presetTowers,
@@ -85,6 +88,9 @@ export async function resolveDevices(
   );
   const onGpus = resolved.placement.some(({ device }) => device !== 'cpu');
   const { backend, warning } = availableBackend(onGpus ? found?.backend : given.backend);
+  if (given.gpuMemory !== undefined && onGpus && backend !== 'native') {
+    throw new UserError(`--gpu-memory needs the native backend, but the backend is ${backend}`);
+  }
   const precision = given.precision ?? 'float32';
   for (const { device } of resolved.placement) requirePrecision(precision, backend, device);
   const mixed = warningOfKinds(resolved.placement, gpus);

@@ -16,8 +16,14 @@ export function placementSummary(
   hosts: HostPlacement[],
 ): Pick<Summary, 'placement' | 'hosts'> {
   const rows = (placement: Placement, host?: string): Summary['placement'] =>
-    placement.flatMap(({ ranks, device, requested }) =>
-      ranks.map((rank) => ({ rank, device, requested, ...(host !== undefined && { host }) })),
+    placement.flatMap(({ ranks, device, requested, gpu }) =>
+      ranks.map((rank) => ({
+        rank,
+        device,
+        requested,
+        ...(host !== undefined && { host }),
+        ...(gpu !== undefined && { gpu }),
+      })),
     );
   if (hosts.length === 0) return { placement: rows(own) };
   return {

@@ -12,6 +12,7 @@ import {
   type Network,
   type Parameter,
 } from '../model/network.js';
+import { stepMemory, type StepMemory } from '../model/memory.js';
 import { largestShare } from '../model/shares.js';
 import { planHosts } from './plan_hosts.js';
 import type { PlannedParallelism } from './plan_hosts.js';
@@ -45,6 +46,8 @@ export interface Plan {
   batch: number;
   layers: PlannedLayer[];
   total: Pick<PlannedLayer, 'parameters' | 'parametersPerRank' | 'macs' | 'exchangedBytes'>;
+  /** What a step takes on the device of a worker with one rank, an estimate. */
+  memoryPerRank: StepMemory;
   /** What that many hosts would receive from each other; absent if there is one. */
   hosts?: { count: number; parallelisms: PlannedParallelism[] };
 }
@@ -78,6 +81,7 @@ export function planOf(configuration: Configuration, hosts = 1): Plan {
       macs: network.macs,
       exchangedBytes: exchangedBytes(network, training.batch),
     },
+    memoryPerRank: stepMemory(network, [0]),
     ...(hosts > 1 && {
       hosts: { count: hosts, parallelisms: planHosts(network, hosts, training.batch) },
     }),

@@ -17,6 +17,7 @@ import { localResponseNormalization, withinMapNormalization } from '../backend/l
 import { deriveKey } from '../random.js';
 import type { Invariant, LayerInput, OwnChannels, Replicated } from './distribution.js';
 import type { ConvLayer, DropoutLayer, LrnLayer, PoolLayer } from './layers.js';
+import { isFollowedByRelu, poolOfFirst, poolPadOf } from './fusion.js';
 import { beyondFarEdges, type Layer, type Network } from './network.js';
 import { shareOfRank } from './shares.js';
 
@@ -67,9 +68,6 @@ export type AroundLayer = (
 
 const FLOAT32_LARGEST = 3.4028234e38;
 
-/** Windows of `CONVOLUTION_MAX_POOL` have at most 255 positions. */
-const LARGEST_POOLED_AT_ONCE = 15;
-
 /**
  * @param parameters of each rank of `collectives.ranks`
  * @param images `[batch, height, width, channels]` float32, normalized
@@ -87,7 +85,7 @@ export function forward(
   around: AroundLayer = (_layer, _rank, input, compute) => compute(input),
 ): Invariant<tf.Tensor2D> {
   const { ranks } = collectives;
-  const pool = training === null ? null : poolOfFirst(network);
+  const pool = training !== null && hasKernel(CONVOLUTION_MAX_POOL) ? poolOfFirst(network) : null;
   let activations: OwnChannels[] = [];
   for (const [index, layer] of network.layers.entries()) {
     if (layer === pool) continue;
@@ -123,25 +121,6 @@ export function forward(
  */
 export function lossOf(logits: Invariant<tf.Tensor2D>, labels: tf.Tensor1D): Invariant<tf.Scalar> {
   return crossEntropy(logits, labels) as Invariant<tf.Scalar>;
-}
-
-/** Whether a ReLU follows this layer at once, so that one kernel computes both. */
-export function isFollowedByRelu({ layers }: Network, index: number): boolean {
-  const type = layers[index]?.specification.type;
-  return (type === 'conv' || type === 'fc') && layers[index + 1]?.specification.type === 'relu';
-}
-
-/** The max pooling after the first layer and its ReLU, if one kernel computes all three; null if none does. */
-function poolOfFirst({ layers }: Network): Layer | null {
-  const [first, relu, pool] = layers;
-  return hasKernel(CONVOLUTION_MAX_POOL) &&
-    first?.specification.type === 'conv' &&
-    relu?.specification.type === 'relu' &&
-    pool?.specification.type === 'maxPool' &&
-    pool.specification.size <= LARGEST_POOLED_AT_ONCE &&
-    poolPadOf(pool.specification, pool) !== null
-    ? pool
-    : null;
 }
 
 function convolveAndPoolFirst(
@@ -252,14 +231,6 @@ function padded(
     [0, 0],
   ];
   return { image: tf.pad(image, widths), strides: stride, pad: 'valid' };
-}
-
-/** The pooling kernels' own padding that is equal to the layer's; null if none is. */
-function poolPadOf({ size, stride }: PoolLayer, layer: Layer): 'valid' | 'same' | null {
-  const [below, right] = beyondFarEdges(layer);
-  if (below + right === 0) return 'valid';
-  // If windows do not overlap by more, 'same' ignores one row and column past the far edges.
-  return below === 1 && right === 1 && size <= stride + 1 ? 'same' : null;
 }
 
 function maxPool(input: tf.Tensor4D, specification: PoolLayer, layer: Layer): tf.Tensor {

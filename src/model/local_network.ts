@@ -1,7 +1,8 @@
 /** A network whose towers all compute in the calling thread, for single images: in a page, or for a picture. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Invariant, OwnChannels, Replicated } from './distribution.js';
-import { forward, isFollowedByRelu } from './forward.js';
+import { forward } from './forward.js';
+import { isFollowedByRelu } from './fusion.js';
 import type { AroundLayer, Collectives, RankParameters } from './forward.js';
 import { isParameterised } from './network.js';
 import type { Layer, Network } from './network.js';

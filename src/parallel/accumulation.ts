@@ -1,5 +1,5 @@
 /** A step whose batch is computed in parts, one after another, so that a large batch fits a small device. */
-import type { ComputeReply } from './messages.js';
+import type { ComputeReply, StepTiming } from './messages.js';
 import { batchShareOf } from './shared_batch.js';
 import type { SharedBatch } from './shared_batch.js';
 import { NotFiniteError } from './step_outcome.js';
@@ -39,14 +39,29 @@ export async function computeInParts(
   return { ...sums!, images };
 }
 
+/** The fields of a timing that add up; of the others the last part's count. */
+const SUMMED = [
+  'forwardMs',
+  'backwardMs',
+  'exchangeCopyMs',
+  'exchangeWaitMs',
+  'exchangeBytes',
+  'communicationMs',
+  'exposedMs',
+] as const satisfies (keyof StepTiming)[];
+
 /** Each part's loss is its term of the mean over the batch. */
 function added(one: Computed, other: Computed): Computed {
   const replies = one.replies.map(({ timing, peakBytes }, worker) => {
     const next = other.replies[worker]!;
-    const sums = { ...timing };
-    for (const part of Object.keys(sums) as (keyof typeof sums)[]) sums[part] += next.timing[part];
+    const sums = { ...next.timing };
+    for (const part of SUMMED) sums[part] += timing[part];
     const { updateMs } = next;
-    return { timing: sums, peakBytes: Math.max(peakBytes, next.peakBytes), updateMs };
+    return {
+      timing: sums,
+      peakBytes: Math.max(peakBytes, next.peakBytes),
+      updateMs,
+    };
   });
   return { replies, loss: one.loss + other.loss, correct: one.correct + other.correct };
 }

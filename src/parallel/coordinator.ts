@@ -9,14 +9,14 @@
  * A worker that fails, ends or hangs ends every other worker's waiting at once. The coordinator then throws a
  * `WorkerFailure`, which says which worker, where and why, and is of no more use.
  */
-import { prepareWorkers } from '../backend/backend.js';
+import { prepareWorkers, sharedMemoryOf } from '../backend/backend.js';
 import { divideFullyConnected } from '../model/hybrid.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
 import { connectWorkers } from './connections.js';
 import { openingOf } from './coordinator_options.js';
 import type { CoordinatorOptions } from './coordinator_options.js';
-import { CoordinatorTrace, sumsTrackOf } from './coordinator_trace.js';
+import { CoordinatorTrace, tracksOf } from './coordinator_trace.js';
 import type {
   ComputeCommand,
   InspectReply,
@@ -24,7 +24,7 @@ import type {
   OpenReply,
   Replies,
 } from './messages.js';
-import type { Placement } from './placement.js';
+import { withGpus, type Placement } from './placement.js';
 import { computeInParts } from './accumulation.js';
 import type { Computed, PartedBatch } from './accumulation.js';
 import { bringToFirst } from './host_shares.js';
@@ -73,10 +73,9 @@ export class Coordinator {
     const { placement } = connections;
     prepareWorkers(backend);
     const hasSums = world.imageShare.of > 1;
-    const tracks = placement.flatMap(({ ranks }) => [
-      ...ranks.map((rank) => `rank ${rank}`),
-      ...(hasSums ? [sumsTrackOf(ranks[0]!)] : []),
-    ]);
+    const tracks = placement.flatMap(({ ranks, device }) =>
+      tracksOf(ranks, hasSums, sharedMemoryOf(backend, device) === 'gpus'),
+    );
     trace?.declare(['coordinator', ...tracks]);
     const threads = new TowerThreads(connections, world, exchangeTimeoutMs);
     try {
@@ -89,12 +88,14 @@ export class Coordinator {
           ...connections.commandOf(worker),
           device: placement[worker]!.device,
           threads: placement[worker]!.threads,
+          gpuMemory: placement[worker]!.gpuMemory ?? 1,
         }),
         (worker) => connections.buffersOf(worker),
         signal,
       );
       const coordinatorTrace = new CoordinatorTrace(trace, threads);
-      return new Coordinator(network, placement, workers, threads, coordinatorTrace, world);
+      const opened = withGpus(placement, workers);
+      return new Coordinator(network, opened, workers, threads, coordinatorTrace, world);
     } catch (error) {
       await threads.close();
       throw error;

@@ -28,6 +28,8 @@ export interface CoordinatorOptions {
   exchangeTimeoutMs?: number | undefined;
   /** Gets a track per rank and one for the coordinator. */
   trace?: TraceTracks | undefined;
+  /** Wait for the update of each step, which a GPU does behind the next step otherwise (default: if there is a trace). */
+  timed?: boolean | undefined;
   /** Gives up opening when it is aborted. */
   signal?: AbortSignal | undefined;
 }
@@ -41,6 +43,7 @@ export function openingOf({
   keptAlgorithms = [],
   normalization = normalizationOfNoise(configuration),
   trace,
+  timed = trace !== undefined,
 }: CoordinatorOptions): Pick<
   OpenCommand,
   | 'specification'
@@ -54,6 +57,7 @@ export function openingOf({
   | 'std'
   | 'meanImage'
   | 'traced'
+  | 'timed'
 > {
   return {
     specification: configuration.network,
@@ -65,6 +69,7 @@ export function openingOf({
     seed: configuration.training.seed,
     ...normalization,
     traced: trace !== undefined,
+    timed,
   };
 }
 

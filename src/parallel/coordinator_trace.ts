@@ -4,14 +4,30 @@
  */
 import { microseconds } from '../clock.js';
 import type { TraceTracks } from '../report/trace.js';
+import type { Span } from './timeline.js';
 import type { TowerThreads } from './tower_threads.js';
 
 /** Number of steps, tests and stores whose spans are fetched together; in between, tracing costs no message. */
 const TRACED_TOGETHER = 16;
 
-/** The track of the sums that go on beside what a rank does. */
-export function sumsTrackOf(rank: number): string {
+/** The tracks of a worker: of its ranks, of the sums that go on beside them, and of a device that works behind the thread. */
+export function tracksOf(ranks: number[], hasSums: boolean, isBehind: boolean): string[] {
+  const own = ranks.map((rank) => `rank ${rank}`);
+  const device = isBehind ? ranks.map((rank) => deviceTrackOf(rank)) : [];
+  return [...own, ...device, ...(hasSums ? [sumsTrackOf(ranks[0]!)] : [])];
+}
+
+function sumsTrackOf(rank: number): string {
   return `sums of rank ${rank}`;
+}
+
+function deviceTrackOf(rank: number): string {
+  return `gpu of rank ${rank}`;
+}
+
+function trackOf({ rank, category, isOfDevice }: Span): string {
+  if (category === 'communication') return sumsTrackOf(rank);
+  return isOfDevice === true ? deviceTrackOf(rank) : `rank ${rank}`;
 }
 
 export class CoordinatorTrace {
@@ -68,9 +84,7 @@ export class CoordinatorTrace {
   private async fetch(group: TraceTracks): Promise<void> {
     this.unfetched = 0;
     for (const span of (await this.threads.all('spans', () => ({ kind: 'spans' }))).flat()) {
-      const isSum = span.category === 'communication';
-      const track = isSum ? sumsTrackOf(span.rank) : `rank ${span.rank}`;
-      group.span(track, span.name, span.category, span.began, span.ended);
+      group.span(trackOf(span), span.name, span.category, span.began, span.ended);
     }
   }
 }

@@ -11,6 +11,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { Activity } from './activity.js';
+import { RoundCost } from './round_cost.js';
 import { ABORT, slotName } from './slots.js';
 import type { ExchangeMemory, Pass, Slot } from './slots.js';
 import type { Timeline } from './timeline.js';
@@ -59,20 +60,6 @@ export class ExchangeAborted extends Error {
   override readonly name = 'ExchangeAborted';
 }
 
-/** What the exchanges of a round have cost one worker. */
-export interface ExchangeCost {
-  /** Milliseconds spent on bringing values across and together. */
-  copyMs: number;
-  /** Milliseconds spent on waiting for other workers of this host. */
-  waitMs: number;
-  /** Milliseconds spent on waiting for other hosts. */
-  hostsWaitMs: number;
-  /** Bytes read from other workers. */
-  bytes: number;
-}
-
-const NO_COST: ExchangeCost = { copyMs: 0, waitMs: 0, hostsWaitMs: 0, bytes: 0 };
-
 /** A reduce-scatter of one worker. */
 export interface ReduceScatter {
   /** The ranks that take part, ascending; none of another worker's without all of it (default: all). */
@@ -90,7 +77,8 @@ export class Exchange {
   /** What this worker is doing. */
   readonly activity: Activity;
   private sequence = 0;
-  private cost: ExchangeCost = { ...NO_COST };
+  /** Bytes read from other workers in this round. */
+  bytes = 0;
 
   /**
    * @param worker this worker's position among those of the replica
@@ -103,6 +91,8 @@ export class Exchange {
     readonly worker: number,
     readonly workers: number[][],
     readonly timeline: Timeline | null = null,
+    /** What the exchanges of this round have cost so far. */
+    readonly cost = new RoundCost(),
   ) {
     this.control = new Int32Array(memory.control);
     this.activity = new Activity(memory.activity, worker);
@@ -122,18 +112,8 @@ export class Exchange {
   begin(sequence: number): void {
     this.transport.begin();
     this.sequence = sequence;
-    this.cost = { ...NO_COST };
-  }
-
-  /** The cost of this round so far. */
-  spent(): ExchangeCost {
-    return { ...this.cost };
-  }
-
-  /** Milliseconds of this round so far. */
-  get spentMs(): number {
-    const { copyMs, waitMs, hostsWaitMs } = this.cost;
-    return copyMs + waitMs + hostsWaitMs;
+    this.cost.begin();
+    this.bytes = 0;
   }
 
   /**
@@ -205,20 +185,14 @@ export class Exchange {
     return sums;
   }
 
-  /** Runs `wait` and counts its time as waiting for other workers of this host. */
+  /** Runs `wait`, in which this worker and its device wait for other workers of this host. */
   waiting<Result>(exchange: string, wait: () => Result): Result {
-    const start = performance.now();
-    const result = this.tracing(`wait ${exchange}`, wait);
-    this.cost.waitMs += performance.now() - start;
-    return result;
+    return this.cost.waitIdly(() => this.tracing(`wait ${exchange}`, wait));
   }
 
   /** Runs `copy` and counts its time as copying. */
   private copying<Result>(exchange: string, copy: () => Result): Result {
-    const start = performance.now();
-    const result = this.tracing(`copy ${exchange}`, copy);
-    this.cost.copyMs += performance.now() - start;
-    return result;
+    return this.cost.spend('copyMs', () => this.tracing(`copy ${exchange}`, copy));
   }
 
   /**
@@ -251,9 +225,9 @@ export class Exchange {
    */
   private sendRest(exchange: string, pass: Pass): void {
     if (this.transport.unsent === undefined) return;
-    const start = performance.now();
-    this.tracing(`send ${exchange}`, () => this.waitUntilSent(exchange, pass));
-    this.cost.hostsWaitMs += performance.now() - start;
+    this.cost.spend('hostsWaitMs', () =>
+      this.tracing(`send ${exchange}`, () => this.waitUntilSent(exchange, pass)),
+    );
   }
 
   private waitUntilSent(exchange: string, pass: Pass): void {
@@ -280,12 +254,15 @@ export class Exchange {
     const slot = this.slot(exchange, pass, from, to);
     const isFromElsewhere = this.transport.isFromElsewhere?.(slot) === true;
     const name = isFromElsewhere ? `wait for another host, ${exchange}` : `wait ${exchange}`;
-    const start = performance.now();
-    this.tracing(name, () => this.wait(slot, exchange, pass, from));
-    this.activity.moveTo(pass, exchange);
-    this.cost[isFromElsewhere ? 'hostsWaitMs' : 'waitMs'] += performance.now() - start;
-    this.cost.bytes += tf.util.sizeFromShape(shape) * Float32Array.BYTES_PER_ELEMENT;
-    return this.transport.read(slot, shape);
+    this.bytes += tf.util.sizeFromShape(shape) * Float32Array.BYTES_PER_ELEMENT;
+    // On a GPU the device waits in what `read` enqueues.
+    return this.cost.spend(isFromElsewhere ? 'hostsWaitMs' : 'waitMs', () =>
+      this.tracing(name, () => {
+        this.wait(slot, exchange, pass, from);
+        this.activity.moveTo(pass, exchange);
+        return this.transport.read(slot, shape);
+      }),
+    );
   }
 
   private wait(slot: Slot, exchange: string, pass: Pass, from: number): void {

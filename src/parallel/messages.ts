@@ -6,6 +6,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { Packr } from 'msgpackr';
 import type { BackendName, Device } from '../backend/backend.js';
 import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
+import type { ComputingGpu } from '../backend/capabilities.js';
 import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { HostConnection } from './mpi_transport.js';
@@ -33,6 +34,8 @@ export interface OpenCommand {
   /** How the native backend computes these passes, instead of by the cheapest algorithm. */
   keptAlgorithms: readonly ConvolutionPassAlgorithm[];
   threads: number;
+  /** Part of the GPU's memory that the worker may hold, from 0 to 1. */
+  gpuMemory: number;
   /** Seed of initialization and dropout. */
   seed: number;
   /** Mean of each channel of the image, for pixels from 0 to 1. */
@@ -43,6 +46,8 @@ export interface OpenCommand {
   meanImage: Float32Array | null;
   /** Keep a timeline, for `spans` to fetch. */
   traced: boolean;
+  /** Wait for the update of each step, so that its time is the device's. */
+  timed: boolean;
   /** Hosts among which the fully-connected layers are divided, each with its own images; 1 but in a hybrid. */
   fullyConnectedHosts: number;
   /** The hosts of the replica; null if it has one. */
@@ -135,11 +140,19 @@ export interface WireMessage {
   buffers: SharedBuffers;
 }
 
+/** A GPU as a worker finds it, once its parameters are there. Memory in bytes. */
+export interface OpenedGpu extends ComputingGpu {
+  bytes: number;
+  freeBytes: number;
+}
+
 export interface OpenReply {
   /** Name and versions of the backend. */
   backend: string;
   /** Number of parameters that this worker holds. */
   parameters: number;
+  /** Absent unless it computes on a GPU with the native backend. */
+  gpu?: OpenedGpu;
 }
 
 /** The parts of one step on one worker, milliseconds. Forward and backward include neither exchange nor waiting. */
@@ -158,6 +171,10 @@ export interface StepTiming {
   communicationMs: number;
   /** Of that, what this worker has waited for: what computing has not hidden. */
   exposedMs: number;
+  /** Bytes of its GPU's memory that the worker holds; absent if it computes on none with the native backend. */
+  gpuBytes?: number;
+  /** Kernels that the GPU's backend lacks, so that the host computes them; absent if there are none. */
+  hostKernels?: string[];
 }
 
 /** Where something is not finite. */
@@ -179,7 +196,7 @@ export interface ComputeReply {
   timing: StepTiming;
   /** Most bytes of tensors alive at once; 0 unless measured. */
   peakBytes: number;
-  /** Milliseconds of the update; null if there was none. */
+  /** Milliseconds of the update, on a GPU of asking for it unless the worker is timed; null if there was none. */
   updateMs: number | null;
 }
 

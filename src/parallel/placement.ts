@@ -4,6 +4,7 @@
  */
 import type { BackendName, Device } from '../backend/backend.js';
 import { UserError } from '../errors.js';
+import type { OpenedGpu } from './messages.js';
 
 /** One worker thread: the ranks it computes, and where. */
 export interface WorkerPlacement {
@@ -15,10 +16,22 @@ export interface WorkerPlacement {
   requested: Device;
   /** CPU threads of its numeric backend. */
   threads: number;
+  /** Part of its GPU's memory that it may hold, from 0 to 1 (default: all). */
+  gpuMemory?: number;
+  /** The GPU, once the worker has opened it. */
+  gpu?: OpenedGpu;
 }
 
 /** All workers, in the order of their first ranks. */
 export type Placement = WorkerPlacement[];
+
+/** The placement with the GPUs that the workers have opened. @param opened what each of them found */
+export function withGpus(placement: Placement, opened: { gpu?: OpenedGpu }[]): Placement {
+  return placement.map((worker, index) => {
+    const { gpu } = opened[index]!;
+    return gpu === undefined ? worker : { ...worker, gpu };
+  });
+}
 
 export interface PlacementRequest {
   /** `--gpus`: one worker per entry. */
@@ -29,6 +42,8 @@ export interface PlacementRequest {
   towers?: number | undefined;
   /** `--threads`: CPU threads per worker (default: an equal share of the cores). */
   threads?: number | undefined;
+  /** `--gpu-memory`: part of each GPU's memory, which its workers divide evenly. */
+  gpuMemory?: number | undefined;
   /** `--require-gpu`: a CPU in place of a GPU is an error. */
   requireGpu?: boolean | undefined;
 }
@@ -120,6 +135,9 @@ export function resolvePlacement(
     device,
     requested: requested[worker]!,
     threads,
+    ...(request.gpuMemory !== undefined && {
+      gpuMemory: request.gpuMemory / devices.filter((other) => other === device).length,
+    }),
   }));
   return { placement, towers, processesPerReplica, warnings };
 }

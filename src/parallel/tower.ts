@@ -43,6 +43,9 @@ import { SlotCopyTransport } from './slot_copies.js';
 import { Exchange } from './exchange.js';
 import { imagesOfRound } from './round_images.js';
 import type { RoundImages } from './round_images.js';
+import { RoundCost } from './round_cost.js';
+import { stepTiming } from './step_timing.js';
+import type { Phase } from './round_cost.js';
 import { Timeline } from './timeline.js';
 import { GradientReduction } from './gradient_reduction.js';
 import { HeldParameters } from './held_parameters.js';
@@ -50,6 +53,7 @@ import { ProcessGroup } from './process_group.js';
 import { finiteCheck } from './sgd.js';
 import type { UpdateRuleOfRun } from './sgd.js';
 import { Verdicts } from './verdict.js';
+import { gpuUse, openedGpu } from './worker_gpu.js';
 
 export class Tower {
   readonly parameters: HeldParameters;
@@ -57,12 +61,13 @@ export class Tower {
   private readonly reduction: GradientReduction | null;
 
   private constructor(
-    private readonly network: Network,
-    private readonly exchange: Exchange,
+    readonly network: Network,
+    readonly exchange: Exchange,
     private readonly verdicts: Verdicts,
     private readonly seed: number,
     private readonly normalization: ImageNormalization,
     replicas: ProcessGroup | null,
+    private readonly isTimed: boolean,
   ) {
     this.parameters = new HeldParameters(network, exchange, seed);
     this.reduction = replicas && new GradientReduction(replicas, exchange, this.parameters);
@@ -84,8 +89,10 @@ export class Tower {
           ? new PeerMemoryTransport(memory!, peers)
           : new SlotCopyTransport(copies!);
     const transport = hosts === null ? within : new MpiTransport(within, copies!, hosts, worker);
-    const timeline = command.traced ? new Timeline(workers[worker]![0]!) : null;
-    const exchange = new Exchange(memory!, transport, worker, workers, timeline);
+    const timer = capabilities().timer ?? null;
+    const timeline = command.traced ? new Timeline(workers[worker]![0]!, timer) : null;
+    const cost = new RoundCost(timer);
+    const exchange = new Exchange(memory!, transport, worker, workers, timeline, cost);
     const tower = new Tower(
       network,
       exchange,
@@ -97,23 +104,20 @@ export class Tower {
         meanImage: command.meanImage,
       },
       command.replicas && new ProcessGroup(command.replicas),
+      command.timed,
     );
-    const reply = { backend: describeBackend(backend), parameters: tower.parameters.count };
+    const description = describeBackend(backend);
+    const reply = { backend: description, parameters: tower.parameters.count, ...openedGpu() };
     return { tower, reply };
-  }
-
-  /** What this worker did when; null if it is not traced. */
-  get timeline(): Timeline | null {
-    return this.exchange.timeline;
   }
 
   /** Runs forward and backward on one share of a batch, and updates if the command says so, else keeps the gradients. */
   compute(command: ComputeCommand, buffers: SharedBuffers): ComputeReply {
     if (!command.accumulates) this.parameters.discard();
     this.exchange.begin(command.sequence);
-    const start = performance.now();
-    let forwardEnd = start;
-    let forwardExchangeMs = 0;
+    const { cost } = this.exchange;
+    const began = cost.now();
+    let forward: Phase = { ended: began, parts: 0 };
     const round = this.imagesOf(command);
     const { images, labels: own } = this.batch(round.own, buffers);
     const labels = gatherLabels(this.exchange, own, this.network, round.byHost);
@@ -122,40 +126,33 @@ export class Tower {
     let correct: tf.Scalar | undefined;
     const { value, grads } = tf.variableGrads(() => {
       const logits = this.forward(images, round, this.positionOf(command, command.step));
-      this.timeline?.moveTo('forward loss', 'forward');
+      this.exchange.timeline?.moveTo('forward loss', 'forward');
       correct = tf.keep(correctOf(logits, labels));
       const mean = lossOf(logits, labels);
       // So the replicas' losses and gradients sum to the means over the batch.
       const loss = round.all === of ? mean : tf.mul<tf.Scalar>(mean, round.all / of);
       reduction?.watchTape();
       this.exchange.activity.moveTo('backward', 'logits');
-      this.timeline?.moveTo('backward loss', 'backward');
-      forwardEnd = performance.now();
-      forwardExchangeMs = this.exchange.spentMs;
+      this.exchange.timeline?.moveTo('backward loss', 'backward');
+      forward = cost.endPhase();
       return loss;
     }, this.parameters.weights);
     this.parameters.take(reduction === null ? grads : this.reduced(reduction, grads));
-    const { loss, hits, notFinite } = this.resultOf(value, correct!);
+    const { loss, hits, notFinite, backward } = this.resultOf(value, correct!);
     tf.dispose([value, correct!, images, own, labels]);
     const { rule, sequence } = command;
     this.verdicts.give(sequence, notFinite === null);
     const isAgreed = rule !== null && this.verdicts.areAllFinite(sequence);
-    const { copyMs, waitMs, hostsWaitMs, bytes } = this.exchange.spent();
     const sums = reduction?.takeCost() ?? { communicationMs: 0, waitMs: 0 };
-    const backwardExchangeMs = this.exchange.spentMs - forwardExchangeMs;
-    const end = performance.now();
+    const { bytes } = this.exchange;
     return {
       loss,
       correct: hits,
       notFinite,
       timing: {
-        forwardMs: forwardEnd - start - forwardExchangeMs,
-        backwardMs: end - forwardEnd - backwardExchangeMs - sums.waitMs,
-        exchangeCopyMs: copyMs,
-        exchangeWaitMs: waitMs,
+        ...stepTiming(cost, { began, forward, backward }, sums),
         exchangeBytes: bytes,
-        communicationMs: sums.communicationMs + hostsWaitMs,
-        exposedMs: sums.waitMs + hostsWaitMs,
+        ...gpuUse(),
       },
       peakBytes: 0,
       updateMs: isAgreed ? this.commit(rule).updateMs : null,
@@ -165,28 +162,26 @@ export class Tower {
   /** The gradients' sums over the replicas. */
   private reduced(reduction: GradientReduction, gradients: tf.NamedTensorMap): tf.NamedTensorMap {
     this.exchange.activity.moveTo('waitReplicas', 'logits');
-    this.timeline?.moveTo('wait for other hosts', 'exchange');
+    this.exchange.timeline?.moveTo('wait for other hosts', 'exchange');
     return reduction.finish(gradients);
   }
 
-  /** `compute`, with the peak of tensor memory. tfjs accounts for every kernel then, which slows the step. */
+  /** `compute`, with the peak of tensor memory. If tfjs counts it, it accounts for every kernel, which slows the step. */
   async computeMeasuringPeak(
     command: ComputeCommand,
     buffers: SharedBuffers,
   ): Promise<ComputeReply> {
     let reply: ComputeReply | undefined;
-    const profile = await tf.profile(() => {
-      reply = this.compute(command, buffers);
-      return [];
-    });
-    return { ...reply!, peakBytes: profile.peakBytes };
+    const work = (): void => void (reply = this.compute(command, buffers));
+    const counted = capabilities().peakBytes?.(work);
+    const peakBytes = counted ?? (await tf.profile(() => (work(), []))).peakBytes;
+    return { ...reply!, peakBytes };
   }
 
   /** Updates the parameters by the kept gradients. */
   commit(rule: UpdateRuleOfRun): { updateMs: number } {
-    const start = performance.now();
-    this.parameters.update(rule);
-    return { updateMs: performance.now() - start };
+    const update = (): void => this.parameters.update(rule);
+    return { updateMs: this.exchange.cost.timeOf(update, this.isTimed) };
   }
 
   /**
@@ -271,24 +266,28 @@ export class Tower {
   /**
    * Reads what the device has computed of a step, at once, because a device is idle from each read to the next command.
    *
-   * @returns the loss, the number of correct images, and the first parameter or gradient that is not finite, else the loss if
-   *   it is not; null if all are finite
+   * @returns the loss, the number of correct images, the first parameter or gradient that is not finite, else the loss if it is
+   *   not, or null if all are finite; and when the device had computed all that
    */
   private resultOf(
     value: tf.Scalar,
     correct: tf.Scalar,
-  ): { loss: number; hits: number; notFinite: NotFinitePlace | null } {
+  ): { loss: number; hits: number; notFinite: NotFinitePlace | null; backward: Phase } {
     this.exchange.activity.moveTo('check', 'logits');
-    this.timeline?.moveTo('check the gradients', 'backward');
+    this.exchange.timeline?.moveTo('check the gradients', 'backward');
+    let backward: Phase | undefined;
     const read = valuesOf(() => {
       const scalars = [value, correct, ...this.parameters.checks()];
-      return tf.concat(scalars.map((scalar) => tf.reshape<tf.Rank.R1>(scalar, [1])));
+      const joined = tf.concat(scalars.map((scalar) => tf.reshape<tf.Rank.R1>(scalar, [1])));
+      backward = this.exchange.cost.endPhase();
+      return joined;
     });
     const [loss = NaN, hits = 0] = read;
     const first = this.parameters.firstNotFinite(read.subarray(2));
     const { length } = this.network.layers;
     const ofLoss = { rank: this.exchange.ranks[0]!, layer: length, of: 'loss' } as const;
-    return { loss, hits, notFinite: first ?? (Number.isFinite(loss) ? null : ofLoss) };
+    const notFinite = first ?? (Number.isFinite(loss) ? null : ofLoss);
+    return { loss, hits, notFinite, backward: backward! };
   }
 
   /** Repeats the forward pass of training step `step`. @returns the first output that is not finite; null if all are */

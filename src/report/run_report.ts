@@ -12,18 +12,13 @@ import type { KernelWeights } from './kernel_grid.js';
 import { dataUri, html, pngOf } from './markup.js';
 import type { Markup } from './markup.js';
 import { figure, legend, section, table } from './page.js';
+import { placementSection, type ReportedPlacement } from './placement_section.js';
 import type { PageContent } from './page.js';
 import { quantile } from './quantiles.js';
 import type { ReportedStep, ReportedTest, RunHistory } from './run_history.js';
 import { differBySeedAlone, seedsTable } from './seeds.js';
 import { dividedStep, dividedTime } from './step_time.js';
 import { formatCount, formatDuration, formatPercent } from './text.js';
-
-/** Where the ranks are, and what they compute with. */
-export interface ReportedPlacement {
-  placement: { rank: number; device: string; requested: string; host?: string }[];
-  backend: string;
-}
 
 export interface ReportedRun {
   /** What the page calls it. */
@@ -62,7 +57,7 @@ export async function runReport(runs: readonly ReportedRun[]): Promise<PageConte
     section('Overview', overview(runs), ...seeds(runs), ...runs.flatMap(remarks)),
     curves(runs),
     stepTime(runs),
-    placement(runs),
+    placementSection(runs),
     await kernels(runs),
     ...runs.map(({ name, classResults }) =>
       classResults === null
@@ -249,27 +244,6 @@ function stepTime(runs: readonly ReportedRun[]): Markup | null {
     return [{ label, parts: dividedStep(stepMs, parts) }];
   });
   return bars.length === 0 ? null : dividedTime(bars);
-}
-
-function placement(runs: readonly ReportedRun[]): Markup | null {
-  const rows = runs.flatMap(({ name, summary, placed = summary }) =>
-    (placed?.placement ?? []).map(({ rank, device, requested, host }) => [
-      name,
-      String(rank),
-      host === undefined ? device : `${device} on ${host}`,
-      requested,
-      placed!.backend,
-    ]),
-  );
-  if (rows.length === 0) return null;
-  return section(
-    'Placement',
-    table({
-      caption: 'Where each tower was computed, by the last start',
-      headings: ['run', 'rank', 'device', 'asked for', 'backend'],
-      rows,
-    }),
-  );
 }
 
 async function kernels(runs: readonly ReportedRun[]): Promise<Markup | null> {

@@ -21,6 +21,8 @@ export interface TrainEvent {
   exchangeWaitMs: number;
   updateMs: number;
   exchangeBytes: number;
+  /** Most bytes of its GPU's memory that a worker holds; absent without GPUs of the native backend. */
+  gpuBytes?: number;
   /** With several hosts: time in which the first host communicates with others, beside computing or not. */
   communicationMs?: number;
   /** With several hosts: part of `stepMs`, waiting for others. The rest of `communicationMs` is hidden by computing. */

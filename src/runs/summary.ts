@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Crops } from '../data/views.js';
 import { writeDurably, writeJsonDurably } from '../durable_file.js';
 import { UserError, messageOf } from '../errors.js';
+import type { OpenedGpu } from '../parallel/messages.js';
 import type { RunFolder } from './layout.js';
 
 /** Means over the images of a test. */
@@ -36,6 +37,18 @@ export interface Communication {
   exposedMs: number;
 }
 
+/** Where a rank computed. */
+export interface PlacedRank {
+  rank: number;
+  device: string;
+  /** The device that was asked for. */
+  requested: string;
+  /** Absent if there is one. */
+  host?: string;
+  /** Absent unless it computed on a GPU with the native backend. */
+  gpu?: OpenedGpu;
+}
+
 /** `summary.json`: how a run ended. */
 export interface Summary {
   status: 'completed' | 'interrupted' | 'failed';
@@ -54,8 +67,8 @@ export interface Summary {
   parameters: number;
   /** The last test; null if there was none. */
   test: { loss: number; top1: number; top5: number } | null;
-  /** Where each rank of every replica computed, the device that was asked for, and the host if there are several. */
-  placement: { rank: number; device: string; requested: string; host?: string }[];
+  /** Each rank of every replica. */
+  placement: PlacedRank[];
   /** Names of the processes that trained together; none if it was one. */
   hosts?: string[];
   /** Since the run was started or resumed; absent if one process trained. */

@@ -67,6 +67,7 @@ export class TensorboardLog {
       'time/exchange_wait_ms': step.exchangeWaitMs,
       'time/update_ms': step.updateMs,
       'time/data_wait_ms': step.dataWaitMs,
+      ...(step.gpuBytes !== undefined && { 'memory/gpu_bytes': step.gpuBytes }),
       ...(step.communicationMs !== undefined && {
         'time/communication_ms': step.communicationMs,
         'time/exposed_ms': step.exposedMs!,

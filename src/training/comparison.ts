@@ -109,6 +109,7 @@ export class TimedPlacement {
       configuration,
       ...candidate,
       ...options,
+      timed: true,
       batch: Math.ceil(configuration.training.batch / (candidate.world?.imageShare.of ?? 1)),
     });
     return new TimedPlacement(candidate, coordinator, configuration, batch);

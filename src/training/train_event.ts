@@ -23,6 +23,7 @@ export function trainEventOf(
   { timings, loss, accuracy, stepMs }: StepResult,
   { hosts, step, epoch, learningRate, batch, elapsedMs, dataWaitMs }: StepCircumstances,
 ): TrainEvent {
+  const gpuBytes = Math.max(...timings.map((worker) => worker.gpuBytes ?? 0));
   const mean = (part: (worker: StepTimingWithUpdate) => number): number =>
     timings.reduce((sum, worker) => sum + part(worker), 0) / timings.length;
   return {
@@ -41,6 +42,7 @@ export function trainEventOf(
     exchangeWaitMs: mean(({ exchangeWaitMs }) => exchangeWaitMs),
     updateMs: mean(({ updateMs }) => updateMs),
     exchangeBytes: timings.reduce((sum, worker) => sum + worker.exchangeBytes, 0),
+    ...(gpuBytes > 0 && { gpuBytes }),
     ...(hosts > 1 && {
       communicationMs: mean(({ communicationMs }) => communicationMs),
       exposedMs: mean(({ exposedMs }) => exposedMs),

@@ -206,6 +206,11 @@ const REFUSED: BadInput[] = [
     message: /--gpus takes GPU numbers or UUIDs separated by commas, such as 0,1; it is "0,x"/,
   },
   {
+    name: "more than a GPU's memory",
+    command: train('--gpus', '0', '--gpu-memory', '1.5'),
+    message: /--gpu-memory must be above 0 and at most 1; it is "1.5"/,
+  },
+  {
     name: 'no CPU worker',
     command: train('--cpu', '0'),
     message: /--cpu must be a whole number, at least 1; it is "0"/,

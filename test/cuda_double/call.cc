@@ -82,6 +82,7 @@ const std::map<int, const char* const*>& ErrorTexts() {
        "peer access is not supported between these two devices"},
       {"CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
       {"CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+      {"CUDA_ERROR_NOT_READY", "device not ready"},
       {"CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
       {"CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED", "peer access is already enabled"},
       {"CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
@@ -89,7 +90,7 @@ const std::map<int, const char* const*>& ErrorTexts() {
       {"CUDA_ERROR_UNKNOWN", "unknown error"},
   };
   static const int kCodes[] = {0,   1,   2,   3,   100, 101, 200, 201, 209,
-                               217, 400, 500, 700, 704, 709, 719, 999};
+                               217, 400, 500, 600, 700, 704, 709, 719, 999};
   static const std::map<int, const char* const*>& texts = *[] {
     auto* made = new std::map<int, const char* const*>();
     for (size_t i = 0; i < sizeof(kCodes) / sizeof(kCodes[0]); i++) (*made)[kCodes[i]] = kTexts[i];

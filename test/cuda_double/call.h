@@ -37,6 +37,7 @@ enum : int {
   kPeerAccessUnsupported = 217,
   kInvalidHandle = 400,
   kNotFound = 500,
+  kEventNotReady = 600,
   kIllegalAddress = 700,
   kPeerAccessAlreadyEnabled = 704,
   kContextIsDestroyed = 709,

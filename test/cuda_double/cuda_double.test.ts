@@ -40,6 +40,8 @@ suite('the double of the CUDA libraries', { skip }, () => {
   test("a stream waits for another's event, as it was recorded when the wait was enqueued", () =>
     passes('events'));
 
+  test('elapsed time is of timed events that have happened', () => passes('elapsed time'));
+
   test('threads of a block wait for each other, in either order', () => passes('barriers'));
 
   test('a block of which some threads miss a barrier ends the process', () => {

@@ -56,6 +56,7 @@ int cuEventCreate(void** event, unsigned flags) {
     Require(flags <= 3, kInvalidValue);
     auto created = std::make_shared<Event>();
     created->device = gpu.ordinal;
+    created->is_timed = (flags & twotower::cuda::kEventDisableTiming) == 0;
     *event = Events().Add(std::move(created));
     gpu.events.created++;
   });
@@ -72,6 +73,21 @@ int cuEventRecord(void* event, void* stream) {
       recorded->recorded = gate;
     }
     recording->Enqueue([gate] { gate->Open(); });
+  });
+}
+
+int cuEventElapsedTime(float* milliseconds, void* start, void* end) {
+  return ContextCall(__func__, [&](Gpu&) {
+    const auto time = [](const void* handle) {
+      const auto event = EventOf(handle);
+      std::lock_guard<std::mutex> lock(event->mutex);
+      Require(event->is_timed && event->recorded != nullptr, kInvalidHandle);
+      const auto opened = event->recorded->opened_at();
+      Require(opened.has_value(), kEventNotReady);
+      return *opened;
+    };
+    const std::chrono::duration<float, std::milli> elapsed = time(end) - time(start);
+    *milliseconds = elapsed.count();
   });
 }
 

@@ -19,6 +19,7 @@ namespace cuda_double {
 
 struct Event {
   int device;
+  bool is_timed;
   std::mutex mutex;
   // Of the latest record; null before the first.
   std::shared_ptr<Gate> recorded;

@@ -164,6 +164,32 @@ void TestEvents() {
   EXPECT(driver.memFree(number), 0);
 }
 
+void TestElapsedTime() {
+  Gpu gpu(0);
+  const Address number = gpu.Write<unsigned>({10});
+  void* start;
+  void* end;
+  void* untimed;
+  EXPECT(driver.eventCreate(&start, 0), 0);
+  EXPECT(driver.eventCreate(&end, 0), 0);
+  EXPECT(driver.eventCreate(&untimed, twotower::cuda::kEventDisableTiming), 0);
+  float milliseconds = -1;
+  // Neither was recorded.
+  EXPECT(driver.eventElapsedTime(&milliseconds, start, end), 400);
+  EXPECT(driver.eventRecord(start, gpu.stream), 0);
+  EXPECT(gpu.Launch("SelfTestSlowAdd", 1, 1, number, 1u, kSlow), 0);
+  EXPECT(driver.eventRecord(end, gpu.stream), 0);
+  EXPECT(driver.eventRecord(untimed, gpu.stream), 0);
+  // The kernel is not done.
+  EXPECT(driver.eventElapsedTime(&milliseconds, start, end), 600);
+  EXPECT(driver.streamSynchronize(gpu.stream), 0);
+  EXPECT(driver.eventElapsedTime(&milliseconds, start, end), 0);
+  EXPECT(milliseconds > 1, true);
+  EXPECT(driver.eventElapsedTime(&milliseconds, start, untimed), 400);
+  for (void* event : {start, end, untimed}) EXPECT(driver.eventDestroy(event), 0);
+  EXPECT(driver.memFree(number), 0);
+}
+
 void TestBarriers() {
   const Gpu gpu(0);
   constexpr unsigned kBlocks = 5, kThreads = 256;
@@ -282,6 +308,7 @@ int main(int count, char** arguments) {
   const std::map<std::string, void (*)()> tests = {
       {"streams", TestStreams},   {"events", TestEvents},
       {"barriers", TestBarriers}, {"uneven barriers", TestUnevenBarriers},
+      {"elapsed time", TestElapsedTime},
       {"memory", TestMemory},     {"misuse", TestMisuse},
       {"leaks", TestLeaks},       {"lost GPU", TestLostGpu},
       {"products", TestProducts}, {"convolutions", TestConvolutions},

@@ -7,13 +7,18 @@ namespace cuda_double {
 
 void Gate::Open() {
   std::lock_guard<std::mutex> lock(mutex_);
-  is_open_ = true;
+  opened_at_ = std::chrono::steady_clock::now();
   opened_.notify_all();
 }
 
 void Gate::Wait() {
   std::unique_lock<std::mutex> lock(mutex_);
-  opened_.wait(lock, [this] { return is_open_; });
+  opened_.wait(lock, [this] { return opened_at_.has_value(); });
+}
+
+std::optional<Gate::Time> Gate::opened_at() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return opened_at_;
 }
 
 std::shared_ptr<Stream> Stream::Start(int device) {

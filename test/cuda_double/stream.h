@@ -3,25 +3,31 @@
 #ifndef TWOTOWER_TEST_CUDA_DOUBLE_STREAM_H_
 #define TWOTOWER_TEST_CUDA_DOUBLE_STREAM_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 namespace cuda_double {
 
 // Opens once, when a stream has come to an event's record.
 class Gate {
  public:
+  using Time = std::chrono::steady_clock::time_point;
+
   void Open();
   void Wait();
+  // When it opened; nothing before that.
+  std::optional<Time> opened_at();
 
  private:
   std::mutex mutex_;
   std::condition_variable opened_;
-  bool is_open_ = false;
+  std::optional<Time> opened_at_;
 };
 
 class Stream {

@@ -97,8 +97,8 @@ test('bytes are counted on the worker that reads them', () => {
   const { zero, one } = ends();
   zero.publish(tf.fill([5], 2), 'fc1', 'forward', 0);
   one.read([5], 'fc1', 'forward', 0);
-  assert.equal(zero.spent().bytes, 0);
-  assert.equal(one.spent().bytes, 20);
+  assert.equal(zero.bytes, 0);
+  assert.equal(one.bytes, 20);
 });
 
 /** Milliseconds of computing that no clock can miss. */
@@ -119,7 +119,7 @@ test('the time of putting together what was gathered is copying, not waiting', (
       return tf.concat(blocks);
     },
   );
-  const { copyMs, waitMs } = one.spent();
+  const { copyMs, waitMs } = one.cost.spent();
   assert.ok(copyMs >= 50, `${copyMs} ms`);
   assert.ok(waitMs < 50, `${waitMs} ms`);
 });
@@ -135,7 +135,7 @@ test('the time of making a term for another rank is copying', () => {
     },
     combine: (_rank, terms) => terms[0]!,
   });
-  assert.ok(one.spent().copyMs >= 50);
+  assert.ok(one.cost.spent().copyMs >= 50);
 });
 
 test('one worker alone needs no slots', () => {

@@ -26,6 +26,15 @@ function placed(request: PlacementRequest, machine: Machine, presetTowers = 2) {
   };
 }
 
+test('workers on one GPU divide its part of --gpu-memory', () => {
+  const request = { gpus: [0, 0, 1], gpuMemory: 0.5 };
+  const { placement } = resolvePlacement(request, 3, withGpus(0, 1));
+  assert.deepEqual(
+    placement.map(({ gpuMemory }) => gpuMemory),
+    [0.25, 0.25, 0.5],
+  );
+});
+
 function refuses(request: PlacementRequest, machine: Machine, message: RegExp): void {
   assert.throws(
     () => resolvePlacement(request, 2, machine),

@@ -33,12 +33,22 @@ export class BufferPool<Buffer extends object> {
   private bytesInUse = 0;
   private bytesWaiting = 0;
   private mostBytesInUse = 0;
+  private peak = 0;
 
   constructor(private readonly memory: Memory<Buffer>) {}
 
   /** Bytes of the buffers that have an owner, and of the waiting ones. */
   get bytes(): { inUse: number; waiting: number } {
     return { inUse: this.bytesInUse, waiting: this.bytesWaiting };
+  }
+
+  /** Most bytes that had an owner at once since `forgetPeak`. */
+  get peakBytes(): number {
+    return this.peak;
+  }
+
+  forgetPeak(): void {
+    this.peak = this.bytesInUse;
   }
 
   /** A buffer with at least this many bytes. It has no owner yet; if none comes, it is collected. */
@@ -75,6 +85,7 @@ export class BufferPool<Buffer extends object> {
     if (owners > 0) return;
     this.bytesInUse += this.memory.bytesOf(buffer as Buffer);
     this.mostBytesInUse = Math.max(this.mostBytesInUse, this.bytesInUse);
+    this.peak = Math.max(this.peak, this.bytesInUse);
   }
 
   release(buffer: object): void {

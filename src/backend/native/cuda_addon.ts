@@ -13,6 +13,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { addonPlaces } from '../../set_up_parts.js';
+import type { GpuMemory } from '../capabilities.js';
 import type { DeviceKernels } from './addon.js';
 import type { ArrayType } from './device_backend.js';
 
@@ -52,8 +53,18 @@ export interface CudaAddon extends DeviceKernels<object> {
   gpus(): CudaGpu[];
   /** Opens all libraries. */
   libraries(): CudaLibraries;
-  /** The calling thread computes on this GPU from now on. `source` is the text of the kernels. */
-  openGpu(ordinal: number, source: string): void;
+  /**
+   * The calling thread computes on this GPU from now on.
+   *
+   * @param source text of the kernels
+   * @param share part of the GPU's memory that the thread may hold, from 0 to 1
+   */
+  openGpu(ordinal: number, source: string, share: number): void;
+  /** Calls `makeRoom`, which may free memory, before an allocation fails. */
+  whenFull(makeRoom: () => void): void;
+  memory(): GpuMemory;
+  /** Bytes that the calling thread holds of the GPU's memory. */
+  heldBytes(): number;
   /** Waits for all work of the calling thread. */
   synchronize(): void;
   allocateMemory(bytes: number): DeviceMemory;
@@ -72,8 +83,10 @@ export interface CudaAddon extends DeviceKernels<object> {
   /** Both of one type and length; `from` may be changed when it returns. */
   writeArray(from: HostArray, to: object): void;
 
-  /** An event of this thread's GPU, for any thread of the process. */
-  createEvent(): bigint;
+  /** An event of this thread's GPU, for any thread of the process. Only an event that is timed has a time. */
+  createEvent(isTimed: boolean): bigint;
+  /** Milliseconds between two timed events, both of which have happened. */
+  elapsedMs(from: bigint, to: bigint): number;
   /** The event happens when the GPU has done what this thread has enqueued so far. */
   recordEvent(event: bigint): void;
   /** What this thread enqueues from now on waits for the event; the thread does not. */

@@ -9,13 +9,21 @@
  * - values that the user gives (`tf.tensor(array)`) are copied to the GPU when a kernel first needs them there.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Capabilities, GpuTensors } from '../capabilities.js';
+import type {
+  Capabilities,
+  ComputingGpu,
+  DeviceTimer,
+  GpuMemory,
+  GpuTensors,
+} from '../capabilities.js';
 import type { Precision } from '../numerics.js';
 import { BufferPool, type Memory } from './buffer_pool.js';
 import type { CudaAddon } from './cuda_addon.js';
 import { CudaArray, CudaMemory, ELEMENT_BYTES } from './cuda_array.js';
 import { gpuTensorsOf } from './cuda_exchange.js';
+import { timerOf } from './cuda_timer.js';
 import type { ArrayType, DeviceBackend } from './device_backend.js';
+import { kernelsRunOnHost } from './host_fallback.js';
 
 type Values = tf.backend_util.BackendValues;
 
@@ -34,17 +42,21 @@ export class CudaBackend
   /** tfjs's CPU kernels ask for it by this name. */
   readonly data: tf.DataStorage<TensorData>;
   readonly gpuTensors: GpuTensors;
+  readonly timer: DeviceTimer;
   private readonly pool: BufferPool<CudaMemory>;
 
   /** @param precision of the operands of convolutions and matrix products */
   constructor(
     readonly addon: CudaAddon,
+    private readonly ordinal: number,
     readonly precision: Precision,
   ) {
     super();
     this.data = new tf.DataStorage(this, tf.engine());
-    this.pool = new BufferPool(this.memoryOfGpu());
+    this.pool = new BufferPool(memoryOfGpu(addon));
     this.gpuTensors = gpuTensorsOf(this, addon);
+    this.timer = timerOf(addon);
+    addon.whenFull(() => this.pool.freeWaiting());
   }
 
   allocate(shape: readonly number[], dtype: ArrayType = 'float32'): CudaArray {
@@ -97,6 +109,30 @@ export class CudaBackend
   pooledBytes(): number {
     const { inUse, waiting } = this.pool.bytes;
     return inUse + waiting;
+  }
+
+  peakBytes(work: () => void): number {
+    this.pool.forgetPeak();
+    work();
+    return this.pool.peakBytes;
+  }
+
+  gpuMemory(): GpuMemory {
+    return this.addon.memory();
+  }
+
+  kernelsRunOnHost(): ReadonlySet<string> {
+    return kernelsRunOnHost();
+  }
+
+  heldBytes(): number {
+    return this.addon.heldBytes();
+  }
+
+  gpu(): ComputingGpu {
+    const { cuda: driver, nvrtc: cuda, ...files } = this.addon.libraries();
+    const { name } = this.addon.gpus().find(({ ordinal }) => ordinal === this.ordinal)!;
+    return { name, driver, cuda, files: Object.values(files) };
   }
 
   isUnshared({ dataId }: tf.TensorInfo): boolean {
@@ -182,22 +218,14 @@ export class CudaBackend
   override dispose(): void {
     this.pool.freeWaiting();
   }
+}
 
-  /** Memory of the GPU. If there is none left, the pool's waiting buffers are given back first. */
-  private memoryOfGpu(): Memory<CudaMemory> {
-    return {
-      make: (bytes) => {
-        try {
-          return CudaMemory.allocate(this.addon, bytes);
-        } catch {
-          this.pool.freeWaiting();
-          return CudaMemory.allocate(this.addon, bytes);
-        }
-      },
-      bytesOf: ({ bytes }) => bytes,
-      free: ({ handle }) => this.addon.freeMemory(handle),
-    };
-  }
+function memoryOfGpu(addon: CudaAddon): Memory<CudaMemory> {
+  return {
+    make: (bytes) => CudaMemory.allocate(addon, bytes),
+    bytesOf: ({ bytes }) => bytes,
+    free: ({ handle }) => addon.freeMemory(handle),
+  };
 }
 
 function isArrayType(dtype: tf.DataType): dtype is ArrayType {

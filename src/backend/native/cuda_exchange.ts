@@ -10,7 +10,7 @@ export function gpuTensorsOf(backend: DeviceBackend<CudaArray>, addon: CudaAddon
   // As many events as a thread has slots are enough: a round ends before the next uses them again.
   const events = new Map<number, bigint>();
   const eventOf = (slot: number): bigint => {
-    const event = events.get(slot) ?? addon.createEvent();
+    const event = events.get(slot) ?? addon.createEvent(false);
     events.set(slot, event);
     return event;
   };

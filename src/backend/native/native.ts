@@ -58,17 +58,18 @@ export function registerNative(threads: number, precision: Precision = 'float32'
 /**
  * Makes `native-cuda` one of the calling thread's backends, on the GPU of this ordinal, unless it is one already.
  *
+ * @param share part of the GPU's memory that the thread may hold, from 0 to 1
  * @throws Error if the GPU or one of NVIDIA's libraries is missing or does not work, in one line
  */
-export function registerCuda(ordinal: number, precision: Precision = 'float32'): void {
+export function registerCuda(ordinal: number, precision: Precision = 'float32', share = 1): void {
   // A thread has one GPU, on which its tensors are.
   if (tf.findBackendFactory(NATIVE_CUDA) !== null) return;
   const addon = loadCudaAddon();
-  addon.openGpu(ordinal, kernelSource());
+  addon.openGpu(ordinal, kernelSource(), share);
   registerKernels(NATIVE_CUDA, (kernelName, kernelFunc) =>
     KERNELS_OF_REFERENCES.has(kernelName) ? kernelFunc : onHost(kernelName, kernelFunc),
   );
-  tf.registerBackend(NATIVE_CUDA, () => new CudaBackend(addon, precision));
+  tf.registerBackend(NATIVE_CUDA, () => new CudaBackend(addon, ordinal, precision));
 }
 
 /**
@@ -76,8 +77,12 @@ export function registerCuda(ordinal: number, precision: Precision = 'float32'):
  *
  * @returns CUDA's version, of NVRTC
  */
-export async function useCuda(ordinal: number, precision: Precision): Promise<string> {
-  registerCuda(ordinal, precision);
+export async function useCuda(
+  ordinal: number,
+  precision: Precision,
+  share: number,
+): Promise<string> {
+  registerCuda(ordinal, precision, share);
   await tf.setBackend(NATIVE_CUDA);
   return loadCudaAddon().libraries().nvrtc;
 }

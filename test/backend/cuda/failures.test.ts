@@ -103,19 +103,33 @@ test('with --allow-cpu, a driver that does not start is a warning', { skip }, as
   assert.match(stderr, /warning: no GPU with the native backend: .*cuInit failed/);
 });
 
-test(
-  'a GPU whose memory is full ends the run in one line with what is free',
-  { skip },
-  async () => {
-    const { code, stderr } = await train('full', { TWOTOWER_DOUBLE_MEMORY: '600000' });
-    assert.equal(code, 1);
-    const line = stderr.trim().split('\n').at(-1)!;
-    assert.match(
-      line,
-      /GPU \d \(Test GPU\) is out of memory: \d+ MiB were asked for, 0 MiB of 0 MiB are free/,
-    );
+for (const { name, environment, options, message } of [
+  {
+    name: 'a GPU whose memory is full ends the run in one line with what is free',
+    environment: { TWOTOWER_DOUBLE_MEMORY: '30000' },
+    options: [],
+    message:
+      /GPU \d \(Test GPU\) is out of memory: \d+ MiB were asked for; this worker holds \d+ MiB, and \d+ MiB of the GPU's \d+ MiB are free; free the GPU, or /,
   },
-);
+  {
+    name: 'a batch that is too large for the GPU ends the run in one line with one that fits',
+    environment: { TWOTOWER_DOUBLE_MEMORY: '2000000' },
+    options: ['--batch', '64'],
+    message: /; about [1-9]\d? of the 64 images at once would fit: lower --batch, /,
+  },
+  {
+    name: 'a worker takes no more than its part of --gpu-memory',
+    environment: {},
+    options: ['--batch', '64', '--gpu-memory', '0.001'],
+    message: /this worker holds \d MiB of the 4 MiB that it may, and \d+ MiB of the GPU's 4096 MiB/,
+  },
+]) {
+  test(name, { skip }, async () => {
+    const { code, stderr } = await train(name, environment, options);
+    assert.equal(code, 1);
+    assert.match(stderr.trim().split('\n').at(-1)!, message);
+  });
+}
 
 test(
   'a GPU that is lost in mid-step ends the run; the last checkpoint is named',

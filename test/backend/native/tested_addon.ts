@@ -69,7 +69,7 @@ const OF_THE_CPU = {
 };
 
 function onTypedArrays(cuda: CudaAddon): NativeAddon {
-  cuda.openGpu(0, kernelSource());
+  cuda.openGpu(0, kernelSource(), 1);
   const call = (name: keyof NativeAddon, given: unknown[]): unknown => {
     const copies = new Map<unknown, CudaArray>();
     const passed = given.map((argument, position) => {
