@@ -26,7 +26,17 @@ export const command = defineCommand({
 });
 
 function printDiagnosis(diagnosis: Diagnosis): void {
-  const { versions, platform, backend, nativeAddon, gpus, cudaFiles, threads, missing } = diagnosis;
+  const {
+    versions,
+    platform,
+    backend,
+    nativeAddon,
+    gpus,
+    visibleGpus,
+    cudaFiles,
+    threads,
+    missing,
+  } = diagnosis;
   const rows = [
     ['platform', `${platform.name}: ${platform.offers}`],
     ['twotower', versions.twotower],
@@ -36,10 +46,16 @@ function printDiagnosis(diagnosis: Diagnosis): void {
     ['oneDNN', versions.oneDnn ?? 'none'],
     ['JPEGs', versions.libjpegTurbo === null ? 'sharp' : `libjpeg-turbo ${versions.libjpegTurbo}`],
     ['backend', nativeAddon === null ? backend : `${backend}, ${nativeAddon}`],
-    ['CUDA', versions.cuda ?? 'none'],
+    [
+      'CUDA',
+      versions.cuda === null ? 'none' : `${versions.cuda}, driver for ${versions.cudaOfDriver!}`,
+    ],
     ...cudaFiles.map((file) => ['', file]),
     ['GPUs', gpus.length === 0 ? 'none' : describeGpu(gpus[0]!)],
     ...gpus.slice(1).map((gpu) => ['', describeGpu(gpu)]),
+    ...(visibleGpus === null
+      ? []
+      : [['', `of those that CUDA_VISIBLE_DEVICES=${visibleGpus} names, in its order`]]),
     ['CPU threads', String(threads)],
     ['missing', missing.length === 0 ? 'nothing' : missing[0]!],
     ...missing.slice(1).map((line) => ['', line]),

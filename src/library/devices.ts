@@ -70,6 +70,7 @@ export async function resolveDevices(
   }
   const machine = {
     gpus,
+    visibleGpus: process.env['CUDA_VISIBLE_DEVICES'],
     cores: usableCores(),
     cpuBackend: mayUseGpus ? undefined : given.backend,
   };

@@ -26,6 +26,8 @@ export interface Diagnosis {
     oneDnn: string | null;
     /** CUDA's, of NVRTC; null if the native backend computes on no GPU here. */
     cuda: string | null;
+    /** The newest CUDA that NVIDIA's driver knows; null as before. */
+    cudaOfDriver: string | null;
     /** null if sharp decodes all images. */
     libjpegTurbo: string | null;
   };
@@ -35,6 +37,8 @@ export interface Diagnosis {
   /** Whether the native backend came with the package or was compiled here; null if another backend is used. */
   nativeAddon: 'prebuilt' | 'compiled' | null;
   gpus: Gpu[];
+  /** The variable `CUDA_VISIBLE_DEVICES`, which hides the GPUs that it does not name and numbers the others; null if unset. */
+  visibleGpus: string | null;
   /** The driver's and NVIDIA's other libraries' files; empty if the native backend computes on no GPU here. */
   cudaFiles: string[];
   /** CPU cores that this process may use. */
@@ -83,6 +87,7 @@ export async function diagnose(): Promise<Diagnosis> {
       tensorflow: tensorflow?.information.tensorflow ?? null,
       oneDnn: information.oneDnn,
       cuda: cuda?.nvrtc ?? null,
+      cudaOfDriver: cuda?.cuda ?? null,
       libjpegTurbo: libjpegTurboVersion(),
     },
     platform: platformOf(process.platform, process.arch),
@@ -90,6 +95,7 @@ export async function diagnose(): Promise<Diagnosis> {
     nativeAddon:
       backend !== 'native' ? null : addonPlaces('twotower').isPrebuilt ? 'prebuilt' : 'compiled',
     gpus,
+    visibleGpus: process.env['CUDA_VISIBLE_DEVICES'] ?? null,
     cudaFiles: cuda === null ? [] : filesOf(cuda),
     threads: usableCores(),
     missing,

@@ -51,6 +51,8 @@ export interface PlacementRequest {
 /** What the machine offers. */
 export interface Machine {
   gpus: { ordinal: number; name: string }[];
+  /** The variable `CUDA_VISIBLE_DEVICES`, which hides all GPUs that it does not name; undefined if unset. */
+  visibleGpus?: string | undefined;
   /** CPU cores that this process may use. */
   cores: number;
   /** The backend that was asked for, if it does not compute on GPUs: then none were looked for. */
@@ -157,9 +159,18 @@ function bounded(count: number, of: 'towers' | 'workers'): number {
   throw new UserError(`${count} ${of}: give a number from 1 to ${MOST_WORKERS}`);
 }
 
-function whyNoGpu({ cpuBackend }: Machine): { reason: string; remedy: string } {
+/** What to say of GPUs that may be there unseen. */
+function hiddenBy({ visibleGpus }: Machine): string {
+  return visibleGpus === undefined ? '' : `; CUDA_VISIBLE_DEVICES=${visibleGpus} hides all others`;
+}
+
+function whyNoGpu(machine: Machine): { reason: string; remedy: string } {
+  const { cpuBackend } = machine;
   return cpuBackend === undefined
-    ? { reason: 'no usable GPU on this host', remedy: 'run `twotower doctor` to see why' }
+    ? {
+        reason: `no usable GPU on this host${hiddenBy(machine)}`,
+        remedy: 'run `twotower doctor` to see why',
+      }
     : {
         reason: `backend ${cpuBackend} computes only on the CPU`,
         remedy: 'leave --backend out for GPUs',
@@ -182,5 +193,7 @@ function usableDevice(
   const ordinal = Number(requested.slice('gpu:'.length));
   if (machine.gpus.some((gpu) => gpu.ordinal === ordinal)) return requested;
   const present = machine.gpus.map((gpu) => `${gpu.ordinal} (${gpu.name})`).join(', ');
-  throw new UserError(`GPU ${ordinal} does not exist on this host: there are ${present}`);
+  throw new UserError(
+    `GPU ${ordinal} does not exist on this host: there are ${present}${hiddenBy(machine)}`,
+  );
 }

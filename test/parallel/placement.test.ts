@@ -206,6 +206,14 @@ suite('what a machine has not', () => {
     );
   });
 
+  test('a GPU ordinal is refused with the variable that hides GPUs', () => {
+    refuses(
+      { gpus: [1] },
+      { ...withGpus(0), visibleGpus: '3' },
+      /^GPU 1 does not exist on this host: there are 0 \(card 0\); CUDA_VISIBLE_DEVICES=3 hides all others$/,
+    );
+  });
+
   test('towers that the workers cannot share evenly are refused', () => {
     refuses(
       { gpus: [0, 1], towers: 3 },
