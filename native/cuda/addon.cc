@@ -304,6 +304,57 @@ napi_value BigIntOf(napi_env env, uint64_t value) {
   return result;
 }
 
+// A graph that is freed with its JavaScript object at the latest.
+napi_value EndGraph(Arguments& arguments) {
+  auto graph = Device::OfThread().EndGraph();
+  const auto finalize = [](napi_env, void* data, void*) {
+    const std::unique_ptr<Device::Graph> last(static_cast<Device::Graph*>(data));
+    Device* device = Device::IfOpen();
+    if (device == nullptr) return;
+    try {
+      device->FreeGraph(*last);
+    } catch (const std::exception&) {
+      // The device has failed, which the next call reports.
+    }
+  };
+  napi_value result;
+  napi_create_external(arguments.env(), graph.release(), finalize, nullptr, &result);
+  return result;
+}
+
+Device::Graph& GraphFrom(const Arguments& arguments) {
+  napi_valuetype type;
+  napi_typeof(arguments.env(), arguments[0], &type);
+  if (type != napi_external) throw TypeError("graph must be what endGraph gave");
+  void* graph = nullptr;
+  napi_get_value_external(arguments.env(), arguments[0], &graph);
+  return *static_cast<Device::Graph*>(graph);
+}
+
+napi_value BeginGraph(Arguments&) {
+  Device::OfThread().BeginGraph();
+  return nullptr;
+}
+
+napi_value AbandonGraph(Arguments&) {
+  Device::OfThread().AbandonGraph();
+  return nullptr;
+}
+
+napi_value RepeatGraph(Arguments& arguments) {
+  Device::Graph& graph = GraphFrom(arguments);
+  const Values keys = arguments.HostValues(1, "keys");
+  CheckSameType("keys", keys.type, "int32", Type::kInt32);
+  const bool is_done =
+      Device::OfThread().Repeat(graph, static_cast<const int32_t*>(keys.data), keys.length);
+  return arguments.Boolean(is_done);
+}
+
+napi_value FreeGraphNow(Arguments& arguments) {
+  Device::OfThread().FreeGraph(GraphFrom(arguments));
+  return nullptr;
+}
+
 void* EventFrom(const Arguments& arguments, size_t index = 0) {
   return reinterpret_cast<void*>(BigIntFrom(arguments, index, "event"));
 }
@@ -367,6 +418,9 @@ const Export kExports[] = {
     {"writeArray", WriteArray, 2},             {"createEvent", CreateEvent, 1},
     {"recordEvent", RecordEvent, 1},           {"waitForEvent", WaitForEvent, 1},
     {"addressOf", AddressOf, 1},               {"foreignMemory", ForeignMemory, 2},
+    {"beginGraph", BeginGraph, 0},             {"endGraph", EndGraph, 0},
+    {"abandonGraph", AbandonGraph, 0},         {"repeatGraph", RepeatGraph, 2},
+    {"freeGraph", FreeGraphNow, 1},
     {"readsInPlace", ReadsInPlace, 1},         {"copyFromGpu", CopyFromGpu, 3},
 };
 

@@ -28,6 +28,8 @@ constexpr int kCapabilityMajor = 75;          // CU_DEVICE_ATTRIBUTE_COMPUTE_CAP
 constexpr int kCapabilityMinor = 76;          // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR
 constexpr unsigned kStreamNonBlocking = 1;    // CU_STREAM_NON_BLOCKING
 constexpr unsigned kEventDisableTiming = 2;   // CU_EVENT_DISABLE_TIMING
+constexpr unsigned kEventRecordExternal = 1;  // CU_EVENT_RECORD_EXTERNAL
+constexpr int kCaptureRelaxed = 2;            // CU_STREAM_CAPTURE_MODE_RELAXED
 
 #define TWOTOWER_DRIVER(F)                                                                        \
   F(init, cuInit, (unsigned flags))                                                               \
@@ -50,6 +52,7 @@ constexpr unsigned kEventDisableTiming = 2;   // CU_EVENT_DISABLE_TIMING
   F(memGetInfo, cuMemGetInfo_v2, (size_t * free, size_t * total))                                 \
   F(memcpyToDevice, cuMemcpyHtoDAsync_v2,                                                         \
     (Address to, const void* from, size_t bytes, void* stream))                                   \
+  F(memcpyToDeviceNow, cuMemcpyHtoD_v2, (Address to, const void* from, size_t bytes))             \
   F(memcpyToHost, cuMemcpyDtoHAsync_v2, (void* to, Address from, size_t bytes, void* stream))     \
   F(memcpyOnDevice, cuMemcpyDtoDAsync_v2, (Address to, Address from, size_t bytes, void* stream)) \
   F(memcpyPeer, cuMemcpyPeerAsync,                                                                \
@@ -61,7 +64,15 @@ constexpr unsigned kEventDisableTiming = 2;   // CU_EVENT_DISABLE_TIMING
   F(eventCreate, cuEventCreate, (void** event, unsigned flags))                                   \
   F(eventElapsedTime, cuEventElapsedTime, (float* milliseconds, void* start, void* end))          \
   F(eventRecord, cuEventRecord, (void* event, void* stream))                                      \
+  F(eventRecordInGraph, cuEventRecordWithFlags, (void* event, void* stream, unsigned flags))       \
   F(eventDestroy, cuEventDestroy_v2, (void* event))                                               \
+  F(streamBeginCapture, cuStreamBeginCapture_v2, (void* stream, int mode))                        \
+  F(streamEndCapture, cuStreamEndCapture, (void* stream, void** graph))                           \
+  F(graphInstantiate, cuGraphInstantiateWithFlags,                                                \
+    (void** executable, void* graph, unsigned long long flags))                                   \
+  F(graphLaunch, cuGraphLaunch, (void* executable, void* stream))                                 \
+  F(graphExecDestroy, cuGraphExecDestroy, (void* executable))                                     \
+  F(graphDestroy, cuGraphDestroy, (void* graph))                                                  \
   F(moduleLoadData, cuModuleLoadData, (void** module, const void* image))                         \
   F(moduleUnload, cuModuleUnload, (void* module))                                                 \
   F(moduleGetFunction, cuModuleGetFunction, (void** function, void* module, const char* name))    \

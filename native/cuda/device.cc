@@ -170,6 +170,7 @@ void Device::Prepare(const std::string& source) {
 Device::~Device() {
   if (context_ == nullptr) return;
   const Driver& driver = TheDriver();
+  AbandonGraph();
   if (stream_ != nullptr) driver.streamSynchronize(stream_);
   if (cudnn_ != nullptr) TheCudnn().destroy(cudnn_);
   if (cublas_lt_ != nullptr) TheCublasLt().destroy(cublas_lt_);
@@ -196,12 +197,18 @@ void Device::Enqueue(const char* kernel, const Grid& grid, void** parameters) {
 
 void Device::Write(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
+  if (is_recording()) {
+    CheckDriver(TheDriver().memcpyToDeviceNow(reinterpret_cast<Address>(to), from, bytes),
+                "cuMemcpyHtoD");
+    return;
+  }
   CheckDriver(TheDriver().memcpyToDevice(reinterpret_cast<Address>(to), from, bytes, stream_),
               "cuMemcpyHtoDAsync");
 }
 
 void Device::Read(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
+  if (is_recording()) throw std::runtime_error("work that is recorded has no values yet");
   CheckDriver(TheDriver().memcpyToHost(to, reinterpret_cast<Address>(from), bytes, stream_),
               "cuMemcpyDtoHAsync");
   Synchronize();
@@ -215,6 +222,7 @@ void Device::Copy(void* to, const void* from, size_t bytes) {
 }
 
 void Device::Synchronize() {
+  if (is_recording()) throw std::runtime_error("work that is recorded cannot be waited for");
   CheckDriver(TheDriver().streamSynchronize(stream_), "cuStreamSynchronize");
 }
 
@@ -265,21 +273,28 @@ void Device::Free(Address address) {
   CheckDriver(TheDriver().memFree(address), "cuMemFree");
 }
 
+void Device::GrowArena() {
+  if (arena_wanted_ <= arena_bytes_) return;
+  if (arena_ != 0) Free(arena_);
+  arena_ = 0;
+  arena_bytes_ = 0;
+  arena_generation_++;
+  arena_ = Allocate(arena_wanted_);
+  arena_bytes_ = arena_wanted_;
+}
+
 // An arena that was too small grows as soon as nothing of it is in use.
 Scratch::Scratch(size_t bytes) {
   Device& device = Device::OfThread();
   bytes = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
-  if (device.arena_used_ == 0 && device.arena_wanted_ > device.arena_bytes_) {
-    if (device.arena_ != 0) device.Free(device.arena_);
-    device.arena_bytes_ = 0;
-    device.arena_ = device.Allocate(device.arena_wanted_);
-    device.arena_bytes_ = device.arena_wanted_;
-  }
+  if (device.arena_used_ == 0 && !device.is_recording()) device.GrowArena();
   if (bytes <= device.arena_bytes_ - device.arena_used_) {
     address_ = device.arena_ + device.arena_used_;
     arena_bytes_ = bytes;
     device.arena_used_ += bytes;
   } else {
+    // A graph would use this memory after it is freed.
+    if (device.is_recording()) throw std::runtime_error("scratch memory must grow");
     address_ = device.Allocate(bytes);
     device.arena_wanted_ = std::max(device.arena_wanted_, device.arena_used_ + bytes);
   }

@@ -9,7 +9,9 @@
 #define TWOTOWER_NATIVE_CUDA_DEVICE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -82,6 +84,33 @@ class Device {
   bool ReadsInPlace(int ordinal);
   void CopyFromPeer(int ordinal, void* to, Address from, size_t bytes);
 
+  // graph.cc:
+  // Work that is recorded instead of done. The memory that it uses must stay, and so must the events that it records.
+  struct Graph {
+    void* executable = nullptr;
+    // Where dropout masks find their keys, two words each, in the order in which they were asked for.
+    Address keys = 0;
+    size_t key_count = 0;
+    // Which scratch memory it uses.
+    int arena_generation = 0;
+  };
+
+  // What is enqueued until EndGraph is recorded. Nothing can be read or waited for meanwhile. Values that are written are
+  // constants of the graph: they are there at once.
+  void BeginGraph();
+  std::unique_ptr<Graph> EndGraph();
+  // Forgets what was recorded, if work is recorded.
+  void AbandonGraph();
+  bool is_recording() const { return recorded_ != nullptr; }
+
+  // Enqueues all that was recorded, with these dropout keys. False if scratch memory has moved since: then nothing is done, and
+  // the work must be recorded again.
+  bool Repeat(const Graph& graph, const int32_t* keys, size_t count);
+  void FreeGraph(Graph& graph);
+
+  // Where a dropout mask that is recorded finds its key; nullptr if none is recorded.
+  const uint32_t* NextKeyPlace();
+
   // Throws DeviceMemoryError if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
   Address Allocate(size_t bytes);
   void Free(Address address);
@@ -125,6 +154,7 @@ class Device {
   size_t limit_ = 0;
   std::function<void()> make_room_;
   std::vector<void*> events_;
+  std::unique_ptr<Graph> recorded_;
 
   // Another GPU, with its primary context, which its own worker uses too.
   struct Peer {
@@ -135,11 +165,16 @@ class Device {
   Peer& PeerOf(int ordinal);
   std::unordered_map<int, Peer> peers_;
 
+  // Makes scratch memory, none of which is in use, as large as was wanted.
+  void GrowArena();
+
   // Scratch memory is a stack: what is taken last is given back first.
   Address arena_ = 0;
   size_t arena_bytes_ = 0;
   size_t arena_used_ = 0;
   size_t arena_wanted_ = 0;
+  // How often it has moved.
+  int arena_generation_ = 0;
 };
 
 // Memory of the calling thread's device for the work that is enqueued while this exists. Its contents are undefined.

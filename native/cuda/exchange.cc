@@ -14,6 +14,11 @@ void* Device::CreateEvent(bool is_timed) {
 }
 
 void Device::RecordEvent(void* event) {
+  if (is_recording()) {
+    CheckDriver(TheDriver().eventRecordInGraph(event, stream_, kEventRecordExternal),
+                "cuEventRecordWithFlags");
+    return;
+  }
   CheckDriver(TheDriver().eventRecord(event, stream_), "cuEventRecord");
 }
 

@@ -19,7 +19,9 @@ void DropoutMask(uint32_t key0, uint32_t key1, double rate, const Span<float>& o
   const auto threshold = static_cast<uint32_t>(std::floor(rate * 65536 + 0.5));
   const auto kept = static_cast<float>(1 / (1 - rate));
   const size_t blocks = (out.length + 3) / 4;
-  cuda::LaunchFor(blocks, "DropoutMask", blocks, out.length, key0, key1, threshold, kept, out.data);
+  const uint32_t* const place = cuda::Device::OfThread().NextKeyPlace();
+  cuda::LaunchFor(blocks, "DropoutMask", blocks, out.length, place, key0, key1, threshold, kept,
+                  out.data);
 }
 
 }  // namespace twotower

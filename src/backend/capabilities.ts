@@ -3,6 +3,7 @@
  * for it. Kernels beyond tfjs's set are asked for one by one: `hasKernel` in own_kernels.ts.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Key } from '../random.js';
 
 /** Tensors whose values other threads of the process can read where they are. */
 export interface SharedTensors {
@@ -45,6 +46,22 @@ export interface DeviceTimer {
   synchronize(): void;
 }
 
+/** Work of a GPU that is recorded once and repeated at the cost of one call. */
+export interface RecordedWork<Result> {
+  /** What recording it returned. Its tensors have values once `repeat` was called; they stay the record's. */
+  readonly result: Result;
+  /**
+   * Does the work.
+   *
+   * @param inputs new values of the recorded inputs, of the same shapes
+   * @param keys of the dropout masks, in the order in which they were made
+   * @returns false if nothing was done because memory has moved: the work must be recorded again
+   */
+  repeat(inputs: readonly tf.Tensor[], keys: readonly Key[]): boolean;
+  /** Frees all that it holds. The result's tensors must be disposed before. */
+  dispose(): void;
+}
+
 /** Memory of a GPU, bytes. */
 export interface GpuMemory {
   /** What this thread holds, and the most that it may. */
@@ -69,6 +86,18 @@ export interface ComputingGpu {
 export interface Capabilities {
   /** Absent if the thread itself computes. */
   timer?: DeviceTimer;
+  /**
+   * Records what `work` asks of the GPU, which does nothing yet. Absent unless the backend computes on a GPU.
+   *
+   * @param inputs tensors that it reads, whose values differ each time
+   * @param variables tensors that it reads where they are each time
+   * @throws what `work` throws, and an Error if it reads values
+   */
+  record?: <Result>(
+    inputs: readonly tf.Tensor[],
+    variables: readonly tf.Tensor[],
+    work: () => Result,
+  ) => RecordedWork<Result>;
   /** Absent unless the backend computes on a GPU. */
   gpuMemory?: () => GpuMemory;
   /** What this thread holds of it, which costs nothing to ask. */

@@ -87,10 +87,14 @@ const std::map<int, const char* const*>& ErrorTexts() {
       {"CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED", "peer access is already enabled"},
       {"CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
       {"CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+      {"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+       "operation not permitted when stream is capturing"},
+      {"CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "capture was not initiated in this stream"},
+      {"CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream"},
       {"CUDA_ERROR_UNKNOWN", "unknown error"},
   };
   static const int kCodes[] = {0,   1,   2,   3,   100, 101, 200, 201, 209,
-                               217, 400, 500, 600, 700, 704, 709, 719, 999};
+                               217, 400, 500, 600, 700, 704, 709, 719, 900, 903, 905, 999};
   static const std::map<int, const char* const*>& texts = *[] {
     auto* made = new std::map<int, const char* const*>();
     for (size_t i = 0; i < sizeof(kCodes) / sizeof(kCodes[0]); i++) (*made)[kCodes[i]] = kTexts[i];

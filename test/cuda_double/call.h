@@ -41,6 +41,9 @@ enum : int {
   kIllegalAddress = 700,
   kPeerAccessAlreadyEnabled = 704,
   kContextIsDestroyed = 709,
+  kCaptureUnsupported = 900,
+  kCaptureUnmatched = 903,
+  kCaptureIsolation = 905,
   kUnknown = 999,
 };
 

@@ -50,6 +50,14 @@ int cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, void* strea
   });
 }
 
+int cuMemcpyHtoD_v2(Address to, const void* from, size_t bytes) {
+  return ContextCall(__func__, [&](Gpu&) {
+    if (bytes == 0) return;
+    OwnerOf(to, bytes);
+    std::memcpy(Pointer(to), from, bytes);
+  });
+}
+
 int cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, void* stream) {
   return ContextCall(__func__, [&](Gpu&) {
     const auto source = StreamOf(stream);

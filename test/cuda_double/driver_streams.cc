@@ -13,6 +13,14 @@ std::shared_ptr<Event> EventOf(const void* handle) {
   return event;
 }
 
+// Gives the event a new gate, which the work opens.
+std::function<void()> Recorded(const std::shared_ptr<Event>& event) {
+  const auto gate = std::make_shared<Gate>();
+  std::lock_guard<std::mutex> lock(event->mutex);
+  event->recorded = gate;
+  return [gate] { gate->Open(); };
+}
+
 }  // namespace
 
 int cuStreamCreate(void** stream, unsigned flags) {
@@ -32,7 +40,11 @@ int cuStreamDestroy_v2(void* stream) {
 }
 
 int cuStreamSynchronize(void* stream) {
-  return ContextCall(__func__, [&](Gpu&) { StreamOf(stream)->Synchronize(); });
+  return ContextCall(__func__, [&](Gpu&) {
+    const auto waited = StreamOf(stream);
+    Require(!waited->is_recording(), kCaptureUnsupported);
+    waited->Synchronize();
+  });
 }
 
 int cuStreamWaitEvent(void* stream, void* event, unsigned flags) {
@@ -40,6 +52,8 @@ int cuStreamWaitEvent(void* stream, void* event, unsigned flags) {
     const auto waiting = StreamOf(stream);
     const auto awaited = EventOf(event);
     Require(flags == 0, kInvalidValue);
+    // The double records the work of one stream alone.
+    Require(!waiting->is_recording(), kCaptureIsolation);
     std::shared_ptr<Gate> gate;
     {
       std::lock_guard<std::mutex> lock(awaited->mutex);
@@ -67,12 +81,23 @@ int cuEventRecord(void* event, void* stream) {
     const auto recorded = EventOf(event);
     const auto recording = StreamOf(stream);
     Require(recorded->device == recording->device, kInvalidHandle);
-    const auto gate = std::make_shared<Gate>();
-    {
+    if (recording->is_recording()) {
+      // It only marks a dependency then, and cannot be asked for its time.
       std::lock_guard<std::mutex> lock(recorded->mutex);
-      recorded->recorded = gate;
+      recorded->recorded = nullptr;
+      return;
     }
-    recording->Enqueue([gate] { gate->Open(); });
+    recording->Enqueue(Recorded(recorded));
+  });
+}
+
+int cuEventRecordWithFlags(void* event, void* stream, unsigned flags) {
+  return ContextCall(__func__, [&](Gpu&) {
+    const auto recorded = EventOf(event);
+    const auto recording = StreamOf(stream);
+    Require(recorded->device == recording->device, kInvalidHandle);
+    Require(flags == twotower::cuda::kEventRecordExternal, kInvalidValue);
+    recording->EnqueueMade([recorded] { return Recorded(recorded); });
   });
 }
 

@@ -27,8 +27,40 @@ std::shared_ptr<Stream> Stream::Start(int device) {
   return stream;
 }
 
+void Stream::BeginRecording() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  recording_.emplace();
+}
+
+Stream::Recording Stream::EndRecording() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Recording recording = std::move(*recording_);
+  recording_.reset();
+  return recording;
+}
+
+bool Stream::is_recording() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return recording_.has_value();
+}
+
+void Stream::EnqueueMade(Maker maker) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (recording_.has_value()) {
+      recording_->push_back(std::move(maker));
+      return;
+    }
+  }
+  Enqueue(maker());
+}
+
 void Stream::Enqueue(std::function<void()> work) {
   std::lock_guard<std::mutex> lock(mutex_);
+  if (recording_.has_value()) {
+    recording_->push_back([work = std::move(work)] { return work; });
+    return;
+  }
   waiting_.push_back(std::move(work));
   enqueued_++;
   changed_.notify_all();

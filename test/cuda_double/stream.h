@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 namespace cuda_double {
 
@@ -39,6 +40,18 @@ class Stream {
 
   void Enqueue(std::function<void()> work);
 
+  // Work that was recorded, to be enqueued any number of times. Each is what `Record` took.
+  using Maker = std::function<std::function<void()>()>;
+  using Recording = std::vector<Maker>;
+
+  // What is enqueued until EndRecording is kept instead.
+  void BeginRecording();
+  Recording EndRecording();
+  bool is_recording();
+
+  // As Enqueue, for work that must be made anew each time that it is enqueued.
+  void EnqueueMade(Maker maker);
+
   // Waits for what has been enqueued so far.
   void Synchronize();
 
@@ -59,6 +72,7 @@ class Stream {
   uint64_t enqueued_ = 0;
   uint64_t done_ = 0;
   bool is_ending_ = false;
+  std::optional<Recording> recording_;
 };
 
 }  // namespace cuda_double

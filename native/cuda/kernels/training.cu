@@ -36,9 +36,13 @@ __device__ inline void Threefry(uint32 k0, uint32 k1, uint32* x0, uint32* x1) {
   }
 }
 
-// A block of two words gives four elements, 16 bits each.
-KERNEL DropoutMask(uint64 blocks, uint64 count, uint32 key0, uint32 key1, uint32 threshold,
-                   float kept, float* out) {
+// A block of two words gives four elements, 16 bits each. The key is at `place` unless that is null.
+KERNEL DropoutMask(uint64 blocks, uint64 count, const uint32* place, uint32 key0, uint32 key1,
+                   uint32 threshold, float kept, float* out) {
+  if (place != nullptr) {
+    key0 = place[0];
+    key1 = place[1];
+  }
   for (uint64 block = FirstIndex(); block < blocks; block += IndexStep()) {
     uint32 x0 = uint32(block);
     uint32 x1 = 0;

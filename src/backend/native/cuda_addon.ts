@@ -22,6 +22,11 @@ export interface DeviceMemory {
   readonly brand: unique symbol;
 }
 
+/** Recorded work. It is freed when it is collected, at the latest. */
+export interface CudaGraph {
+  readonly graphBrand: unique symbol;
+}
+
 /** A GPU that the driver shows. */
 export interface CudaGpu {
   ordinal: number;
@@ -91,6 +96,23 @@ export interface CudaAddon extends DeviceKernels<object> {
   recordEvent(event: bigint): void;
   /** What this thread enqueues from now on waits for the event; the thread does not. */
   waitForEvent(event: bigint): void;
+  /**
+   * What the thread asks of the GPU until `endGraph` is recorded instead of done. Values that are written meanwhile are constants of
+   * the graph. Nothing can be read or waited for, and the memory that is used must stay while the graph exists.
+   */
+  beginGraph(): void;
+  endGraph(): CudaGraph;
+  /** Forgets what was recorded; nothing happens if nothing was. */
+  abandonGraph(): void;
+  /**
+   * Does what was recorded.
+   *
+   * @param keys two words for each dropout mask, in the order in which they were made
+   * @returns false if nothing was done because scratch memory has moved: the work must be recorded again
+   */
+  repeatGraph(graph: CudaGraph, keys: Int32Array): boolean;
+  freeGraph(graph: CudaGraph): void;
+
   addressOf(array: object): bigint;
   /** Memory that another thread of the process has allocated, and keeps. */
   foreignMemory(address: bigint, bytes: number): DeviceMemory;

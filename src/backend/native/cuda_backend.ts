@@ -15,12 +15,14 @@ import type {
   DeviceTimer,
   GpuMemory,
   GpuTensors,
+  RecordedWork,
 } from '../capabilities.js';
 import type { Precision } from '../numerics.js';
-import { BufferPool, type Memory } from './buffer_pool.js';
 import type { CudaAddon } from './cuda_addon.js';
-import { CudaArray, CudaMemory, ELEMENT_BYTES } from './cuda_array.js';
+import { CudaArray, ELEMENT_BYTES } from './cuda_array.js';
 import { gpuTensorsOf } from './cuda_exchange.js';
+import { recordWork } from './cuda_graph.js';
+import { CudaPools } from './cuda_pools.js';
 import { timerOf } from './cuda_timer.js';
 import type { ArrayType, DeviceBackend } from './device_backend.js';
 import { kernelsRunOnHost } from './host_fallback.js';
@@ -43,7 +45,7 @@ export class CudaBackend
   readonly data: tf.DataStorage<TensorData>;
   readonly gpuTensors: GpuTensors;
   readonly timer: DeviceTimer;
-  private readonly pool: BufferPool<CudaMemory>;
+  readonly pools: CudaPools;
 
   /** @param precision of the operands of convolutions and matrix products */
   constructor(
@@ -53,15 +55,14 @@ export class CudaBackend
   ) {
     super();
     this.data = new tf.DataStorage(this, tf.engine());
-    this.pool = new BufferPool(memoryOfGpu(addon));
+    this.pools = new CudaPools(addon);
     this.gpuTensors = gpuTensorsOf(this, addon);
     this.timer = timerOf(addon);
-    addon.whenFull(() => this.pool.freeWaiting());
   }
 
   allocate(shape: readonly number[], dtype: ArrayType = 'float32'): CudaArray {
     const length = tf.util.sizeFromShape(shape as number[]);
-    return new CudaArray(this.pool.take(length * ELEMENT_BYTES[dtype]), dtype, 0, length);
+    return new CudaArray(this.pools.take(length * ELEMENT_BYTES[dtype]), dtype, 0, length);
   }
 
   arrayOf({ dataId, dtype }: tf.TensorInfo): CudaArray | undefined {
@@ -69,12 +70,26 @@ export class CudaBackend
     if (dtype !== data.dtype || !isArrayType(dtype)) return undefined;
     if (data.array === undefined) {
       const values = typedValues(data.values!, dtype);
-      data.array = this.allocate([values.length], dtype);
-      this.pool.retain(data.array.memory);
-      data.array.write(values);
+      data.array = this.uploaded(values, dtype);
       delete data.values;
     }
     return data.array;
+  }
+
+  /** A new array with these values and one owner. */
+  private uploaded(values: Float32Array | Int32Array | Uint8Array, dtype: ArrayType): CudaArray {
+    const memory = this.pools.takeForValues(values.length * ELEMENT_BYTES[dtype]);
+    const array = new CudaArray(memory, dtype, 0, values.length);
+    array.write(values);
+    return array;
+  }
+
+  record<Result>(
+    inputs: readonly tf.Tensor[],
+    variables: readonly tf.Tensor[],
+    work: () => Result,
+  ): RecordedWork<Result> {
+    return recordWork(this, inputs, variables, work);
   }
 
   float32(tensor: tf.TensorInfo): CudaArray | undefined {
@@ -89,32 +104,29 @@ export class CudaBackend
     values: readonly (Float32Array | Uint8Array)[],
     use: (arrays: readonly CudaArray[]) => void,
   ): void {
-    const arrays = values.map((given) => {
-      const array = this.allocate([given.length], given instanceof Uint8Array ? 'bool' : 'float32');
-      this.pool.retain(array.memory);
-      array.write(given);
-      return array;
-    });
+    const arrays = values.map((given) =>
+      this.uploaded(given, given instanceof Uint8Array ? 'bool' : 'float32'),
+    );
     use(arrays);
-    for (const { memory } of arrays) this.pool.release(memory);
+    for (const { memory } of arrays) this.pools.release(memory);
   }
 
   makeTensorInfo(shape: number[], dtype: tf.DataType, array: CudaArray): tf.TensorInfo {
     const dataId = {};
     this.data.set(dataId, { array, dtype, refCount: 1 });
-    this.pool.retain(array.memory);
+    this.pools.retain(array.memory);
     return { dataId, shape, dtype };
   }
 
   pooledBytes(): number {
-    const { inUse, waiting } = this.pool.bytes;
+    const { inUse, waiting } = this.pools.bytes;
     return inUse + waiting;
   }
 
   peakBytes(work: () => void): number {
-    this.pool.forgetPeak();
+    this.pools.forgetPeak();
     work();
-    return this.pool.peakBytes;
+    return this.pools.peakBytes;
   }
 
   gpuMemory(): GpuMemory {
@@ -137,7 +149,7 @@ export class CudaBackend
 
   isUnshared({ dataId }: tf.TensorInfo): boolean {
     const { array, refCount } = this.data.get(dataId);
-    return refCount === 1 && array !== undefined && this.pool.ownersOf(array.memory) === 1;
+    return refCount === 1 && array !== undefined && this.pools.ownersOf(array.memory) === 1;
   }
 
   override write(values: Values, shape: number[], dtype: tf.DataType): object {
@@ -179,7 +191,7 @@ export class CudaBackend
     data.refCount--;
     if (!force && data.refCount > 0) return false;
     this.data.delete(dataId);
-    if (data.array !== undefined) this.pool.release(data.array.memory);
+    if (data.array !== undefined) this.pools.release(data.array.memory);
     return true;
   }
 
@@ -211,21 +223,13 @@ export class CudaBackend
     bytesInUse: number;
     bytesWaiting: number;
   } {
-    const { inUse, waiting } = this.pool.bytes;
+    const { inUse, waiting } = this.pools.bytes;
     return { unreliable: false, reasons: [], bytesInUse: inUse, bytesWaiting: waiting };
   }
 
   override dispose(): void {
-    this.pool.freeWaiting();
+    this.pools.freeWaiting();
   }
-}
-
-function memoryOfGpu(addon: CudaAddon): Memory<CudaMemory> {
-  return {
-    make: (bytes) => CudaMemory.allocate(addon, bytes),
-    bytesOf: ({ bytes }) => bytes,
-    free: ({ handle }) => addon.freeMemory(handle),
-  };
 }
 
 function isArrayType(dtype: tf.DataType): dtype is ArrayType {
