@@ -10,6 +10,7 @@
 #include "../bindings.h"
 #include "../kernels.h"
 #include "device.h"
+#include "images.h"
 #include "libraries.h"
 
 namespace twotower {
@@ -324,6 +325,7 @@ const Export kExports[] = {
     {"recordEvent", RecordEvent, 1},           {"waitForEvent", WaitForEvent, 1},
     {"addressOf", AddressOf, 1},               {"foreignMemory", ForeignMemory, 2},
     {"readsInPlace", ReadsInPlace, 1},         {"copyFromGpu", CopyFromGpu, 3},
+    {"imagesFromViews", ImagesFromViews, 10},
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
  * for it. Kernels beyond tfjs's set are asked for one by one: `hasKernel` in own_kernels.ts.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { ImageViews } from '../image_views.js';
 
 /** Tensors whose values other threads of the process can read where they are. */
 export interface SharedTensors {
@@ -33,7 +34,41 @@ export interface GpuTensors {
   tensorAt(ordinal: number, place: GpuPlace, shape: number[]): tf.Tensor;
 }
 
+/** How bytes become the network's input, for every image. */
+export interface ImageNormalization {
+  /** From `normalizationTable`. */
+  table: Float32Array;
+  std: number[];
+  /** float32 `[height, width, channels]`, already divided by `std`; null if none is subtracted. */
+  meanImage: Float32Array | null;
+}
+
+/** The images of a batch, in memory that all threads share. */
+export interface BatchImages {
+  /** uint8 [count, height, width, 3]; with `views` of the images' own size, else of the network's input. */
+  bytes: Uint8Array;
+  views?: ImageViews | undefined;
+}
+
+/** Makes the network's input on the device. */
+export interface ImageMaker {
+  /**
+   * The very numbers that `normalizedImages` gives on the CPU for images that are cut and resized there.
+   *
+   * @param colours float32 `[count, 3]`, added to the normalized image; null for none
+   * @param shape `[count, height, width, 3]` of the input
+   */
+  images(
+    batch: BatchImages,
+    normalization: ImageNormalization,
+    colours: Float32Array | null,
+    shape: [number, number, number, number],
+  ): tf.Tensor4D;
+}
+
 export interface Capabilities {
+  /** Absent unless the backend cuts, flips and resizes images. */
+  imageMaker?: ImageMaker;
   /** Absent unless the backend computes on a GPU and other threads can read its memory. */
   gpuTensors?: GpuTensors;
   /** Absent if other threads cannot see the backend's tensors. */

@@ -12,6 +12,7 @@ import type { TraceTracks } from '../report/trace.js';
 import { deriveKey, permutation } from '../random.js';
 import { colourAxes } from './colour.js';
 import type { Dataset } from './examples.js';
+import { allocateBatch } from './batch_memory.js';
 import type { BatchBuffers, Undecodable } from './decoder.js';
 import { DecoderPool } from './decoder_pool.js';
 import { sequentialOrder } from './packed.js';
@@ -22,13 +23,8 @@ import { type UndecodableFile, UndecodableImages } from './undecodable.js';
 import { closeGaps, placesOfShare } from './share.js';
 import { type Crops, refuseImpossibleCrops, refuseTooSmall } from './views.js';
 
-export interface Batch {
-  /** uint8 [count, height, width, 3], one image per view. The buffer may be longer; the rest has no meaning. */
-  pixels: SharedArrayBuffer;
-  /** int32 [count]; the buffer may be longer. */
-  labels: SharedArrayBuffer;
-  /** float32 [count, 3]: PCA colour augmentation, added to pixels from 0 to 1; undefined if there is none. */
-  colours?: SharedArrayBuffer | undefined;
+/** A batch in buffers that may be longer than it; the rest of them has no meaning. */
+export interface Batch extends BatchBuffers {
   /** Views in this share of the batch. Each shows another example, except in a test of ten crops. */
   count: number;
   /** The place of the first of them in the batch, and the views of the batch. */
@@ -66,6 +62,8 @@ export interface BatchRingOptions {
   decoders: number;
   /** Batches that are decoded, waiting or in use at one time; at least 2 to decode ahead. */
   slots: number;
+  /** Whether a GPU cuts, flips and resizes the images if all of them have one known size (default: the decoders do). */
+  leavesViews?: boolean;
   /** Milliseconds that a decoder may work on one image (default 5 minutes). */
   stallTimeoutMs?: number | undefined;
   /** Gets a track per decoder, and the waits for them in the coordinator's track. */
@@ -121,11 +119,10 @@ export class BatchRing {
     refuseTooSmall(view, height, width);
     const axes = colour === null ? null : colourAxes(colour, statistics!);
     const images = Math.ceil(batch / (options.share?.of ?? 1));
-    this.buffers = Array.from({ length: options.slots }, () => ({
-      pixels: new SharedArrayBuffer(images * height * width * 3),
-      labels: new SharedArrayBuffer(images * 4),
-      colours: axes === null ? undefined : new SharedArrayBuffer(images * 3 * 4),
-    }));
+    const { leavesViews = false } = options;
+    this.buffers = Array.from({ length: options.slots }, () =>
+      allocateBatch(images, dataset, data, options, { hasColours: axes !== null, leavesViews }),
+    );
     this.free = [...this.buffers.keys()];
     const settings = {
       dataset,
@@ -307,7 +304,7 @@ export class BatchRing {
 
   /** Decodes one batch into a buffer. */
   private async decode(pass: Pass, index: number, buffer: number): Promise<Batch> {
-    const { batch, height, width } = this.options;
+    const { batch } = this.options;
     const { split, crops, epoch } = pass;
     const whole = pass.order.subarray(index * batch, (index + 1) * batch);
     const { first, end } = placesOfShare(whole.length, this.options.share);
@@ -329,14 +326,14 @@ export class BatchRing {
       this.fill();
     };
     const gaps = epoch === null ? undecodable.map(({ position }) => position) : [];
-    const count = closeGaps(this.buffers[buffer]!, gaps, views.length, height * width * 3);
-    const { pixels, labels, colours } = this.buffers[buffer]!;
+    const buffers = this.buffers[buffer]!;
+    const { height, width } = buffers.views?.source ?? this.options;
+    const count = closeGaps(buffers, gaps, views.length, height * width * 3);
     const until = this.options.data.colour?.until ?? Infinity;
     const hasColours = epoch !== null && epoch < until;
     return {
-      pixels,
-      labels,
-      colours: hasColours ? colours : undefined,
+      ...buffers,
+      colours: hasColours ? buffers.colours : undefined,
       count,
       first,
       of: whole.length,

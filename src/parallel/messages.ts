@@ -5,6 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Packr } from 'msgpackr';
 import type { BackendName, Device } from '../backend/backend.js';
+import type { ImageViews } from '../image_views.js';
 import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
@@ -118,8 +119,10 @@ export interface SharedBuffers {
   peers?: PeerConnections;
   /** The same on GPUs. */
   gpuPlaces?: GpuPlaces;
-  /** uint8 `[count, height, width, 3]`. */
+  /** uint8 `[count, height, width, 3]`; with `views` of the images' own size, else of the network's input. */
   pixels?: SharedArrayBuffer;
+  /** What the network sees of each image. */
+  views?: ImageViews | undefined;
   /** int32 `[count]`. */
   labels?: SharedArrayBuffer;
   /** float32 `[count, 3]`: PCA colour augmentation, for pixels from 0 to 1; undefined if there is none. */

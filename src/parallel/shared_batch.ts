@@ -1,9 +1,12 @@
 /** A mini-batch in the memory that all threads share. It has the fields of `Batch` in `src/data/batches.ts`. */
+import type { ImageViews } from '../image_views.js';
 import type { BatchShare } from './messages.js';
 
 export interface SharedBatch {
-  /** uint8 `[count, height, width, 3]`; the buffer may be longer. */
+  /** uint8 `[count, height, width, 3]`; the buffer may be longer. With `views` the images are of their own size. */
   pixels: SharedArrayBuffer;
+  /** What the network sees of each image, which GPUs cut and resize; undefined if `pixels` holds that. */
+  views?: ImageViews | undefined;
   /** int32 `[count]`; the buffer may be longer. */
   labels: SharedArrayBuffer;
   /** float32 `[count, 3]`: PCA colour augmentation, for pixels from 0 to 1; undefined if there is none. */
@@ -21,8 +24,9 @@ export function buffersOf({
   pixels,
   labels,
   colours,
-}: SharedBatch): Pick<SharedBatch, 'pixels' | 'labels' | 'colours'> {
-  return { pixels, labels, colours };
+  views,
+}: SharedBatch): Pick<SharedBatch, 'pixels' | 'labels' | 'colours' | 'views'> {
+  return { pixels, labels, colours, views };
 }
 
 /** What a command says of a batch: which share of one it is. */

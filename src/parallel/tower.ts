@@ -9,11 +9,6 @@ import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
 import { describeBackend } from '../backend/describe_backend.js';
 import { capabilities } from '../backend/capabilities.js';
-import {
-  type ImageNormalization,
-  normalizationTable,
-  normalizedImages,
-} from '../backend/images.js';
 import { hostOf } from '../model/hybrid.js';
 import type { Invariant, Replicated } from '../model/distribution.js';
 import { forward, lossOf } from '../model/forward.js';
@@ -21,6 +16,7 @@ import type { AroundLayer, TrainingPosition } from '../model/forward.js';
 import { divideFullyConnected } from '../model/hybrid.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
+import { BatchInput } from './batch_input.js';
 import { collectivesOver, gatherLabels } from './collectives.js';
 import type {
   BatchShare,
@@ -61,7 +57,7 @@ export class Tower {
     private readonly exchange: Exchange,
     private readonly verdicts: Verdicts,
     private readonly seed: number,
-    private readonly normalization: ImageNormalization,
+    private readonly input: BatchInput,
     replicas: ProcessGroup | null,
   ) {
     this.parameters = new HeldParameters(network, exchange, seed);
@@ -91,11 +87,7 @@ export class Tower {
       exchange,
       new Verdicts(memory!, exchange),
       command.seed,
-      {
-        table: normalizationTable(command.mean, command.std),
-        std: command.std,
-        meanImage: command.meanImage,
-      },
+      new BatchInput(network.input, command),
       command.replicas && new ProcessGroup(command.replicas),
     );
     const reply = { backend: describeBackend(backend), parameters: tower.parameters.count };
@@ -115,7 +107,7 @@ export class Tower {
     let forwardEnd = start;
     let forwardExchangeMs = 0;
     const round = this.imagesOf(command);
-    const { images, labels: own } = this.batch(round.own, buffers);
+    const { images, labels: own } = this.input.tensors(round.own, buffers);
     const labels = gatherLabels(this.exchange, own, this.network, round.byHost);
     const { of, whole } = command;
     const reduction = whole.first + whole.count === of ? this.reduction : null;
@@ -199,7 +191,7 @@ export class Tower {
     const round = this.imagesOf(command);
     const training = command.step === null ? null : this.positionOf(command, command.step);
     const logits = valuesOf(() => {
-      const { images } = this.batch(round.own, buffers);
+      const { images } = this.input.tensors(round.own, buffers);
       return this.forward(images, round, training);
     });
     if (this.network.hosts === 1) return { logits };
@@ -215,7 +207,7 @@ export class Tower {
     const last = this.network.layers.at(-1);
     let features = new Float32Array(0);
     const logits = valuesOf(() => {
-      const { images } = this.batch(round.own, buffers);
+      const { images } = this.input.tensors(round.own, buffers);
       return this.forward(images, round, null, (layer, _rank, input, compute) => {
         if (layer === last) features = input.dataSync<'float32'>().slice();
         return compute(input);
@@ -252,22 +244,6 @@ export class Tower {
     return { seed: this.seed, step, first, firstOfHosts: whole.first };
   }
 
-  /** The batch as tensors: normalized images float32 `[count, height, width, 3]` and labels int32 `[count]`. */
-  private batch(
-    count: number,
-    { pixels, labels, colours }: SharedBuffers,
-  ): { images: Replicated<tf.Tensor4D>; labels: tf.Tensor1D } {
-    const { height, width, channels } = this.network.input;
-    const bytes = new Uint8Array(pixels!, 0, count * height * width * channels);
-    const noise = colours === undefined ? null : new Float32Array(colours, 0, count * channels);
-    const shape: [number, number, number, number] = [count, height, width, channels];
-    const images = normalizedImages(bytes, this.normalization, noise, shape);
-    return {
-      images: images as Replicated<tf.Tensor4D>,
-      labels: tf.tensor1d(Int32Array.from(new Int32Array(labels!, 0, count)), 'int32'),
-    };
-  }
-
   /**
    * Reads what the device has computed of a step, at once, because a device is idle from each read to the next command.
    *
@@ -301,7 +277,7 @@ export class Tower {
     const position = this.positionOf(command, command.step);
     let found: NotFinitePlace | null = null;
     tf.tidy(() => {
-      const { images } = this.batch(round.own, buffers);
+      const { images } = this.input.tensors(round.own, buffers);
       this.forward(images, round, position, (layer, rank, input, compute) => {
         const output = compute(input);
         if (finiteCheck(output).dataSync<'float32'>()[0] !== 0) {

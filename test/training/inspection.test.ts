@@ -46,6 +46,17 @@ test('only as many images are taken as asked for', async () => {
   assert.equal((await inspectImages(coordinator, batchesOf([1, 2, 3, 4]), 3)).length, 3);
 });
 
+test('the picture of an image is what the network sees of it, though a GPU cuts it', async () => {
+  const [batch] = batchesIn([10, 20]);
+  const windows = new SharedArrayBuffer(20);
+  new Int32Array(windows).set([0, 1, 1, 1, 0]);
+  const size = { height: 1, width: 2 };
+  const views = { windows, source: size, cutFrom: 'resized', resized: size } as const;
+  const batches = Readable.from([{ ...batch!, count: 1, views }]);
+  const [image] = await inspectImages(coordinator, batches, 1);
+  assert.deepEqual([...image!.picture.pixels], [20, 20, 20]);
+});
+
 test('the nearest images come first and no more than are kept', async () => {
   const queries = await inspectImages(coordinator, batchesOf([10]), 1);
   const { rows } = await nearestImages(

@@ -9,12 +9,13 @@
  * - values that the user gives (`tf.tensor(array)`) are copied to the GPU when a kernel first needs them there.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Capabilities, GpuTensors } from '../capabilities.js';
+import type { Capabilities, GpuTensors, ImageMaker } from '../capabilities.js';
 import type { Precision } from '../numerics.js';
 import { BufferPool, type Memory } from './buffer_pool.js';
 import type { CudaAddon } from './cuda_addon.js';
 import { CudaArray, CudaMemory, ELEMENT_BYTES } from './cuda_array.js';
 import { gpuTensorsOf } from './cuda_exchange.js';
+import { imageMakerOf } from './cuda_images.js';
 import type { ArrayType, DeviceBackend } from './device_backend.js';
 
 type Values = tf.backend_util.BackendValues;
@@ -34,6 +35,7 @@ export class CudaBackend
   /** tfjs's CPU kernels ask for it by this name. */
   readonly data: tf.DataStorage<TensorData>;
   readonly gpuTensors: GpuTensors;
+  readonly imageMaker: ImageMaker;
   private readonly pool: BufferPool<CudaMemory>;
 
   /** @param precision of the operands of convolutions and matrix products */
@@ -45,6 +47,7 @@ export class CudaBackend
     this.data = new tf.DataStorage(this, tf.engine());
     this.pool = new BufferPool(this.memoryOfGpu());
     this.gpuTensors = gpuTensorsOf(this, addon);
+    this.imageMaker = imageMakerOf(this, addon);
   }
 
   allocate(shape: readonly number[], dtype: ArrayType = 'float32'): CudaArray {
