@@ -325,7 +325,8 @@ const Export kExports[] = {
     {"recordEvent", RecordEvent, 1},           {"waitForEvent", WaitForEvent, 1},
     {"addressOf", AddressOf, 1},               {"foreignMemory", ForeignMemory, 2},
     {"readsInPlace", ReadsInPlace, 1},         {"copyFromGpu", CopyFromGpu, 3},
-    {"imagesFromViews", ImagesFromViews, 10},
+    {"imagesFromViews", ImagesFromViews, 10},  {"lockMemory", LockMemory, 1},
+    {"beginUpload", BeginUpload, 2},           {"finishUploads", FinishUploads, 0},
 };
 
 }  // namespace

@@ -28,6 +28,7 @@ constexpr int kCapabilityMajor = 75;          // CU_DEVICE_ATTRIBUTE_COMPUTE_CAP
 constexpr int kCapabilityMinor = 76;          // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR
 constexpr unsigned kStreamNonBlocking = 1;    // CU_STREAM_NON_BLOCKING
 constexpr unsigned kEventDisableTiming = 2;   // CU_EVENT_DISABLE_TIMING
+constexpr unsigned kHostRegisterPortable = 1;  // CU_MEMHOSTREGISTER_PORTABLE
 
 #define TWOTOWER_DRIVER(F)                                                                        \
   F(init, cuInit, (unsigned flags))                                                               \
@@ -48,6 +49,8 @@ constexpr unsigned kEventDisableTiming = 2;   // CU_EVENT_DISABLE_TIMING
   F(memAlloc, cuMemAlloc_v2, (Address * address, size_t bytes))                                   \
   F(memFree, cuMemFree_v2, (Address address))                                                     \
   F(memGetInfo, cuMemGetInfo_v2, (size_t * free, size_t * total))                                 \
+  F(memHostRegister, cuMemHostRegister_v2, (void* memory, size_t bytes, unsigned flags))          \
+  F(memHostUnregister, cuMemHostUnregister, (void* memory))                                       \
   F(memcpyToDevice, cuMemcpyHtoDAsync_v2,                                                         \
     (Address to, const void* from, size_t bytes, void* stream))                                   \
   F(memcpyToHost, cuMemcpyDtoHAsync_v2, (void* to, Address from, size_t bytes, void* stream))     \

@@ -9,12 +9,14 @@
 #define TWOTOWER_NATIVE_CUDA_DEVICE_H_
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "api.h"
+#include "uploads.h"
 
 namespace twotower::cuda {
 
@@ -78,6 +80,9 @@ class Device {
   bool ReadsInPlace(int ordinal);
   void CopyFromPeer(int ordinal, void* to, Address from, size_t bytes);
 
+  // Copies that go on beside all other work.
+  Uploads& uploads();
+
   // Throws DeviceError if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
   Address Allocate(size_t bytes);
   void Free(Address address);
@@ -103,6 +108,7 @@ class Device {
   std::unordered_map<const char*, void*> functions_;
   std::unordered_set<Address> allocated_;
   std::vector<void*> events_;
+  std::unique_ptr<Uploads> uploads_;
 
   // Another GPU, with its primary context, which its own worker uses too.
   struct Peer {

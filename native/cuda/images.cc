@@ -1,4 +1,4 @@
-// Makes the network's input on the device from the bytes of a batch; launches the kernel of kernels/images.cu.
+// Makes the network's input on the device from the bytes of a batch, by the kernel of kernels/images.cu, and brings them there.
 
 #include "images.h"
 
@@ -68,6 +68,28 @@ napi_value ImagesFromViews(Arguments& arguments) {
   const size_t pixels = ProductOf({batch, sizes[5], sizes[6]});
   LaunchFor(pixels, "ImagesFromViews", pixels, views, bytes.data, windows.data, row_taps.data,
             column_taps.data, table, mean, colours, out);
+  return nullptr;
+}
+
+napi_value LockMemory(Arguments& arguments) {
+  const Values memory = arguments.HostValues(0, "memory");
+  Uploads& uploads = Device::OfThread().uploads();
+  const bool is_new = uploads.Lock(memory.data, memory.length * memory.ElementBytes());
+  return arguments.Boolean(is_new);
+}
+
+napi_value BeginUpload(Arguments& arguments) {
+  const Values from = arguments.HostValues(0, "from");
+  const Values to = arguments.AnyValues(1, "to");
+  CheckSameType("from", from.type, "to", to.type);
+  CheckSameLength("from", from.length, "to", to.length);
+  Device::OfThread().uploads().Begin(reinterpret_cast<Address>(to.data), from.data,
+                                     from.length * from.ElementBytes());
+  return nullptr;
+}
+
+napi_value FinishUploads(Arguments&) {
+  Device::OfThread().uploads().Finish();
   return nullptr;
 }
 

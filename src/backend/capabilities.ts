@@ -43,11 +43,21 @@ export interface ImageNormalization {
   meanImage: Float32Array | null;
 }
 
+/** Bytes of a batch's images in memory that all threads share. */
+export interface DecodedBytes {
+  /** uint8 */
+  pixels: SharedArrayBuffer;
+  /** Differs for all that the process has decoded. */
+  serial: number;
+}
+
 /** The images of a batch, in memory that all threads share. */
 export interface BatchImages {
   /** uint8 [count, height, width, 3]; with `views` of the images' own size, else of the network's input. */
   bytes: Uint8Array;
   views?: ImageViews | undefined;
+  /** That of `DecodedBytes`; undefined if the bytes are not uploaded early. */
+  serial?: number | undefined;
 }
 
 /** Makes the network's input on the device. */
@@ -64,6 +74,14 @@ export interface ImageMaker {
     colours: Float32Array | null,
     shape: [number, number, number, number],
   ): tf.Tensor4D;
+
+  /**
+   * Begins to upload the bytes of the batch that is likely to be next, while the device does what is enqueued. They must not
+   * change until `finishUpload`, and their buffer must be one of a few that are used again and again.
+   */
+  uploadEarly(decoded: DecodedBytes): void;
+  /** Waits for the upload. */
+  finishUpload(): void;
 }
 
 export interface Capabilities {

@@ -12,6 +12,7 @@ import type { TraceTracks } from '../report/trace.js';
 import { deriveKey, permutation } from '../random.js';
 import { colourAxes } from './colour.js';
 import type { Dataset } from './examples.js';
+import type { Batch, Decoding, Pass } from './batch.js';
 import { allocateBatch } from './batch_memory.js';
 import type { BatchBuffers, Undecodable } from './decoder.js';
 import { DecoderPool } from './decoder_pool.js';
@@ -23,18 +24,7 @@ import { type UndecodableFile, UndecodableImages } from './undecodable.js';
 import { closeGaps, placesOfShare } from './share.js';
 import { type Crops, refuseImpossibleCrops, refuseTooSmall } from './views.js';
 
-/** A batch in buffers that may be longer than it; the rest of them has no meaning. */
-export interface Batch extends BatchBuffers {
-  /** Views in this share of the batch. Each shows another example, except in a test of ten crops. */
-  count: number;
-  /** The place of the first of them in the batch, and the views of the batch. */
-  first: number;
-  of: number;
-  /** Number of the batch in its epoch or test, from 0. */
-  index: number;
-  /** Returns the buffers to the ring, which fills them with a later batch. */
-  release(): void;
-}
+export type { Batch } from './batch.js';
 
 /** A position in training. */
 export interface BatchPosition {
@@ -70,21 +60,8 @@ export interface BatchRingOptions {
   trace?: TraceTracks | undefined;
 }
 
-/** One way through a split, in order. */
-interface Pass {
-  split: Split;
-  /** The views in order, numbered as in `DecodeTask`. */
-  order: Uint32Array;
-  crops: Crops;
-  /** The epoch of a training pass; null for a test. */
-  epoch: number | null;
-  /** One past the last batch. */
-  endBatch: number;
-  /** The next batch to start decoding. */
-  next: number;
-  /** Batches that are being decoded or wait for the consumer, in order. */
-  decoding: Promise<Batch>[];
-}
+/** Batches that the process has decoded. */
+let serials = 0;
 
 /** @throws UserError if the examples do not fill one batch */
 export function batchesPerEpoch(count: number, batch: number): number {
@@ -260,7 +237,7 @@ export class BatchRing {
   private drop(pass: Pass): void {
     if (this.pass === pass) this.pass = null;
     for (const decoding of pass.decoding) {
-      void decoding.then(
+      void decoding.result.then(
         (batch) => batch.release(),
         () => {},
       );
@@ -272,10 +249,13 @@ export class BatchRing {
   private fill(): void {
     const { pass } = this;
     while (pass !== null && pass.next < pass.endBatch && this.free.length > 0) {
-      const batch = this.decode(pass, pass.next++, this.free.shift()!);
-      // The consumer gets a failure when it comes to that batch. Until then it is not an unhandled rejection.
-      batch.catch(() => {});
-      pass.decoding.push(batch);
+      const decoding: Decoding = { result: this.decode(pass, pass.next++, this.free.shift()!) };
+      decoding.result.then(
+        (batch) => (decoding.batch = batch),
+        // The consumer gets a failure when it comes to that batch. Until then it is not an unhandled rejection.
+        () => {},
+      );
+      pass.decoding.push(decoding);
     }
     this.onFilled();
   }
@@ -290,7 +270,7 @@ export class BatchRing {
       await this.pool.wait(filled, patience);
     }
     try {
-      const batch = await this.pool.wait(pass.decoding[0]!, patience);
+      const batch = await this.pool.wait(pass.decoding[0]!.result, patience);
       void pass.decoding.shift();
       return batch;
     } catch (error) {
@@ -338,6 +318,11 @@ export class BatchRing {
       first,
       of: whole.length,
       index,
+      serial: serials++,
+      next: () => {
+        const following = pass.decoding[0]?.batch;
+        return following?.index === index + 1 ? following : undefined;
+      },
       release,
     };
   }

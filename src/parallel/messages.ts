@@ -5,6 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Packr } from 'msgpackr';
 import type { BackendName, Device } from '../backend/backend.js';
+import type { DecodedBytes } from '../backend/capabilities.js';
 import type { ImageViews } from '../image_views.js';
 import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
@@ -123,6 +124,10 @@ export interface SharedBuffers {
   pixels?: SharedArrayBuffer;
   /** What the network sees of each image. */
   views?: ImageViews | undefined;
+  /** Serial number of the bytes in `pixels`; undefined if they are not uploaded early. */
+  serial?: number | undefined;
+  /** What is likely to be computed next. The bytes do not change before the reply. */
+  next?: DecodedBytes | undefined;
   /** int32 `[count]`. */
   labels?: SharedArrayBuffer;
   /** float32 `[count, 3]`: PCA colour augmentation, for pixels from 0 to 1; undefined if there is none. */

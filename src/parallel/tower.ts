@@ -127,6 +127,7 @@ export class Tower {
       return loss;
     }, this.parameters.weights);
     this.parameters.take(reduction === null ? grads : this.reduced(reduction, grads));
+    this.input.uploadNext(buffers);
     const { loss, hits, notFinite } = this.resultOf(value, correct!);
     tf.dispose([value, correct!, images, own, labels]);
     const { rule, sequence } = command;
@@ -136,6 +137,8 @@ export class Tower {
     const sums = reduction?.takeCost() ?? { communicationMs: 0, waitMs: 0 };
     const backwardExchangeMs = this.exchange.spentMs - forwardExchangeMs;
     const end = performance.now();
+    const updateMs = isAgreed ? this.commit(rule).updateMs : null;
+    this.input.finishUpload();
     return {
       loss,
       correct: hits,
@@ -150,7 +153,7 @@ export class Tower {
         exposedMs: sums.waitMs + hostsWaitMs,
       },
       peakBytes: 0,
-      updateMs: isAgreed ? this.commit(rule).updateMs : null,
+      updateMs,
     };
   }
 
@@ -192,8 +195,11 @@ export class Tower {
     const training = command.step === null ? null : this.positionOf(command, command.step);
     const logits = valuesOf(() => {
       const { images } = this.input.tensors(round.own, buffers);
-      return this.forward(images, round, training);
+      const result = this.forward(images, round, training);
+      this.input.uploadNext(buffers);
+      return result;
     });
+    this.input.finishUpload();
     if (this.network.hosts === 1) return { logits };
     const { classes } = this.network;
     const end = round.before + command.count;

@@ -40,6 +40,8 @@ enum : int {
   kIllegalAddress = 700,
   kPeerAccessAlreadyEnabled = 704,
   kContextIsDestroyed = 709,
+  kHostMemoryAlreadyRegistered = 712,
+  kHostMemoryNotRegistered = 713,
   kUnknown = 999,
 };
 

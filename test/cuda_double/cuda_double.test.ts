@@ -40,6 +40,9 @@ suite('the double of the CUDA libraries', { skip }, () => {
   test("a stream waits for another's event, as it was recorded when the wait was enqueued", () =>
     passes('events'));
 
+  test('page-locked host memory is read when the stream comes to it, and misuse is refused', () =>
+    passes('host memory'));
+
   test('threads of a block wait for each other, in either order', () => passes('barriers'));
 
   test('a block of which some threads miss a barrier ends the process', () => {

@@ -30,7 +30,8 @@ function* batchesIn(values: number[]): Generator<Batch> {
     const labels = new SharedArrayBuffer(held.length * 4);
     new Int32Array(labels).set(held.map((_, index) => begin + index));
     const count = held.length;
-    yield { pixels, labels, count, first: 0, of: count, index: begin / 2, release: () => {} };
+    const ofRing = { serial: 0, next: () => undefined, release: () => {} };
+    yield { pixels, labels, count, first: 0, of: count, index: begin / 2, ...ofRing };
   }
 }
 

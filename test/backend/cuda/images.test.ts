@@ -1,7 +1,7 @@
 /** The network's input as the GPU makes it, bit by bit against the CPU's. */
 import './use_double.js';
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import * as tf from '@tensorflow/tfjs-core';
 import { normalizationTable, normalizedImages } from '../../../src/backend/images.js';
 import { nativeIsPrepared } from '../../../src/backend/native/addon.js';
@@ -13,15 +13,9 @@ import {
   registerNative,
 } from '../../../src/backend/native/native.js';
 import { valuesOf } from '../../../src/backend/values.js';
-import type { ImageView } from '../../../src/configuration.js';
 import { imageIn } from '../../../src/data/batch_memory.js';
-import { BatchRing } from '../../../src/data/batches.js';
 import { type ImageViews, type Size, WINDOW_NUMBERS } from '../../../src/image_views.js';
-import type { Coordinator } from '../../../src/parallel/coordinator.js';
-import { requireFinite } from '../../../src/parallel/step_outcome.js';
 import { RandomSequence, deriveKey } from '../../../src/random.js';
-import { recordsDataset } from '../../data/records.js';
-import { BATCH, gpuPlacement, RULE, withCoordinatorOn } from '../../parallel/two_placements.js';
 
 const skip = cudaIsPrepared() && nativeIsPrepared() ? false : 'the addons are not built here';
 if (skip === false) {
@@ -113,79 +107,3 @@ test("images of the input's size are the CPU's to the bit", { skip }, async () =
     assert.deepEqual(actual, expected, `case ${index}`);
   }
 });
-
-const rings: BatchRing[] = [];
-after(() => Promise.all(rings.map((ring) => ring.close())));
-
-function openRing(view: ImageView, leavesViews: boolean): BatchRing {
-  const dataset = recordsDataset(3 * BATCH, BATCH);
-  for (const set of [dataset.train, dataset.test]) {
-    if (set.kind !== 'cifar10') continue;
-    const records = new Uint8Array(set.records);
-    for (let index = 0; index < set.count; index++) records[index * 3073] = index % 8;
-  }
-  const statistics = {
-    dataset: '',
-    images: 1,
-    height: 1,
-    width: 1,
-    mean: [0, 0, 0],
-    covariance: [],
-    meanImage: new Float32Array(3),
-    eigenvalues: [900, 80, 20],
-    eigenvectors: [
-      [0.6, 0.6, 0.5],
-      [0.7, 0, -0.7],
-      [0.4, -0.8, 0.4],
-    ],
-  };
-  const ring = new BatchRing({
-    dataset,
-    data: { view, flip: true, colour: { deviation: 0.5, scale: 'standardDeviation', until: null } },
-    statistics,
-    height: 31,
-    width: 31,
-    batch: BATCH,
-    seed: 3,
-    decoders: 1,
-    slots: 3,
-    leavesViews,
-  });
-  rings.push(ring);
-  return ring;
-}
-
-async function trainOn(coordinator: Coordinator, ring: BatchRing) {
-  const losses: number[] = [];
-  for (let index = 0; index < 3; index++) {
-    const batch = await ring.batchAt({ epoch: 0, batch: index });
-    const { loss } = requireFinite(await coordinator.step(index + 1, batch, RULE));
-    losses.push(loss);
-    batch.release();
-  }
-  for await (const batch of ring.test(Infinity)) {
-    losses.push(...(await coordinator.logitsOf(batch)));
-    batch.release();
-  }
-  return losses;
-}
-
-for (const view of [
-  { type: 'pad', pixels: 4 },
-  { type: 'crop', from: 36 },
-] as const) {
-  test(
-    `training with ${view.type} computes the same to the bit, whoever cuts`,
-    { skip },
-    async () => {
-      const on = (ring: BatchRing) =>
-        withCoordinatorOn(
-          'native',
-          [[0], [1]],
-          (coordinator) => trainOn(coordinator, ring),
-          gpuPlacement([[0], [1]], [0, 1]),
-        );
-      assert.deepEqual(await on(openRing(view, true)), await on(openRing(view, false)));
-    },
-  );
-}
