@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import binary from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm';
+import type { ImageNormalization } from '../src/backend/capabilities.js';
 import { normalizationTable, normalizedImages } from '../src/backend/images.js';
-import type { ImageNormalization } from '../src/backend/images.js';
 import type { Image } from '../src/data/image.js';
 import { testViews } from '../src/data/test_views.js';
 import { MEAN_IMAGE } from '../src/library/page_model.js';
@@ -60,7 +60,7 @@ export class Classifier {
     const sums = new Map<string, number[]>();
     const logits = tf.tidy(() => {
       const shape: [number, number, number, number] = [views.length, height, width, 3];
-      const images = normalizedImages(bytes, this.normalization, null, shape);
+      const images = normalizedImages({ bytes }, this.normalization, null, shape);
       return this.computing.compute(images, (layer, rank, output) => {
         const [sum] = tf.sum(output).dataSync<'float32'>();
         // The ranks come in order.

@@ -10,6 +10,7 @@
 #include "../bindings.h"
 #include "../kernels.h"
 #include "device.h"
+#include "images.h"
 #include "libraries.h"
 
 namespace twotower {
@@ -422,6 +423,8 @@ const Export kExports[] = {
     {"abandonGraph", AbandonGraph, 0},         {"repeatGraph", RepeatGraph, 2},
     {"freeGraph", FreeGraphNow, 1},
     {"readsInPlace", ReadsInPlace, 1},         {"copyFromGpu", CopyFromGpu, 3},
+    {"imagesFromViews", ImagesFromViews, 10},  {"lockMemory", LockMemory, 1},
+    {"beginUpload", BeginUpload, 2},           {"finishUploads", FinishUploads, 0},
 };
 
 }  // namespace

@@ -30,6 +30,7 @@ constexpr unsigned kStreamNonBlocking = 1;    // CU_STREAM_NON_BLOCKING
 constexpr unsigned kEventDisableTiming = 2;   // CU_EVENT_DISABLE_TIMING
 constexpr unsigned kEventRecordExternal = 1;  // CU_EVENT_RECORD_EXTERNAL
 constexpr int kCaptureRelaxed = 2;            // CU_STREAM_CAPTURE_MODE_RELAXED
+constexpr unsigned kHostRegisterPortable = 1;  // CU_MEMHOSTREGISTER_PORTABLE
 
 #define TWOTOWER_DRIVER(F)                                                                        \
   F(init, cuInit, (unsigned flags))                                                               \
@@ -50,6 +51,8 @@ constexpr int kCaptureRelaxed = 2;            // CU_STREAM_CAPTURE_MODE_RELAXED
   F(memAlloc, cuMemAlloc_v2, (Address * address, size_t bytes))                                   \
   F(memFree, cuMemFree_v2, (Address address))                                                     \
   F(memGetInfo, cuMemGetInfo_v2, (size_t * free, size_t * total))                                 \
+  F(memHostRegister, cuMemHostRegister_v2, (void* memory, size_t bytes, unsigned flags))          \
+  F(memHostUnregister, cuMemHostUnregister, (void* memory))                                       \
   F(memcpyToDevice, cuMemcpyHtoDAsync_v2,                                                         \
     (Address to, const void* from, size_t bytes, void* stream))                                   \
   F(memcpyToDeviceNow, cuMemcpyHtoD_v2, (Address to, const void* from, size_t bytes))             \

@@ -172,6 +172,7 @@ Device::~Device() {
   const Driver& driver = TheDriver();
   AbandonGraph();
   if (stream_ != nullptr) driver.streamSynchronize(stream_);
+  uploads_.reset();
   if (cudnn_ != nullptr) TheCudnn().destroy(cudnn_);
   if (cublas_lt_ != nullptr) TheCublasLt().destroy(cublas_lt_);
   for (const auto& [address, bytes] : allocated_) driver.memFree(address);
@@ -219,6 +220,11 @@ void Device::Copy(void* to, const void* from, size_t bytes) {
   CheckDriver(TheDriver().memcpyOnDevice(reinterpret_cast<Address>(to),
                                          reinterpret_cast<Address>(from), bytes, stream_),
               "cuMemcpyDtoDAsync");
+}
+
+Uploads& Device::uploads() {
+  if (!uploads_) uploads_ = std::make_unique<Uploads>();
+  return *uploads_;
 }
 
 void Device::Synchronize() {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "api.h"
+#include "uploads.h"
 
 namespace twotower::cuda {
 
@@ -111,6 +112,9 @@ class Device {
   // Where a dropout mask that is recorded finds its key; nullptr if none is recorded.
   const uint32_t* NextKeyPlace();
 
+  // Copies that go on beside all other work.
+  Uploads& uploads();
+
   // Throws DeviceMemoryError if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
   Address Allocate(size_t bytes);
   void Free(Address address);
@@ -155,6 +159,7 @@ class Device {
   std::function<void()> make_room_;
   std::vector<void*> events_;
   std::unique_ptr<Graph> recorded_;
+  std::unique_ptr<Uploads> uploads_;
 
   // Another GPU, with its primary context, which its own worker uses too.
   struct Peer {

@@ -177,6 +177,11 @@ export function sharedMemoryOf(backend: BackendName, device: Device): 'host' | '
   return BACKENDS[backend].sharedMemoryOf(device);
 }
 
+/** Whether the backend cuts, flips and resizes images on the device (its `imageMaker`). */
+export function makesImages(backend: BackendName, device: Device): boolean {
+  return backend === 'native' && device !== 'cpu';
+}
+
 /** The ordinal of a GPU. */
 export function ordinalOf(device: Exclude<Device, 'cpu'>): number {
   return Number(device.slice('gpu:'.length));

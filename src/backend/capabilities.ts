@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Key } from '../random.js';
+import type { ImageViews } from '../image_views.js';
 
 /** Tensors whose values other threads of the process can read where they are. */
 export interface SharedTensors {
@@ -83,6 +84,56 @@ export interface ComputingGpu {
   files: string[];
 }
 
+/** How bytes become the network's input, for every image. */
+export interface ImageNormalization {
+  /** From `normalizationTable`. */
+  table: Float32Array;
+  std: number[];
+  /** float32 `[height, width, channels]`, already divided by `std`; null if none is subtracted. */
+  meanImage: Float32Array | null;
+}
+
+/** Bytes of a batch's images in memory that all threads share. */
+export interface DecodedBytes {
+  /** uint8 */
+  pixels: SharedArrayBuffer;
+  /** Differs for all that the process has decoded. */
+  serial: number;
+}
+
+/** The images of a batch, in memory that all threads share. */
+export interface BatchImages {
+  /** uint8 [count, height, width, 3]; with `views` of the images' own size, else of the network's input. */
+  bytes: Uint8Array;
+  views?: ImageViews | undefined;
+  /** That of `DecodedBytes`; undefined if the bytes are not uploaded early. */
+  serial?: number | undefined;
+}
+
+/** Makes the network's input on the device. */
+export interface ImageMaker {
+  /**
+   * The very numbers that `normalizedImages` gives on the CPU for images that are cut and resized there.
+   *
+   * @param colours float32 `[count, 3]`, added to the normalized image; null for none
+   * @param shape `[count, height, width, 3]` of the input
+   */
+  images(
+    batch: BatchImages,
+    normalization: ImageNormalization,
+    colours: Float32Array | null,
+    shape: [number, number, number, number],
+  ): tf.Tensor4D;
+
+  /**
+   * Begins to upload the bytes of the batch that is likely to be next, while the device does what is enqueued. They must not
+   * change until `finishUpload`, and their buffer must be one of a few that are used again and again.
+   */
+  uploadEarly(decoded: DecodedBytes): void;
+  /** Waits for the upload. */
+  finishUpload(): void;
+}
+
 export interface Capabilities {
   /** Absent if the thread itself computes. */
   timer?: DeviceTimer;
@@ -105,7 +156,8 @@ export interface Capabilities {
   gpu?: () => ComputingGpu;
   /** Names of the kernels that this thread has computed on the host, because the GPU's backend lacks them. */
   kernelsRunOnHost?: () => ReadonlySet<string>;
-
+  /** Absent unless the backend cuts, flips and resizes images. */
+  imageMaker?: ImageMaker;
   /** Absent unless the backend computes on a GPU and other threads can read its memory. */
   gpuTensors?: GpuTensors;
   /** Absent if other threads cannot see the backend's tensors. */

@@ -1,5 +1,6 @@
 /** Converts the bytes of a batch to the images that the network takes. */
 import * as tf from '@tensorflow/tfjs-core';
+import { type BatchImages, type ImageNormalization, capabilities } from './capabilities.js';
 import { hasKernel, IMAGES_FROM_BYTES } from './own_kernels.js';
 
 const BYTE_VALUES = 256;
@@ -47,38 +48,33 @@ export function imagesFromBytes(
   return tf.tensor4d(kept.subarray(0, bytes.length), shape);
 }
 
-/** How bytes become the network's input, for every image. */
-export interface ImageNormalization {
-  /** From `normalizationTable`. */
-  table: Float32Array;
-  std: number[];
-  /** float32 `[height, width, channels]`, already divided by `std`; null if none is subtracted. */
-  meanImage: Float32Array | null;
-}
-
 /**
- * `imagesFromBytes`, minus the mean image, plus PCA colour noise per image. Each of the two is a pass of its own over
- * the batch, which a run without it does not have.
+ * The network's input: `imagesFromBytes`, minus the mean image, plus PCA colour noise per image. Where the device does not make
+ * images, each of the two is a pass of its own over the batch, which a run without it does not have.
  *
  * @param noise float32 `[count, channels]`, on the scale of pixels from 0 to 1; null for none
+ * @param shape `[count, height, width, channels]`
  */
 export function normalizedImages(
-  bytes: Uint8Array,
-  { table, std, meanImage }: ImageNormalization,
+  batch: BatchImages,
+  normalization: ImageNormalization,
   noise: Float32Array | null,
   shape: [number, number, number, number],
 ): tf.Tensor4D {
+  const { table, std, meanImage } = normalization;
   const [count, height, width, channels] = shape;
-  if (meanImage === null && noise === null) return imagesFromBytes(bytes, table, shape);
+  const colours = noise && noise.map((value, index) => value / std[index % channels]!);
+  const { imageMaker } = capabilities();
+  if (imageMaker !== undefined) return imageMaker.images(batch, normalization, colours, shape);
+  if (batch.views !== undefined) throw new Error('this device does not cut images');
+  const { bytes } = batch;
+  if (meanImage === null && colours === null) return imagesFromBytes(bytes, table, shape);
   return tf.tidy(() => {
     let images = imagesFromBytes(bytes, table, shape);
     if (meanImage !== null) {
       images = tf.sub(images, tf.tensor4d(meanImage, [1, height, width, channels]));
     }
-    if (noise !== null) {
-      const scaled = noise.map((value, index) => value / std[index % channels]!);
-      images = tf.add(images, tf.tensor4d(scaled, [count, 1, 1, channels]));
-    }
+    if (colours !== null) images = tf.add(images, tf.tensor4d(colours, [count, 1, 1, channels]));
     return images;
   });
 }

@@ -12,6 +12,8 @@ import type { TraceTracks } from '../report/trace.js';
 import { deriveKey, permutation } from '../random.js';
 import { colourAxes } from './colour.js';
 import type { Dataset } from './examples.js';
+import type { Batch, Decoding, Pass } from './batch.js';
+import { allocateBatch } from './batch_memory.js';
 import type { BatchBuffers, Undecodable } from './decoder.js';
 import { DecoderPool } from './decoder_pool.js';
 import { sequentialOrder } from './packed.js';
@@ -22,23 +24,7 @@ import { type UndecodableFile, UndecodableImages } from './undecodable.js';
 import { closeGaps, placesOfShare } from './share.js';
 import { type Crops, refuseImpossibleCrops, refuseTooSmall } from './views.js';
 
-export interface Batch {
-  /** uint8 [count, height, width, 3], one image per view. The buffer may be longer; the rest has no meaning. */
-  pixels: SharedArrayBuffer;
-  /** int32 [count]; the buffer may be longer. */
-  labels: SharedArrayBuffer;
-  /** float32 [count, 3]: PCA colour augmentation, added to pixels from 0 to 1; undefined if there is none. */
-  colours?: SharedArrayBuffer | undefined;
-  /** Views in this share of the batch. Each shows another example, except in a test of ten crops. */
-  count: number;
-  /** The place of the first of them in the batch, and the views of the batch. */
-  first: number;
-  of: number;
-  /** Number of the batch in its epoch or test, from 0. */
-  index: number;
-  /** Returns the buffers to the ring, which fills them with a later batch. */
-  release(): void;
-}
+export type { Batch } from './batch.js';
 
 /** A position in training. */
 export interface BatchPosition {
@@ -66,27 +52,16 @@ export interface BatchRingOptions {
   decoders: number;
   /** Batches that are decoded, waiting or in use at one time; at least 2 to decode ahead. */
   slots: number;
+  /** Whether a GPU cuts, flips and resizes the images if all of them have one known size (default: the decoders do). */
+  leavesViews?: boolean;
   /** Milliseconds that a decoder may work on one image (default 5 minutes). */
   stallTimeoutMs?: number | undefined;
   /** Gets a track per decoder, and the waits for them in the coordinator's track. */
   trace?: TraceTracks | undefined;
 }
 
-/** One way through a split, in order. */
-interface Pass {
-  split: Split;
-  /** The views in order, numbered as in `DecodeTask`. */
-  order: Uint32Array;
-  crops: Crops;
-  /** The epoch of a training pass; null for a test. */
-  epoch: number | null;
-  /** One past the last batch. */
-  endBatch: number;
-  /** The next batch to start decoding. */
-  next: number;
-  /** Batches that are being decoded or wait for the consumer, in order. */
-  decoding: Promise<Batch>[];
-}
+/** Batches that the process has decoded. */
+let serials = 0;
 
 /** @throws UserError if the examples do not fill one batch */
 export function batchesPerEpoch(count: number, batch: number): number {
@@ -121,11 +96,10 @@ export class BatchRing {
     refuseTooSmall(view, height, width);
     const axes = colour === null ? null : colourAxes(colour, statistics!);
     const images = Math.ceil(batch / (options.share?.of ?? 1));
-    this.buffers = Array.from({ length: options.slots }, () => ({
-      pixels: new SharedArrayBuffer(images * height * width * 3),
-      labels: new SharedArrayBuffer(images * 4),
-      colours: axes === null ? undefined : new SharedArrayBuffer(images * 3 * 4),
-    }));
+    const { leavesViews = false } = options;
+    this.buffers = Array.from({ length: options.slots }, () =>
+      allocateBatch(images, dataset, data, options, { hasColours: axes !== null, leavesViews }),
+    );
     this.free = [...this.buffers.keys()];
     const settings = {
       dataset,
@@ -263,7 +237,7 @@ export class BatchRing {
   private drop(pass: Pass): void {
     if (this.pass === pass) this.pass = null;
     for (const decoding of pass.decoding) {
-      void decoding.then(
+      void decoding.result.then(
         (batch) => batch.release(),
         () => {},
       );
@@ -275,10 +249,13 @@ export class BatchRing {
   private fill(): void {
     const { pass } = this;
     while (pass !== null && pass.next < pass.endBatch && this.free.length > 0) {
-      const batch = this.decode(pass, pass.next++, this.free.shift()!);
-      // The consumer gets a failure when it comes to that batch. Until then it is not an unhandled rejection.
-      batch.catch(() => {});
-      pass.decoding.push(batch);
+      const decoding: Decoding = { result: this.decode(pass, pass.next++, this.free.shift()!) };
+      decoding.result.then(
+        (batch) => (decoding.batch = batch),
+        // The consumer gets a failure when it comes to that batch. Until then it is not an unhandled rejection.
+        () => {},
+      );
+      pass.decoding.push(decoding);
     }
     this.onFilled();
   }
@@ -293,7 +270,7 @@ export class BatchRing {
       await this.pool.wait(filled, patience);
     }
     try {
-      const batch = await this.pool.wait(pass.decoding[0]!, patience);
+      const batch = await this.pool.wait(pass.decoding[0]!.result, patience);
       void pass.decoding.shift();
       return batch;
     } catch (error) {
@@ -307,7 +284,7 @@ export class BatchRing {
 
   /** Decodes one batch into a buffer. */
   private async decode(pass: Pass, index: number, buffer: number): Promise<Batch> {
-    const { batch, height, width } = this.options;
+    const { batch } = this.options;
     const { split, crops, epoch } = pass;
     const whole = pass.order.subarray(index * batch, (index + 1) * batch);
     const { first, end } = placesOfShare(whole.length, this.options.share);
@@ -329,18 +306,23 @@ export class BatchRing {
       this.fill();
     };
     const gaps = epoch === null ? undecodable.map(({ position }) => position) : [];
-    const count = closeGaps(this.buffers[buffer]!, gaps, views.length, height * width * 3);
-    const { pixels, labels, colours } = this.buffers[buffer]!;
+    const buffers = this.buffers[buffer]!;
+    const { height, width } = buffers.views?.source ?? this.options;
+    const count = closeGaps(buffers, gaps, views.length, height * width * 3);
     const until = this.options.data.colour?.until ?? Infinity;
     const hasColours = epoch !== null && epoch < until;
     return {
-      pixels,
-      labels,
-      colours: hasColours ? colours : undefined,
+      ...buffers,
+      colours: hasColours ? buffers.colours : undefined,
       count,
       first,
       of: whole.length,
       index,
+      serial: serials++,
+      next: () => {
+        const following = pass.decoding[0]?.batch;
+        return following?.index === index + 1 ? following : undefined;
+      },
       release,
     };
   }

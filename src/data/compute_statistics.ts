@@ -1,11 +1,11 @@
 /** Computes the statistics of a data set's training images by decoding each of them. */
 import type { DataConfiguration, ImageView } from '../configuration.js';
+import type { Size } from '../image_views.js';
 import { usableCores } from '../usable_cores.js';
 import { BatchRing } from './batches.js';
 import type { Dataset } from './examples.js';
 import { identityOf } from './dataset_identity.js';
 import { type DatasetStatistics, addImage, emptySums, statisticsOf } from './statistics.js';
-import type { Size } from './views.js';
 
 /** Images that are decoded together. */
 const BATCH = 16;

@@ -5,6 +5,7 @@
  * An example's bytes depend only on (data set, seed, epoch, index), not on the thread that decodes it.
  */
 import type { DataConfiguration } from '../configuration.js';
+import { type ImageViews, type Size, WINDOW_NUMBERS } from '../image_views.js';
 import { drawColour } from './colour.js';
 import { readRecord } from './cifar10.js';
 import type { Dataset } from './examples.js';
@@ -19,6 +20,7 @@ import { BilinearResizer } from './resize.js';
 import { placeOf } from './part.js';
 import {
   type Crops,
+  type Window,
   centreWindow,
   cutInto,
   drawWindow,
@@ -28,12 +30,14 @@ import {
 
 /** The memory of one batch, shared by all threads. */
 export interface BatchBuffers {
-  /** uint8 [batch, height, width, 3] */
+  /** uint8 [batch, height, width, 3]: what the network sees, or with `views` the images themselves, of their own size. */
   pixels: SharedArrayBuffer;
   /** int32 [batch] */
   labels: SharedArrayBuffer;
   /** float32 [batch, 3]: PCA colour augmentation, added to pixels from 0 to 1; undefined if there is none. */
   colours?: SharedArrayBuffer | undefined;
+  /** What the network sees of each image; undefined if it is cut and resized here. */
+  views?: ImageViews | undefined;
 }
 
 /** What every decoder thread knows from its start: its worker data. */
@@ -159,17 +163,20 @@ export class Decoder {
     epoch: number | null;
   }): Promise<void> {
     const { buffer, position, split, index, window, crops, epoch } = place;
-    const { dataset, height, width, buffers, data, seed, colourAxes } = this.settings;
-    const { pixels, labels, colours } = buffers[buffer]!;
+    const { dataset, buffers, data, seed, colourAxes } = this.settings;
+    const { pixels, labels, colours, views } = buffers[buffer]!;
+    const { height, width } = views?.source ?? this.settings;
     const bytes = height * width * 3;
-    const { image, label } = await this.windowSource(split, index);
+    const { image, label } = await this.windowSource(split, index, views !== undefined);
     const target = new Uint8Array(pixels, position * bytes, bytes);
-    if (data.view.type === 'crop') {
-      const cut =
-        epoch === null
-          ? testWindows(image, this.settings, crops)[window]!
-          : drawWindow({ seed, epoch, index: window }, data.view, image, this.settings, data.flip);
-      cutInto(image, cut, target);
+    if (views !== undefined) {
+      target.set(image.pixels.subarray(0, bytes));
+      const { cutFrom } = views;
+      const { top, left, ...size } = this.windowOf(views[cutFrom], window, crops, epoch);
+      const numbers = [top, left, size.height, size.width, Number(size.mirrored)];
+      new Int32Array(views.windows).set(numbers, position * WINDOW_NUMBERS);
+    } else if (data.view.type === 'crop') {
+      cutInto(image, this.windowOf(image, window, crops, epoch), target);
     } else {
       this.resize(this.cutWhole(image, window, epoch), height, width, target);
     }
@@ -179,13 +186,17 @@ export class Decoder {
     }
   }
 
-  /** The image that windows are cut from. It is kept, so that ten crops of one example decode it once. */
-  private async windowSource(split: Split, index: number): Promise<LabelledImage> {
+  /**
+   * The image that windows are cut from, or as it is in the data set. It is kept, so that ten crops of one example decode it
+   * once.
+   */
+  private async windowSource(split: Split, index: number, asItIs: boolean): Promise<LabelledImage> {
     if (this.kept?.split === split && this.kept.index === index) return this.kept.example;
     this.kept = undefined;
     const { view } = this.settings.data;
     const { image, label } = await this.read(split, index);
-    const example = { image: view.type === 'crop' ? this.square(image, view.from) : image, label };
+    const isSquare = view.type === 'crop' && !asItIs;
+    const example = { image: isSquare ? this.square(image, view.from) : image, label };
     this.kept = { split, index, example };
     return example;
   }
@@ -250,13 +261,21 @@ export class Decoder {
     );
   }
 
+  /** The window of an image that the network sees; with `crop`, of its central square. */
+  private windowOf(image: Size, window: number, crops: Crops, epoch: number | null): Window {
+    const { data, seed, height, width } = this.settings;
+    const input = data.view.type === 'crop' ? { height, width } : image;
+    return epoch === null
+      ? testWindows(image, input, crops)[window]!
+      : drawWindow({ seed, epoch, index: window }, data.view, image, input, data.flip);
+  }
+
   /** The training image seen through a window of its own size; a test image as it is. */
   private cutWhole(image: Image, index: number, epoch: number | null): Image {
-    const { data, seed } = this.settings;
-    const { view, flip } = data;
+    const { view, flip } = this.settings.data;
     if (epoch === null || (view.type === 'resize' && !flip)) return image;
     this.cut = atLeast(this.cut, image.height * image.width * 3);
-    cutInto(image, drawWindow({ seed, epoch, index }, view, image, image, flip), this.cut);
+    cutInto(image, this.windowOf(image, index, 1, epoch), this.cut);
     return { ...image, pixels: this.cut };
   }
 

@@ -7,44 +7,9 @@
  * numbers with 22 fractional bits, rounded half up.
  */
 
-/** 32 bits less 8 for the pixel and 2 for the sum's headroom. */
-const FRACTION_BITS = 22;
+import { FRACTION_BITS, type Taps, triangleTaps } from '../bilinear_taps.js';
+
 const HALF = 1 << (FRACTION_BITS - 1);
-
-/** For each output position, a run of input positions and their fixed-point weights. */
-interface Taps {
-  /** First input position, [outputs]. */
-  start: Int32Array;
-  /** Length of the run, [outputs]. */
-  length: Int32Array;
-  /** [outputs, stride], each row summing to 2^22 to within rounding. */
-  weights: Int32Array;
-  stride: number;
-}
-
-function triangleTaps(inputs: number, outputs: number): Taps {
-  const scale = inputs / outputs;
-  const support = Math.max(scale, 1);
-  const stride = Math.ceil(support) * 2 + 1;
-  const start = new Int32Array(outputs);
-  const length = new Int32Array(outputs);
-  const weights = new Int32Array(outputs * stride);
-  for (let output = 0; output < outputs; output++) {
-    const centre = (output + 0.5) * scale;
-    const first = Math.max(0, Math.trunc(centre - support + 0.5));
-    const end = Math.min(inputs, Math.trunc(centre + support + 0.5));
-    const heights = Array.from({ length: end - first }, (_, tap) =>
-      Math.max(0, 1 - Math.abs((first + tap - centre + 0.5) / support)),
-    );
-    const sum = heights.reduce((total, height) => total + height, 0);
-    start[output] = first;
-    length[output] = end - first;
-    heights.forEach((height, tap) => {
-      weights[output * stride + tap] = Math.trunc((height / sum) * 2 ** FRACTION_BITS + 0.5);
-    });
-  }
-  return { start, length, weights, stride };
-}
 
 /** Resizes images of one size to another; keeps its weights and its intermediate rows. */
 export class BilinearResizer {

@@ -1,4 +1,5 @@
 /** Shares of a batch, and the gaps that examples leave in one that could not be decoded. */
+import { WINDOW_NUMBERS } from '../image_views.js';
 import type { BatchBuffers } from './decoder.js';
 
 /** The run of places of a batch that is a share of it; shares differ by at most one. */
@@ -16,7 +17,7 @@ export function placesOfShare(
  * @returns how many examples there are
  */
 export function closeGaps(
-  { pixels, labels }: BatchBuffers,
+  { pixels, labels, views }: BatchBuffers,
   gaps: number[],
   count: number,
   bytes: number,
@@ -24,6 +25,10 @@ export function closeGaps(
   for (const gap of gaps.toSorted((a, b) => b - a)) {
     new Uint8Array(pixels).copyWithin(gap * bytes, (gap + 1) * bytes, count * bytes);
     new Int32Array(labels).copyWithin(gap, gap + 1, count);
+    if (views !== undefined) {
+      const [to, from, end] = [gap, gap + 1, count].map((image) => image * WINDOW_NUMBERS);
+      new Int32Array(views.windows).copyWithin(to!, from!, end);
+    }
     count--;
   }
   return count;

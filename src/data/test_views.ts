@@ -1,15 +1,9 @@
 /** What a test shows the network of an image, for callers that have one image at a time. */
 import type { ImageView } from '../configuration.js';
+import type { Size } from '../image_views.js';
 import type { Image } from './image.js';
 import { BilinearResizer } from './resize.js';
-import {
-  centreWindow,
-  type Crops,
-  cutInto,
-  type Size,
-  sizeWithShorterSide,
-  testWindows,
-} from './views.js';
+import { centreWindow, type Crops, cutInto, sizeWithShorterSide, testWindows } from './views.js';
 
 /**
  * @param input the network's, pixels

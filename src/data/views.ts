@@ -13,6 +13,7 @@
  */
 import type { ImageView } from '../configuration.js';
 import { UserError } from '../errors.js';
+import type { ImageViews, Size } from '../image_views.js';
 import { RandomSequence, deriveKey } from '../random.js';
 import type { Image } from './image.js';
 
@@ -24,12 +25,6 @@ export interface Window {
   width: number;
   /** Whether it is flipped horizontally after cutting. */
   mirrored: boolean;
-}
-
-/** Pixels. */
-export interface Size {
-  height: number;
-  width: number;
 }
 
 /**
@@ -53,6 +48,21 @@ export function drawWindow(
   const top = random.below(image.height - height + 2 * pad + 1) - pad;
   const left = random.below(image.width - width + 2 * pad + 1) - pad;
   return { top, left, height, width, mirrored: random.uniform() < 0.5 && flip };
+}
+
+/**
+ * Where the windows of images of one size are cut, and to which size images are resized.
+ *
+ * @param source square if the view is `crop`
+ */
+export function geometryOf(
+  view: ImageView,
+  source: Size,
+  input: Size,
+): Pick<ImageViews, 'source' | 'cutFrom' | 'resized'> {
+  return view.type === 'crop'
+    ? { source, cutFrom: 'resized', resized: { height: view.from, width: view.from } }
+    : { source, cutFrom: 'source', resized: { ...input } };
 }
 
 /** The window of `size` in the middle of an image; half a pixel too high and too far left where it cannot be exact. */

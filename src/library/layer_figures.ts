@@ -47,7 +47,7 @@ export async function mapsFigure(
   const local = new LocalNetwork(network, (name) => parameters.get(name)!.data);
   const layers = new Map<string, LayerMaps['towers']>();
   tf.tidy(() => {
-    const images = normalizedImages(pixels, { table, std, meanImage }, null, [
+    const images = normalizedImages({ bytes: pixels }, { table, std, meanImage }, null, [
       1,
       height,
       width,

@@ -5,6 +5,8 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Packr } from 'msgpackr';
 import type { BackendName, Device } from '../backend/backend.js';
+import type { DecodedBytes } from '../backend/capabilities.js';
+import type { ImageViews } from '../image_views.js';
 import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { ComputingGpu } from '../backend/capabilities.js';
 import type { Precision } from '../backend/numerics.js';
@@ -123,8 +125,14 @@ export interface SharedBuffers {
   peers?: PeerConnections;
   /** The same on GPUs. */
   gpuPlaces?: GpuPlaces;
-  /** uint8 `[count, height, width, 3]`. */
+  /** uint8 `[count, height, width, 3]`; with `views` of the images' own size, else of the network's input. */
   pixels?: SharedArrayBuffer;
+  /** What the network sees of each image. */
+  views?: ImageViews | undefined;
+  /** Serial number of the bytes in `pixels`; undefined if they are not uploaded early. */
+  serial?: number | undefined;
+  /** What is likely to be computed next. The bytes do not change before the reply. */
+  next?: DecodedBytes | undefined;
   /** int32 `[count]`. */
   labels?: SharedArrayBuffer;
   /** float32 `[count, 3]`: PCA colour augmentation, for pixels from 0 to 1; undefined if there is none. */

@@ -9,11 +9,6 @@ import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
 import { describeBackend } from '../backend/describe_backend.js';
 import { capabilities } from '../backend/capabilities.js';
-import {
-  type ImageNormalization,
-  normalizationTable,
-  normalizedImages,
-} from '../backend/images.js';
 import { hostOf } from '../model/hybrid.js';
 import type { Invariant, Replicated } from '../model/distribution.js';
 import { forward, lossOf } from '../model/forward.js';
@@ -21,6 +16,7 @@ import type { AroundLayer, TrainingPosition } from '../model/forward.js';
 import { divideFullyConnected } from '../model/hybrid.js';
 import { buildNetwork } from '../model/network.js';
 import type { Network } from '../model/network.js';
+import { BatchInput } from './batch_input.js';
 import { collectivesOver, gatherLabels } from './collectives.js';
 import type {
   BatchShare,
@@ -65,7 +61,7 @@ export class Tower {
     readonly exchange: Exchange,
     private readonly verdicts: Verdicts,
     private readonly seed: number,
-    private readonly normalization: ImageNormalization,
+    private readonly input: BatchInput,
     replicas: ProcessGroup | null,
     private readonly isTimed: boolean,
   ) {
@@ -98,11 +94,7 @@ export class Tower {
       exchange,
       new Verdicts(memory!, exchange),
       command.seed,
-      {
-        table: normalizationTable(command.mean, command.std),
-        std: command.std,
-        meanImage: command.meanImage,
-      },
+      new BatchInput(network.input, command),
       command.replicas && new ProcessGroup(command.replicas),
       command.timed,
     );
@@ -119,7 +111,7 @@ export class Tower {
     const began = cost.now();
     let forward: Phase = { ended: began, parts: 0 };
     const round = this.imagesOf(command);
-    const { images, labels: own } = this.batch(round.own, buffers);
+    const { images, labels: own } = this.input.tensors(round.own, buffers);
     const labels = gatherLabels(this.exchange, own, this.network, round.byHost);
     const { of, whole } = command;
     const reduction = whole.first + whole.count === of ? this.reduction : null;
@@ -138,6 +130,7 @@ export class Tower {
       return loss;
     }, this.parameters.weights);
     this.parameters.take(reduction === null ? grads : this.reduced(reduction, grads));
+    this.input.uploadNext(buffers);
     const { loss, hits, notFinite, backward } = this.resultOf(value, correct!);
     tf.dispose([value, correct!, images, own, labels]);
     const { rule, sequence } = command;
@@ -145,6 +138,8 @@ export class Tower {
     const isAgreed = rule !== null && this.verdicts.areAllFinite(sequence);
     const sums = reduction?.takeCost() ?? { communicationMs: 0, waitMs: 0 };
     const { bytes } = this.exchange;
+    const updateMs = isAgreed ? this.commit(rule).updateMs : null;
+    this.input.finishUpload();
     return {
       loss,
       correct: hits,
@@ -155,7 +150,7 @@ export class Tower {
         ...gpuUse(),
       },
       peakBytes: 0,
-      updateMs: isAgreed ? this.commit(rule).updateMs : null,
+      updateMs,
     };
   }
 
@@ -194,9 +189,12 @@ export class Tower {
     const round = this.imagesOf(command);
     const training = command.step === null ? null : this.positionOf(command, command.step);
     const logits = valuesOf(() => {
-      const { images } = this.batch(round.own, buffers);
-      return this.forward(images, round, training);
+      const { images } = this.input.tensors(round.own, buffers);
+      const result = this.forward(images, round, training);
+      this.input.uploadNext(buffers);
+      return result;
     });
+    this.input.finishUpload();
     if (this.network.hosts === 1) return { logits };
     const { classes } = this.network;
     const end = round.before + command.count;
@@ -210,7 +208,7 @@ export class Tower {
     const last = this.network.layers.at(-1);
     let features = new Float32Array(0);
     const logits = valuesOf(() => {
-      const { images } = this.batch(round.own, buffers);
+      const { images } = this.input.tensors(round.own, buffers);
       return this.forward(images, round, null, (layer, _rank, input, compute) => {
         if (layer === last) features = input.dataSync<'float32'>().slice();
         return compute(input);
@@ -245,22 +243,6 @@ export class Tower {
 
   private positionOf({ first, whole }: BatchShare, step: number): TrainingPosition {
     return { seed: this.seed, step, first, firstOfHosts: whole.first };
-  }
-
-  /** The batch as tensors: normalized images float32 `[count, height, width, 3]` and labels int32 `[count]`. */
-  private batch(
-    count: number,
-    { pixels, labels, colours }: SharedBuffers,
-  ): { images: Replicated<tf.Tensor4D>; labels: tf.Tensor1D } {
-    const { height, width, channels } = this.network.input;
-    const bytes = new Uint8Array(pixels!, 0, count * height * width * channels);
-    const noise = colours === undefined ? null : new Float32Array(colours, 0, count * channels);
-    const shape: [number, number, number, number] = [count, height, width, channels];
-    const images = normalizedImages(bytes, this.normalization, noise, shape);
-    return {
-      images: images as Replicated<tf.Tensor4D>,
-      labels: tf.tensor1d(Int32Array.from(new Int32Array(labels!, 0, count)), 'int32'),
-    };
   }
 
   /**
@@ -300,7 +282,7 @@ export class Tower {
     const position = this.positionOf(command, command.step);
     let found: NotFinitePlace | null = null;
     tf.tidy(() => {
-      const { images } = this.batch(round.own, buffers);
+      const { images } = this.input.tensors(round.own, buffers);
       this.forward(images, round, position, (layer, rank, input, compute) => {
         const output = compute(input);
         if (finiteCheck(output).dataSync<'float32'>()[0] !== 0) {

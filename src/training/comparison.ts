@@ -130,7 +130,11 @@ export class TimedPlacement {
   private async take(measurePeak: boolean): Promise<StepResult> {
     const { learningRate, momentum, weightDecay } = this.configuration.training;
     const rule = { learningRate, momentum, weightDecay };
-    return requireFinite(await this.coordinator.step(++this.step, this.batch, rule, measurePeak));
+    const step = ++this.step;
+    const { pixels } = this.batch;
+    // GPUs upload the batch of each step during the one before, as in training.
+    const batch = { ...this.batch, serial: step, next: () => ({ pixels, serial: step + 1 }) };
+    return requireFinite(await this.coordinator.step(step, batch, rule, measurePeak));
   }
 
   /** @param referenceMs the median step to which its speed is compared, milliseconds */

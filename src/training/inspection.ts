@@ -2,6 +2,7 @@
  * What a trained network computes of single images: class probabilities, and the training images nearest to
  * test images by the activations of the last hidden layer (fc7 in AlexNet).
  */
+import { imageIn } from '../data/batch_memory.js';
 import type { Batch } from '../data/batches.js';
 import { rowOf, softmax } from '../model/probabilities.js';
 import type { Coordinator } from '../parallel/coordinator.js';
@@ -97,10 +98,9 @@ export async function nearestImages(
   return { rows, searched: seen };
 }
 
-function pictureIn({ pixels }: Batch, index: number, { network }: Coordinator): Picture {
+function pictureIn(batch: Batch, index: number, { network }: Coordinator): Picture {
   const { height, width } = network.input;
-  const bytes = height * width * 3;
-  return { height, width, pixels: new Uint8Array(pixels, index * bytes, bytes).slice() };
+  return { height, width, pixels: imageIn(batch, index, network.input) };
 }
 
 function distanceBetween(one: Float32Array, other: Float32Array): number {

@@ -1,5 +1,5 @@
 /** The towers and the batch ring that feeds them, opened together and closed together. */
-import type { BackendName } from '../backend/backend.js';
+import { type BackendName, makesImages } from '../backend/backend.js';
 import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
 import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
@@ -73,6 +73,7 @@ export async function withTowers<Result>(
     seed,
     decoders: decodersFor(placed.placement, usableCores()),
     slots: SLOTS,
+    leavesViews: placed.placement.every(({ device }) => makesImages(placed.backend, device)),
     stallTimeoutMs: placed.exchangeTimeoutMs,
     trace: placed.trace,
   });

@@ -18,7 +18,7 @@ for (const scale of ['eigenvalue', 'standardDeviation'] as const) {
     const noise = Float32Array.from(golden.colour.noise[scale], (value) => value / 255);
     const normalization = { table: normalizationTable([0, 0, 0], std), std, meanImage };
     const shape: [number, number, number, number] = [1, height, width, 3];
-    const actual = normalizedImages(pixels, normalization, noise, shape).dataSync();
+    const actual = normalizedImages({ bytes: pixels }, normalization, noise, shape).dataSync();
     images[scale].forEach((expected, at) => {
       // Up to 8 in size, from three float32 terms: three roundings of 2^-22.
       assert.ok(

@@ -44,6 +44,8 @@ enum : int {
   kCaptureUnsupported = 900,
   kCaptureUnmatched = 903,
   kCaptureIsolation = 905,
+  kHostMemoryAlreadyRegistered = 712,
+  kHostMemoryNotRegistered = 713,
   kUnknown = 999,
 };
 

@@ -41,6 +41,8 @@ suite('the double of the CUDA libraries', { skip }, () => {
     passes('events'));
 
   test('elapsed time is of timed events that have happened', () => passes('elapsed time'));
+  test('page-locked host memory is read when the stream comes to it, and misuse is refused', () =>
+    passes('host memory'));
 
   test('threads of a block wait for each other, in either order', () => passes('barriers'));
 

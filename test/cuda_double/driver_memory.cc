@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "driver.h"
+#include "host_memory.h"
 #include "settings.h"
 
 namespace cuda_double {
@@ -43,6 +44,7 @@ int cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, void* strea
     const auto target = StreamOf(stream);
     if (bytes == 0) return;
     OwnerOf(to, bytes);
+    if (IsLocked(from, bytes)) return EnqueueCopy(*target, Pointer(to), from, bytes);
     // The caller may change what is not page-locked as soon as this returns.
     const auto* first = static_cast<const char*>(from);
     const auto staged = std::make_shared<std::vector<char>>(first, first + bytes);

@@ -9,11 +9,13 @@
 
 namespace cuda_double {
 
-// Of the objects that belong to no GPU: NVRTC's programs, and the handles and descriptors of cuBLASLt and cuDNN.
+// Of the objects that belong to no GPU: NVRTC's programs, the handles and descriptors of cuBLASLt and cuDNN, and registrations of
+// host memory.
 struct LibraryCounts {
   Count nvrtc;
   Count cublas_lt;
   Count cudnn;
+  Count host_memory;
 };
 
 LibraryCounts& TheLibraryCounts();

@@ -190,6 +190,31 @@ void TestElapsedTime() {
   EXPECT(driver.memFree(number), 0);
 }
 
+void TestHostMemory() {
+  const Gpu gpu(0);
+  unsigned numbers[4] = {1, 1, 1, 1};
+  const unsigned portable = twotower::cuda::kHostRegisterPortable;
+  EXPECT(driver.memHostRegister(numbers, 0, portable), 1);
+  EXPECT(driver.memHostRegister(numbers, 8, 0), 1);
+  EXPECT(driver.memHostRegister(numbers, 8, portable), 0);
+  EXPECT(driver.memHostRegister(numbers + 1, 8, portable), 712);
+  const Address copy = gpu.Allocate(12);
+  // Some of the bytes are page-locked, others are not.
+  EXPECT(driver.memcpyToDevice(copy, numbers, 12, gpu.stream), 1);
+  // The bytes are read when the stream comes to them.
+  const Address sum = gpu.Write<unsigned>({0});
+  EXPECT(gpu.Launch("SelfTestSlowAdd", 1, 1, sum, 1u, kSlow), 0);
+  EXPECT(driver.memcpyToDevice(copy, numbers, 4, gpu.stream), 0);
+  numbers[0] = 2;
+  EXPECT(gpu.Read<unsigned>(copy, 1)[0], 2);
+  EXPECT(driver.memHostUnregister(numbers + 1), 713);
+  EXPECT(driver.memHostUnregister(numbers), 0);
+  EXPECT(driver.memHostUnregister(numbers), 713);
+  EXPECT(driver.memcpyToDevice(copy, numbers, 12, gpu.stream), 0);
+  EXPECT(driver.memFree(sum), 0);
+  EXPECT(driver.memFree(copy), 0);
+}
+
 void TestBarriers() {
   const Gpu gpu(0);
   constexpr unsigned kBlocks = 5, kThreads = 256;
@@ -307,6 +332,7 @@ int main(int count, char** arguments) {
   using namespace self_test;
   const std::map<std::string, void (*)()> tests = {
       {"streams", TestStreams},   {"events", TestEvents},
+      {"host memory", TestHostMemory},
       {"barriers", TestBarriers}, {"uneven barriers", TestUnevenBarriers},
       {"elapsed time", TestElapsedTime},
       {"memory", TestMemory},     {"misuse", TestMisuse},

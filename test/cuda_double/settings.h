@@ -15,6 +15,8 @@ struct Settings {
   std::vector<int> visible;
   // TWOTOWER_DOUBLE_MEMORY: bytes per GPU (default 4 GiB).
   size_t memory;
+  // TWOTOWER_DOUBLE_LOCKABLE: bytes of the largest piece of host memory that can be page-locked (default any).
+  size_t lockable;
   // TWOTOWER_DOUBLE_DRIVER: version of the driver (default 13000).
   int driver;
   // TWOTOWER_DOUBLE_CAPABILITY: ten times the compute capability (default 90).

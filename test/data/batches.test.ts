@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { after, suite, test } from 'node:test';
 import {
   type Batch,
@@ -211,6 +212,40 @@ test('releasing a batch twice does not free its buffer for two batches', async (
   // The third batch is in the first's buffer and not released, so only the second's is free.
   const fourth = await ring.batchAt({ epoch: 0, batch: 3 });
   assert.equal(fourth.pixels, second.pixels);
+});
+
+/** The batch after one in hand, once it is decoded. */
+async function decodedAfter(batch: Batch): Promise<Batch> {
+  for (;;) {
+    const following = batch.next();
+    if (following !== undefined) return following;
+    await nextTurn();
+  }
+}
+
+test('a batch knows the one after it, from when that is decoded until it is taken', async () => {
+  const ring = openRing();
+  const first = await ring.batchAt({ epoch: 0, batch: 0 });
+  const following = await decodedAfter(first);
+  assert.equal(await ring.batchAt({ epoch: 0, batch: 1 }), following);
+  assert.equal(first.next(), undefined);
+});
+
+test('a batch that is dropped for a test is not the next one', async () => {
+  const ring = openRing();
+  const first = await ring.batchAt({ epoch: 0, batch: 0 });
+  await decodedAfter(first);
+  const test = ring.test();
+  await test.next();
+  assert.equal(first.next(), undefined);
+  await test.return();
+});
+
+test('batches have different serial numbers, also of different rings', async () => {
+  const place = { epoch: 0, batch: 0 };
+  const one = await openRing().batchAt(place);
+  const other = await openRing().batchAt(place);
+  assert.notEqual(one.serial, other.serial);
 });
 
 test('training asked for at another position has the batches of that position', async () => {

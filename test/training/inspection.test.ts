@@ -30,7 +30,8 @@ function* batchesIn(values: number[]): Generator<Batch> {
     const labels = new SharedArrayBuffer(held.length * 4);
     new Int32Array(labels).set(held.map((_, index) => begin + index));
     const count = held.length;
-    yield { pixels, labels, count, first: 0, of: count, index: begin / 2, release: () => {} };
+    const ofRing = { serial: 0, next: () => undefined, release: () => {} };
+    yield { pixels, labels, count, first: 0, of: count, index: begin / 2, ...ofRing };
   }
 }
 
@@ -44,6 +45,17 @@ test('an image’s probabilities are the softmax of its own logits', async () =>
 
 test('only as many images are taken as asked for', async () => {
   assert.equal((await inspectImages(coordinator, batchesOf([1, 2, 3, 4]), 3)).length, 3);
+});
+
+test('the picture of an image is what the network sees of it, though a GPU cuts it', async () => {
+  const [batch] = batchesIn([10, 20]);
+  const windows = new SharedArrayBuffer(20);
+  new Int32Array(windows).set([0, 1, 1, 1, 0]);
+  const size = { height: 1, width: 2 };
+  const views = { windows, source: size, cutFrom: 'resized', resized: size } as const;
+  const batches = Readable.from([{ ...batch!, count: 1, views }]);
+  const [image] = await inspectImages(coordinator, batches, 1);
+  assert.deepEqual([...image!.picture.pixels], [20, 20, 20]);
 });
 
 test('the nearest images come first and no more than are kept', async () => {

@@ -46,6 +46,17 @@ struct ResizeSizes {
   bool half_pixel_centers;
 };
 
+// Numbers of a window of an image: top, left, height, width, and whether it is flipped.
+constexpr int kWindowNumbers = 5;
+
+// Sizes of the images of a batch and of the network's input, and the numbers of each position's taps. Windows are cut from the
+// images as they are, or else from the resized ones.
+struct ViewSizes {
+  int source_height, source_width, out_height, out_width;
+  int row_stride, column_stride;
+  bool cuts_source;
+};
+
 // Local response normalization of rows of `channels`.
 struct NormalizationSizes {
   unsigned long rows;

@@ -15,6 +15,7 @@ import type {
   DeviceTimer,
   GpuMemory,
   GpuTensors,
+  ImageMaker,
   RecordedWork,
 } from '../capabilities.js';
 import type { Precision } from '../numerics.js';
@@ -24,6 +25,7 @@ import { gpuTensorsOf } from './cuda_exchange.js';
 import { recordWork } from './cuda_graph.js';
 import { CudaPools } from './cuda_pools.js';
 import { timerOf } from './cuda_timer.js';
+import { imageMakerOf } from './cuda_images.js';
 import type { ArrayType, DeviceBackend } from './device_backend.js';
 import { kernelsRunOnHost } from './host_fallback.js';
 
@@ -44,6 +46,7 @@ export class CudaBackend
   /** tfjs's CPU kernels ask for it by this name. */
   readonly data: tf.DataStorage<TensorData>;
   readonly gpuTensors: GpuTensors;
+  readonly imageMaker: ImageMaker;
   readonly timer: DeviceTimer;
   readonly pools: CudaPools;
 
@@ -58,6 +61,7 @@ export class CudaBackend
     this.pools = new CudaPools(addon);
     this.gpuTensors = gpuTensorsOf(this, addon);
     this.timer = timerOf(addon);
+    this.imageMaker = imageMakerOf(this, addon);
   }
 
   allocate(shape: readonly number[], dtype: ArrayType = 'float32'): CudaArray {

@@ -1,7 +1,7 @@
 /** What the command line says if a GPU, its driver or a library is missing or fails, and what it leaves. */
 import './use_double.js';
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { cudaIsPrepared } from '../../../src/backend/native/cuda_addon.js';
@@ -101,6 +101,15 @@ test('with --allow-cpu, a driver that does not start is a warning', { skip }, as
   const { code, stderr } = await train('allowed', environment, ['--allow-cpu', '--epochs', '1']);
   assert.equal(code, 0, stderr);
   assert.match(stderr, /warning: no GPU with the native backend: .*cuInit failed/);
+});
+
+test('memory that cannot be page-locked is uploaded all the same', { skip }, async () => {
+  const report = join(folder, 'not locked.json');
+  const environment = { TWOTOWER_DOUBLE_LOCKABLE: '1', TWOTOWER_DOUBLE_REPORT: report };
+  const { code, stderr } = await train('not locked', environment, ['--epochs', '1']);
+  assert.equal(code, 0, stderr);
+  const { hostMemory } = JSON.parse(readFileSync(report, 'utf8')) as { hostMemory: unknown };
+  assert.deepEqual(hostMemory, { created: 0, destroyed: 0 });
 });
 
 for (const { name, environment, options, message } of [

@@ -29,6 +29,7 @@ interface Report {
   nvrtc: Count;
   cublasLt: Count;
   cudnn: Count;
+  hostMemory: Count;
 }
 
 /** Trains so many epochs of 16 steps on two GPUs. */
@@ -50,8 +51,8 @@ test(
     const data = writeTinyImages(join(folder, 'data'));
     const short = await reportOf(data, 2);
     assert.deepEqual(await reportOf(data, 10), short);
-    const { devices, nvrtc, cublasLt, cudnn } = short;
-    const counts = [nvrtc, cublasLt, cudnn];
+    const { devices, nvrtc, cublasLt, cudnn, hostMemory } = short;
+    const counts = [nvrtc, cublasLt, cudnn, hostMemory];
     for (const { bytes, contextUsers, allocations, streams, events, modules } of devices) {
       assert.equal(bytes.live, 0);
       assert.equal(contextUsers, 0);

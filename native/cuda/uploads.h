@@ -1,0 +1,38 @@
+// Copies to the device that go on beside its work, on a stream of their own, and the page-locking of host memory that lets them.
+
+#ifndef TWOTOWER_NATIVE_CUDA_UPLOADS_H_
+#define TWOTOWER_NATIVE_CUDA_UPLOADS_H_
+
+#include <cstddef>
+#include <set>
+
+#include "api.h"
+
+namespace twotower::cuda {
+
+// Of one thread's device, whose context must be current in every call.
+class Uploads {
+ public:
+  Uploads();
+  Uploads(const Uploads&) = delete;
+  Uploads& operator=(const Uploads&) = delete;
+  // Waits for all copies. Memory that no thread's uploads hold any more is unlocked.
+  ~Uploads();
+
+  // Page-locks memory for all GPUs, unless a thread of the process has done so. If the driver refuses, copies from there only go
+  // slower. Returns whether this object did not hold the memory before: it must then not be freed while this exists.
+  bool Lock(void* memory, size_t bytes);
+
+  // Begins a copy. Neither memory may be changed or freed until Finish.
+  void Begin(Address to, const void* from, size_t bytes);
+  // Waits for all copies.
+  void Finish();
+
+ private:
+  void* stream_ = nullptr;
+  std::set<void*> held_;
+};
+
+}  // namespace twotower::cuda
+
+#endif  // TWOTOWER_NATIVE_CUDA_UPLOADS_H_
