@@ -181,6 +181,10 @@ napi_value Synchronize(Arguments&) {
   return nullptr;
 }
 
+napi_value UsedBytes(Arguments& arguments) {
+  return NumberOf(arguments.env(), static_cast<double>(Device::OfThread().UsedBytes()));
+}
+
 constexpr int64_t kMostBytes = int64_t{1} << 50;
 
 napi_value ExternalOf(napi_env env, std::unique_ptr<Memory> memory) {
@@ -318,6 +322,7 @@ const Export kExports[] = {
     {"lookForLibraries", LookForLibraries, 1}, {"gpus", Gpus, 0},
     {"libraries", Libraries, 0},               {"openGpu", OpenGpu, 2},
     {"synchronize", Synchronize, 0},
+    {"usedBytes", UsedBytes, 0},
     {"allocateMemory", AllocateMemory, 1},     {"freeMemory", FreeMemoryNow, 1},
     {"describeArray", DescribeArray, 5},       {"readArray", ReadArray, 2},
     {"writeArray", WriteArray, 2},             {"createEvent", CreateEvent, 0},

@@ -234,6 +234,13 @@ std::string Device::OutOfMemory(size_t bytes) const {
          " are free; a smaller --batch needs less";
 }
 
+size_t Device::UsedBytes() const {
+  size_t free = 0;
+  size_t total = 0;
+  CheckDriver(TheDriver().memGetInfo(&free, &total), "cuMemGetInfo");
+  return total - free;
+}
+
 void Device::Free(Address address) {
   if (allocated_.erase(address) == 0) return;
   CheckDriver(TheDriver().memFree(address), "cuMemFree");

@@ -81,6 +81,8 @@ class Device {
   // Throws DeviceError if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
   Address Allocate(size_t bytes);
   void Free(Address address);
+  // Memory of this GPU that is in use, by any process.
+  size_t UsedBytes() const;
 
  private:
   friend class Scratch;

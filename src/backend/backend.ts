@@ -129,7 +129,12 @@ const BACKENDS: Record<BackendName, Backend> = {
     computesOnGpus: true,
     sharedMemoryOf: () => null,
     whyNot: hasFloat32Alone('tensorflow'),
-    prepareWorkers: () => loadDevicePin().keepFreedMemory(),
+    prepareWorkers: () => {
+      // TensorFlow lets NVIDIA's libraries round the operands of float32 products to the 10 bits of TF32. It must not be set
+      // for the native backend, which then could not have TF32 where it is asked for.
+      process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
+      loadDevicePin().keepFreedMemory();
+    },
     use: async ({ device, threads, logicalCpus, logicalCpu }) => {
       const name =
         device === 'cpu' ? `/device:CPU:${logicalCpu}` : `/device:${device.toUpperCase()}`;
@@ -157,8 +162,6 @@ export function prepareProcess(): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   // By default all workers' operations share one pool of threads, of the first worker's size.
   process.env['TF_OVERRIDE_GLOBAL_THREADPOOL'] ??= '1';
-  // NVIDIA's libraries would round the operands of float32 products to the 10 bits of TF32.
-  process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
 }
 
 /** `prepareProcess` for workers with this backend. Call in the main thread before the first of them starts. */

@@ -56,6 +56,8 @@ export interface CudaAddon extends DeviceKernels<object> {
   openGpu(ordinal: number, source: string): void;
   /** Waits for all work of the calling thread. */
   synchronize(): void;
+  /** Memory of the calling thread's GPU that is in use, by any process. */
+  usedBytes(): number;
   allocateMemory(bytes: number): DeviceMemory;
   /** Waits for all work first. */
   freeMemory(memory: DeviceMemory): void;
