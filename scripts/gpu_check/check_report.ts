@@ -1,4 +1,5 @@
 /** The results of the GPU check as Markdown. */
+import { formatCount } from '../../src/report/text.js';
 import { isGood, isWithin } from './figures.js';
 import type { Figure, Limit } from './figures.js';
 import { PARTS } from './parts.js';
@@ -49,8 +50,8 @@ function valueOf({ value, unit }: Figure): string {
   return unit === undefined ? text : `${text} ${unit}`;
 }
 
-/** Three digits, or all of a whole number. */
+/** At least three digits, or all of a whole number. */
 function numberOf(value: number): string {
-  if (Number.isInteger(value)) return value.toLocaleString('en-US');
+  if (Number.isInteger(value) || Math.abs(value) >= 1000) return formatCount(value);
   return Math.abs(value) < 0.01 ? value.toExponential(1) : value.toPrecision(3);
 }

@@ -34,6 +34,11 @@ const given = await yargs(hideBin(process.argv))
   .strict()
   .parseAsync();
 
+// In the folder of `npm run gpu:pack`, this compiles the addon.
+const steps = new URL('../../../scripts/steps.mjs', import.meta.url).href;
+const setUp = (await import(steps)) as { prepareEngine: (devices: object) => Promise<void> };
+await setUp.prepareEngine({});
+
 const settings = { ...SETTINGS, python: given.python ?? null, data: given.data ?? null };
 const started = new Date().toISOString();
 const results: PartResult[] = [];

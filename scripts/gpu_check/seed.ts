@@ -27,7 +27,9 @@ export async function trainSeed(settings: Settings, report: Report): Promise<voi
     const target = { atMost: 60 };
     report({ name: 'time, tests included', value: run.wallSeconds, unit: 's', target });
     report({ name: 'training', value: run.imagesPerSecond, unit: 'images/s' });
-    report({ name: 'test accuracy, top-1', value: 100 * (run.test?.top1 ?? NaN), unit: '%' });
+    const value = 100 * (run.test?.top1 ?? NaN);
+    const bound = { atLeast: settings.leastAccuracy };
+    report({ name: 'test accuracy, top-1', value, unit: '%', bound });
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -29,6 +29,7 @@ const SETTINGS: Settings = {
   timedSteps: 1,
   python: null,
   data: writeTinyImages(join(folder, 'data')),
+  leastAccuracy: 0,
 };
 
 /** Seconds, which no part here comes near. */
