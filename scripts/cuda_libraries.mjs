@@ -55,26 +55,30 @@ export function cudaLibrariesFound({ TWOTOWER_CUDA = null }, stamp) {
  * @throws {Unavailable} if they are missing and cannot be fetched, with pip's command
  */
 export async function prepareCudaLibraries(environment, folders, stamp) {
-  const { TWOTOWER_CUDA: named } = environment;
   const major = driverMajor(environment) ?? 13;
-  let files = filesIn(folders(), major);
-  if (files === undefined) {
-    if (
-      named !== undefined &&
-      namesOf(major)
-        .flat()
-        .some((name) => existsSync(join(named, name)))
-    ) {
-      throw new Unavailable(
-        `the folder that TWOTOWER_CUDA names has only some of NVIDIA's libraries: ${commandFor(major)} brings all; then unset it`,
-      );
-    }
+  if (filesIn(folders(), major) === undefined) {
+    refuseIncomplete(environment, major);
     await fetchLibraries(environment, major);
-    files = filesIn(folders(), major);
   }
-  if (files === undefined)
+  const files = filesIn(folders(), major);
+  if (files === undefined) {
     throw new Unavailable(`NVIDIA's packages lack a library: ${commandFor(major)}`);
-  writeWhole(stamp, JSON.stringify({ named: named ?? null, files }));
+  }
+  writeWhole(stamp, JSON.stringify({ named: environment['TWOTOWER_CUDA'] ?? null, files }));
+}
+
+/**
+ * Whoever names a folder with some of the libraries chooses them: others are not fetched beside those.
+ * @param {NodeJS.ProcessEnv} environment
+ * @param {number} major
+ * @throws {Unavailable}
+ */
+function refuseIncomplete({ TWOTOWER_CUDA: named }, major) {
+  const names = namesOf(major).flat();
+  if (named === undefined || !names.some((name) => existsSync(join(named, name)))) return;
+  throw new Unavailable(
+    `the folder that TWOTOWER_CUDA names has only some of NVIDIA's libraries: ${commandFor(major)} brings all; then unset it`,
+  );
 }
 
 /**
@@ -134,7 +138,10 @@ function packagesFor(major) {
 }
 
 /** @param {number} major */
-const commandFor = (major) => `python3 -m pip install --user ${packagesFor(major).join(' ')}`;
+function commandFor(major) {
+  const packages = packagesFor(major).map((name) => `'${name}'`);
+  return `python3 -m pip install --user ${packages.join(' ')}`;
+}
 
 /**
  * @param {NodeJS.ProcessEnv} environment

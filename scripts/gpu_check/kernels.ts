@@ -48,9 +48,10 @@ const BOUNDS: Record<Precision, (terms: number) => number> = {
 /** No product of float32 operands errs by as much, so an error above shows that operands were rounded. */
 const ROUNDED = 5e-5;
 
-/** The layer at which a kernel was farthest from the reference, by its bound. */
+/** Where a kernel was farthest from the reference, by its bound. */
 interface Worst {
-  layer: string;
+  /** Null if it is of no layer. */
+  layer: string | null;
   error: number;
   bound: number;
 }
@@ -68,7 +69,7 @@ export function checkKernels(settings: Settings, report: Report): Promise<void> 
       worst.set(key, found);
     }
   };
-  const take = (layer: string, checks: KernelCheck[]): void => {
+  const take = (layer: string | null, checks: KernelCheck[]): void => {
     for (const check of checks) {
       const samples = samplesOf(check, settings.samples);
       for (const precision of check.isProduct ? precisions : (['float32'] as const)) {
@@ -94,11 +95,12 @@ export function checkKernels(settings: Settings, report: Report): Promise<void> 
     }
   }
   const arrays = new DeviceArrays(addon);
-  take('the update', trainingChecks(settings.kernelBatch, arrays));
+  take(null, trainingChecks(settings.kernelBatch, arrays));
   arrays.free();
 
   for (const [kernel, { layer, error, bound }] of worst) {
-    report({ name: `${kernel}: ${layer}`, value: error, bound: { atMost: bound } });
+    const name = layer === null ? kernel : `${kernel}: ${layer}`;
+    report({ name, value: error, bound: { atMost: bound } });
   }
   for (const precision of precisions.filter((one) => one !== 'float32')) {
     const name = `passes whose operands were rounded to ${precision}`;

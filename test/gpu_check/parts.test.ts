@@ -84,6 +84,12 @@ test('a part on a GPU that fails has failed, and says how', { skip }, async () =
   }
 });
 
+test('training that reaches too little has failed', { skip }, async () => {
+  const { state, reason } = await runPart('seed', { ...SETTINGS, leastAccuracy: 101 }, LONG);
+  assert.equal(state, 'failed');
+  assert.equal(reason, 'out of bounds: test accuracy, top-1');
+});
+
 test('a part that takes too long is ended, and has failed', { skip }, async () => {
   const { state, reason } = await runPart('placements', SETTINGS, 0.1);
   assert.equal(state, 'failed');

@@ -145,7 +145,7 @@ test("a failure is one line with pip's command, and leaves nothing", async () =>
   await assert.rejects(prepare(), ({ message }) => {
     assert.match(
       message,
-      /No matching distribution found.*: python3 -m pip install --user nvidia-/,
+      /No matching distribution found.*: python3 -m pip install --user 'nvidia-/,
     );
     return !message.includes('\n');
   });
