@@ -130,9 +130,7 @@ const BACKENDS: Record<BackendName, Backend> = {
     sharedMemoryOf: () => null,
     whyNot: hasFloat32Alone('tensorflow'),
     prepareWorkers: () => {
-      // TensorFlow lets NVIDIA's libraries round the operands of float32 products to the 10 bits of TF32. It must not be set
-      // for the native backend, which then could not have TF32 where it is asked for.
-      process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
+      forbidTf32();
       loadDevicePin().keepFreedMemory();
     },
     use: async ({ device, threads, logicalCpus, logicalCpu }) => {
@@ -162,6 +160,14 @@ export function prepareProcess(): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   // By default all workers' operations share one pool of threads, of the first worker's size.
   process.env['TF_OVERRIDE_GLOBAL_THREADPOOL'] ??= '1';
+}
+
+/**
+ * Keeps NVIDIA's libraries from rounding the operands of float32 products to the 10 bits of TF32, as TensorFlow lets them. They read
+ * this when they load. It is not for the native backend, which would have no TF32 even where that is asked for.
+ */
+function forbidTf32(): void {
+  process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
 }
 
 /** `prepareProcess` for workers with this backend. Call in the main thread before the first of them starts. */
@@ -269,6 +275,7 @@ export interface Probe {
 
 /** Loads a backend in a worker thread of its own, which ends with the answer. */
 export function probe(backend: BackendName): Promise<Probe> {
+  if (backend === 'tensorflow') forbidTf32();
   const worker = new Worker(new URL('./probe_worker.js', import.meta.url), {
     workerData: { backend },
   });
