@@ -3,7 +3,7 @@
  * missing, pip fetches all three into `${XDG_CACHE_HOME:-~/.cache}/twotower/cuda-libraries`, where `libraryFolders` in
  * src/backend/native/cuda_addon.ts looks too.
  *
- * A stamp has the files that were found, and TWOTOWER_CUDA. While all are the same, nothing is looked for again.
+ * A stamp has the files that were found, and what decided where to look. While all are the same, nothing is looked for again.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -40,11 +40,19 @@ function namedDriver({ TWOTOWER_CUDA: folder }) {
  * @param {NodeJS.ProcessEnv} environment
  * @param {string} stamp
  */
-export function cudaLibrariesFound({ TWOTOWER_CUDA = null }, stamp) {
+export function cudaLibrariesFound(environment, stamp) {
   if (!existsSync(stamp)) return false;
-  /** @type {{ named: string | null, files: string[] }} */
-  const { named, files } = JSON.parse(readFileSync(stamp, 'utf8'));
-  return named === TWOTOWER_CUDA && files.every((file) => existsSync(file));
+  /** @type {{ search: string, files: string[] }} */
+  const { search, files } = JSON.parse(readFileSync(stamp, 'utf8'));
+  return search === searchOf(environment) && files.every((file) => existsSync(file));
+}
+
+/**
+ * What decides where libraries are looked for, in one text.
+ * @param {NodeJS.ProcessEnv} environment
+ */
+export function searchOf({ TWOTOWER_CUDA, VIRTUAL_ENV, HOME, XDG_CACHE_HOME, LD_LIBRARY_PATH }) {
+  return JSON.stringify([TWOTOWER_CUDA, VIRTUAL_ENV, HOME, XDG_CACHE_HOME, LD_LIBRARY_PATH]);
 }
 
 /**
@@ -64,7 +72,7 @@ export async function prepareCudaLibraries(environment, folders, stamp) {
   if (files === undefined) {
     throw new Unavailable(`NVIDIA's packages lack a library: ${commandFor(major)}`);
   }
-  writeWhole(stamp, JSON.stringify({ named: environment['TWOTOWER_CUDA'] ?? null, files }));
+  writeWhole(stamp, JSON.stringify({ search: searchOf(environment), files }));
 }
 
 /**

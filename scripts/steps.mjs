@@ -16,6 +16,7 @@ import {
   cudaLibrariesFound,
   hasNvidiaDriver,
   prepareCudaLibraries,
+  searchOf,
   systemFolders,
 } from './cuda_libraries.mjs';
 import {
@@ -184,13 +185,12 @@ function cudaLibraries(retry) {
   if (!hasNvidiaDriver(process.env)) return [];
   const inBuild = (/** @type {string} */ name) => join(ROOT, 'native', 'build', name);
   const stamp = inBuild('.cuda_libraries.found');
-  const { TWOTOWER_CUDA, VIRTUAL_ENV, LD_LIBRARY_PATH } = process.env;
   const part = {
     without: 'no native backend on GPUs',
     isReady: () => cudaLibrariesFound(process.env, stamp),
     addon: '',
     record: inBuild('.cuda_libraries.unavailable'),
-    circumstances: () => [TWOTOWER_CUDA, VIRTUAL_ENV, LD_LIBRARY_PATH, hasPip()],
+    circumstances: () => [searchOf(process.env), hasPip()],
     prepare: async () => {
       // Imported here, because set-up builds it first.
       const addon = new URL('../dist/src/backend/native/cuda_addon.js', import.meta.url).href;

@@ -133,6 +133,13 @@ test('a library that is gone is noticed', async () => {
   assert.equal(isReady(), false);
 });
 
+test('in another Python environment, libraries are looked for again', async () => {
+  writePython();
+  await prepare();
+  environment['VIRTUAL_ENV'] = join(scratch, 'venv');
+  assert.equal(isReady(), false);
+});
+
 test('nothing is fetched beside libraries that TWOTOWER_CUDA names', async () => {
   writePython();
   writeFileSync(join(scratch, 'driver', 'libnvrtc.so.13'), '');
