@@ -1,4 +1,7 @@
-/** The process of one part: it gets the part's name and the settings, and sends each figure, then the outcome. */
+/**
+ * The process of one part: it gets the part's name and the settings, and sends each figure, then the outcome. Its folder for
+ * temporary files is its own, and is removed after it.
+ */
 import { outcomeOf } from './figures.js';
 import type { Figure, Outcome } from './figures.js';
 import { PARTS } from './parts.js';

@@ -1,5 +1,8 @@
 /** Runs parts of the GPU check, each in a process of its own: what fails on a GPU may end the process, or spoil it for later work. */
 import { fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Figure, Outcome } from './figures.js';
 import type { PartMessage, PartRequest } from './part_process.js';
@@ -28,7 +31,12 @@ export function runPart(part: PartName, settings: Settings, seconds: number): Pr
   let outcome: Outcome | undefined;
   let printed = '';
   let isLate = false;
-  const child = fork(PROGRAM, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  // For runs and checkpoints, which a process that is ended leaves.
+  const scratch = mkdtempSync(join(tmpdir(), 'twotower-gpu-check-'));
+  const child = fork(PROGRAM, {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    env: { ...process.env, TMPDIR: scratch },
+  });
   const timer = setTimeout(() => {
     isLate = true;
     child.kill('SIGKILL');
@@ -49,6 +57,7 @@ export function runPart(part: PartName, settings: Settings, seconds: number): Pr
     child.on('error', reject);
     child.on('close', (code, signal) => {
       clearTimeout(timer);
+      rmSync(scratch, { recursive: true });
       const how = isLate
         ? `it was ended after ${Math.round(seconds)} s`
         : `its process ended with ${signal ?? `code ${code}`}: ${printed.trim()}`;

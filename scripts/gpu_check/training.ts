@@ -1,5 +1,5 @@
 /** Training on GPUs against other placements, the CPU, finite differences, itself resumed, and a limit of memory. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Configuration } from '../../src/configuration.js';
@@ -118,36 +118,27 @@ export async function checkPlacements(settings: Settings, report: Report): Promi
 /** A run that is stopped in the middle and resumed, against one that is not. */
 export async function checkResume(settings: Settings, report: Report): Promise<void> {
   const { network, batch, resumedSteps } = settings;
-  const folder = mkdtempSync(join(tmpdir(), 'twotower-gpu-check-'));
   const common = { gpus: [0, 0], requireGpu: true, testLimit: batch, checkpointMinutes: 0 };
   const recipe = { ...network, batch, steps: resumedSteps, towers: 2, overrides: GENERATED };
-  try {
-    const [straight, parted] = ['straight', 'parted'].map((name) => join(folder, name));
-    await train({ ...common, ...recipe, out: straight });
-    const stop = new AbortController();
-    const events = new RunEvents();
-    events.on('step', ({ step }) => {
-      if (step === Math.floor(resumedSteps / 2)) stop.abort();
-    });
-    const stopped = await train({
-      ...{ ...common, ...recipe, out: parted, events, signal: stop.signal },
-    });
-    report({
-      name: 'stopped after step',
-      value: stopped.steps,
-      bound: { atMost: resumedSteps - 1 },
-    });
-    const { steps } = await train({ ...common, resume: parted! });
-    report({ name: 'resumed to step', value: steps, bound: { atLeast: resumedSteps } });
-    const [one, other] = [straight, parted].map((path) => {
-      const { files } = chooseCheckpoint(openRunFolder(path!));
-      return [files.model, files.optimizer].map((file) => readFileSync(file));
-    });
-    const value = one!.filter((bytes, file) => !bytes.equals(other![file]!)).length;
-    report({ name: 'files of tensors that differ', value, bound: { atMost: 0 } });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const [straight, parted] = ['straight', 'parted'].map((name) => join(tmpdir(), name));
+  await train({ ...common, ...recipe, out: straight });
+  const stop = new AbortController();
+  const events = new RunEvents();
+  events.on('step', ({ step }) => {
+    if (step === Math.floor(resumedSteps / 2)) stop.abort();
+  });
+  const stopped = await train({
+    ...{ ...common, ...recipe, out: parted, events, signal: stop.signal },
+  });
+  report({ name: 'stopped after step', value: stopped.steps, bound: { atMost: resumedSteps - 1 } });
+  const { steps } = await train({ ...common, resume: parted! });
+  report({ name: 'resumed to step', value: steps, bound: { atLeast: resumedSteps } });
+  const [one, other] = [straight, parted].map((path) => {
+    const { files } = chooseCheckpoint(openRunFolder(path!));
+    return [files.model, files.optimizer].map((file) => readFileSync(file));
+  });
+  const value = one!.filter((bytes, file) => !bytes.equals(other![file]!)).length;
+  report({ name: 'files of tensors that differ', value, bound: { atMost: 0 } });
 }
 
 /**
