@@ -1,8 +1,7 @@
 /** Arrays for single kernels: random ones on the host, and their copies on a GPU. */
 import type { CudaAddon } from '../../src/backend/native/cuda_addon.js';
-import { CudaArray, CudaMemory } from '../../src/backend/native/cuda_array.js';
-
-const BYTES = 4;
+import { CudaArray, CudaMemory, ELEMENT_BYTES } from '../../src/backend/native/cuda_array.js';
+import type { ArrayType } from '../../src/backend/native/device_backend.js';
 
 /** The arrays of one layer, which are freed together. */
 export class DeviceArrays {
@@ -10,15 +9,15 @@ export class DeviceArrays {
 
   constructor(readonly addon: CudaAddon) {}
 
-  /** A float32 or int32 array whose values a kernel is to write. */
-  empty(length: number, type: 'float32' | 'int32' = 'float32'): CudaArray {
-    const memory = CudaMemory.allocate(this.addon, length * BYTES);
+  /** An array whose values a kernel is to write. */
+  empty(length: number, type: ArrayType = 'float32'): CudaArray {
+    const memory = CudaMemory.allocate(this.addon, length * ELEMENT_BYTES[type]);
     this.memories.push(memory);
     return new CudaArray(memory, type, 0, length);
   }
 
-  copyOf(values: Float32Array | Int32Array): CudaArray {
-    const array = this.empty(values.length, values instanceof Int32Array ? 'int32' : 'float32');
+  copyOf(values: Float32Array | Int32Array | Uint8Array): CudaArray {
+    const array = this.empty(values.length, typeOf(values));
     array.write(values);
     return array;
   }
@@ -36,6 +35,11 @@ export class DeviceArrays {
   free(): void {
     for (const { handle } of this.memories) this.addon.freeMemory(handle);
   }
+}
+
+function typeOf(values: Float32Array | Int32Array | Uint8Array): ArrayType {
+  if (values instanceof Float32Array) return 'float32';
+  return values instanceof Int32Array ? 'int32' : 'bool';
 }
 
 let drawn = 1;

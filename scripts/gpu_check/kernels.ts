@@ -2,12 +2,14 @@
 import type { Precision } from '../../src/backend/numerics.js';
 import { kernelSource, loadCudaAddon } from '../../src/backend/native/cuda_addon.js';
 import { buildNetwork } from '../../src/model/network.js';
-import type { Layer } from '../../src/model/network.js';
+import type { Layer, Network } from '../../src/model/network.js';
+import { isFollowedByRelu } from '../../src/model/forward.js';
 import { RandomSequence, deriveKey } from '../../src/random.js';
 import type { Report } from './figures.js';
 import { DeviceArrays } from './device_arrays.js';
 import { convolutionChecks, fullyConnectedChecks } from './product_kernels.js';
 import { normalizationChecks, poolChecks, trainingChecks } from './other_kernels.js';
+import { pooledConvolutionChecks } from './pooled_convolution.js';
 import type { Sum } from './references.js';
 import { configurationFor, precisionsHere } from './settings.js';
 import type { Settings } from './settings.js';
@@ -84,15 +86,23 @@ export function checkKernels(settings: Settings, report: Report): Promise<void> 
   const seen = new Set<string>();
   for (const towers of [1, 2]) {
     const { network, data } = configurationFor(settings, settings.kernelBatch, towers);
-    for (const layer of buildNetwork(network, towers, data.classes).layers) {
+    const built = buildNetwork(network, towers, data.classes);
+    for (const layer of built.layers) {
       const shapes = JSON.stringify([layer.specification, layer.input, layer.output]);
       if (seen.has(shapes)) continue;
       seen.add(shapes);
       const arrays = new DeviceArrays(addon);
       const name = towers === 1 ? layer.name : `a tower's ${layer.name}`;
-      take(name, checksOf(layer, settings.kernelBatch, arrays));
+      take(name, checksOf(built, layer, settings.kernelBatch, arrays));
       arrays.free();
     }
+    const arrays = new DeviceArrays(addon);
+    const first = built.layers[0]!.name;
+    take(
+      towers === 1 ? first : `a tower's ${first}`,
+      pooledConvolutionChecks(built, settings.kernelBatch, arrays),
+    );
+    arrays.free();
   }
   const arrays = new DeviceArrays(addon);
   take(null, trainingChecks(settings.kernelBatch, arrays));
@@ -109,12 +119,18 @@ export function checkKernels(settings: Settings, report: Report): Promise<void> 
   return Promise.resolve();
 }
 
-function checksOf(layer: Layer, batch: number, arrays: DeviceArrays): KernelCheck[] {
+function checksOf(
+  network: Network,
+  layer: Layer,
+  batch: number,
+  arrays: DeviceArrays,
+): KernelCheck[] {
+  const activation = isFollowedByRelu(network, layer.index) ? 'relu' : 'linear';
   switch (layer.specification.type) {
     case 'conv':
-      return convolutionChecks(layer, layer.specification, batch, arrays);
+      return convolutionChecks(layer, layer.specification, activation, batch, arrays);
     case 'fc':
-      return fullyConnectedChecks(layer, batch, arrays);
+      return fullyConnectedChecks(layer, activation, batch, arrays);
     case 'maxPool':
       return poolChecks(layer, layer.specification, batch, arrays);
     case 'lrn':

@@ -103,9 +103,9 @@ const CLASSES = 1000;
 /** Parameters of the update's check, as of a fully-connected layer. */
 const PARAMETERS = 1 << 20;
 
-/** The loss with its gradient, the update and dropout's masks. */
+/** The loss with its gradient, the update, dropout's masks and images. */
 export function trainingChecks(batch: number, arrays: DeviceArrays): KernelCheck[] {
-  return [...lossChecks(batch, arrays), updateCheck(arrays), maskCheck(arrays)];
+  return [...lossChecks(batch, arrays), updateCheck(arrays), maskCheck(arrays), imageCheck(arrays)];
 }
 
 function lossChecks(batch: number, arrays: DeviceArrays): KernelCheck[] {
@@ -190,5 +190,24 @@ function maskCheck(arrays: DeviceArrays): KernelCheck {
     length: PARAMETERS,
     at: (index) => sumOf(mask[index]!),
     run: () => arrays.result(PARAMETERS, (out) => arrays.addon.dropoutMask(...key, rate, out)),
+  };
+}
+
+/** Channels of an image. */
+const CHANNELS = 3;
+
+function imageCheck(arrays: DeviceArrays): KernelCheck {
+  const table = randomValues(256 * CHANNELS);
+  const bytes = Uint8Array.from(randomValues(PARAMETERS * CHANNELS, 128), (value) => value + 128);
+  const [tableThere, bytesThere] = [arrays.copyOf(table), arrays.copyOf(bytes)];
+  return {
+    ...PLAIN,
+    kernel: 'images from bytes',
+    length: bytes.length,
+    at: (index) => sumOf(table[bytes[index]! * CHANNELS + (index % CHANNELS)]!),
+    run: () =>
+      arrays.result(bytes.length, (out) =>
+        arrays.addon.imagesFromBytes(bytesThere, tableThere, out),
+      ),
   };
 }

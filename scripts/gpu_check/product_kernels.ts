@@ -1,4 +1,5 @@
 /** Convolutions and matrix products of layers, forward and all gradients. */
+import type { Activation } from '../../src/backend/numerics.js';
 import { convolutionGeometry } from '../../src/backend/native/geometry.js';
 import type { Conv2DInfo } from '../../src/backend/native/geometry.js';
 import type { ConvLayer, PoolLayer } from '../../src/model/layers.js';
@@ -13,6 +14,7 @@ import {
   filterGradientAt,
   inputGradientAt,
 } from './references.js';
+import type { Sum } from './references.js';
 
 /** The sizes of a layer's windows. */
 export function geometryOf(
@@ -39,10 +41,15 @@ export function geometryOf(
   };
 }
 
+function activated(activation: Activation, sum: Sum): Sum {
+  return activation === 'relu' ? sum.rectify() : sum;
+}
+
 /** All passes that training takes; the first layer's image needs no gradient, which is checked nevertheless. */
 export function convolutionChecks(
   layer: Layer,
   specification: ConvLayer,
+  activation: Activation,
   batch: number,
   arrays: DeviceArrays,
 ): KernelCheck[] {
@@ -64,10 +71,10 @@ export function convolutionChecks(
       isProduct: true,
       terms: taps * g.inChannels,
       length: dy.length,
-      at: (index) => convolutionAt(g, x, filter, bias, index),
+      at: (index) => activated(activation, convolutionAt(g, x, filter, bias, index)),
       run: (precision) =>
         arrays.result(dy.length, (out) =>
-          addon.conv2d(xThere, filterThere, biasThere, out, geometry, 'linear', precision),
+          addon.conv2d(xThere, filterThere, biasThere, out, geometry, activation, precision),
         ),
     },
     {
@@ -111,6 +118,7 @@ export function convolutionChecks(
 /** x · w + bias, and its gradients by x and w. */
 export function fullyConnectedChecks(
   { input, output }: Layer,
+  activation: Activation,
   batch: number,
   arrays: DeviceArrays,
 ): KernelCheck[] {
@@ -134,13 +142,13 @@ export function fullyConnectedChecks(
         const unit = index % outputs;
         const row = { values: x, start: ((index - unit) / outputs) * inputs, step: 1 };
         const column = { values: weight, start: unit, step: outputs };
-        return dotProduct(row, column, inputs, bias[unit]);
+        return activated(activation, dotProduct(row, column, inputs, bias[unit]));
       },
       run: (precision) =>
         arrays.result(dy.length, (out) => {
           const sizes = [1, 1, batch, inputs, outputs];
           const [a, b] = [xThere, weightThere];
-          addon.matMul(a, b, biasThere, out, sizes, false, false, 'linear', precision);
+          addon.matMul(a, b, biasThere, out, sizes, false, false, activation, precision);
         }),
     },
     {

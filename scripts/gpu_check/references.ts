@@ -17,6 +17,12 @@ export class Sum {
   get scale(): number {
     return Math.sqrt(this.squares);
   }
+
+  /** Replaces the value by 0 if that is greater. */
+  rectify(): this {
+    this.value = Math.max(0, this.value);
+    return this;
+  }
 }
 
 /** An array's index as positions [image, y, x, channel] of NHWC. */

@@ -68,7 +68,7 @@ export type AroundLayer = (
 const FLOAT32_LARGEST = 3.4028234e38;
 
 /** Windows of `CONVOLUTION_MAX_POOL` have at most 255 positions. */
-const LARGEST_POOLED_AT_ONCE = 15;
+export const LARGEST_POOLED_AT_ONCE = 15;
 
 /**
  * @param parameters of each rank of `collectives.ranks`
