@@ -9,7 +9,7 @@ same load of the machine. One JSON request per line on stdin, one JSON answer pe
       builds the network (src/model/layers.ts; T towers as T groups) in float32, with SGD and momentum 0.9, and
       a fixed random batch, in each way that PyTorch has of running it: eager and torch.compile, contiguous and
       channels last. It times three steps of each and keeps the fastest. tf32 is a switch of CUDA's libraries,
-      which is off for float32; bf16 is autocast. On CUDA only channels last is tried, the faster one there.
+      which is off for float32; bf16 is autocast. On CUDA only channels last is tried.
       ->  {"torch", "threads", "parameters", "groups", "chosen", "tried": {way: seconds, or why it failed}}
   {"step": n}       n training steps            ->  {"seconds": [n numbers], "loss": of the last}
   {"layer": name}   that conv or fc layer alone, eager in the chosen memory format, forward and backward,
