@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import typescript from 'typescript-eslint';
 
 export default typescript.config(
-  { ignores: ['dist/', 'docs/api/', 'node_modules/', 'runs/'] },
+  { ignores: ['dist/', 'docs/api/', 'node_modules/', 'runs/', 'gpu_pack/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

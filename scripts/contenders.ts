@@ -56,7 +56,7 @@ export interface PyTorch {
   tried: Record<string, number | string>;
 }
 
-/** The dense network in PyTorch (`scripts/peer.py`), in the fastest of its ways; bf16 is autocast. */
+/** The dense network in PyTorch (`scripts/peer.py`), in the fastest of its ways. */
 export class Peer {
   private readonly seconds: number[] = [];
 
@@ -70,6 +70,7 @@ export class Peer {
     { network, data, training }: Configuration,
     threads: number,
     precision: Precision,
+    device: 'cpu' | 'cuda' = 'cpu',
   ): Promise<Peer> {
     const program = new Answering('the PyTorch baseline', python, [script('peer.py')]);
     const prepare = {
@@ -78,7 +79,8 @@ export class Peer {
       classes: data.classes,
       batch: training.batch,
       threads,
-      autocast: precision === 'bf16' ? 'bfloat16' : null,
+      device,
+      precision,
     };
     return new Peer(program, await request<PyTorch>(program, { prepare }));
   }

@@ -53,6 +53,16 @@ function neededPackages(root, all) {
   });
 }
 
+/**
+ * Folders of the packages that the program runs with, from the project's.
+ * @param {string} root the project's folder
+ */
+export function productionPackages(root) {
+  return neededPackages(root, false)
+    .map(([path]) => path)
+    .filter((path) => !isOfCompiler(path));
+}
+
 /** @param {string} path of a package */
 const isOfCompiler = (path) => new RegExp(`^node_modules/@?${COMPILER}(/|$)`).test(path);
 
@@ -123,8 +133,16 @@ export async function installDependencies(root, all) {
 export function removeUnused(root) {
   const folder = join(root, 'node_modules');
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    if (UNUSED.test(name)) rmSync(join(folder, name));
+    if (isUnused(name)) rmSync(join(folder, name));
   }
+}
+
+/**
+ * Whether the program never loads this file of a package.
+ * @param {string} name
+ */
+export function isUnused(name) {
+  return UNUSED.test(name);
 }
 
 /**

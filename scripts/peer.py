@@ -5,10 +5,11 @@
 same load of the machine. One JSON request per line on stdin, one JSON answer per line on stdout:
 
   {"prepare": {"network": {"input", "layers"}, "towers": 1, "classes": 10, "batch": 128, "threads": 2,
-               "autocast": null | "bfloat16"}}
+               "device": "cpu" | "cuda", "precision": "float32" | "tf32" | "bf16"}}
       builds the network (src/model/layers.ts; T towers as T groups) in float32, with SGD and momentum 0.9, and
       a fixed random batch, in each way that PyTorch has of running it: eager and torch.compile, contiguous and
-      channels last. It times three steps of each and keeps the fastest.
+      channels last. It times three steps of each and keeps the fastest. tf32 is a switch of CUDA's libraries,
+      which is off for float32; bf16 is autocast. On CUDA only channels last is tried.
       ->  {"torch", "threads", "parameters", "groups", "chosen", "tried": {way: seconds, or why it failed}}
   {"step": n}       n training steps            ->  {"seconds": [n numbers], "loss": of the last}
   {"layer": name}   that conv or fc layer alone, eager in the chosen memory format, forward and backward,
@@ -32,6 +33,7 @@ from torch import nn
 from torch.nn import functional
 
 LAYER_REPEATS = 5
+PRECISIONS = ("float32", "tf32", "bf16")
 
 
 class TowersLrn(nn.Module):
@@ -106,45 +108,61 @@ WAYS = {
 }
 
 
+def ways_on(device):
+    return [way for way in WAYS if device == "cpu" or way.endswith("channels last")]
+
+
 class Trainer:
     """The network in one memory format, eager or compiled."""
 
-    def __init__(self, way, network, towers, classes, batch, autocast):
+    def __init__(self, way, network, towers, classes, batch, device, precision):
         memory_format, compiled = WAYS[way]
         torch.manual_seed(0)
-        self.autocast = autocast
-        self.model = build(network, towers, classes).to(memory_format=memory_format)
+        self.device, self.precision = device, precision
+        self.model = build(network, towers, classes).to(device, memory_format=memory_format)
         self.run = torch.compile(self.model) if compiled else self.model
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9, fused=True)
         shape = network["input"]
         self.images = torch.randn(batch, shape["channels"], shape["height"], shape["width"]).to(
-            memory_format=memory_format)
-        self.labels = torch.randint(0, classes, (batch,))
+            device, memory_format=memory_format)
+        self.labels = torch.randint(0, classes, (batch,)).to(device)
 
     def context(self):
-        return torch.autocast("cpu", dtype=torch.bfloat16) if self.autocast else contextlib.nullcontext()
+        if self.precision == "bf16":
+            return torch.autocast(self.device, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def now(self):
+        """Seconds, once the device has done what it was given."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
 
     def step(self):
         """Seconds and loss of one training step."""
-        start = time.perf_counter()
+        start = self.now()
         self.optimizer.zero_grad()
         with self.context():
             loss = functional.cross_entropy(self.run(self.images), self.labels)
         loss.backward()
         self.optimizer.step()
-        return time.perf_counter() - start, loss.item()
+        return self.now() - start, loss.item()
 
 
 class Peer:
-    def __init__(self, threads, autocast, **recipe):
+    def __init__(self, threads, device, precision, **recipe):
         torch.set_num_threads(threads)
-        if autocast not in (None, "bfloat16"):
-            raise ValueError(f"autocast {autocast}")
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision {precision}")
+        if device == "cuda":
+            torch.backends.cudnn.benchmark = True
+            torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+            torch.backends.cudnn.allow_tf32 = precision == "tf32"
         self.tried = {}
         best = None
-        for way in WAYS:
+        for way in ways_on(device):
             try:
-                trainer = Trainer(way, autocast=autocast, **recipe)
+                trainer = Trainer(way, device=device, precision=precision, **recipe)
                 trainer.step()
                 seconds = statistics.median(trainer.step()[0] for _ in range(3))
             except Exception as error:  # No compiler, for instance: the other ways still count.
@@ -186,14 +204,14 @@ class Peer:
         for _ in range(1 + LAYER_REPEATS):
             x.grad = None
             module.zero_grad()
-            start = time.perf_counter()
+            start = self.trainer.now()
             with self.trainer.context():
                 y = module(x)
-            forward = time.perf_counter() - start
+            forward = self.trainer.now() - start
             gradient = torch.randn_like(y)
-            start = time.perf_counter()
+            start = self.trainer.now()
             y.backward(gradient)
-            seconds.append(forward + time.perf_counter() - start)
+            seconds.append(forward + self.trainer.now() - start)
         return statistics.median(seconds[1:])
 
 

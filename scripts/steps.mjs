@@ -1,6 +1,6 @@
 /**
  * Set-up: npm packages, the project's own addons with oneDNN, libjpeg-turbo and, where there is one, MPI, the
- * TypeScript build and, if it is wanted, TensorFlow. Each step does nothing if its result is in place, and a step
+ * TypeScript build, NVIDIA's libraries where there is a driver and, if it is wanted, TensorFlow. Each step does nothing if its result is in place, and a step
  * that was cut off is done again. One process at a time sets up a checkout.
  *
  * The program can do without the addons and TensorFlow. If one of them cannot be prepared, the command line
@@ -12,6 +12,13 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { addonsBuilt, buildAddons, findCompiler, placesIn } from './addons.mjs';
 import { attemptOf } from './attempt.mjs';
+import {
+  cudaLibrariesFound,
+  hasNvidiaDriver,
+  prepareCudaLibraries,
+  searchOf,
+  systemFolders,
+} from './cuda_libraries.mjs';
 import {
   dependenciesInstalled,
   installDependencies,
@@ -69,15 +76,21 @@ export async function setUp({ all }) {
   await takeSteps([
     [dependencies],
     [...ownAddons(all), ...(all ? [tensorflow(true)] : []), typescript],
+    all ? cudaLibraries(true) : [],
   ]);
 }
 
 /**
  * Prepares what the library's `train` and its like compute with: all but npm packages and TypeScript.
- * @param {{ backend?: string }} devices as a caller of the library gives them
+ * @param {{ backend?: string, cpu?: number }} devices as a caller of the library gives them
  */
-export async function prepareEngine({ backend }) {
-  await takeSteps([ownAddons(false), backend === 'tensorflow' ? [tensorflow(false)] : []]);
+export async function prepareEngine({ backend, cpu }) {
+  const mayUseGpus = cpu === undefined && (backend === undefined || backend === 'native');
+  await takeSteps([
+    ownAddons(false),
+    backend === 'tensorflow' ? [tensorflow(false)] : [],
+    mayUseGpus ? cudaLibraries(false) : [],
+  ]);
 }
 
 /**
@@ -126,7 +139,7 @@ function ownAddons(retry) {
     ownAddon(BACKEND_ADDON, 'no native backend', retry),
     ownAddon(JPEG_ADDON, 'sharp decodes JPEGs, four times slower', retry),
     // Without a driver only tests need it.
-    ...(retry || wantedVariant() === 'cuda'
+    ...(retry || hasNvidiaDriver(process.env)
       ? [ownAddon(CUDA_ADDON, 'no native backend on GPUs', retry)]
       : []),
     ...MPI_ADDONS.filter(({ library }) => library.find(process.env) !== undefined).map((addon) =>
@@ -161,6 +174,32 @@ function ownAddon(addon, without, retry) {
     },
   };
   return attemptOf(part, retry);
+}
+
+/**
+ * None where there is no driver.
+ * @param {boolean} retry
+ * @returns {Step[]}
+ */
+function cudaLibraries(retry) {
+  if (!hasNvidiaDriver(process.env)) return [];
+  const inBuild = (/** @type {string} */ name) => join(ROOT, 'native', 'build', name);
+  const stamp = inBuild('.cuda_libraries.found');
+  const part = {
+    without: 'no native backend on GPUs',
+    isReady: () => cudaLibrariesFound(process.env, stamp),
+    addon: '',
+    record: inBuild('.cuda_libraries.unavailable'),
+    circumstances: () => [searchOf(process.env), hasPip()],
+    prepare: async () => {
+      // Imported here, because set-up builds it first.
+      const addon = new URL('../dist/src/backend/native/cuda_addon.js', import.meta.url).href;
+      const { libraryFolders } = await import(addon);
+      const folders = () => [...libraryFolders(process.env), ...systemFolders(process.env)];
+      await prepareCudaLibraries(process.env, folders, stamp);
+    },
+  };
+  return [attemptOf(part, retry)];
 }
 
 /**

@@ -131,7 +131,10 @@ const BACKENDS: Record<BackendName, Backend> = {
     computesOnGpus: true,
     sharedMemoryOf: () => null,
     whyNot: hasFloat32Alone('tensorflow'),
-    prepareWorkers: () => loadDevicePin().keepFreedMemory(),
+    prepareWorkers: () => {
+      forbidTf32();
+      loadDevicePin().keepFreedMemory();
+    },
     use: async ({ device, threads, logicalCpus, logicalCpu }) => {
       const name =
         device === 'cpu' ? `/device:CPU:${logicalCpu}` : `/device:${device.toUpperCase()}`;
@@ -159,7 +162,13 @@ export function prepareProcess(): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   // By default all workers' operations share one pool of threads, of the first worker's size.
   process.env['TF_OVERRIDE_GLOBAL_THREADPOOL'] ??= '1';
-  // NVIDIA's libraries would round the operands of float32 products to the 10 bits of TF32.
+}
+
+/**
+ * Keeps NVIDIA's libraries from rounding the operands of float32 products to the 10 bits of TF32, as TensorFlow lets them. They read
+ * this when they load. It is not for the native backend, which would have no TF32 even where that is asked for.
+ */
+function forbidTf32(): void {
   process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
 }
 
@@ -274,6 +283,7 @@ export interface Probe {
 
 /** Loads a backend in a worker thread of its own, which ends with the answer. */
 export function probe(backend: BackendName): Promise<Probe> {
+  if (backend === 'tensorflow') forbidTf32();
   const worker = new Worker(new URL('./probe_worker.js', import.meta.url), {
     workerData: { backend },
   });

@@ -154,10 +154,11 @@ export function kernelSource(): string {
 
 /**
  * Folders that may have NVIDIA's libraries, the preferred ones first: `TWOTOWER_CUDA`; those of Python's packages, which PyTorch
- * brings too, in an active virtual environment, for the user and for all users; the CUDA toolkit's.
+ * brings too, in an active virtual environment, for the user and for all users; the CUDA toolkit's; those that set-up has fetched
+ * (scripts/cuda_libraries.mjs).
  */
 export function libraryFolders(environment: NodeJS.ProcessEnv): string[] {
-  const { TWOTOWER_CUDA, VIRTUAL_ENV, HOME = homedir() } = environment;
+  const { TWOTOWER_CUDA, VIRTUAL_ENV, XDG_CACHE_HOME, HOME = homedir() } = environment;
   const roots = [VIRTUAL_ENV, join(HOME, '.local'), '/usr/local', '/usr'];
   const packages = roots.flatMap((root) => {
     if (root === undefined) return [];
@@ -165,12 +166,15 @@ export function libraryFolders(environment: NodeJS.ProcessEnv): string[] {
       .filter((path) => /python3[^/]*$/.test(path))
       .flatMap((path) => [join(path, 'site-packages'), join(path, 'dist-packages')]);
   });
-  const libraries = packages
-    .flatMap((path) => foldersIn(join(path, 'nvidia')))
-    .map((path) => join(path, 'lib'));
-  return [TWOTOWER_CUDA, ...libraries, '/usr/local/cuda/lib64'].filter(
-    (path) => path !== undefined && existsSync(path),
-  ) as string[];
+  const librariesIn = (path: string): string[] =>
+    foldersIn(join(path, 'nvidia')).map((folder) => join(folder, 'lib'));
+  const fetched = join(XDG_CACHE_HOME || join(HOME, '.cache'), 'twotower', 'cuda-libraries');
+  return [
+    TWOTOWER_CUDA,
+    ...packages.flatMap(librariesIn),
+    '/usr/local/cuda/lib64',
+    ...librariesIn(fetched),
+  ].filter((path) => path !== undefined && existsSync(path)) as string[];
 }
 
 function foldersIn(folder: string): string[] {
