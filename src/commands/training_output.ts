@@ -26,7 +26,7 @@ export function printTraining(
   const every = progress.verbose ? 1 : (logEvery ?? (progress.isLive ? Infinity : LINES_EVERY));
   const sinceLine = new MetricsWindow();
   const latest = new MetricsWindow(BAR_STEPS);
-  const announced = new Set<string>();
+  const printedNotes = new Set<string>();
   // A launcher's pseudo-terminal has no columns.
   const width = process.stdout.columns > 0 ? terminalWidth() : Infinity;
   const print = (...parts: string[]): void => {
@@ -44,7 +44,7 @@ export function printTraining(
       print(...progressParts(step, averages));
       if (progress.verbose) print(...partsOfStep(averages));
     }
-    if (progress.verbose) announceHostKernels(step, announced, print);
+    if (progress.verbose) printNotes(step, printedNotes, print);
     if (progress.isLive) progress.show(trainingReport(step, latest.averages()!));
   });
   events.on('testing', ({ images, of }) => {
@@ -58,18 +58,15 @@ export function printTraining(
   });
 }
 
-/** @param announced names of kernels, to which new ones are added */
-function announceHostKernels(
+/** @param printed notes, to which new ones are added */
+function printNotes(
   { timings }: StepDone,
-  announced: Set<string>,
+  printed: Set<string>,
   print: (text: string) => void,
 ): void {
-  const names = new Set(timings.flatMap(({ hostKernels = [] }) => hostKernels));
-  for (const name of names) {
-    if (announced.has(name)) continue;
-    announced.add(name);
-    print(`the GPU lacks the kernel ${name}, so the host computes it`);
-  }
+  const notes = new Set(timings.flatMap((timing) => timing.notes ?? []));
+  for (const note of notes) if (!printed.has(note)) print(note);
+  notes.forEach((note) => printed.add(note));
 }
 
 function measurementOf(step: StepDone): StepMeasurement {

@@ -14,7 +14,7 @@ import type { Activation } from '../backend/numerics.js';
 import { CONVOLUTION_MAX_POOL, hasKernel } from '../backend/own_kernels.js';
 import { convolveLocally } from '../backend/local.js';
 import { localResponseNormalization, withinMapNormalization } from '../backend/lrn.js';
-import { deriveKey } from '../random.js';
+import { deriveKey, type Key } from '../random.js';
 import type { Invariant, LayerInput, OwnChannels, Replicated } from './distribution.js';
 import type { ConvLayer, DropoutLayer, LrnLayer, PoolLayer } from './layers.js';
 import { isFollowedByRelu, poolOfFirst, poolPadOf } from './fusion.js';
@@ -121,6 +121,13 @@ export function forward(
  */
 export function lossOf(logits: Invariant<tf.Tensor2D>, labels: tf.Tensor1D): Invariant<tf.Scalar> {
   return crossEntropy(logits, labels) as Invariant<tf.Scalar>;
+}
+
+/** Number of images whose largest logit is the label's, float32. */
+export function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar {
+  return tf.tidy(() =>
+    tf.sum<tf.Scalar>(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'float32')),
+  );
 }
 
 function convolveAndPoolFirst(
@@ -274,11 +281,12 @@ function normalizedAcrossTowers(
 function dropout(
   input: tf.Tensor,
   layer: DropoutLayer,
-  { seed, step, first, firstOfHosts }: TrainingPosition,
+  position: TrainingPosition,
   rank: number,
   hosts: number,
 ): tf.Tensor {
-  const key = deriveKey(seed, 'dropout', step, layer.name, Math.floor(rank / hosts));
+  const { first, firstOfHosts } = position;
+  const key = dropoutKey(layer, position, rank, hosts);
   const units = tf.util.sizeFromShape(input.shape.slice(1));
   if (hosts === 1) return tf.mul(input, dropoutMask(key, layer.rate, input.shape, first * units));
   const images = input.shape[0];
@@ -286,6 +294,30 @@ function dropout(
   const ofTower = dropoutMask(key, layer.rate, shape, firstOfHosts * hosts * units);
   const own = tf.slice(ofTower, [0, (rank % hosts) * units], [images, units]);
   return tf.mul(input, tf.reshape(own, input.shape));
+}
+
+function dropoutKey(
+  { name }: DropoutLayer,
+  { seed, step }: TrainingPosition,
+  rank: number,
+  hosts: number,
+): Key {
+  return deriveKey(seed, 'dropout', step, name, Math.floor(rank / hosts));
+}
+
+/** The keys of the masks that `forward` makes, in the order in which it makes them. */
+export function dropoutKeys(
+  { layers, towers }: Network,
+  ranks: readonly number[],
+  position: TrainingPosition,
+): Key[] {
+  return layers.flatMap(({ specification, hosts }) =>
+    specification.type === 'dropout'
+      ? ranks.map((rank) =>
+          dropoutKey(specification, position, shareOfRank(rank, towers, hosts), hosts),
+        )
+      : [],
+  );
 }
 
 function weightOf(layer: Layer, parameters: RankParameters): tf.Tensor {

@@ -181,8 +181,8 @@ export interface StepTiming {
   exposedMs: number;
   /** Bytes of its GPU's memory that the worker holds; absent if it computes on none with the native backend. */
   gpuBytes?: number;
-  /** Kernels that the GPU's backend lacks, so that the host computes them; absent if there are none. */
-  hostKernels?: string[];
+  /** How the GPU is used, in lines for whoever wants to know; absent if there is nothing to say. */
+  notes?: string[];
 }
 
 /** Where something is not finite. */

@@ -69,6 +69,17 @@ export class RoundCost {
     return result;
   }
 
+  /** Runs `work`, whose instants are those of work that is repeated in later rounds. */
+  keeping<Result>(work: () => Result): Result {
+    const { marks } = this;
+    this.marks = [];
+    try {
+      return work();
+    } finally {
+      this.marks = marks;
+    }
+  }
+
   /** Ends a phase here. */
   endPhase(): Phase {
     return { ended: this.now(), parts: this.parts.length };

@@ -7,7 +7,7 @@ export function stepTiming(
   cost: RoundCost,
   { began, forward, backward }: { began: Instant; forward: Phase; backward: Phase },
   sums: { communicationMs: number; waitMs: number },
-): Omit<StepTiming, 'exchangeBytes' | 'gpuBytes' | 'hostKernels'> {
+): Omit<StepTiming, 'exchangeBytes' | 'gpuBytes' | 'notes'> {
   const inForward = cost.spent(0, forward.parts);
   const inBackward = cost.spent(forward.parts, backward.parts);
   const { copyMs, waitMs, hostsWaitMs } = cost.spent();

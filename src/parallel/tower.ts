@@ -9,9 +9,10 @@ import { valuesOf } from '../backend/values.js';
 import { useBackend } from '../backend/backend.js';
 import { describeBackend } from '../backend/describe_backend.js';
 import { capabilities } from '../backend/capabilities.js';
+import { beforeBackward } from '../backend/tape.js';
 import { hostOf } from '../model/hybrid.js';
 import type { Invariant, Replicated } from '../model/distribution.js';
-import { forward, lossOf } from '../model/forward.js';
+import { correctOf, dropoutKeys, forward, lossOf } from '../model/forward.js';
 import type { AroundLayer, TrainingPosition } from '../model/forward.js';
 import { divideFullyConnected } from '../model/hybrid.js';
 import { buildNetwork } from '../model/network.js';
@@ -39,6 +40,8 @@ import { SlotCopyTransport } from './slot_copies.js';
 import { Exchange } from './exchange.js';
 import { imagesOfRound } from './round_images.js';
 import type { RoundImages } from './round_images.js';
+import type { Key } from '../random.js';
+import { RepeatedStep, type StepGradients } from './repeated_step.js';
 import { RoundCost } from './round_cost.js';
 import { stepTiming } from './step_timing.js';
 import type { Phase } from './round_cost.js';
@@ -55,6 +58,8 @@ export class Tower {
   readonly parameters: HeldParameters;
   /** null if there is one replica. */
   private readonly reduction: GradientReduction | null;
+  /** null if steps are never the same work: with several workers, and in a trace of each layer. */
+  private readonly repeated: RepeatedStep | null;
 
   private constructor(
     readonly network: Network,
@@ -67,6 +72,8 @@ export class Tower {
   ) {
     this.parameters = new HeldParameters(network, exchange, seed);
     this.reduction = replicas && new GradientReduction(replicas, exchange, this.parameters);
+    const isAlone = exchange.workers.length === 1 && replicas === null;
+    this.repeated = isAlone && exchange.timeline === null ? new RepeatedStep(exchange.cost) : null;
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -109,30 +116,24 @@ export class Tower {
     this.exchange.begin(command.sequence);
     const { cost } = this.exchange;
     const began = cost.now();
-    let forward: Phase = { ended: began, parts: 0 };
+    const asked = performance.now();
     const round = this.imagesOf(command);
     const { images, labels: own } = this.input.tensors(round.own, buffers);
     const labels = gatherLabels(this.exchange, own, this.network, round.byHost);
     const { of, whole } = command;
     const reduction = whole.first + whole.count === of ? this.reduction : null;
-    let correct: tf.Scalar | undefined;
-    const { value, grads } = tf.variableGrads(() => {
-      const logits = this.forward(images, round, this.positionOf(command, command.step));
-      this.exchange.timeline?.moveTo('forward loss', 'forward');
-      correct = tf.keep(correctOf(logits, labels));
-      const mean = lossOf(logits, labels);
-      // So the replicas' losses and gradients sum to the means over the batch.
-      const loss = round.all === of ? mean : tf.mul<tf.Scalar>(mean, round.all / of);
-      reduction?.watchTape();
-      this.exchange.activity.moveTo('backward', 'logits');
-      this.exchange.timeline?.moveTo('backward loss', 'backward');
-      forward = cost.endPhase();
-      return loss;
-    }, this.parameters.weights);
-    this.parameters.take(reduction === null ? grads : this.reduced(reduction, grads));
+    const anew = (): StepGradients => this.differentiate(images, labels, round, command, reduction);
+    const mayRepeat = this.repeated !== null && !command.measurePeak && command.first === 0;
+    const computed = mayRepeat
+      ? this.repeated.compute([images, labels], this.parameters.weights, this.keysOf(command), anew)
+      : anew();
+    const { forward, gradients } = computed;
+    this.parameters.take(reduction === null ? gradients : this.reduced(reduction, gradients));
     this.input.uploadNext(buffers);
-    const { loss, hits, notFinite, backward } = this.resultOf(value, correct!);
-    tf.dispose([value, correct!, images, own, labels]);
+    const askingMs = performance.now() - asked;
+    const { loss, hits, notFinite, backward } = this.resultOf(computed);
+    this.repeated?.took(askingMs, cost.between(began, backward.ended));
+    tf.dispose([computed.loss, computed.correct, images, own, labels]);
     const { rule, sequence } = command;
     this.verdicts.give(sequence, notFinite === null);
     const isAgreed = rule !== null && this.verdicts.areAllFinite(sequence);
@@ -147,11 +148,39 @@ export class Tower {
       timing: {
         ...stepTiming(cost, { began, forward, backward }, sums),
         exchangeBytes: bytes,
-        ...gpuUse(),
+        ...gpuUse(this.repeated?.note ?? null),
       },
       peakBytes: 0,
       updateMs,
     };
+  }
+
+  /** Forward and backward on a batch of this worker's tensors. */
+  private differentiate(
+    images: Replicated<tf.Tensor4D>,
+    labels: tf.Tensor1D,
+    round: RoundImages,
+    command: ComputeCommand,
+    reduction: GradientReduction | null,
+  ): StepGradients {
+    const { activity, timeline, cost } = this.exchange;
+    let correct: tf.Scalar | undefined;
+    let forward: Phase | undefined;
+    const { value, grads } = tf.variableGrads(() => {
+      const logits = this.forward(images, round, this.positionOf(command, command.step));
+      timeline?.moveTo('forward loss', 'forward');
+      correct = tf.keep(correctOf(logits, labels));
+      const mean = lossOf(logits, labels);
+      // So the replicas' losses and gradients sum to the means over the batch.
+      const loss =
+        round.all === command.of ? mean : tf.mul<tf.Scalar>(mean, round.all / command.of);
+      reduction?.watchTape();
+      activity.moveTo('backward', 'logits');
+      timeline?.moveTo('backward loss', 'backward');
+      forward = cost.endPhase();
+      return loss;
+    }, this.parameters.weights);
+    return { loss: value, correct: correct!, gradients: grads, forward: forward! };
   }
 
   /** The gradients' sums over the replicas. */
@@ -241,6 +270,11 @@ export class Tower {
     return imagesOfRound(share, this.network, hostOf(this.exchange.ranks[0]!, this.network));
   }
 
+  private keysOf(command: ComputeCommand): Key[] {
+    const position = this.positionOf(command, command.step);
+    return dropoutKeys(this.network, this.exchange.ranks, position);
+  }
+
   private positionOf({ first, whole }: BatchShare, step: number): TrainingPosition {
     return { seed: this.seed, step, first, firstOfHosts: whole.first };
   }
@@ -251,10 +285,12 @@ export class Tower {
    * @returns the loss, the number of correct images, the first parameter or gradient that is not finite, else the loss if it is
    *   not, or null if all are finite; and when the device had computed all that
    */
-  private resultOf(
-    value: tf.Scalar,
-    correct: tf.Scalar,
-  ): { loss: number; hits: number; notFinite: NotFinitePlace | null; backward: Phase } {
+  private resultOf({ loss: value, correct }: StepGradients): {
+    loss: number;
+    hits: number;
+    notFinite: NotFinitePlace | null;
+    backward: Phase;
+  } {
     this.exchange.activity.moveTo('check', 'logits');
     this.exchange.timeline?.moveTo('check the gradients', 'backward');
     let backward: Phase | undefined;
@@ -309,23 +345,4 @@ export class Tower {
     const pooledBytes = capabilities().pooledBytes?.() ?? 0;
     return { tensors: numTensors, bytes: numBytes, pooledBytes };
   }
-}
-
-/** Calls `note` when the gradient reaches `output`, before it goes through the operation that made it. */
-function beforeBackward(output: tf.Tensor, note: () => void): void {
-  // Changes the tape itself: an operation that only calls `note` would cost each layer two copies and their bookkeeping.
-  const node = tf.engine().state.activeTape?.findLast(({ outputs }) => outputs.includes(output));
-  if (node?.gradient === undefined) return;
-  const { gradient } = node;
-  node.gradient = (gradients) => {
-    note();
-    return gradient(gradients);
-  };
-}
-
-/** Number of images whose largest logit is the label's, float32. */
-function correctOf(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar {
-  return tf.tidy(() =>
-    tf.sum<tf.Scalar>(tf.cast(tf.equal(tf.argMax(logits, 1), labels), 'float32')),
-  );
 }

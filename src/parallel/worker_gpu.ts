@@ -11,11 +11,15 @@ export function openedGpu(): Pick<OpenReply, 'gpu'> {
   return { gpu: { ...gpu, bytes: memory.total, freeBytes: memory.free } };
 }
 
-/** What a step says of the GPU. */
-export function gpuUse(): Pick<StepTiming, 'gpuBytes' | 'hostKernels'> {
+/** What a step says of the GPU. @param note on how it is used */
+export function gpuUse(note: string | null): Pick<StepTiming, 'gpuBytes' | 'notes'> {
   const backend = capabilities();
   const gpuBytes = backend.heldBytes?.();
   if (gpuBytes === undefined) return {};
-  const hostKernels = [...(backend.kernelsRunOnHost?.() ?? [])];
-  return { gpuBytes, ...(hostKernels.length > 0 && { hostKernels }) };
+  const kernels = [...(backend.kernelsRunOnHost?.() ?? [])];
+  const notes = [
+    ...kernels.map((name) => `the GPU lacks the kernel ${name}, so the host computes it`),
+    ...(note === null ? [] : [note]),
+  ];
+  return { gpuBytes, ...(notes.length > 0 && { notes }) };
 }

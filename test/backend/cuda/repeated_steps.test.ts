@@ -1,0 +1,102 @@
+/** Steps that a GPU repeats as a CUDA graph against steps that are computed anew: the same bits. */
+import './use_double.js';
+import assert from 'node:assert/strict';
+import { after, suite, test } from 'node:test';
+import { cudaIsPrepared } from '../../../src/backend/native/cuda_addon.js';
+import type { Coordinator } from '../../../src/parallel/coordinator.js';
+import { requireFinite } from '../../../src/parallel/step_outcome.js';
+import {
+  BATCH,
+  gpuPlacement,
+  noiseBatchOf,
+  RULE,
+  SEED,
+  withCoordinatorOn,
+} from '../../parallel/two_placements.js';
+
+const skip = cudaIsPrepared() ? false : "the GPUs' addon is not built here";
+const GRAPHS = 'TWOTOWER_CUDA_GRAPHS';
+
+/** Runs `work` with two towers on one GPU, with graphs and without. @returns both results */
+async function both<Result>(
+  work: (coordinator: Coordinator) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const when of ['never', 'always']) {
+    process.env[GRAPHS] = when;
+    const placement = gpuPlacement([[0, 1]], [0]);
+    results.push(await withCoordinatorOn('native', [[0, 1]], work, placement));
+  }
+  return results;
+}
+
+/** Takes the steps from `first` up to `end`. @returns loss and accuracy of each, and the notes */
+async function take(coordinator: Coordinator, first: number, end: number, images = BATCH) {
+  const taken: { loss: number; accuracy: number }[] = [];
+  const notes = new Set<string>();
+  for (let step = first; step < end; step++) {
+    const batch = { ...noiseBatchOf(SEED, step), count: images };
+    const { loss, accuracy, timings } = requireFinite(await coordinator.step(step, batch, RULE));
+    taken.push({ loss, accuracy });
+    timings.forEach((timing) => timing.notes?.forEach((note) => notes.add(note)));
+  }
+  return { taken, notes: [...notes] };
+}
+
+suite('steps that are repeated', { skip }, () => {
+  after(() => delete process.env[GRAPHS]);
+
+  test('give the bits of steps that are computed anew, with dropout', async () => {
+    const [anew, repeated] = await both((coordinator) => take(coordinator, 1, 20));
+    assert.deepEqual(repeated!.taken, anew!.taken);
+    assert.deepEqual(anew!.notes, []);
+    assert.deepEqual(repeated!.notes, ['each step is repeated as a CUDA graph']);
+  });
+
+  test('go on after tests, loaded parameters and batches of another size', async () => {
+    const [anew, repeated] = await both(async (coordinator) => {
+      const before = await take(coordinator, 1, 7);
+      const logits = await coordinator.logitsOf(noiseBatchOf(SEED, 100));
+      const stored = await coordinator.store();
+      const between = await take(coordinator, 7, 12, BATCH / 2);
+      await coordinator.load(stored);
+      const later = await take(coordinator, 12, 20);
+      return {
+        before,
+        logits,
+        between,
+        later,
+        all: await coordinator.logitsOf(noiseBatchOf(SEED, 101)),
+      };
+    });
+    for (const part of ['before', 'between', 'later'] as const) {
+      assert.deepEqual(repeated![part].taken, anew![part].taken, part);
+      assert.equal(repeated![part].notes.length, 1, part);
+    }
+    assert.deepEqual(repeated!.logits, anew!.logits);
+    assert.deepEqual(repeated!.all, anew!.all);
+  });
+
+  test('are refused if a value is not finite, and leave the parameters as they were', async () => {
+    const [anew, repeated] = await both(async (coordinator) => {
+      await take(coordinator, 1, 7);
+      const rule = { ...RULE, learningRate: 1e30 };
+      await coordinator.step(7, noiseBatchOf(SEED, 7), rule);
+      const outcome = await coordinator.step(8, noiseBatchOf(SEED, 8), RULE);
+      return { finite: outcome.finite, message: outcome.finite ? '' : outcome.error.message };
+    });
+    assert.equal(repeated!.finite, false);
+    assert.deepEqual(repeated, anew);
+  });
+
+  test('hold no more memory with every step', async () => {
+    const [, repeated] = await both(async (coordinator) => {
+      await take(coordinator, 1, 8);
+      const [early] = await coordinator.memory();
+      await take(coordinator, 8, 30);
+      const [late] = await coordinator.memory();
+      return { early: early!, late: late! };
+    });
+    assert.deepEqual(repeated!.late, repeated!.early);
+  });
+});
