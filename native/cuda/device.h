@@ -65,7 +65,8 @@ class Device {
     Enqueue(kernel, grid, list);
   }
 
-  // Copies between host and device. Write returns when `from` may be changed, Read when `to` is there.
+  // Copies between host and device. Write returns when `from` may be changed, unless that is page-locked: then it may be changed
+  // once the copy is done. Read returns when `to` is there.
   void Write(void* to, const void* from, size_t bytes);
   void Read(void* to, const void* from, size_t bytes);
   void Copy(void* to, const void* from, size_t bytes);

@@ -16,58 +16,59 @@ bool IsNull(const Arguments& arguments, size_t index) {
   return type == napi_null;
 }
 
-// Integers in rows of equal length, at least `fewest` in each.
-struct Rows {
-  const int32_t* data;
-  int length;
+// For each of some positions the input positions that it is made of, as many integers for each.
+struct Taps {
+  const int32_t* data = nullptr;
+  int stride = 0;
 };
 
-Rows RowsFrom(const Arguments& arguments, size_t index, const char* name, int64_t count,
-              int64_t fewest) {
+Taps TapsFrom(const Arguments& arguments, size_t index, const char* name, int64_t positions) {
   const Span<int32_t> span = arguments.Int32s(index, name);
-  const auto rows = static_cast<size_t>(count);
-  const size_t length = rows == 0 ? 0 : span.length / rows;
-  if (length * rows != span.length || length < static_cast<size_t>(fewest)) {
-    throw RangeError(std::string(name) + " must have " + std::to_string(count) +
-                     " rows of at least " + std::to_string(fewest) + " integers");
+  const auto count = static_cast<size_t>(positions);
+  if (count == 0 || span.length < 2 * count || span.length % count != 0) {
+    throw RangeError(std::string(name) + " must be of " + std::to_string(count) + " positions");
   }
-  return {span.data, static_cast<int>(length)};
+  return {span.data, static_cast<int>(span.length / count)};
 }
 
 }  // namespace
 
 napi_value ImagesFromViews(Arguments& arguments) {
-  // [batch, sourceHeight, sourceWidth, resizedHeight, resizedWidth, outHeight, outWidth]
   const Integers sizes = arguments.Sizes(7, "sizes", 7);
   const int64_t batch = sizes[0];
-  const Integers source = {batch, sizes[1], sizes[2], kColours};
-  const Integers image = {sizes[5], sizes[6], kColours};
-  const Integers out_shape = {batch, sizes[5], sizes[6], kColours};
+  const Integers source{sizes[1], sizes[2]};
+  const Integers resized{sizes[3], sizes[4]};
+  const Integers input{sizes[5], sizes[6]};
+  const bool cuts_source = arguments.Boolean(8, "cutsSource");
   const Span<uint8_t> bytes = arguments.Bools(0, "bytes");
-  if (bytes.length < ProductOf(source)) {
-    throw RangeError("bytes must have at least " + std::to_string(ProductOf(source)) + " elements");
+  if (bytes.length < ProductOf({batch, source[0], source[1], kColours})) {
+    throw RangeError("bytes must have all images");
   }
-  Rows windows{nullptr, 0};
-  Rows row_taps{nullptr, 0};
-  Rows column_taps{nullptr, 0};
+  const int32_t* windows = nullptr;
+  Taps rows;
+  Taps columns;
   if (!IsNull(arguments, 1)) {
-    windows = RowsFrom(arguments, 1, "windows", batch, kWindowNumbers);
-    row_taps = RowsFrom(arguments, 2, "rowTaps", sizes[3], 2);
-    column_taps = RowsFrom(arguments, 3, "columnTaps", sizes[4], 2);
-  } else if (sizes[1] != sizes[5] || sizes[2] != sizes[6]) {
-    throw RangeError("images of another size than the input need windows");
+    const Span<int32_t> given = arguments.Int32s(1, "windows");
+    CheckSameLength("windows", given.length, "5 · batch", ProductOf({batch, kWindowNumbers}));
+    windows = given.data;
+    rows = TapsFrom(arguments, 2, "rowTaps", resized[0]);
+    columns = TapsFrom(arguments, 3, "columnTaps", resized[1]);
   }
+  const bool has_size = windows == nullptr ? source == input
+                        : cuts_source      ? resized == input
+                                           : resized[0] >= input[0] && resized[1] >= input[1];
+  if (!has_size) throw RangeError("the images cannot be of the input's size");
   const float* table = arguments.Floats(4, "table", kByteValues * kColours).data;
-  const float* mean = arguments.FloatsOrNull(5, "mean", ProductOf(image));
+  const float* mean = arguments.FloatsOrNull(5, "mean", ProductOf({input[0], input[1], kColours}));
   const float* colours = arguments.FloatsOrNull(6, "colours", ProductOf({batch, kColours}));
-  const ViewSizes views{static_cast<int>(sizes[1]), static_cast<int>(sizes[2]),
-                        static_cast<int>(sizes[5]), static_cast<int>(sizes[6]),
-                        row_taps.length,            column_taps.length,
-                        arguments.Boolean(8, "cutsSource")};
-  float* out = arguments.Floats(9, "out", ProductOf(out_shape)).data;
-  const size_t pixels = ProductOf({batch, sizes[5], sizes[6]});
-  LaunchFor(pixels, "ImagesFromViews", pixels, views, bytes.data, windows.data, row_taps.data,
-            column_taps.data, table, mean, colours, out);
+  const size_t pixels = ProductOf({batch, input[0], input[1]});
+  float* out = arguments.Floats(9, "out", pixels * kColours).data;
+  const ViewSizes views{static_cast<int>(source[0]), static_cast<int>(source[1]),
+                        static_cast<int>(input[0]),  static_cast<int>(input[1]),
+                        rows.stride,                 columns.stride,
+                        cuts_source};
+  LaunchFor(pixels, "ImagesFromViews", pixels, views, bytes.data, windows, rows.data, columns.data,
+            table, mean, colours, out);
   return nullptr;
 }
 

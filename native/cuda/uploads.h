@@ -1,4 +1,4 @@
-// Copies to the device that go on beside its work, on a stream of their own, and the page-locking of host memory that lets them.
+// Copies to the device that go on beside its work, on a stream of their own, and page-locking of the host memory that they read.
 
 #ifndef TWOTOWER_NATIVE_CUDA_UPLOADS_H_
 #define TWOTOWER_NATIVE_CUDA_UPLOADS_H_
@@ -19,8 +19,8 @@ class Uploads {
   // Waits for all copies. Memory that no thread's uploads hold any more is unlocked.
   ~Uploads();
 
-  // Page-locks memory for all GPUs, unless a thread of the process has done so. If the driver refuses, copies from there only go
-  // slower. Returns whether this object did not hold the memory before: it must then not be freed while this exists.
+  // Page-locks memory for all GPUs, unless a thread of the process has done so. If the driver refuses, copies from there are
+  // slower. Returns whether this object did not hold the memory before. The memory must not be freed while this exists.
   bool Lock(void* memory, size_t bytes);
 
   // Begins a copy. Neither memory may be changed or freed until Finish.

@@ -116,6 +116,7 @@ export interface ImageMaker {
    * The very numbers that `normalizedImages` gives on the CPU for images that are cut and resized there.
    *
    * @param colours float32 `[count, 3]`, added to the normalized image; null for none
+   * @param batch its bytes must not change before something is read that was computed of them
    * @param shape `[count, height, width, 3]` of the input
    */
   images(

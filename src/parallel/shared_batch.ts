@@ -1,4 +1,4 @@
-/** A mini-batch in the memory that all threads share. It has the fields of `Batch` in `src/data/batches.ts`. */
+/** A mini-batch in the memory that all threads share. It has the fields of `Batch` in `src/data/batch.ts`. */
 import type { DecodedBytes } from '../backend/capabilities.js';
 import type { ImageViews } from '../image_views.js';
 import type { BatchShare, SharedBuffers } from './messages.js';

@@ -18,8 +18,8 @@ __device__ inline void ViewedPixel(const ViewSizes& sizes, const uint8* image, c
   const int top = window[0];
   const int left = window[1];
   const bool is_flipped = window[4] != 0;
-  // The pixel's position in the resized image; the row of the image that is row 0 of what is resized; its column 0, and in which
-  // direction the next one is.
+  // The pixel's position in the resized image. Then the row and the column of the image that come first in what is resized, and
+  // the direction of the next column.
   int row = y;
   int column = x;
   int first_row = 0;
@@ -57,8 +57,8 @@ __device__ inline void ViewedPixel(const ViewSizes& sizes, const uint8* image, c
   for (int c = 0; c < kColours; c++) pixel[c] = sums[c] >> kFractionBits;
 }
 
-// A pixel a thread. `windows`, `mean` and `colours` may be null: the bytes are then the network's input already, no mean image is
-// subtracted, and no colour is added.
+// One pixel per thread. If `windows` is null, the bytes have the size of the network's input. If `mean` or `colours` is null, it
+// is left out.
 KERNEL ImagesFromViews(uint64 pixels, ViewSizes sizes, const uint8* bytes, const int* windows,
                        const int* row_taps, const int* column_taps, const float* table,
                        const float* mean, const float* colours, float* out) {

@@ -86,7 +86,7 @@ export interface CudaAddon extends DeviceKernels<object>, InputFunctions {
   ): void;
   /** Both of one type and length; waits for the values. */
   readArray(from: object, to: HostArray): void;
-  /** Both of one type and length; `from` may be changed when it returns. */
+  /** Both of one type and length. `from` may be changed when it returns, or once the copy is done if it is page-locked. */
   writeArray(from: HostArray, to: object): void;
 
   /** An event of this thread's GPU, for any thread of the process. Only an event that is timed has a time. */

@@ -32,14 +32,20 @@ export function imageMakerOf(backend: DeviceBackend<CudaArray>, addon: CudaAddon
         const [batch, height, width] = shape;
         const input = { height, width };
         const { source, resized } = views ?? { source: input, resized: input };
+        const [windows, rowTaps, columnTaps] =
+          views === undefined
+            ? [null, null, null]
+            : [
+                uploaded(new Int32Array(views.windows, 0, batch * WINDOW_NUMBERS)),
+                tapsOf(source.height, resized.height),
+                tapsOf(source.width, resized.width),
+              ];
         const out = backend.allocate(shape);
         addon.imagesFromViews(
           early.take(serial) ?? uploaded(bytes),
-          views === undefined
-            ? null
-            : uploaded(new Int32Array(views.windows, 0, batch * WINDOW_NUMBERS)),
-          views === undefined ? null : tapsOf(source.height, resized.height),
-          views === undefined ? null : tapsOf(source.width, resized.width),
+          windows,
+          rowTaps,
+          columnTaps,
           constant(table, () => table),
           meanImage && constant(meanImage, () => meanImage),
           colours && uploaded(colours),
