@@ -7,7 +7,13 @@ import { trainSeed } from './seed.js';
 import type { Settings } from './settings.js';
 import { timePlacements } from './speed.js';
 import { timePyTorch } from './pytorch.js';
-import { checkGradients, checkMemory, checkPlacements, checkResume } from './training.js';
+import {
+  checkGradients,
+  checkGraphs,
+  checkMemory,
+  checkPlacements,
+  checkResume,
+} from './training.js';
 import { reportVersions } from './versions.js';
 
 export interface Part {
@@ -23,6 +29,7 @@ export const PARTS = {
   golden: { title: "PyTorch's golden tensors", run: checkGolden },
   gradients: { title: 'Gradients by finite differences', run: checkGradients },
   placements: { title: 'Split against grouped and the CPU', run: checkPlacements },
+  graphs: { title: 'Steps repeated as a CUDA graph', run: checkGraphs },
   resume: { title: 'Resuming to the bit', run: checkResume },
   memory: { title: 'Growth of device memory', run: checkMemory },
   sanitizer: { title: 'compute-sanitizer', run: checkSanitizer },

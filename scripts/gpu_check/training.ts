@@ -11,6 +11,7 @@ import type { SharedBatch } from '../../src/parallel/shared_batch.js';
 import { requireFinite } from '../../src/parallel/step_outcome.js';
 import { chooseCheckpoint } from '../../src/runs/checkpoint_reader.js';
 import { RunEvents } from '../../src/runs/events.js';
+import { REPEATED_NOTE } from '../../src/parallel/repeated_step.js';
 import { openRunFolder } from '../../src/runs/layout.js';
 import { noiseBatch } from '../../src/training/comparison.js';
 import { compareWithFiniteDifferences } from '../../src/training/gradient_check.js';
@@ -113,6 +114,38 @@ export async function checkPlacements(settings: Settings, report: Report): Promi
   ]);
   const value = largestDifference(grouped, onCpu);
   report({ name: 'against the CPU', value, bound: { atMost: CPU_BOUND } });
+}
+
+/** Steps of both towers on one worker, repeated as a CUDA graph, against the same steps computed anew: losses and time. */
+export async function checkGraphs(settings: Settings, report: Report): Promise<void> {
+  const configuration = configurationFor(settings, settings.batch, 2);
+  const { steps } = settings;
+  const runs: { losses: number[]; milliseconds: number }[] = [];
+  const notes = new Set<string>();
+  for (const when of ['never', 'always']) {
+    process.env['TWOTOWER_CUDA_GRAPHS'] = when;
+    const losses: number[] = [];
+    let began = 0;
+    await withTowers(configuration, gpuPlacement(BOTH, [0]), async (coordinator, batch) => {
+      for (let step = 1; step <= steps; step++) {
+        const outcome = await coordinator.step(step, batch, configuration.training);
+        const { loss, timings } = requireFinite(outcome);
+        losses.push(loss);
+        timings.forEach((timing) => timing.notes?.forEach((note) => notes.add(note)));
+        if (step === Math.ceil(steps / 5)) began = performance.now();
+      }
+    });
+    const taken = steps - Math.ceil(steps / 5);
+    runs.push({ losses, milliseconds: (performance.now() - began) / taken });
+  }
+  const [anew, repeated] = runs as [(typeof runs)[0], (typeof runs)[0]];
+  const isRepeated = notes.has(REPEATED_NOTE);
+  report({ name: 'steps', value: steps });
+  report({ name: 'runs that were repeated', value: Number(isRepeated), bound: { atLeast: 1 } });
+  const differing = repeated.losses.filter((loss, step) => loss !== anew.losses[step]).length;
+  report({ name: 'losses that differ', value: differing, bound: { atMost: 0 } });
+  report({ name: 'computed anew', value: anew.milliseconds, unit: 'ms/step' });
+  report({ name: 'repeated', value: repeated.milliseconds, unit: 'ms/step' });
 }
 
 /** A run that is stopped in the middle and resumed, against one that is not. */

@@ -28,6 +28,9 @@ const STEPS_BEFORE = 3;
 /** How much longer a GPU may take than the thread takes to ask, if the thread is what the step waits for. */
 const SLACK = 1.2;
 
+/** `RepeatedStep.note` once a step is recorded. */
+export const REPEATED_NOTE = 'each step is repeated as a CUDA graph';
+
 export class RepeatedStep {
   private recorded: RecordedWork<StepGradients> | null = null;
   /** Images of the steps computed last, and their number. */
@@ -75,7 +78,7 @@ export class RepeatedStep {
 
   /** What happens, in one line, for whoever wants to know; null as long as each step is computed anew. */
   get note(): string | null {
-    if (this.recorded !== null) return 'each step is repeated as a CUDA graph';
+    if (this.recorded !== null) return REPEATED_NOTE;
     return this.failure && `no step is repeated as a CUDA graph: ${this.failure}`;
   }
 

@@ -55,6 +55,7 @@ suite('the GPU check', { skip, concurrency: 2 }, () => {
     ['golden', SETTINGS],
     ['gradients', SETTINGS],
     ['placements', SETTINGS],
+    ['graphs', { ...SETTINGS, steps: 6 }],
     ['resume', SETTINGS],
     ['memory', SETTINGS],
     ['compare', { ...SETTINGS, precisions: ['bf16'] }],
