@@ -34,6 +34,9 @@ export type {
 } from './backend/native/addon_layers.js';
 export { plan } from './library/plan.js';
 export type { Plan, PlannedLayer } from './library/plan.js';
+export { planGpus } from './library/plan_gpus.js';
+export type { PlannedGpu } from './library/plan_gpus.js';
+export type { StepMemory } from './model/memory.js';
 export type { HostTraffic, PlannedParallelism } from './library/plan_hosts.js';
 export { configurationOf } from './library/recipe.js';
 export { refuseReportFile, writeComparison, writeReport } from './library/report.js';

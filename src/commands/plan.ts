@@ -6,13 +6,13 @@
  *     twotower plan --preset demo --json
  *     twotower plan --preset cifar10-seed --timing --precision bf16
  */
-import { listGpus, type Gpu } from '../backend/backend.js';
 import { planAlgorithms } from '../library/algorithms.js';
 import type { PlannedPass } from '../library/algorithms.js';
 import { plan } from '../library/plan.js';
 import type { Plan, PlannedLayer } from '../library/plan.js';
+import { planGpus } from '../library/plan_gpus.js';
+import type { PlannedGpu } from '../library/plan_gpus.js';
 import type { ActivationShape } from '../model/layers.js';
-import { imagesThatFit } from '../model/memory.js';
 import { print, printJson } from '../report/printing.js';
 import { formatTable, terminalWidth } from '../report/text.js';
 import { deviceOptions } from './device_options.js';
@@ -50,8 +50,11 @@ export const command = defineCommand({
   run: async ({ json, hosts, timing, precision = 'float32', ...recipe }) => {
     const planned = plan(recipe, hosts);
     const passes = timing ? planAlgorithms(recipe, precision) : undefined;
-    if (json) return printJson(passes === undefined ? planned : { ...planned, passes });
-    const { gpus } = await listGpus();
+    const gpus = await planGpus(planned);
+    if (json) {
+      const here = gpus.length > 0 && { gpus };
+      return printJson({ ...planned, ...here, ...(passes !== undefined && { passes }) });
+    }
     print(renderPlan(planned, terminalWidth(), gpus).trimEnd());
     if (passes !== undefined) print(`\n${renderPasses(passes, terminalWidth())}`);
   },
@@ -61,7 +64,7 @@ export const command = defineCommand({
  * The plan as a table, or as a few short lines per layer if the table is wider than `columns`. Only a long
  * name can make a line longer than that.
  */
-export function renderPlan(plan: Plan, columns: number, gpus: readonly Gpu[] = []): string {
+export function renderPlan(plan: Plan, columns: number, gpus: readonly PlannedGpu[] = []): string {
   const table = aligned(plan.layers);
   const width = Math.max(...table.map((line) => line.length));
   const { total } = plan;
@@ -79,19 +82,16 @@ export function renderPlan(plan: Plan, columns: number, gpus: readonly Gpu[] = [
   ].join('\n');
 }
 
-function memoryLines({ memoryPerRank, batch }: Plan, gpus: readonly Gpu[]): string[] {
+function memoryLines({ memoryPerRank, batch }: Plan, gpus: readonly PlannedGpu[]): string[] {
   const { parameterBytes, bytesPerImage } = memoryPerRank;
   const megabytes = (bytes: number): string => `${scaled(bytes, 1e6)} MB`;
   const whole = megabytes(parameterBytes + batch * bytesPerImage);
   return [
     `memory      about ${whole} per rank: ${megabytes(parameterBytes)}, and ${megabytes(bytesPerImage)} per image`,
-    ...gpus.flatMap(({ ordinal, name, bytes }) =>
-      bytes === undefined
-        ? []
-        : [
-            `gpu:${ordinal}`.padEnd(12) +
-              `${name}, ${scaled(bytes, 1e6)} MB: fits one rank's step of about ${grouped(imagesThatFit(memoryPerRank, bytes))} images`,
-          ],
+    ...gpus.map(
+      ({ ordinal, name, bytes, images }) =>
+        `gpu:${ordinal}`.padEnd(12) +
+        `${name}, ${megabytes(bytes)}: fits one rank's step of about ${grouped(images)} images`,
     ),
   ];
 }

@@ -7,6 +7,8 @@ import { cudaIsPrepared } from '../../../src/backend/native/cuda_addon.js';
 import { NATIVE_CUDA, registerCuda } from '../../../src/backend/native/native.js';
 import { loadConfiguration } from '../../../src/configuration.js';
 import { isOutOfMemory } from '../../../src/errors.js';
+import { planOf } from '../../../src/library/plan.js';
+import { planGpus } from '../../../src/library/plan_gpus.js';
 import { stepMemory } from '../../../src/model/memory.js';
 import { Coordinator } from '../../../src/parallel/coordinator.js';
 import { noiseBatch } from '../../../src/training/comparison.js';
@@ -43,6 +45,18 @@ for (const { preset, towers } of [
     }
   });
 }
+
+test('a plan says how many images each GPU holds', { skip }, async () => {
+  const gpus = await planGpus(planOf(loadConfiguration({ preset: 'alexnet-paper' })));
+  // 4 GiB, less a tenth and 366 MB of parameters, by 5.23 MB per image.
+  assert.deepEqual(
+    gpus.map(({ ordinal, name, images }) => [ordinal, name, images]),
+    [
+      [0, 'Test GPU', 668],
+      [1, 'Test GPU', 668],
+    ],
+  );
+});
 
 before(async () => {
   if (skip !== false) return;
