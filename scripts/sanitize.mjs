@@ -74,7 +74,16 @@ async function passes(name) {
       .filter((file) => /^addon.*\.test\.js$/.test(file))
       .map((file) => join(tests, 'backend', 'native', file));
     files.push(join(tests, 'data', 'jpeg_decoder.test.js'));
-    for (const file of ['kernels', 'images', 'uploads', 'feeding', 'towers']) {
+    const onGpus = [
+      'kernels',
+      'images',
+      'uploads',
+      'feeding',
+      'towers',
+      'recorded_work',
+      'repeated_steps',
+    ];
+    for (const file of onGpus) {
       files.push(join(tests, 'backend', 'cuda', `${file}.test.js`));
     }
     say(`compiling the double of NVIDIA's libraries with -fsanitize=${name}`);
