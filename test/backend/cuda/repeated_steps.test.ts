@@ -57,19 +57,14 @@ suite('steps that are repeated', { skip }, () => {
     const [anew, repeated] = await both(async (coordinator) => {
       const before = await take(coordinator, 1, 7);
       const logits = await coordinator.logitsOf(noiseBatchOf(SEED, 100));
-      const stored = await coordinator.store();
-      const between = await take(coordinator, 7, 12, BATCH / 2);
-      await coordinator.load(stored);
-      const later = await take(coordinator, 12, 20);
-      return {
-        before,
-        logits,
-        between,
-        later,
-        all: await coordinator.logitsOf(noiseBatchOf(SEED, 101)),
-      };
+      await coordinator.load(await coordinator.store());
+      const loaded = await take(coordinator, 7, 13);
+      const halved = await take(coordinator, 13, 18, BATCH / 2);
+      const later = await take(coordinator, 18, 24);
+      const all = await coordinator.logitsOf(noiseBatchOf(SEED, 101));
+      return { before, logits, loaded, halved, later, all };
     });
-    for (const part of ['before', 'between', 'later'] as const) {
+    for (const part of ['before', 'loaded', 'halved', 'later'] as const) {
       assert.deepEqual(repeated![part].taken, anew![part].taken, part);
       assert.equal(repeated![part].notes.length, 1, part);
     }
