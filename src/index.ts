@@ -88,6 +88,8 @@ export type { Crops } from './data/views.js';
 export type * from './model/layers.js';
 export type { StepTimingWithUpdate } from './parallel/step_outcome.js';
 export type { Placement, WorkerPlacement } from './parallel/placement.js';
+export type { OpenedGpu } from './parallel/messages.js';
+export type { ComputingGpu } from './backend/capabilities.js';
 export type { CheckpointChoice } from './runs/checkpoint_reader.js';
 export type { CheckpointState, LayerAlgorithm, StoredState } from './runs/checkpoint_state.js';
 export type { PlateauState, Progress, Tested } from './runs/progress.js';
@@ -110,6 +112,6 @@ export type {
   WorkProgress,
 } from './runs/events.js';
 export type { MetricsEvent, SkipEvent, TestEvent, TrainEvent } from './runs/metrics.js';
-export type { Communication, Summary } from './runs/summary.js';
+export type { Communication, PlacedRank, Summary } from './runs/summary.js';
 export type { StoredTensor, TensorMap } from './runs/safetensors.js';
 export type { DatasetStatistics } from './data/statistics.js';
