@@ -1,7 +1,7 @@
 /** The first convolution with its ReLU and the pooling after it, which training computes as one kernel. */
 import { convolutionGeometry, poolGeometry } from '../../src/backend/native/geometry.js';
 import type { Conv2DInfo } from '../../src/backend/native/geometry.js';
-import { LARGEST_POOLED_AT_ONCE } from '../../src/model/fusion.js';
+import { poolOfFirst } from '../../src/model/fusion.js';
 import type { ConvLayer, PoolLayer } from '../../src/model/layers.js';
 import type { Layer, Network } from '../../src/model/network.js';
 import { randomValues } from './device_arrays.js';
@@ -15,15 +15,15 @@ const NOWHERE = 255;
 
 /** None if the network does not begin with these three layers. */
 export function pooledConvolutionChecks(
-  { layers }: Network,
+  network: Network,
   batch: number,
   arrays: DeviceArrays,
 ): KernelCheck[] {
-  const [first, relu, next] = layers;
-  const [conv, pool] = [first?.specification, next?.specification];
-  const isPooled = relu?.specification.type === 'relu' && pool?.type === 'maxPool';
-  if (conv?.type !== 'conv' || !isPooled || pool.size > LARGEST_POOLED_AT_ONCE) return [];
-  return checksOf(first!, conv, next!, pool, batch, arrays);
+  const pool = poolOfFirst(network);
+  if (pool === null) return [];
+  const first = network.layers[0]!;
+  const [conv, pooling] = [first.specification as ConvLayer, pool.specification as PoolLayer];
+  return checksOf(first, conv, pool, pooling, batch, arrays);
 }
 
 function checksOf(

@@ -3,7 +3,7 @@ import type { PoolLayer } from './layers.js';
 import { beyondFarEdges, type Layer, type Network } from './network.js';
 
 /** Windows of `CONVOLUTION_MAX_POOL` have at most 255 positions. */
-export const LARGEST_POOLED_AT_ONCE = 15;
+const LARGEST_POOLED_AT_ONCE = 15;
 
 /** Whether a ReLU follows this layer at once, so that one kernel computes both. */
 export function isFollowedByRelu({ layers }: Network, index: number): boolean {

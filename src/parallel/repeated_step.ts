@@ -42,6 +42,7 @@ export class RepeatedStep {
   /** `auto`, `always` or `never`. */
   private readonly when = process.env['TWOTOWER_CUDA_GRAPHS'] ?? 'auto';
 
+  /** For a backend that records work. */
   constructor(private readonly cost: RoundCost) {}
 
   /**
@@ -53,14 +54,14 @@ export class RepeatedStep {
   compute(
     inputs: readonly tf.Tensor[],
     weights: readonly tf.Tensor[],
-    keys: readonly Key[],
+    keys: () => readonly Key[],
     anew: () => StepGradients,
   ): StepGradients {
     const images = inputs[0]!.shape[0];
     if (images !== this.images) this.forget();
     this.images = images;
     this.recorded ??= this.record(inputs, weights, anew);
-    if (this.recorded?.repeat(inputs, keys) === true) return copyOf(this.recorded.result);
+    if (this.recorded?.repeat(inputs, keys()) === true) return copyOf(this.recorded.result);
     if (this.recorded !== null) this.forget();
     this.steps++;
     return anew();
@@ -87,10 +88,8 @@ export class RepeatedStep {
     weights: readonly tf.Tensor[],
     anew: () => StepGradients,
   ): RecordedWork<StepGradients> | null {
-    const { record } = capabilities();
     const isWanted = this.when === 'always' || (this.when === 'auto' && this.waitsForThread);
-    if (record === undefined || !isWanted || this.failure !== null) return null;
-    if (this.steps < STEPS_BEFORE) return null;
+    if (!isWanted || this.failure !== null || this.steps < STEPS_BEFORE) return null;
     try {
       return this.cost.keeping(() => capabilities().record!(inputs, weights, anew));
     } catch (error) {

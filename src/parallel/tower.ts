@@ -40,7 +40,6 @@ import { SlotCopyTransport } from './slot_copies.js';
 import { Exchange } from './exchange.js';
 import { imagesOfRound } from './round_images.js';
 import type { RoundImages } from './round_images.js';
-import type { Key } from '../random.js';
 import { RepeatedStep, type StepGradients } from './repeated_step.js';
 import { RoundCost } from './round_cost.js';
 import { stepTiming } from './step_timing.js';
@@ -58,7 +57,7 @@ export class Tower {
   readonly parameters: HeldParameters;
   /** null if there is one replica. */
   private readonly reduction: GradientReduction | null;
-  /** null if steps are never the same work: with several workers, and in a trace of each layer. */
+  /** null if no step is recorded: on the CPU, with several workers, and in a trace of each layer. */
   private readonly repeated: RepeatedStep | null;
 
   private constructor(
@@ -73,7 +72,8 @@ export class Tower {
     this.parameters = new HeldParameters(network, exchange, seed);
     this.reduction = replicas && new GradientReduction(replicas, exchange, this.parameters);
     const isAlone = exchange.workers.length === 1 && replicas === null;
-    this.repeated = isAlone && exchange.timeline === null ? new RepeatedStep(exchange.cost) : null;
+    const mayRecord = capabilities().record !== undefined && exchange.timeline === null;
+    this.repeated = isAlone && mayRecord ? new RepeatedStep(exchange.cost) : null;
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -124,8 +124,10 @@ export class Tower {
     const reduction = whole.first + whole.count === of ? this.reduction : null;
     const anew = (): StepGradients => this.differentiate(images, labels, round, command, reduction);
     const mayRepeat = this.repeated !== null && !command.measurePeak && command.first === 0;
+    const position = this.positionOf(command, command.step);
+    const keys = () => dropoutKeys(this.network, this.exchange.ranks, position);
     const computed = mayRepeat
-      ? this.repeated.compute([images, labels], this.parameters.weights, this.keysOf(command), anew)
+      ? this.repeated.compute([images, labels], this.parameters.weights, keys, anew)
       : anew();
     const { forward, gradients } = computed;
     this.parameters.take(reduction === null ? gradients : this.reduced(reduction, gradients));
@@ -268,11 +270,6 @@ export class Tower {
 
   private imagesOf(share: BatchShare): RoundImages {
     return imagesOfRound(share, this.network, hostOf(this.exchange.ranks[0]!, this.network));
-  }
-
-  private keysOf(command: ComputeCommand): Key[] {
-    const position = this.positionOf(command, command.step);
-    return dropoutKeys(this.network, this.exchange.ranks, position);
   }
 
   private positionOf({ first, whole }: BatchShare, step: number): TrainingPosition {

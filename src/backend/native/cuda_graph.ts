@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Key } from '../../random.js';
 import type { RecordedWork } from '../capabilities.js';
-import type { CudaAddon } from './cuda_addon.js';
+import type { CudaAddon, CudaGraph } from './cuda_addon.js';
 import type { CudaArray } from './cuda_array.js';
 import type { CudaPools } from './cuda_pools.js';
 import type { DeviceBackend } from './device_backend.js';
@@ -26,17 +26,18 @@ export function recordWork<Result>(
   const places = variables.map((variable) => backend.arrayOf(variable)!);
   addon.beginGraph();
   pools.startReserving();
-  let result: Result;
+  let result: Result | undefined;
+  let graph: CudaGraph;
   try {
     result = work();
+    graph = addon.endGraph();
   } catch (error) {
     addon.abandonGraph();
+    tf.dispose([kept, result as tf.TensorContainer]);
     pools.stopReserving()();
-    tf.dispose(kept);
     throw error;
   }
   const free = pools.stopReserving();
-  const graph = addon.endGraph();
   return {
     result,
     repeat: (values, keys) => {
