@@ -3,9 +3,10 @@ import type { Configuration } from '../configuration.js';
 import { UserError } from '../errors.js';
 import { divideFullyConnected } from '../model/hybrid.js';
 import { buildNetwork } from '../model/network.js';
+import { HostsTrace } from '../parallel/hosts_trace.js';
 import { World } from '../parallel/world.js';
 import { TimedPlacement, noiseBatch, takeTurns } from '../training/comparison.js';
-import { TraceFile } from '../report/trace.js';
+import type { TraceTracks } from '../report/trace.js';
 import type { Candidate, ComparisonRow } from '../training/comparison.js';
 import type { PlacementName } from '../runs/events.js';
 import type { RunEvents } from '../runs/events.js';
@@ -22,7 +23,7 @@ export const DEFAULT_PRESET = 'alexnet-paper';
 export interface CompareOptions extends Omit<Recipe, 'data' | 'epochs'>, Devices {
   /** Timed steps of each placement (default 10). */
   steps?: number | undefined;
-  /** New file for a trace of every placement's steps on this host, in Chrome's format. */
+  /** New file for a trace of every placement's steps, on all hosts, in Chrome's format. */
   trace?: string | undefined;
   /** All hosts (default: this one alone). */
   world?: World | undefined;
@@ -83,20 +84,22 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
     buildNetwork(asked.network, candidate.towers, asked.data.classes),
   );
 
-  const isTraced = tracePath !== undefined && world.isFirst;
-  const file = isTraced ? new TraceFile(tracePath) : undefined;
+  const trace = await HostsTrace.open(world, tracePath);
   const timed: TimedPlacement[] = [];
+  const tracks: (TraceTracks | undefined)[] = [];
   const turns: { turn(): Promise<void> }[] = [];
   try {
     for (const candidate of candidates) {
       signal?.throwIfAborted();
-      if (candidate.world !== undefined || world.isFirst) {
-        events?.emit('warmUp', candidate.name);
-        const trace = file?.group(candidate.name);
+      const { name, world: itsWorld = World.alone() } = candidate;
+      if (!itsWorld.isAlone || world.isFirst) {
+        events?.emit('warmUp', name);
+        const ownTracks = await trace?.tracks(itsWorld, name);
         const noise = await noiseBatch(asked, signal, candidate.world?.imageShare);
-        const settings = { backend, precision, trace, signal };
+        const settings = { backend, precision, trace: ownTracks, signal };
         const placement = await TimedPlacement.open(candidate, asked, settings, noise);
         timed.push(placement);
+        tracks.push(ownTracks);
         await placement.warmUp(signal);
         turns.push(placement);
       } else {
@@ -116,16 +119,19 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
       events?.emit('turn', { done: Math.round(share * of), of });
       signal?.throwIfAborted();
     });
+    const rows = world.isFirst ? rowsOf(timed) : [];
+    for (const placement of timed.splice(0)) await placement.close();
+    for (const one of tracks) await one?.gather?.();
     return {
       preset: asked.name,
       batch: asked.training.batch,
       steps,
       ...(!world.isAlone && { hosts: world.processes }),
-      rows: world.isFirst ? rowsOf(timed) : [],
+      rows,
     };
   } finally {
     for (const placement of timed) await placement.close();
-    file?.close();
+    trace?.close();
   }
 }
 

@@ -18,8 +18,6 @@ import { messageOf } from '../errors.js';
 import { HostsTrace } from '../parallel/hosts_trace.js';
 import { WorkerFailure } from '../parallel/worker_failure.js';
 import { World } from '../parallel/world.js';
-import { TraceFile } from '../report/trace.js';
-import type { TraceTracks } from '../report/trace.js';
 import type { LayerAlgorithm } from '../runs/checkpoint_state.js';
 import { RunEvents } from '../runs/events.js';
 import { Run } from '../runs/run.js';
@@ -97,37 +95,22 @@ export async function train(options: TrainOptions): Promise<TrainedRun> {
   let run = resumed === undefined ? undefined : await runOf(world, () => Run.reopen(resumed));
   const claim = async (configuration: Configuration): Promise<RunVerbs> =>
     (run ??= await runOf(world, () => Run.claim(options.out, configuration)));
-  let file: TraceFile | undefined;
+  let trace: HostsTrace | undefined;
   try {
     const preparation = await prepareTraining(options, world, run);
     const { configuration } = preparation.session;
-    const isTraced = await world.fromFirst(() => {
-      file = options.trace === undefined ? undefined : new TraceFile(options.trace);
-      return file !== undefined;
-    });
+    trace = await HostsTrace.open(world, options.trace);
     const path = run?.folder.path ?? options.out ?? freeRunPath(configuration);
-    const trace = isTraced ? await tracksOf(world, file, basename(path)) : undefined;
-    const session = { ...preparation.session, trace };
+    const tracks = await trace?.tracks(world, basename(path));
+    const session = { ...preparation.session, trace: tracks };
     const ended = await restarting({ ...preparation, session }, () => claim(configuration));
-    if (ended.state.trouble === null) await trace?.gather?.();
+    if (ended.state.trouble === null) await tracks?.gather?.();
     const summary = endRun(ended, preparation.events);
     return { ...summary, path: ended.run.folder.path };
   } finally {
-    file?.close();
+    trace?.close();
     await run?.close();
   }
-}
-
-/** @param file the first host's */
-async function tracksOf(
-  world: World,
-  file: TraceFile | undefined,
-  name: string,
-): Promise<TraceTracks> {
-  if (world.isAlone) return file!.group(name);
-  const groups =
-    file === undefined ? [] : world.hosts.map((host) => file.group(`${name} on ${host}`));
-  return HostsTrace.begin(world, groups);
 }
 
 /** The run in the hands of the first host, and what stands for it on the others. */

@@ -1,10 +1,11 @@
 /**
- * The trace of a run on several hosts: a group of tracks for each of them, in the file of the first.
+ * Traces of one host or several: a group of tracks for each of them, in the file of the first.
  *
  * Every other host keeps its spans until all come together (`gather`). Hosts have clocks of their own, so times count
  * from a moment at which all have met: tracks of different hosts agree to a few milliseconds, and drift apart in hours.
  */
 import { microseconds } from '../clock.js';
+import { TraceFile } from '../report/trace.js';
 import type { TraceTracks } from '../report/trace.js';
 import type { World } from './world.js';
 
@@ -16,7 +17,7 @@ interface Kept {
   spans: Span[];
 }
 
-export class HostsTrace implements TraceTracks {
+class HostsTracks implements TraceTracks {
   private kept: Kept = { tracks: [], spans: [] };
 
   private constructor(
@@ -28,9 +29,9 @@ export class HostsTrace implements TraceTracks {
   ) {}
 
   /** A collective. @param groups one per host; none but on the first */
-  static async begin(world: World, groups: TraceTracks[]): Promise<HostsTrace> {
+  static async begin(world: World, groups: TraceTracks[]): Promise<HostsTracks> {
     await world.agree();
-    return new HostsTrace(world, groups, microseconds());
+    return new HostsTracks(world, groups, microseconds());
   }
 
   declare(tracks: string[]): void {
@@ -54,5 +55,39 @@ export class HostsTrace implements TraceTracks {
         group.span(track, name, category, began + this.met, ended + this.met);
       }
     }
+  }
+}
+
+export class HostsTrace {
+  /** @param file the first host's; undefined on the others */
+  private constructor(private readonly file: TraceFile | undefined) {}
+
+  /**
+   * A collective.
+   *
+   * @param path of a new file, which the first host has
+   * @returns undefined if the first host was not asked for a trace
+   * @throws UserError if the file exists already or cannot be created
+   */
+  static async open(world: World, path: string | undefined): Promise<HostsTrace | undefined> {
+    let file: TraceFile | undefined;
+    const isTraced = await world.fromFirst(() => {
+      file = path === undefined ? undefined : new TraceFile(path);
+      return file !== undefined;
+    });
+    return isTraced ? new HostsTrace(file) : undefined;
+  }
+
+  /** Tracks under this heading, for each of the hosts of `world`, of which this is one. A collective of it. */
+  async tracks(world: World, name: string): Promise<TraceTracks> {
+    const { file } = this;
+    if (world.isAlone) return file!.group(name);
+    const groups =
+      file === undefined ? [] : world.hosts.map((host) => file.group(`${name} on ${host}`));
+    return HostsTracks.begin(world, groups);
+  }
+
+  close(): void {
+    this.file?.close();
   }
 }

@@ -7,6 +7,7 @@ import type { Comparison } from '../../src/library/compare.js';
 import { whyNoMpi } from '../../src/parallel/process_group.js';
 import { TINY, programOf, startProgram } from '../commands/command_line.js';
 import type { Outcome } from '../commands/command_line.js';
+import { readTrace } from '../report/trace_reader.js';
 import { HostsWorkbench } from './hosts_workbench.js';
 import { launchEach } from './launchers.js';
 
@@ -14,6 +15,7 @@ const bench = new HostsWorkbench(2);
 after(() => bench.remove());
 
 const REPORT = join(bench.folder, 'comparison.html');
+const TRACE = join(bench.folder, 'trace.json');
 
 async function compareOnHosts(options: string[]): Promise<Outcome> {
   const words = ['compare', '--config', TINY, '--steps', '3', ...options];
@@ -29,7 +31,7 @@ suite('compare on two hosts', { skip: whyNoMpi('openmpi') ?? false }, () => {
   let comparison: Comparison;
 
   before(async () => {
-    const options = ['--cpu', '1', '--towers', '2', '--json', '--report', REPORT];
+    const options = ['--cpu', '1', '--towers', '2', '--json', '--report', REPORT, '--trace', TRACE];
     const { stdout } = await compareOnHosts(options);
     comparison = JSON.parse(stdout) as Comparison;
   });
@@ -76,6 +78,19 @@ suite('compare on two hosts', { skip: whyNoMpi('openmpi') ?? false }, () => {
     for (const name of ['one host', 'replicas, 2 hosts', 'towers, 2 hosts', 'hybrid, 2 hosts']) {
       assert.ok(page.includes(`>${name}<`), name);
     }
+  });
+
+  test('traces every placement on each host that takes part', () => {
+    const steps = new Map<string, number>();
+    for (const { group, track, name } of readTrace(TRACE)) {
+      if (track !== 'coordinator' || !name.startsWith('step ')) continue;
+      steps.set(group, (steps.get(group) ?? 0) + 1);
+    }
+    const onBoth = ['replicas', 'towers', 'hybrid'].flatMap((placement) =>
+      [0, 1].map((host) => `${placement} on ${bench.hostName(host)}`),
+    );
+    // Two steps warm up, three are timed.
+    assert.deepEqual(steps, new Map(['one host', ...onBoth].map((group) => [group, 5])));
   });
 
   test('leaves out what the devices do not allow, says why, and prints the others', async () => {
