@@ -41,3 +41,18 @@ export function triangleTaps(inputs: number, outputs: number): Taps {
   }
   return { start, length, weights, stride };
 }
+
+/**
+ * The taps as kernels of GPUs read them.
+ *
+ * @returns int32 [outputs, 2 + n]: for each output position the first input position, the number of them, and their n weights
+ */
+export function tapRows(inputs: number, outputs: number): Int32Array {
+  const { start, length, weights, stride } = triangleTaps(inputs, outputs);
+  const rows = new Int32Array(outputs * (2 + stride));
+  for (let output = 0; output < outputs; output++) {
+    const own = weights.subarray(output * stride, (output + 1) * stride);
+    rows.set([start[output]!, length[output]!, ...own], output * (2 + stride));
+  }
+  return rows;
+}

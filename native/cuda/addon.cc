@@ -11,6 +11,7 @@
 #include "../kernels.h"
 #include "device.h"
 #include "images.h"
+#include "jpegs.h"
 #include "libraries.h"
 
 namespace twotower {
@@ -167,15 +168,33 @@ napi_value Libraries(Arguments& arguments) {
                         {"cudnnFile", StringOf(env, files[3])}});
 }
 
+napi_value NvJpegFound(Arguments& arguments) {
+  const napi_env env = arguments.env();
+  const NvJpegLibrary found = FindNvJpeg();
+  const std::string version = std::to_string(found.major) + "." + std::to_string(found.minor);
+  return ObjectOf(env, {{"version", StringOf(env, version)}, {"file", StringOf(env, found.file)}});
+}
+
 void CloseAtEnd(void*) { Device::Close(); }
 
-napi_value OpenGpu(Arguments& arguments) {
+Device& OpenDevice(const Arguments& arguments, double share, Device::Use use) {
   const auto ordinal = static_cast<int>(arguments.Integer(0, "ordinal", 0, kMostOrdinal));
-  const double share = arguments.Number(2, "share");
-  if (!(share > 0 && share <= 1)) throw RangeError("share must be above 0 and at most 1");
-  Device::Open(ordinal, StringFrom(arguments.env(), arguments[1], "source"), share);
+  const std::string source = StringFrom(arguments.env(), arguments[1], "source");
+  Device& device = Device::Open(ordinal, source, share, use);
   napi_remove_env_cleanup_hook(arguments.env(), CloseAtEnd, nullptr);
   napi_add_env_cleanup_hook(arguments.env(), CloseAtEnd, nullptr);
+  return device;
+}
+
+napi_value OpenGpu(Arguments& arguments) {
+  const double share = arguments.Number(2, "share");
+  if (!(share > 0 && share <= 1)) throw RangeError("share must be above 0 and at most 1");
+  OpenDevice(arguments, share, Device::Use::kComputing);
+  return nullptr;
+}
+
+napi_value OpenJpegs(Arguments& arguments) {
+  OpenDevice(arguments, 1, Device::Use::kDecoding).jpegs();
   return nullptr;
 }
 
@@ -425,6 +444,8 @@ const Export kExports[] = {
     {"readsInPlace", ReadsInPlace, 1},         {"copyFromGpu", CopyFromGpu, 3},
     {"imagesFromViews", ImagesFromViews, 10},  {"lockMemory", LockMemory, 1},
     {"beginUpload", BeginUpload, 2},           {"finishUploads", FinishUploads, 0},
+    {"nvjpeg", NvJpegFound, 0},                {"openJpegs", OpenJpegs, 2},
+    {"decodeJpeg", DecodeJpeg, 3},             {"viewJpeg", ViewJpeg, 6},
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The functions of NVIDIA's libraries that this device calls: of the driver (CUDA 12 or newer), NVRTC, cuBLASLt and cuDNN 9.
-// They are opened at run time, so the addon builds and loads where there is no CUDA toolkit and no GPU.
+// The functions of NVIDIA's libraries that this device calls: of the driver (CUDA 12 or newer), NVRTC, cuBLASLt, cuDNN 9, and
+// nvJPEG (12.1 or newer), which is optional. They are opened at run time, so the addon builds and loads where there is no CUDA toolkit and no GPU.
 //
 // Declarations follow NVIDIA's headers: handles are void pointers, enumerations are int. test/backend/cuda compares them
 // with the headers themselves. Each list has a line per function: its name here, the library's symbol, its parameters.
@@ -207,6 +207,44 @@ struct ConvolutionPerformance {
      const void* dy, void* convolution, int algorithm, void* workspace, size_t workspace_bytes,   \
      const void* beta, void* d_filter_descriptor, void* d_filter))
 
+// libraryPropertyType, nvjpegBackend_t, nvjpegOutputFormat_t, nvjpegStatus_t.
+constexpr int kMajorVersion = 0;
+constexpr int kMinorVersion = 1;
+constexpr int kJpegHybrid = 1;
+constexpr int kInterleavedRgb = 5;
+constexpr int kJpegInvalidParameter = 2;
+constexpr int kJpegBad = 3;
+constexpr int kJpegNotSupported = 4;
+constexpr int kJpegAllocatorFailure = 5;
+constexpr int kJpegInternalError = 8;
+constexpr int kJpegImplementationNotSupported = 9;
+constexpr int kJpegIncomplete = 10;
+// Flags of nvjpegCreateEx: a file that breaks the standard is an error; chroma is interpolated, as libjpeg does.
+constexpr unsigned kJpegStrict = 4;
+constexpr unsigned kJpegInterpolates = 32;
+
+constexpr int kJpegComponents = 4;
+
+// nvjpegImage_t: where an image's planes are, and the bytes from one row to the next. Interleaved images have one plane.
+struct JpegPlanes {
+  unsigned char* planes[kJpegComponents];
+  size_t pitches[kJpegComponents];
+};
+
+#define TWOTOWER_NVJPEG(F)                                                                        \
+  F(getProperty, nvjpegGetProperty, (int property, int* value))                                   \
+  F(create, nvjpegCreateEx,                                                                       \
+    (int backend, void* device_allocator, void* pinned_allocator, unsigned flags, void** handle)) \
+  F(destroy, nvjpegDestroy, (void* handle))                                                       \
+  F(stateCreate, nvjpegJpegStateCreate, (void* handle, void** state))                             \
+  F(stateDestroy, nvjpegJpegStateDestroy, (void* state))                                          \
+  F(imageInfo, nvjpegGetImageInfo,                                                                \
+    (void* handle, const unsigned char* bytes, size_t length, int* components, int* subsampling,  \
+     int* widths, int* heights))                                                                  \
+  F(decode, nvjpegDecode,                                                                         \
+    (void* handle, void* state, const unsigned char* bytes, size_t length, int format,            \
+     JpegPlanes* image, void* stream))
+
 #define TWOTOWER_FUNCTION(name, symbol, parameters) int(*name) parameters = nullptr;
 
 struct Driver {
@@ -223,6 +261,10 @@ struct CublasLt {
 
 struct Cudnn {
   TWOTOWER_CUDNN(TWOTOWER_FUNCTION)
+};
+
+struct NvJpeg {
+  TWOTOWER_NVJPEG(TWOTOWER_FUNCTION)
 };
 
 #undef TWOTOWER_FUNCTION

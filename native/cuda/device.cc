@@ -133,10 +133,10 @@ Device& Device::OfThread() {
   return *device_of_thread;
 }
 
-Device& Device::Open(int ordinal, const std::string& source, double share) {
+Device& Device::Open(int ordinal, const std::string& source, double share, Use use) {
   Close();
   std::unique_ptr<Device> device(new Device(ordinal, share));
-  device->Prepare(source);
+  device->Prepare(source, use);
   device_of_thread = std::move(device);
   return *device_of_thread;
 }
@@ -152,7 +152,7 @@ Device::Device(int ordinal, double share) : ordinal_(ordinal), device_(DeviceOf(
   limit_ = static_cast<size_t>(static_cast<double>(total) * share);
 }
 
-void Device::Prepare(const std::string& source) {
+void Device::Prepare(const std::string& source, Use use) {
   const Driver& driver = TheDriver();
   const Architecture architecture = ArchitectureOf(device_);
   capability_major_ = architecture.major;
@@ -161,6 +161,7 @@ void Device::Prepare(const std::string& source) {
   CheckDriver(driver.contextSetCurrent(context_), "cuCtxSetCurrent");
   CheckDriver(driver.streamCreate(&stream_, kStreamNonBlocking), "cuStreamCreate");
   CheckDriver(driver.moduleLoadData(&module_, image.data()), "cuModuleLoadData");
+  if (use == Use::kDecoding) return;
   CheckCublasLt(TheCublasLt().create(&cublas_lt_), "cublasLtCreate");
   CheckCudnn(TheCudnn().create(&cudnn_), "cudnnCreate");
   CheckCudnn(TheCudnn().setStream(cudnn_, stream_), "cudnnSetStream");
@@ -173,6 +174,7 @@ Device::~Device() {
   AbandonGraph();
   if (stream_ != nullptr) driver.streamSynchronize(stream_);
   uploads_.reset();
+  jpegs_.reset();
   if (cudnn_ != nullptr) TheCudnn().destroy(cudnn_);
   if (cublas_lt_ != nullptr) TheCublasLt().destroy(cublas_lt_);
   for (const auto& [address, bytes] : allocated_) driver.memFree(address);
@@ -225,6 +227,11 @@ void Device::Copy(void* to, const void* from, size_t bytes) {
 Uploads& Device::uploads() {
   if (!uploads_) uploads_ = std::make_unique<Uploads>();
   return *uploads_;
+}
+
+Jpegs& Device::jpegs() {
+  if (!jpegs_) jpegs_ = std::make_unique<Jpegs>(*this);
+  return *jpegs_;
 }
 
 void Device::Synchronize() {

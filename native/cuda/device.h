@@ -1,5 +1,5 @@
-// The GPU that the calling thread computes on: its context, one stream, the compiled kernels, scratch memory, handles of
-// cuBLASLt and cuDNN.
+// The GPU that the calling thread computes or decodes on: its context, one stream, the compiled kernels, scratch memory,
+// handles of cuBLASLt and cuDNN, or of nvJPEG.
 //
 // All work of a thread goes to its one stream, in order. So memory that is given back can be used again at once, by work that
 // is enqueued later. Functions return when their work is enqueued; Read alone waits for it. What fails on the device is
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "api.h"
+#include "jpegs.h"
 #include "uploads.h"
 
 namespace twotower::cuda {
@@ -38,10 +39,13 @@ class Device {
   // The same, or nullptr.
   static Device* IfOpen();
 
+  // What a thread opens a device for. Only one that computes has handles of cuBLASLt and cuDNN.
+  enum class Use { kComputing, kDecoding };
+
   // Opens the device of this ordinal for the calling thread and compiles the kernels for it, which a process does once for an
   // architecture. `source` is the text of all files in kernels/. `share`, from 0 to 1, is the part of the device's memory that
   // this thread may hold. Throws DeviceError.
-  static Device& Open(int ordinal, const std::string& source, double share);
+  static Device& Open(int ordinal, const std::string& source, double share, Use use);
 
   // Ends the calling thread's use of its device: everything that it holds there is freed.
   static void Close();
@@ -116,6 +120,9 @@ class Device {
   // Copies that go on beside all other work.
   Uploads& uploads();
 
+  // Decoding of JPEGs. Throws DeviceError without nvJPEG.
+  Jpegs& jpegs();
+
   // Throws DeviceMemoryError if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
   Address Allocate(size_t bytes);
   void Free(Address address);
@@ -136,7 +143,7 @@ class Device {
   friend class Scratch;
 
   Device(int ordinal, double share);
-  void Prepare(const std::string& source);
+  void Prepare(const std::string& source, Use use);
   std::string OutOfMemory(size_t bytes) const;
   // 0 if there is not so much.
   Address TryAllocate(size_t bytes);
@@ -161,6 +168,7 @@ class Device {
   std::vector<void*> events_;
   std::unique_ptr<Graph> recorded_;
   std::unique_ptr<Uploads> uploads_;
+  std::unique_ptr<Jpegs> jpegs_;
 
   // Another GPU, with its primary context, which its own worker uses too.
   struct Peer {

@@ -115,6 +115,18 @@ struct OpenedCudnn {
   OpenedCudnn() { TWOTOWER_CUDNN(TWOTOWER_LOAD) }
 };
 
+std::string NvJpegRemedy() {
+  const char* package = DriverVersion() >= 13000 ? "nvidia-nvjpeg" : "nvidia-nvjpeg-cu12";
+  return std::string("pip install --user ") + package +
+         " brings it; or name its folder in TWOTOWER_CUDA";
+}
+
+struct OpenedNvJpeg {
+  Opened library = Open(NamesOf("libnvjpeg"), NvJpegRemedy());
+  NvJpeg functions;
+  OpenedNvJpeg() { TWOTOWER_NVJPEG(TWOTOWER_LOAD) }
+};
+
 #undef TWOTOWER_LOAD
 
 // A library is opened by the first thread that needs it; if that fails, the next one tries again.
@@ -157,6 +169,7 @@ const Driver& TheDriver() {
 const Nvrtc& TheNvrtc() { return Only<OpenedNvrtc>().functions; }
 const CublasLt& TheCublasLt() { return Only<OpenedCublasLt>().functions; }
 const Cudnn& TheCudnn() { return Only<OpenedCudnn>().functions; }
+const NvJpeg& TheNvJpeg() { return Only<OpenedNvJpeg>().functions; }
 
 std::vector<std::string> Files() {
   std::vector<std::string> files;
@@ -166,6 +179,17 @@ std::vector<std::string> Files() {
     files.push_back(library->file);
   }
   return files;
+}
+
+NvJpegLibrary FindNvJpeg() {
+  TheDriver();
+  NvJpegLibrary found{0, 0, Only<OpenedNvJpeg>().library.file};
+  CheckNvJpeg(TheNvJpeg().getProperty(kMajorVersion, &found.major), "nvjpegGetProperty");
+  CheckNvJpeg(TheNvJpeg().getProperty(kMinorVersion, &found.minor), "nvjpegGetProperty");
+  // The first version that interpolates chroma.
+  if (found.major > 12 || (found.major == 12 && found.minor >= 1)) return found;
+  throw DeviceError(found.file + " has version " + std::to_string(found.major) + "." +
+                    std::to_string(found.minor) + ", and 12.1 is needed: " + NvJpegRemedy());
 }
 
 void CheckDriver(int status, const char* call) {
@@ -189,6 +213,11 @@ void CheckCublasLt(int status, const char* call) {
 
 void CheckCudnn(int status, const char* call) {
   if (status != 0) Fail(call, WordsOf(Only<OpenedCudnn>().library, "cudnnGetErrorString", status));
+}
+
+// nvJPEG has no words for its statuses.
+void CheckNvJpeg(int status, const char* call) {
+  if (status != 0) Fail(call, "status " + std::to_string(status));
 }
 
 }  // namespace twotower::cuda

@@ -19,16 +19,27 @@ const Driver& TheDriver();
 const Nvrtc& TheNvrtc();
 const CublasLt& TheCublasLt();
 const Cudnn& TheCudnn();
+const NvJpeg& TheNvJpeg();
 
 // The files of the driver, NVRTC, cuBLASLt and cuDNN, in this order; names without a folder are where the system's loader
 // found them. Opens all of them, with the same errors.
 std::vector<std::string> Files();
+
+// nvJPEG, which a run can do without.
+struct NvJpegLibrary {
+  int major, minor;
+  std::string file;
+};
+
+// Opens nvJPEG. Throws DeviceError, with the remedy, if it is not there or too old.
+NvJpegLibrary FindNvJpeg();
 
 // Throw DeviceError with the call's name and the library's words unless the status is 0.
 void CheckDriver(int status, const char* call);
 void CheckNvrtc(int status, const char* call);
 void CheckCublasLt(int status, const char* call);
 void CheckCudnn(int status, const char* call);
+void CheckNvJpeg(int status, const char* call);
 
 }  // namespace twotower::cuda
 

@@ -15,6 +15,7 @@ import { findCompiler } from '../../scripts/addons.mjs';
 import { writeWhole } from '../../scripts/files.mjs';
 import { withLock } from '../../scripts/lock.mjs';
 import { run } from '../../scripts/subprocess.mjs';
+import { LIBJPEG_TURBO, prepareLibrary } from '../../scripts/system_library.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = dirname(dirname(HERE));
@@ -29,6 +30,7 @@ const NAMES = [
   'libnvrtc-builtins.so.13.0',
   'libcublasLt.so.13',
   'libcudnn.so.9',
+  'libnvjpeg.so.13',
 ];
 
 const FLAGS = [
@@ -172,6 +174,9 @@ async function compileDouble(compiler, folder, sanitizer) {
   const stamp = join(objects, 'built.json');
   /** @type {Record<string, string>} the signature of each source that was compiled */
   const built = existsSync(stamp) ? JSON.parse(readFileSync(stamp, 'utf8')) : {};
+  const jpeg = await prepareLibrary(LIBJPEG_TURBO, process.env);
+  const include = jpeg.include.map((path) => `-I${path}`);
+  const libraries = [join(jpeg.folder, LIBJPEG_TURBO.file), `-Wl,-rpath,${jpeg.folder}`];
   const flags = [...FLAGS, ...(sanitizer === undefined ? [] : (SANITIZERS[sanitizer] ?? []))];
   const sources = readdirSync(HERE)
     .filter((name) => name.endsWith('.cc'))
@@ -193,7 +198,7 @@ async function compileDouble(compiler, folder, sanitizer) {
     isChanged = true;
     delete built[source];
     writeWhole(stamp, JSON.stringify(built));
-    const more = source === kernels ? KERNEL_FLAGS : [];
+    const more = source === kernels ? KERNEL_FLAGS : include;
     await run(compiler, [...flags, ...more, '-c', source, '-o', objectOf(source)]);
     built[source] = signature;
   }
@@ -201,7 +206,7 @@ async function compileDouble(compiler, folder, sanitizer) {
   if (isChanged || !linked.every((file) => existsSync(file))) {
     const isTest = (/** @type {string} */ source) => basename(source).startsWith('self_test');
     const parts = sources.filter((source) => !isTest(source)).map(objectOf);
-    await link(compiler, ['-shared', ...flags, ...parts], join(folder, LIBRARY));
+    await link(compiler, ['-shared', ...flags, ...parts, ...libraries], join(folder, LIBRARY));
     const test = sources.filter(isTest).map(objectOf);
     if (test.length > 0) await link(compiler, [...flags, ...test, '-ldl'], linked[1]);
   }

@@ -10,7 +10,7 @@ namespace {
 
 // The status with which all calls of a library fail, or 0.
 std::atomic<int>& LostStatus(Library library) {
-  static std::atomic<int> statuses[4] = {};
+  static std::atomic<int> statuses[5] = {};
   return statuses[static_cast<int>(library)];
 }
 
@@ -41,6 +41,7 @@ int OutOfMemoryOf(Library library) {
     case Library::kNvrtc: return 1;     // NVRTC_ERROR_OUT_OF_MEMORY
     case Library::kCublasLt: return 3;  // CUBLAS_STATUS_ALLOC_FAILED
     case Library::kCudnn: return 4003;  // CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED
+    case Library::kNvJpeg: return 5;    // NVJPEG_STATUS_ALLOCATOR_FAILURE
   }
   return kUnknown;
 }
@@ -51,6 +52,7 @@ int ExecutionFailedOf(Library library, int driver_status) {
     case Library::kNvrtc: return 11;     // NVRTC_ERROR_INTERNAL_ERROR
     case Library::kCublasLt: return 13;  // CUBLAS_STATUS_EXECUTION_FAILED
     case Library::kCudnn: return 5001;   // CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER
+    case Library::kNvJpeg: return 6;     // NVJPEG_STATUS_EXECUTION_FAILED
   }
   return kUnknown;
 }
@@ -61,6 +63,7 @@ int InternalErrorOf(Library library) {
     case Library::kNvrtc: return 11;     // NVRTC_ERROR_INTERNAL_ERROR
     case Library::kCublasLt: return 14;  // CUBLAS_STATUS_INTERNAL_ERROR
     case Library::kCudnn: return 4000;   // CUDNN_STATUS_INTERNAL_ERROR
+    case Library::kNvJpeg: return 8;     // NVJPEG_STATUS_INTERNAL_ERROR
   }
   return kUnknown;
 }

@@ -12,6 +12,7 @@ namespace cuda_double {
 
 using twotower::cuda::Address;
 using twotower::cuda::ConvolutionPerformance;
+using twotower::cuda::JpegPlanes;
 using twotower::cuda::MatmulHeuristic;
 using twotower::cuda::Uuid;
 
@@ -22,6 +23,7 @@ TWOTOWER_DRIVER(CUDA_DOUBLE_EXPORT)
 TWOTOWER_NVRTC(CUDA_DOUBLE_EXPORT)
 TWOTOWER_CUBLASLT(CUDA_DOUBLE_EXPORT)
 TWOTOWER_CUDNN(CUDA_DOUBLE_EXPORT)
+TWOTOWER_NVJPEG(CUDA_DOUBLE_EXPORT)
 #undef CUDA_DOUBLE_EXPORT
 
 // Statuses of the driver.
@@ -49,7 +51,7 @@ enum : int {
   kUnknown = 999,
 };
 
-enum class Library { kDriver, kNvrtc, kCublasLt, kCudnn };
+enum class Library { kDriver, kNvrtc, kCublasLt, kCudnn, kNvJpeg };
 
 // Thrown in a function's body to return a status. A Status is one of the library that was called; a DriverStatus becomes
 // "execution failed" in the other libraries.

@@ -25,7 +25,7 @@ std::string Report() {
   }
   const LibraryCounts& counts = TheLibraryCounts();
   return text + "]," + Member("nvrtc", counts.nvrtc) + ',' + Member("cublasLt", counts.cublas_lt) +
-         ',' + Member("cudnn", counts.cudnn) + ',' + Member("hostMemory", counts.host_memory) + "}\n";
+         ',' + Member("cudnn", counts.cudnn) + ',' + Member("nvjpeg", counts.nvjpeg) + ',' + Member("hostMemory", counts.host_memory) + "}\n";
 }
 
 __attribute__((destructor)) void WriteReport() {

@@ -9,12 +9,13 @@
 
 namespace cuda_double {
 
-// Of the objects that belong to no GPU: NVRTC's programs, the handles and descriptors of cuBLASLt and cuDNN, and registrations of
-// host memory.
+// Of the objects that belong to no GPU: NVRTC's programs, the handles and descriptors of cuBLASLt and cuDNN, the handles and
+// states of nvJPEG, and registrations of host memory.
 struct LibraryCounts {
   Count nvrtc;
   Count cublas_lt;
   Count cudnn;
+  Count nvjpeg;
   Count host_memory;
 };
 

@@ -58,6 +58,7 @@ Settings Read() {
   settings.memory = static_cast<size_t>(NumberOr("TWOTOWER_DOUBLE_MEMORY", 4LL << 30));
   settings.lockable = static_cast<size_t>(NumberOr("TWOTOWER_DOUBLE_LOCKABLE", 1LL << 50));
   settings.driver = static_cast<int>(NumberOr("TWOTOWER_DOUBLE_DRIVER", 13000));
+  settings.nvjpeg = static_cast<int>(NumberOr("TWOTOWER_DOUBLE_NVJPEG", 13000));
   settings.capability = static_cast<int>(NumberOr("TWOTOWER_DOUBLE_CAPABILITY", 90));
   settings.has_peer_access = NumberOr("TWOTOWER_DOUBLE_PEER", 1) != 0;
   settings.report = Text("TWOTOWER_DOUBLE_REPORT");

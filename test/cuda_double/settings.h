@@ -19,6 +19,8 @@ struct Settings {
   size_t lockable;
   // TWOTOWER_DOUBLE_DRIVER: version of the driver (default 13000).
   int driver;
+  // TWOTOWER_DOUBLE_NVJPEG: version of nvJPEG (default 13000).
+  int nvjpeg;
   // TWOTOWER_DOUBLE_CAPABILITY: ten times the compute capability (default 90).
   int capability;
   // TWOTOWER_DOUBLE_PEER=0: no GPU can access another's memory.

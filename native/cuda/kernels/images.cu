@@ -1,5 +1,5 @@
-// The network's input from the bytes of a batch: cutting, flipping, resizing, normalizing, colour noise. The numbers are those
-// of ../../src/data/resize.ts and ../../src/backend/images.ts, to the bit.
+// The network's input from the bytes of a batch: cutting, flipping, resizing, normalizing, colour noise. Also, what a window
+// shows of one image as bytes. The numbers are those of ../../src/data/resize.ts and ../../src/backend/images.ts, to the bit.
 
 constexpr int kColours = 3;
 
@@ -83,5 +83,18 @@ KERNEL ImagesFromViews(uint64 pixels, ViewSizes sizes, const uint8* bytes, const
       if (colours != nullptr) value += colours[kColours * image + c];
       out[kColours * i + c] = value;
     }
+  }
+}
+
+// What a window shows of one image, in bytes. One pixel per thread.
+KERNEL ViewedImage(uint64 pixels, ViewSizes sizes, const uint8* image, Window window,
+                   const int* row_taps, const int* column_taps, uint8* out) {
+  for (uint64 i = FirstIndex(); i < pixels; i += IndexStep()) {
+    uint64 y = i;
+    const int x = int(TakeIndex(y, sizes.out_width));
+    int pixel[kColours];
+    ViewedPixel(sizes, image, window.numbers, row_taps, column_taps, int(y), x, pixel);
+#pragma unroll
+    for (int c = 0; c < kColours; c++) out[kColours * i + c] = uint8(pixel[c]);
   }
 }

@@ -49,6 +49,10 @@ struct ResizeSizes {
 // Numbers of a window of an image: top, left, height, width, and whether it is flipped.
 constexpr int kWindowNumbers = 5;
 
+struct Window {
+  int numbers[kWindowNumbers];
+};
+
 // Sizes of the images of a batch and of the network's input, and the numbers of each position's taps. Windows are cut from the
 // images as they are, or else from the resized ones.
 struct ViewSizes {

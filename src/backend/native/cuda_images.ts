@@ -1,6 +1,6 @@
 /** The network's input, made on the GPU from the bytes of a batch. */
 import * as tf from '@tensorflow/tfjs-core';
-import { triangleTaps } from '../../bilinear_taps.js';
+import { tapRows } from '../../bilinear_taps.js';
 import { WINDOW_NUMBERS } from '../../image_views.js';
 import type { DecodedBytes, ImageMaker } from '../capabilities.js';
 import type { CudaAddon } from './cuda_addon.js';
@@ -115,15 +115,4 @@ class EarlyUploads {
 function tensorOf(values: Float32Array | Int32Array | Uint8Array): tf.Tensor {
   if (values instanceof Uint8Array) return tf.tensor1d(values, 'bool');
   return tf.tensor1d(values, values instanceof Int32Array ? 'int32' : 'float32');
-}
-
-/** int32 [outputs, 2 + n]: for each output position the first input position, the number of them, and their n weights. */
-function tapRows(inputs: number, outputs: number): Int32Array {
-  const { start, length, weights, stride } = triangleTaps(inputs, outputs);
-  const rows = new Int32Array(outputs * (2 + stride));
-  for (let output = 0; output < outputs; output++) {
-    const own = weights.subarray(output * stride, (output + 1) * stride);
-    rows.set([start[output]!, length[output]!, ...own], output * (2 + stride));
-  }
-  return rows;
 }
