@@ -85,6 +85,7 @@ export type {
   TrainingEvent,
 } from './configuration.js';
 export type { Crops } from './data/views.js';
+export type { JpegDecoder } from './data/choose_jpeg_decoder.js';
 export type * from './model/layers.js';
 export type { StepTimingWithUpdate } from './parallel/step_outcome.js';
 export type { Placement, WorkerPlacement } from './parallel/placement.js';

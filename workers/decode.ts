@@ -8,11 +8,21 @@ import { microseconds } from '../src/clock.js';
 import { Decoder } from '../src/data/decoder.js';
 import type { DecodeReply, DecodeTask, DecoderSettings, Undecodable } from '../src/data/decoder.js';
 import { DecoderActivity } from '../src/data/decoder_activity.js';
+import { GpuJpegs } from '../src/data/gpu_jpegs.js';
 import { UserError } from '../src/errors.js';
 
 const settings = workerData as DecoderSettings;
-const decoder = new Decoder(settings);
 const activity = new DecoderActivity(settings.activity);
+const { jpegGpus, buffers } = settings;
+const gpu = jpegGpus[activity.decoder % jpegGpus.length];
+const jpegs =
+  gpu === undefined
+    ? undefined
+    : new GpuJpegs(
+        gpu,
+        buffers.map(({ pixels }) => pixels),
+      );
+const decoder = new Decoder(settings, jpegs);
 
 export default async function decode(task: DecodeTask): Promise<DecodeReply> {
   const began = microseconds();

@@ -1,6 +1,6 @@
 /** What the command `train` prints: one line per so many batches, per test and per warning. */
 import type { Placement } from '../parallel/placement.js';
-import { describeGpu } from '../report/placement_section.js';
+import { describeDecoder, describeGpu } from '../report/placement_section.js';
 import type { ProgressDisplay } from '../report/progress.js';
 import {
   MetricsWindow,
@@ -75,7 +75,7 @@ function measurementOf(step: StepDone): StepMeasurement {
 
 function headLines(start: RunStart): string[] {
   const { configuration, changes, parameterCount, towers, placement, hosts, backend } = start;
-  const { path, step } = start;
+  const { path, step, jpegDecoder } = start;
   const { name, training } = configuration;
   const { accumulate = 1 } = training;
   const batch = accumulate === 1 ? training.batch : `${accumulate} × ${training.batch}`;
@@ -86,6 +86,7 @@ function headLines(start: RunStart): string[] {
       ? [`${towersText}: ${workersText(placement)}; backend ${backend}`]
       : [`${towersText} on ${hosts.length} hosts; backend ${backend}`]),
     ...hosts.map((host) => `${host.name}: ${workersText(host.placement)}`),
+    ...(jpegDecoder === undefined ? [] : [`JPEGs decoded by ${describeDecoder(jpegDecoder)}`]),
     step === 0 ? `run folder ${path}` : `run folder ${path}, from step ${step}`,
     ...changes.map((change) => `changed ${change}`),
   ];

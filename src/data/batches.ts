@@ -11,7 +11,8 @@ import { UserError } from '../errors.js';
 import type { TraceTracks } from '../report/trace.js';
 import { deriveKey, permutation } from '../random.js';
 import { colourAxes } from './colour.js';
-import type { Dataset } from './examples.js';
+import type { JpegDecoder } from './choose_jpeg_decoder.js';
+import { type Dataset, isEncoded } from './examples.js';
 import type { Batch, Decoding, Pass } from './batch.js';
 import { allocateBatch } from './batch_memory.js';
 import type { BatchBuffers, Undecodable } from './decoder.js';
@@ -54,6 +55,8 @@ export interface BatchRingOptions {
   slots: number;
   /** Whether a GPU cuts, flips and resizes the images if all of them have one known size (default: the decoders do). */
   leavesViews?: boolean;
+  /** What decodes JPEGs (default: the CPU). */
+  jpegDecoder?: JpegDecoder | undefined;
   /** Milliseconds that a decoder may work on one image (default 5 minutes). */
   stallTimeoutMs?: number | undefined;
   /** Gets a track per decoder, and the waits for them in the coordinator's track. */
@@ -77,6 +80,9 @@ export class BatchRing {
   /** Milliseconds that consumers have waited for batches to be decoded. */
   waitedMs = 0;
 
+  /** What decodes the JPEGs; undefined if the data set has none, or the caller named none. */
+  readonly jpegDecoder: JpegDecoder | undefined;
+
   private readonly buffers: BatchBuffers[];
   /** Indices of buffers that no batch uses. */
   private readonly free: number[];
@@ -94,6 +100,7 @@ export class BatchRing {
     if (colour !== null && statistics === null)
       throw new Error('colour augmentation without statistics');
     refuseTooSmall(view, height, width);
+    this.jpegDecoder = isEncoded(dataset) ? options.jpegDecoder : undefined;
     const axes = colour === null ? null : colourAxes(colour, statistics!);
     const images = Math.ceil(batch / (options.share?.of ?? 1));
     const { leavesViews = false } = options;
@@ -109,6 +116,7 @@ export class BatchRing {
       seed,
       colourAxes: axes,
       buffers: this.buffers,
+      jpegGpus: options.jpegDecoder?.gpus ?? [],
     };
     this.undecodableImages = new UndecodableImages(dataset, data.undecodableLimit);
     this.pool = new DecoderPool({ settings, decoders, stallTimeoutMs, trace });

@@ -12,6 +12,7 @@ import type { Dataset } from './examples.js';
 import type { Split } from './split.js';
 import { pathAt } from './file_list.js';
 import { drawGeneratedImage } from './generated.js';
+import type { GpuJpegs, ImageOnGpu } from './gpu_jpegs.js';
 import { type Image, MOST_PIXELS, UndecodableImage } from './image.js';
 import { ShardReader, nameInShards } from './packed.js';
 import { ParquetReader } from './parquet.js';
@@ -51,6 +52,8 @@ export interface DecoderSettings {
   /** The axes of PCA colour augmentation, from `colourAxes`; null if there is none. */
   colourAxes: number[][] | null;
   buffers: BatchBuffers[];
+  /** Ordinals of the GPUs that decode JPEGs, over which the threads take turns; none if the CPU does. */
+  jpegGpus: readonly number[];
   /** Memory of `decoder_activity.ts`. */
   activity: SharedArrayBuffer;
 }
@@ -80,7 +83,7 @@ export interface Undecodable {
 }
 
 interface LabelledImage {
-  image: Image;
+  image: Image | ImageOnGpu;
   label: number;
 }
 
@@ -108,7 +111,11 @@ export class Decoder {
   private readonly shards: { [split in Split]?: ShardReader } = {};
   private readonly parquet: { [split in Split]?: ParquetReader } = {};
 
-  constructor(private readonly settings: Omit<DecoderSettings, 'activity'>) {}
+  /** @param jpegs decodes JPEGs on a GPU (default: the CPU decodes all) */
+  constructor(
+    private readonly settings: Omit<DecoderSettings, 'activity' | 'jpegGpus'>,
+    private readonly jpegs?: GpuJpegs,
+  ) {}
 
   /**
    * Decodes a run of a batch.
@@ -169,7 +176,12 @@ export class Decoder {
     const bytes = height * width * 3;
     const { image, label } = await this.windowSource(split, index, views !== undefined);
     const target = new Uint8Array(pixels, position * bytes, bytes);
-    if (views !== undefined) {
+    if ('isOnGpu' in image) {
+      const { view } = data;
+      const whole = view.type === 'crop' ? { height: view.from, width: view.from } : image;
+      const seen = this.windowOf(whole, window, crops, epoch);
+      this.jpegs!.show(image, view, seen, { height, width }, target);
+    } else if (views !== undefined) {
       target.set(image.pixels.subarray(0, bytes));
       const { cutFrom } = views;
       const { top, left, ...size } = this.windowOf(views[cutFrom], window, crops, epoch);
@@ -195,7 +207,7 @@ export class Decoder {
     this.kept = undefined;
     const { view } = this.settings.data;
     const { image, label } = await this.read(split, index);
-    const isSquare = view.type === 'crop' && !asItIs;
+    const isSquare = view.type === 'crop' && !asItIs && !('isOnGpu' in image);
     const example = { image: isSquare ? this.square(image, view.from) : image, label };
     this.kept = { split, index, example };
     return example;
@@ -221,36 +233,37 @@ export class Decoder {
         return drawRandomImage(set, place, height, width, this.source);
       }
       case 'folder': {
-        const { decodeImageFile } = await import('./image_file.js');
+        const { readImageFile } = await import('./image_file.js');
         const file = pathAt(set.files, place);
-        const image = await decodeImageFile(file, data.background);
+        const image = await this.decodeFile(readImageFile(file), file);
         this.refuseTooNarrow(image, file);
         return { image, label: set.labels[place]! };
       }
       case 'prepared':
       case 'tar': {
-        const { decodeImage } = await import('./image_file.js');
         const shards = (this.shards[split] ??= new ShardReader(set));
-        const image = await decodeImage(
-          shards.read(place),
-          nameInShards(set, place),
-          data.background,
-        );
+        const image = await this.decodeFile(shards.read(place), nameInShards(set, place));
         return { image, label: set.labels[place]! };
       }
       case 'parquet': {
-        const { decodeImage } = await import('./image_file.js');
         const reader = (this.parquet[split] ??= new ParquetReader(set));
         const name = nameInShards(set, place);
-        const image = await decodeImage(await reader.read(place, name), name, data.background);
+        const image = await this.decodeFile(await reader.read(place, name), name);
         this.refuseTooNarrow(image, name);
         return { image, label: set.labels[place]! };
       }
     }
   }
 
+  private async decodeFile(bytes: Uint8Array, name: string): Promise<Image | ImageOnGpu> {
+    const onGpu = this.jpegs?.decode(bytes, name);
+    if (onGpu != null) return onGpu;
+    const { decodeImage } = await import('./image_file.js');
+    return decodeImage(bytes, name, this.settings.data.background);
+  }
+
   /** A very narrow image could exceed the memory once its shorter side is enlarged. */
-  private refuseTooNarrow(image: Image, file: string): void {
+  private refuseTooNarrow(image: Size, file: string): void {
     const { view } = this.settings.data;
     if (view.type !== 'crop') return;
     const { height, width } = sizeWithShorterSide(image, view.from);

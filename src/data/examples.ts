@@ -29,6 +29,11 @@ export interface Dataset {
   statistics?: DatasetStatistics;
 }
 
+/** Whether its images are encoded, such as JPEGs. */
+export function isEncoded({ train }: Pick<Dataset, 'train'>): boolean {
+  return ['folder', 'prepared', 'tar', 'parquet'].includes(train.kind);
+}
+
 /** The label of an example; 0 for all examples of noise, whose labels are drawn when they are needed. */
 export function labelOf(set: ExampleSet, index: number): number {
   const place = placeOf(set, index);

@@ -9,7 +9,7 @@ import sharp from 'sharp';
 import { messageOf } from '../errors.js';
 import { decodeBmp } from './bmp.js';
 import { type Image, MOST_PIXELS, UndecodableImage } from './image.js';
-import { decodePlainJpeg } from './jpeg_decoder.js';
+import { decodePlainJpeg, hasEnd } from './jpeg_decoder.js';
 import { FORMATS, formatOf } from './signatures.js';
 
 // Decoders work on one image each, and each image is seen once per epoch. Threads and a cache inside libvips would
@@ -60,7 +60,8 @@ async function sizeOfImage(
   }
 }
 
-function readImageFile(file: string): Uint8Array {
+/** @throws UndecodableImage if it is missing, no file or far too long */
+export function readImageFile(file: string): Uint8Array {
   try {
     // Read here, because sharp opens a file several times, which costs more than decoding a small one.
     const found = statSync(file, { throwIfNoEntry: false });
@@ -91,8 +92,7 @@ export async function decodeImage(
 
 /** A JPEG that lacks nothing but its last two bytes, which end it. Viewers show it whole. */
 function withEnd(bytes: Uint8Array): Image | null {
-  const [last, end] = bytes.subarray(-2);
-  if (last === 0xff && end === 0xd9) return null;
+  if (hasEnd(bytes)) return null;
   return decodePlainJpeg(Buffer.concat([bytes, Buffer.from([0xff, 0xd9])]));
 }
 

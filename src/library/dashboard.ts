@@ -40,8 +40,8 @@ export async function openDashboard(port: number, events: RunEvents): Promise<Da
   worker.unref();
   const ended = new Promise((resolve) => worker.once('exit', resolve));
   const tell = (request: DashboardRequest): void => worker.postMessage(request);
-  events.on('start', ({ path, placement, hosts, backend }) =>
-    tell({ show: path, placed: { ...placementSummary(placement, hosts), backend } }),
+  events.on('start', ({ path, placement, hosts, backend, jpegDecoder }) =>
+    tell({ show: path, placed: { ...placementSummary(placement, hosts), backend, jpegDecoder } }),
   );
   return {
     url: `http://127.0.0.1:${news.port}/`,

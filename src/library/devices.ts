@@ -6,6 +6,8 @@ import {
   requirePrecision,
 } from '../backend/backend.js';
 import type { BackendName, Gpu } from '../backend/backend.js';
+import { chooseJpegDecoder } from '../data/choose_jpeg_decoder.js';
+import type { JpegDecoder } from '../data/choose_jpeg_decoder.js';
 import { UserError } from '../errors.js';
 import type { Precision } from '../backend/numerics.js';
 import { resolvePlacement } from '../parallel/placement.js';
@@ -41,6 +43,9 @@ export interface ResolvedPlacement {
   processesPerReplica: number;
   backend: BackendName;
   precision: Precision;
+  jpegDecoder: JpegDecoder;
+  /** What is to be told if there are JPEGs. */
+  jpegWarnings: string[];
   /** What the machine offers. */
   machine: Machine;
   warnings: string[];
@@ -98,7 +103,9 @@ export async function resolveDevices(
   const warnings = [failure, warning, mixed, ...resolved.warnings].filter(
     (one) => one !== undefined,
   );
-  return { ...resolved, backend, precision, machine, warnings };
+  const devices = resolved.placement.map(({ device }) => device);
+  const jpegs = chooseJpegDecoder(backend, devices);
+  return { ...resolved, backend, precision, ...jpegs, machine, warnings };
 }
 
 /** A line if the workers' GPUs differ; undefined if they do not. */

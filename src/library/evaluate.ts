@@ -184,7 +184,7 @@ async function testRun(
   const asked = { ...run.configuration, training: { ...training, seed } };
   const configuration = withClassesOf(asked, dataset);
   if (first !== undefined) refuseOtherImages(first, path, dataset);
-  const warnings = [...resolved.warnings, ...dataWarnings(dataset)];
+  const warnings = [...resolved.warnings, ...dataWarnings(dataset, resolved)];
   warnings.forEach((warning) => events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, path, events, signal);
   const session = { configuration, dataset, statistics, signal, ...resolved };

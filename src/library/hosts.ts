@@ -1,7 +1,8 @@
 /** What a run on several hosts requires of them. */
+import { nvjpegVersion } from '../data/choose_jpeg_decoder.js';
 import { contentsOf } from '../data/contents.js';
 import type { Configuration } from '../configuration.js';
-import type { Dataset } from '../data/examples.js';
+import { type Dataset, isEncoded } from '../data/examples.js';
 import { UserError } from '../errors.js';
 import type { Fact } from '../parallel/world.js';
 import type { ResolvedPlacement } from './devices.js';
@@ -16,6 +17,12 @@ export function factsOf(
 ): Fact[] {
   return [
     ...recipeFactsOf(configuration, resolved, parallelism),
+    {
+      otherwise: 'another version of nvJPEG, or none',
+      // What CPUs decode is the same everywhere.
+      value: isEncoded(dataset) ? (nvjpegVersion(resolved.jpegDecoder) ?? null) : null,
+      remedy: 'install the same on all hosts, or set TWOTOWER_NVJPEG=never on all',
+    },
     {
       otherwise: 'other data',
       value: contentsOf(dataset),

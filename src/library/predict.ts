@@ -63,7 +63,8 @@ export async function predict(
   const { crops = recipe.test.crops } = options;
   refuseImpossibleCrops(crops, recipe.data.view);
   const resolved = await resolveDevices(options, recipe.towers, recipe.towers);
-  resolved.warnings.forEach((warning) => options.events?.emit('warning', warning));
+  const warnings = [...resolved.warnings, ...resolved.jpegWarnings];
+  warnings.forEach((warning) => options.events?.emit('warning', warning));
   const images = await imagesIn(files);
   const errors = await errorsOf(images, recipe.data.background);
   const decodable = images.filter((image) => !errors.has(image));

@@ -4,8 +4,7 @@ import { verifyIfSummed } from '../checksums.js';
 import type { Configuration } from '../configuration.js';
 import { openDataset } from '../data/dataset.js';
 import type { RunClasses } from '../data/dataset.js';
-import type { Dataset } from '../data/examples.js';
-import { slowJpegWarning } from '../data/jpeg_decoder.js';
+import { type Dataset, isEncoded } from '../data/examples.js';
 import { UserError } from '../errors.js';
 import { buildNetwork, type Network } from '../model/network.js';
 import { chooseCheckpoint } from '../runs/checkpoint_reader.js';
@@ -56,7 +55,7 @@ export async function prepare(
   const built = buildNetwork(network, towers, data.classes);
   checkEvents(training, built);
   const initialModel = resumed === undefined ? initialModelOf(options, built) : undefined;
-  const warnings = [...resolved.warnings, ...dataWarnings(opened)];
+  const warnings = [...resolved.warnings, ...dataWarnings(opened, resolved)];
   const phases = phasesOf(opened, configuration);
   return { configuration, phases, resolved: { ...resolved, warnings }, initialModel };
 }
@@ -104,10 +103,11 @@ export function withClassesOf(configuration: Configuration, { classes }: Dataset
   return { ...configuration, data: { ...configuration.data, classes: classes.length } };
 }
 
-/** What was left out of a data set, and that JPEGs are decoded slowly if it has image files. */
+/** What was left out of a data set, and that JPEGs are decoded slowly if it may have some. */
 export function dataWarnings(
-  { train, notices = [] }: Dataset,
-  slowJpeg = slowJpegWarning(),
+  dataset: Dataset,
+  { jpegWarnings }: Pick<ResolvedPlacement, 'jpegWarnings'>,
 ): string[] {
-  return train.kind === 'folder' && slowJpeg !== null ? [...notices, slowJpeg] : notices;
+  const { notices = [] } = dataset;
+  return isEncoded(dataset) ? [...notices, ...jpegWarnings] : notices;
 }

@@ -2,10 +2,10 @@
  * Resuming a run: what of its configuration may change, and where in the data its checkpoint stands.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Precision } from '../backend/numerics.js';
 import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
+import { type JpegDecoder, nvjpegVersion } from '../data/choose_jpeg_decoder.js';
 import type { Dataset } from '../data/examples.js';
 import { UserError } from '../errors.js';
 import type { StoredCheckpoint } from '../runs/checkpoint_reader.js';
@@ -15,6 +15,7 @@ import type { Progress } from '../runs/progress.js';
 import type { ResumePoint, RunVerbs } from '../runs/run.js';
 import { readEnd } from '../runs/summary.js';
 import type { Limits } from '../training/policy.js';
+import type { ResolvedPlacement } from './devices.js';
 import { phaseAt } from './phases.js';
 import type { Phase } from './phases.js';
 import { configurationOf } from './recipe.js';
@@ -54,11 +55,29 @@ export function refuseFixedOptions(given: TrainOptions): void {
   }
 }
 
-/** What differs from before: of the configuration, and the precision of the arithmetic. */
-export function changesOnResuming({ changes, point }: ResumedRun, precision: Precision): string[] {
-  const before = point.state.precision;
+/**
+ * What differs from before: of the configuration, the precision of the arithmetic, and the decoder of JPEGs.
+ *
+ * @param decoder undefined for data without JPEGs
+ */
+export function changesOnResuming(
+  { changes, point }: ResumedRun,
+  { precision }: Pick<ResolvedPlacement, 'precision'>,
+  decoder: JpegDecoder | undefined,
+): string[] {
+  const { precision: before, nvjpeg: decoderBefore } = point.state;
   const isOther = before !== null && before !== precision;
-  return isOther ? [...changes, `precision: ${before} → ${precision}`] : changes;
+  const nvjpeg = nvjpegVersion(decoder);
+  const named = (version: string | undefined) => (version ? `nvJPEG ${version}` : 'the CPU');
+  return [
+    ...changes,
+    ...(isOther ? [`precision: ${before} → ${precision}`] : []),
+    ...(decoderBefore === nvjpeg
+      ? []
+      : [
+          `decoder of JPEGs: ${named(decoderBefore)} → ${named(nvjpeg)}, whose pixels differ slightly`,
+        ]),
+  ];
 }
 
 /** Refuses to change what the checkpoint's parameters and position depend on. */

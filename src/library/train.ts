@@ -13,6 +13,9 @@ import { aThreadLasts } from '../backend/process_end.js';
 import { imagesPerStep } from '../configuration.js';
 import type { Configuration } from '../configuration.js';
 import { batchesPerEpoch } from '../data/batches.js';
+import type { BatchRing } from '../data/batches.js';
+import { nvjpegVersion } from '../data/choose_jpeg_decoder.js';
+import { isEncoded } from '../data/examples.js';
 import { refuseImpossibleCrops } from '../data/views.js';
 import { messageOf } from '../errors.js';
 import { HostsTrace } from '../parallel/hosts_trace.js';
@@ -165,6 +168,7 @@ async function prepareTraining(
     statisticsFor(configuration, dataset, run?.folder.path, events, signal),
   );
   const { exchangeTimeoutMs } = options;
+  const decoder = isEncoded(dataset) ? resolved.jpegDecoder : undefined;
   return {
     options,
     session: {
@@ -180,7 +184,7 @@ async function prepareTraining(
     phases,
     start,
     initialModel,
-    changes: resumed === undefined ? [] : changesOnResuming(resumed, resolved.precision),
+    changes: resumed === undefined ? [] : changesOnResuming(resumed, resolved, decoder),
     warnings,
     events,
     signal,
@@ -271,7 +275,7 @@ async function trainOnce(
       coordinator,
       ring,
       run,
-      identity: identityOf(session, preparation.algorithms),
+      identity: identityOf(session, preparation.algorithms, ring),
       from,
       changes,
       requests,
@@ -297,6 +301,7 @@ async function trainOnce(
         ...placementSummary(coordinator.placement, hosts),
         ...(!world.isAlone && { communication: recorder.communication }),
         backend: coordinator.workers[0]!.backend,
+        ...(ring.jpegDecoder !== undefined && { jpegDecoder: ring.jpegDecoder }),
         warnings,
         undecodable: ring.undecodable.map(({ file }) => file),
       },
@@ -308,6 +313,7 @@ async function trainOnce(
 function identityOf(
   { configuration, dataset, precision }: SessionOptions,
   algorithms: LayerAlgorithm[] | undefined,
+  { jpegDecoder }: BatchRing,
 ): RunIdentity {
   const { towers, training, data } = configuration;
   return {
@@ -319,5 +325,6 @@ function identityOf(
     trainingImages: dataset.train.count,
     precision,
     algorithms,
+    nvjpeg: nvjpegVersion(jpegDecoder),
   };
 }

@@ -141,7 +141,7 @@ async function drawImages(
   const resolved = await resolveDevices(given, towers, towers);
   const dataset = await openDataset(asked.data, undefined, runClasses(classes, given.classes));
   const configuration = withClassesOf(asked, dataset);
-  const warnings = [...resolved.warnings, ...dataWarnings(dataset)];
+  const warnings = [...resolved.warnings, ...dataWarnings(dataset, resolved)];
   warnings.forEach((warning) => given.events?.emit('warning', warning));
   const statistics = await statisticsFor(configuration, dataset, path, given.events);
   return withTowers(

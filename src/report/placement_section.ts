@@ -12,6 +12,14 @@ export interface ReportedGpu {
   freeBytes: number;
 }
 
+/** What decoded JPEGs, and on which GPUs if not on the CPU. */
+export interface ReportedDecoder {
+  name: string;
+  version: string | null;
+  file?: string;
+  gpus?: number[];
+}
+
 /** The ranks' places by the last start. */
 export interface ReportedPlacement {
   placement: {
@@ -22,6 +30,20 @@ export interface ReportedPlacement {
     gpu?: ReportedGpu;
   }[];
   backend: string;
+  /** Absent if there are no JPEGs. */
+  jpegDecoder?: ReportedDecoder | undefined;
+}
+
+/** E.g. `nvJPEG 13.0 (/usr/lib/libnvjpeg.so.13) on gpu:0 and gpu:1`, or `libjpeg-turbo 2.1.5`. */
+export function describeDecoder({ name, version, file, gpus = [] }: ReportedDecoder): string {
+  const devices = gpus.map((gpu) => `gpu:${gpu}`).join(' and ');
+  return [
+    ...[name, version ?? ''],
+    ...(file === undefined ? [] : [`(${file})`]),
+    ...(devices === '' ? [] : [`on ${devices}`]),
+  ]
+    .filter((word) => word !== '')
+    .join(' ');
 }
 
 /** E.g. `NVIDIA H200, 139.8 GiB, 131.0 GiB free, driver for CUDA 13.0`. */
@@ -51,6 +73,9 @@ export function placementSection(
     requested,
     backend,
   ]);
+  const decoders = runs.flatMap(({ summary, placed = summary ?? undefined }) =>
+    placed?.jpegDecoder === undefined ? [] : [describeDecoder(placed.jpegDecoder)],
+  );
   const files = [...new Set(gpus.flatMap((gpu) => gpu.files))];
   return section(
     'Placement',
@@ -66,5 +91,8 @@ export function placementSection(
     ...(files.length === 0
       ? []
       : [html`<p class="note">NVIDIA's libraries: ${files.join(', ')}</p>`]),
+    ...[...new Set(decoders)].map(
+      (decoder) => html`<p class="note">JPEGs decoded by ${decoder}</p>`,
+    ),
   );
 }

@@ -33,6 +33,8 @@ export interface CheckpointState {
   precision: Precision | null;
   /** How the native backend computed the convolutions; undefined for others, and in checkpoints of version 0.2. */
   algorithms?: LayerAlgorithm[] | undefined;
+  /** Version of nvJPEG, if it decoded the images. */
+  nvjpeg?: string | undefined;
 }
 
 /** How a pass of a convolutional layer was computed. */
@@ -146,6 +148,7 @@ const STATE_FIELDS: Record<keyof StoredState, Check> = {
   algorithms: (value) =>
     value === undefined ||
     (Array.isArray(value) && value.every(isObjectOf<LayerAlgorithm>(ALGORITHM_FIELDS))),
+  nvjpeg: (value) => value === undefined || isText(value),
   metricsBytes: isCount,
   versions: (value) =>
     typeof value === 'object' && value !== null && Object.values(value).every(isText),

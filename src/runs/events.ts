@@ -10,6 +10,7 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Configuration } from '../configuration.js';
+import type { JpegDecoder } from '../data/choose_jpeg_decoder.js';
 import type { Crops } from '../data/views.js';
 import type { StepTimingWithUpdate } from '../parallel/step_outcome.js';
 import type { Placement } from '../parallel/placement.js';
@@ -44,6 +45,8 @@ export interface RunStart {
   hosts: HostPlacement[];
   /** The backend and its version, as the workers named it. */
   backend: string;
+  /** What decodes the JPEGs; absent if the data set has none. */
+  jpegDecoder?: JpegDecoder | undefined;
 }
 
 /** A step was committed on every rank: its line of `metrics.jsonl`, and the position in the run. */

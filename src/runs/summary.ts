@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Crops } from '../data/views.js';
 import { writeDurably, writeJsonDurably } from '../durable_file.js';
+import type { JpegDecoder } from '../data/choose_jpeg_decoder.js';
 import { UserError, messageOf } from '../errors.js';
 import type { OpenedGpu } from '../parallel/messages.js';
 import type { RunFolder } from './layout.js';
@@ -75,6 +76,8 @@ export interface Summary {
   communication?: Communication;
   /** The tfjs backend. */
   backend: string;
+  /** What decoded the JPEGs; absent if the data set has none. */
+  jpegDecoder?: JpegDecoder;
   /** The warnings of this process. */
   warnings: string[];
   /** Images that could not be decoded since the run was started or resumed. */
@@ -185,6 +188,7 @@ const SUMMARY_FIELDS: Record<keyof Summary, (value: unknown) => boolean> = {
     value === undefined ||
     ['communicationMs', 'exposedMs'].every((field) => isNumber(fieldsOf(value)[field])),
   backend: isText,
+  jpegDecoder: (value) => value === undefined || isText(fieldsOf(value)['name']),
   warnings: isListOf(isText),
   undecodable: isListOf(isText),
 };

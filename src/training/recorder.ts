@@ -56,7 +56,7 @@ export class Recorder {
 
   /** @param changes what a resumed run's configuration has otherwise than before */
   started({ progress, limits }: LoopState, changes: string[]): void {
-    const { configuration, coordinator, run, events, hosts } = this.options;
+    const { configuration, coordinator, ring, run, events, hosts } = this.options;
     events.emit('start', {
       path: run.folder.path,
       configuration,
@@ -69,6 +69,7 @@ export class Recorder {
       placement: coordinator.placement,
       hosts,
       backend: coordinator.workers[0]!.backend,
+      jpegDecoder: ring.jpegDecoder,
     });
     this.resetClock();
   }

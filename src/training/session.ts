@@ -4,6 +4,7 @@ import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js
 import type { Precision } from '../backend/numerics.js';
 import type { Configuration } from '../configuration.js';
 import { BatchRing } from '../data/batches.js';
+import type { JpegDecoder } from '../data/choose_jpeg_decoder.js';
 import type { Dataset } from '../data/examples.js';
 import { normalizationOf } from '../data/normalization.js';
 import type { DatasetStatistics } from '../data/statistics.js';
@@ -23,6 +24,8 @@ export interface SessionOptions {
   placement: Placement;
   backend: BackendName;
   precision: Precision;
+  /** What decodes JPEGs (default: the CPU). */
+  jpegDecoder?: JpegDecoder | undefined;
   /** How the native backend computes these passes, instead of by the cheapest algorithm (default none). */
   keptAlgorithms?: readonly ConvolutionPassAlgorithm[];
   /** Milliseconds without progress of any worker after which one is taken to hang (default 5 minutes). */
@@ -74,6 +77,7 @@ export async function withTowers<Result>(
     decoders: decodersFor(placed.placement, usableCores()),
     slots: SLOTS,
     leavesViews: placed.placement.every(({ device }) => makesImages(placed.backend, device)),
+    jpegDecoder: placed.jpegDecoder,
     stallTimeoutMs: placed.exchangeTimeoutMs,
     trace: placed.trace,
   });
