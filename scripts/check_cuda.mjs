@@ -1,7 +1,7 @@
 /**
  * `npm run check:cuda [-- FOLDER]`: checks native/cuda with NVIDIA's real headers and libraries, which needs no GPU. They are those
- * of a Python environment (`pip install nvidia-cuda-nvrtc nvidia-cublas nvidia-cudnn-cu13 nvidia-cuda-runtime`, and headers of
- * the CUDA toolkit); FOLDER is its `site-packages/nvidia`.
+ * of a Python environment (`pip install nvidia-cuda-nvrtc nvidia-cublas nvidia-cudnn-cu13 nvidia-nvjpeg nvidia-cuda-runtime`, and
+ * headers of the CUDA toolkit); FOLDER is its `site-packages/nvidia`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -58,7 +58,9 @@ await run(compiler, [
   ...include.map((folder) => `-I${folder}`),
   join(TESTS, 'declarations.cc'),
 ]);
+const hasNvJpeg = include.some((folder) => existsSync(join(folder, 'nvjpeg.h')));
 say("native/cuda/api.h declares what NVIDIA's headers do");
+if (!hasNvJpeg) say('nvJPEG was not compared: there is no nvjpeg.h (pip install nvidia-nvjpeg)');
 
 const folder = mkdtempSync(join(tmpdir(), 'twotower-cuda-'));
 try {

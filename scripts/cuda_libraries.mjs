@@ -1,7 +1,8 @@
 /**
  * NVIDIA's libraries that the native backend opens on GPUs: NVRTC, cuBLASLt and cuDNN. If there is a driver and one of them is
  * missing, pip fetches all three into `${XDG_CACHE_HOME:-~/.cache}/twotower/cuda-libraries`, where `libraryFolders` in
- * src/backend/native/cuda_addon.ts looks too.
+ * src/backend/native/cuda_addon.ts looks too. nvJPEG, which GPUs decode JPEGs with, is fetched beside them, into
+ * `cuda-nvjpeg`. The program can do without it, so if that fails, one line says so.
  *
  * A stamp has the files that were found, and what decided where to look. While all are the same, nothing is looked for again.
  */
@@ -11,7 +12,7 @@ import { join } from 'node:path';
 import { cacheFolder } from './cache.mjs';
 import { makeWhole, writeWhole } from './files.mjs';
 import { hasPip, Unavailable } from './libtensorflow.mjs';
-import { run, timed } from './subprocess.mjs';
+import { run, say, timed } from './subprocess.mjs';
 
 /** As in src/backend/backend.ts: a driver on Linux and in a container, and in Windows' Linux. */
 const DRIVER_TRACES = ['/dev/nvidiactl', '/usr/lib/wsl/lib/libcuda.so.1'];
@@ -52,7 +53,8 @@ export function cudaLibrariesFound(environment, stamp) {
  * @param {NodeJS.ProcessEnv} environment
  */
 export function searchOf({ TWOTOWER_CUDA, VIRTUAL_ENV, HOME, XDG_CACHE_HOME, LD_LIBRARY_PATH }) {
-  return JSON.stringify([TWOTOWER_CUDA, VIRTUAL_ENV, HOME, XDG_CACHE_HOME, LD_LIBRARY_PATH]);
+  const places = [TWOTOWER_CUDA, VIRTUAL_ENV, HOME, XDG_CACHE_HOME, LD_LIBRARY_PATH];
+  return JSON.stringify([...places, 'nvJPEG too']);
 }
 
 /**
@@ -72,6 +74,7 @@ export async function prepareCudaLibraries(environment, folders, stamp) {
   if (files === undefined) {
     throw new Unavailable(`NVIDIA's packages lack a library: ${commandFor(major)}`);
   }
+  await fetchNvJpeg(environment, folders(), major);
   writeWhole(stamp, JSON.stringify({ search: searchOf(environment), files }));
 }
 
@@ -81,12 +84,21 @@ export async function prepareCudaLibraries(environment, folders, stamp) {
  * @param {number} major
  * @throws {Unavailable}
  */
-function refuseIncomplete({ TWOTOWER_CUDA: named }, major) {
-  const names = namesOf(major).flat();
-  if (named === undefined || !names.some((name) => existsSync(join(named, name)))) return;
+function refuseIncomplete(environment, major) {
+  if (!namesLibraries(environment, major)) return;
   throw new Unavailable(
     `the folder that TWOTOWER_CUDA names has only some of NVIDIA's libraries: ${commandFor(major)} brings all; then unset it`,
   );
+}
+
+/**
+ * Whether the folder that `TWOTOWER_CUDA` names has libraries beside the driver.
+ * @param {NodeJS.ProcessEnv} environment
+ * @param {number} major
+ */
+function namesLibraries({ TWOTOWER_CUDA: named }, major) {
+  const names = namesOf(major).flat();
+  return named !== undefined && names.some((name) => existsSync(join(named, name)));
 }
 
 /**
@@ -108,11 +120,16 @@ function driverMajor(environment) {
  * @param {number} major of the driver's CUDA
  */
 function namesOf(major) {
-  const versions = major >= 13 ? [13, 12] : [12];
-  const ofCuda = ['libnvrtc', 'libcublasLt'].map((library) =>
-    versions.map((version) => `${library}.so.${version}`),
-  );
+  const ofCuda = ['libnvrtc', 'libcublasLt'].map((library) => versionedNames(library, major));
   return [...ofCuda, ['libcudnn.so.9']];
+}
+
+/**
+ * @param {string} library
+ * @param {number} major
+ */
+function versionedNames(library, major) {
+  return (major >= 13 ? [13, 12] : [12]).map((version) => `${library}.so.${version}`);
 }
 
 /**
@@ -162,32 +179,65 @@ async function fetchLibraries(environment, major) {
     );
   }
   const folder = cacheFolder('cuda-libraries', environment);
-  const librariesIn = (/** @type {string} */ one) => {
-    const packages = join(one, 'nvidia');
-    return existsSync(packages)
-      ? readdirSync(packages).map((name) => join(packages, name, 'lib'))
-      : [];
-  };
   const isWhole = () => filesIn(librariesIn(folder), major) !== undefined;
-  await makeWhole(folder, isWhole, async (partial) => {
-    const words = ['--no-cache-dir', '--disable-pip-version-check', '--only-binary=:all:'];
-    try {
-      await timed("fetching NVIDIA's libraries (about 1 GB)", () =>
-        run('python3', [
-          '-m',
-          'pip',
-          'install',
-          ...words,
-          '--target',
-          partial,
-          ...packagesFor(major),
-        ]),
-      );
-    } catch (error) {
-      const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-      throw new Unavailable(
-        `NVIDIA's libraries cannot be fetched (${reason}): ${commandFor(major)}`,
-      );
-    }
-  });
+  try {
+    await makeWhole(folder, isWhole, (partial) =>
+      timed("fetching NVIDIA's libraries (about 1 GB)", () => install(packagesFor(major), partial)),
+    );
+  } catch (error) {
+    throw new Unavailable(
+      `NVIDIA's libraries cannot be fetched (${firstLineOf(error)}): ${commandFor(major)}`,
+    );
+  }
+}
+
+/**
+ * Fetches nvJPEG if it is in none of the folders, unless somebody has named a folder of libraries. Never fails.
+ * @param {NodeJS.ProcessEnv} environment
+ * @param {string[]} folders
+ * @param {number} major
+ */
+async function fetchNvJpeg(environment, folders, major) {
+  const names = versionedNames('libnvjpeg', major);
+  const isIn = (/** @type {string[]} */ places) =>
+    places.some((place) => names.some((name) => existsSync(join(place, name))));
+  if (isIn(folders) || namesLibraries(environment, major)) return;
+  const folder = cacheFolder('cuda-nvjpeg', environment);
+  const wanted = major >= 13 ? 'nvidia-nvjpeg==13.*' : 'nvidia-nvjpeg-cu12==12.*';
+  try {
+    await makeWhole(
+      folder,
+      () => isIn(librariesIn(folder)),
+      (partial) => timed('fetching nvJPEG', () => install([wanted], partial)),
+    );
+  } catch (error) {
+    say(
+      `nvJPEG cannot be fetched (${firstLineOf(error)}), so the CPU decodes JPEGs: python3 -m pip install --user '${wanted}'`,
+    );
+  }
+}
+
+/**
+ * Folders of libraries in a folder into which pip has installed NVIDIA's packages.
+ * @param {string} target
+ */
+function librariesIn(target) {
+  const packages = join(target, 'nvidia');
+  return existsSync(packages)
+    ? readdirSync(packages).map((name) => join(packages, name, 'lib'))
+    : [];
+}
+
+/**
+ * @param {string[]} packages
+ * @param {string} target folder
+ */
+async function install(packages, target) {
+  const words = ['--no-cache-dir', '--disable-pip-version-check', '--only-binary=:all:'];
+  await run('python3', ['-m', 'pip', 'install', ...words, '--target', target, ...packages]);
+}
+
+/** @param {unknown} error */
+function firstLineOf(error) {
+  return error instanceof Error ? error.message.split('\n')[0] : String(error);
 }

@@ -45,6 +45,7 @@ function printDiagnosis(diagnosis: Diagnosis): void {
     ['TensorFlow', versions.tensorflow ?? 'none'],
     ['oneDNN', versions.oneDnn ?? 'none'],
     ['JPEGs', versions.libjpegTurbo === null ? 'sharp' : `libjpeg-turbo ${versions.libjpegTurbo}`],
+    ...(versions.nvjpeg === null ? [] : [['', `nvJPEG ${versions.nvjpeg} on GPUs`]]),
     ['backend', nativeAddon === null ? backend : `${backend}, ${nativeAddon}`],
     [
       'CUDA',

@@ -1,4 +1,5 @@
 /** What this host can compute with: `diagnose` of the package, whose result the command `doctor` prints. */
+import { noNvJpeg } from '../data/choose_jpeg_decoder.js';
 import { libjpegTurboVersion, slowJpegWarning } from '../data/jpeg_decoder.js';
 import {
   availableBackend,
@@ -11,6 +12,7 @@ import {
   type Probe,
 } from '../backend/backend.js';
 import { loadCudaAddon, type CudaLibraries } from '../backend/native/cuda_addon.js';
+import type { NvJpeg } from '../backend/native/cuda_jpegs.js';
 import { messageOf } from '../errors.js';
 import { programVersion } from '../program_version.js';
 import { addonPlaces, notLoaded } from '../set_up_parts.js';
@@ -30,6 +32,8 @@ export interface Diagnosis {
     cudaOfDriver: string | null;
     /** null if sharp decodes all images. */
     libjpegTurbo: string | null;
+    /** null if the CPU decodes JPEGs on GPUs too. */
+    nvjpeg: string | null;
   };
   /** Such as `linux-x64`, and what can be had there: the table of docs/platforms.md in one line. */
   platform: { name: string; offers: string };
@@ -73,7 +77,7 @@ export async function diagnose(): Promise<Diagnosis> {
     }
   }
   const tensorflow = probes.get('tensorflow');
-  const { gpus, cuda, reasons } = await diagnoseGpus();
+  const { gpus, cuda, nvjpeg, reasons } = await diagnoseGpus();
   missing.push(...reasons);
   const slowJpegs = slowJpegWarning();
   if (slowJpegs !== null) missing.push(slowJpegs);
@@ -89,6 +93,7 @@ export async function diagnose(): Promise<Diagnosis> {
       cuda: cuda?.nvrtc ?? null,
       cudaOfDriver: cuda?.cuda ?? null,
       libjpegTurbo: libjpegTurboVersion(),
+      nvjpeg: nvjpeg?.version ?? null,
     },
     platform: platformOf(process.platform, process.arch),
     backend,
@@ -96,7 +101,7 @@ export async function diagnose(): Promise<Diagnosis> {
       backend !== 'native' ? null : addonPlaces('twotower').isPrebuilt ? 'prebuilt' : 'compiled',
     gpus,
     visibleGpus: process.env['CUDA_VISIBLE_DEVICES'] ?? null,
-    cudaFiles: cuda === null ? [] : filesOf(cuda),
+    cudaFiles: cuda === null ? [] : [...filesOf(cuda), ...(nvjpeg === null ? [] : [nvjpeg.file])],
     threads: usableCores(),
     missing,
   };
@@ -106,6 +111,7 @@ export async function diagnose(): Promise<Diagnosis> {
 async function diagnoseGpus(): Promise<{
   gpus: Gpu[];
   cuda: CudaLibraries | null;
+  nvjpeg: NvJpeg | null;
   reasons: string[];
 }> {
   const { gpus, backend, failure } = await listGpus();
@@ -115,16 +121,23 @@ async function diagnoseGpus(): Promise<{
       'no usable GPU, so CPU workers carry out `--gpus`: install an NVIDIA driver (nvidia-smi then lists the GPUs) and run npm run setup',
     );
   }
-  if (gpus.length === 0 || backend !== 'native') return { gpus, cuda: null, reasons };
-  try {
-    return { gpus, cuda: loadCudaAddon().libraries(), reasons };
-  } catch (error) {
-    return {
-      gpus,
-      cuda: null,
-      reasons: [...reasons, `no native backend on GPUs: ${messageOf(error)}`],
-    };
+  if (gpus.length === 0 || backend !== 'native') {
+    return { gpus, cuda: null, nvjpeg: null, reasons };
   }
+  const orReason = <Found>(find: () => Found, whyNot: (error: unknown) => string): Found | null => {
+    try {
+      return find();
+    } catch (error) {
+      reasons.push(whyNot(error));
+      return null;
+    }
+  };
+  const cuda = orReason(
+    () => loadCudaAddon().libraries(),
+    (error) => `no native backend on GPUs: ${messageOf(error)}`,
+  );
+  const nvjpeg = orReason(() => loadCudaAddon().nvjpeg(), noNvJpeg);
+  return { gpus, cuda, nvjpeg, reasons };
 }
 
 function filesOf({ driverFile, nvrtcFile, cublasLtFile, cudnnFile }: CudaLibraries): string[] {

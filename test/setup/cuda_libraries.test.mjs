@@ -26,13 +26,21 @@ let environment;
 
 /**
  * A Python that has pip. pip writes its arguments into a file, and the libraries of CUDA 13 into its target.
- * @param {{ driver?: number, pipFails?: boolean, hasPip?: boolean }} [options]
+ * @param {{ driver?: number, pipFails?: boolean, hasNvJpeg?: boolean, hasPip?: boolean }} [options]
  */
-function writePython({ driver = 13000, pipFails = false, hasPip = true } = {}) {
+function writePython({ driver = 13000, pipFails = false, hasNvJpeg = true, hasPip = true } = {}) {
   const file = join(scratch, 'bin', 'python3');
+  const failure = 'echo "ERROR: No matching distribution found" >&2; exit 1';
   const install = pipFails
-    ? 'echo "ERROR: No matching distribution found" >&2; exit 1'
+    ? failure
     : `echo "$*" >> ${scratch}/pip
+       case "$*" in *nvjpeg*)
+         ${hasNvJpeg ? '' : failure}
+         while [ "$1" != --target ]; do shift; done
+         mkdir -p "$2/nvidia/cu13/lib"
+         touch "$2/nvidia/cu13/lib/libnvjpeg.so.13" "$2/nvidia/cu13/lib/libnvjpeg.so.12"
+         exit;;
+       esac
        while [ "$1" != --target ]; do shift; done
        mkdir -p "$2/nvidia/cu13/lib" "$2/nvidia/cudnn/lib"
        touch "$2/nvidia/cu13/lib/libnvrtc.so.13" "$2/nvidia/cu13/lib/libcublasLt.so.13"
@@ -82,10 +90,11 @@ test('pip fetches the libraries to where the program looks for them last', async
   assert.equal(isReady(), false);
   await prepare();
   assert.equal(isReady(), true);
-  const cache = join(scratch, 'cache', 'twotower', 'cuda-libraries', 'nvidia');
+  const cache = join(scratch, 'cache', 'twotower');
   assert.deepEqual(folders().slice(1).sort(), [
-    join(cache, 'cu13', 'lib'),
-    join(cache, 'cudnn', 'lib'),
+    join(cache, 'cuda-libraries', 'nvidia', 'cu13', 'lib'),
+    join(cache, 'cuda-libraries', 'nvidia', 'cudnn', 'lib'),
+    join(cache, 'cuda-nvjpeg', 'nvidia', 'cu13', 'lib'),
   ]);
   const words = readFileSync(join(scratch, 'pip'), 'utf8');
   assert.match(
@@ -103,27 +112,49 @@ test('what was fetched is not fetched again', async () => {
   assert.equal(fetched(), false);
 });
 
+test('without nvJPEG everything else is ready', async () => {
+  writePython({ hasNvJpeg: false });
+  await prepare();
+  assert.equal(isReady(), true);
+  assert.match(readFileSync(join(scratch, 'pip'), 'utf8'), / nvidia-nvjpeg==13\.\*$/m);
+});
+
 test('for a driver of CUDA 12, it fetches the packages of CUDA 12', async () => {
   writePython({ driver: 12040 });
   await prepare();
   const words = readFileSync(join(scratch, 'pip'), 'utf8');
   assert.match(words, / nvidia-cuda-nvrtc-cu12==12\.\* .* nvidia-cudnn-cu12==9\.\*$/m);
+  assert.match(words, / nvidia-nvjpeg-cu12==12\.\*$/m);
 });
 
-test('libraries of a Python environment are used as they are', async () => {
-  writePython();
+/** A Python environment with NVIDIA's libraries but nvJPEG. @param {string[]} others files beside them */
+function useEnvironment(others) {
   const packages = join(scratch, 'venv', 'lib', 'python3.12', 'site-packages', 'nvidia');
   for (const [name, files] of Object.entries({
-    cu13: ['libnvrtc.so.13', 'libcublasLt.so.13'],
+    cu13: ['libnvrtc.so.13', 'libcublasLt.so.13', ...others],
     cudnn: ['libcudnn.so.9'],
   })) {
     mkdirSync(join(packages, name, 'lib'), { recursive: true });
     for (const file of files) writeFileSync(join(packages, name, 'lib', file), '');
   }
   environment['VIRTUAL_ENV'] = join(scratch, 'venv');
+}
+
+test('libraries of a Python environment are used as they are', async () => {
+  writePython();
+  useEnvironment(['libnvjpeg.so.13']);
   await prepare();
   assert.equal(isReady(), true);
   assert.equal(fetched(), false);
+});
+
+test('nvJPEG alone is fetched if a Python environment has all others', async () => {
+  writePython();
+  useEnvironment([]);
+  await prepare();
+  const lines = readFileSync(join(scratch, 'pip'), 'utf8').trim().split('\n');
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] ?? '', / nvidia-nvjpeg==13\.\*$/);
 });
 
 test('a library that is gone is noticed', async () => {

@@ -169,12 +169,13 @@ export function libraryFolders(environment: NodeJS.ProcessEnv): string[] {
   });
   const librariesIn = (path: string): string[] =>
     foldersIn(join(path, 'nvidia')).map((folder) => join(folder, 'lib'));
-  const fetched = join(XDG_CACHE_HOME || join(HOME, '.cache'), 'twotower', 'cuda-libraries');
+  const cache = join(XDG_CACHE_HOME || join(HOME, '.cache'), 'twotower');
+  const fetched = ['cuda-libraries', 'cuda-nvjpeg'].map((name) => join(cache, name));
   return [
     TWOTOWER_CUDA,
     ...packages.flatMap(librariesIn),
     '/usr/local/cuda/lib64',
-    ...librariesIn(fetched),
+    ...fetched.flatMap(librariesIn),
   ].filter((path) => path !== undefined && existsSync(path)) as string[];
 }
 

@@ -1,10 +1,15 @@
 // Compiles only if native/cuda/api.h declares what NVIDIA's own headers do. Every function's type is compared, with handles
-// taken for void pointers and enumerations for int, and so are the constants and the structures' layouts.
+// taken for void pointers and enumerations for int, and so are the constants and the structures' layouts. Without nvJPEG's
+// header, its part is left out.
 
 #include <cublasLt.h>
 #include <cuda.h>
 #include <cudnn.h>
 #include <nvrtc.h>
+#if __has_include(<nvjpeg.h>)
+#include <nvjpeg.h>
+#define TWOTOWER_HAS_NVJPEG
+#endif
 
 #include <cstddef>
 #include <type_traits>
@@ -124,5 +129,28 @@ constexpr bool SameLayout() {
 static_assert(SameLayout<cudnnConvolutionFwdAlgoPerf_t>());
 static_assert(SameLayout<cudnnConvolutionBwdDataAlgoPerf_t>());
 static_assert(SameLayout<cudnnConvolutionBwdFilterAlgoPerf_t>());
+
+#ifdef TWOTOWER_HAS_NVJPEG
+template <typename Library>
+constexpr bool NvJpeg_() {
+  TWOTOWER_NVJPEG(TWOTOWER_SAME)
+  return true;
+}
+static_assert(NvJpeg_<NvJpeg>());
+static_assert(kMajorVersion == MAJOR_VERSION && kMinorVersion == MINOR_VERSION);
+static_assert(kJpegHybrid == NVJPEG_BACKEND_HYBRID && kInterleavedRgb == NVJPEG_OUTPUT_RGBI);
+static_assert(kJpegInvalidParameter == NVJPEG_STATUS_INVALID_PARAMETER);
+static_assert(kJpegBad == NVJPEG_STATUS_BAD_JPEG);
+static_assert(kJpegNotSupported == NVJPEG_STATUS_JPEG_NOT_SUPPORTED);
+static_assert(kJpegAllocatorFailure == NVJPEG_STATUS_ALLOCATOR_FAILURE);
+static_assert(kJpegInternalError == NVJPEG_STATUS_INTERNAL_ERROR);
+static_assert(kJpegImplementationNotSupported == NVJPEG_STATUS_IMPLEMENTATION_NOT_SUPPORTED);
+static_assert(kJpegIncomplete == NVJPEG_STATUS_INCOMPLETE_BITSTREAM);
+static_assert(kJpegStrict == NVJPEG_FLAGS_BITSTREAM_STRICT);
+static_assert(kJpegInterpolates == NVJPEG_FLAGS_UPSAMPLING_WITH_INTERPOLATION);
+static_assert(kJpegComponents == NVJPEG_MAX_COMPONENT);
+static_assert(sizeof(JpegPlanes) == sizeof(nvjpegImage_t));
+static_assert(offsetof(JpegPlanes, pitches) == offsetof(nvjpegImage_t, pitch));
+#endif
 
 }  // namespace
