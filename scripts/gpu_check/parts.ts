@@ -1,6 +1,7 @@
 /** The parts of the GPU check, in their order. */
 import type { Report } from './figures.js';
 import { checkGolden } from './golden.js';
+import { checkImages } from './images.js';
 import { checkKernels } from './kernels.js';
 import { checkSanitizer } from './sanitizer.js';
 import { trainSeed } from './seed.js';
@@ -27,6 +28,7 @@ export const PARTS = {
   versions: { title: 'Versions', run: reportVersions },
   kernels: { title: 'Kernels against float64', run: checkKernels },
   golden: { title: "PyTorch's golden tensors", run: checkGolden },
+  images: { title: "JPEGs by nvJPEG against the CPU's", run: checkImages },
   gradients: { title: 'Gradients by finite differences', run: checkGradients },
   placements: { title: 'Split against grouped and the CPU', run: checkPlacements },
   graphs: { title: 'Steps repeated as a CUDA graph', run: checkGraphs },

@@ -29,6 +29,10 @@ export interface Settings {
   timedBatches: number[];
   /** Timed steps of each placement. */
   timedSteps: number;
+  /** Pixels of the JPEGs that both decoders decode. */
+  jpegSize: { height: number; width: number };
+  /** How many each decoder is timed with. */
+  timedJpegs: number;
   /** A Python with PyTorch for CUDA; null if none is given. */
   python: string | null;
   /** Folder with CIFAR-10's binary files; null if none is given. */
@@ -49,6 +53,9 @@ export const SETTINGS: Settings = {
   memorySteps: 500,
   timedBatches: [128, 32],
   timedSteps: 20,
+  // ImageNet's median.
+  jpegSize: { height: 375, width: 500 },
+  timedJpegs: 2048,
   python: null,
   data: null,
   // On CPUs it was 45 % in bf16. The network stays at 10 % for half of the run, so that a little rounding moves this a lot.

@@ -28,6 +28,8 @@ const SETTINGS: Settings = {
   memorySteps: 10,
   timedBatches: [4],
   timedSteps: 1,
+  jpegSize: { height: 75, width: 100 },
+  timedJpegs: 32,
   python: null,
   data: writeTinyImages(join(folder, 'data')),
   leastAccuracy: 0,
@@ -47,12 +49,14 @@ function writePooledFirst(): string {
 const LONG = 120;
 
 const FAILURE = 'TWOTOWER_DOUBLE_FAIL';
+const TOO_OLD = 'TWOTOWER_DOUBLE_NVJPEG';
 
 suite('the GPU check', { skip, concurrency: 2 }, () => {
   const passing: [PartName, Settings][] = [
     ['versions', SETTINGS],
     ['kernels', { ...SETTINGS, network: { config: writePooledFirst() } }],
     ['golden', SETTINGS],
+    ['images', SETTINGS],
     ['gradients', SETTINGS],
     ['placements', SETTINGS],
     ['graphs', { ...SETTINGS, steps: 6 }],
@@ -93,6 +97,17 @@ test('a part on a GPU that fails has failed, and says how', { skip }, async () =
     assert.match(reason!, /out of memory/);
   } finally {
     delete process.env[FAILURE];
+  }
+});
+
+test('the part images says why it is skipped without nvJPEG', { skip }, async () => {
+  process.env[TOO_OLD] = '12000';
+  try {
+    const { state, reason } = await runPart('images', SETTINGS, LONG);
+    assert.equal(state, 'skipped');
+    assert.match(reason!, /^no nvJPEG, so the CPU decodes JPEGs: .* 12\.1 is needed/);
+  } finally {
+    delete process.env[TOO_OLD];
   }
 });
 

@@ -7,6 +7,7 @@ import { after, suite, test } from 'node:test';
 import { cudaIsPrepared } from '../../../src/backend/native/cuda_addon.js';
 import { nativeIsPrepared } from '../../../src/backend/native/addon.js';
 import { prepareDataset } from '../../../src/data/prepare.js';
+import type { Diagnosis } from '../../../src/library/diagnose.js';
 import type { MetricsEvent } from '../../../src/runs/metrics.js';
 import type { Summary } from '../../../src/runs/summary.js';
 import {
@@ -107,6 +108,19 @@ suite('training from JPEGs on a GPU', { skip }, async () => {
     const { jpegDecoder, warnings } = summaryOf('by CPU');
     assert.notEqual(jpegDecoder?.name, 'nvJPEG');
     assert.deepEqual(warnings, []);
+  });
+
+  test('doctor names nvJPEG and its file, or how to get it', async () => {
+    const doctor = async (environment: Record<string, string>): Promise<Diagnosis> => {
+      const { stdout } = await succeeds(['doctor', '--json'], { environment });
+      return JSON.parse(stdout) as Diagnosis;
+    };
+    const { versions, cudaFiles } = await doctor({});
+    assert.equal(versions.nvjpeg, '13.0');
+    assert.equal(cudaFiles.at(-1), join(double, 'libnvjpeg.so.13'));
+    const old = await doctor({ TWOTOWER_DOUBLE_NVJPEG: '12000' });
+    assert.equal(old.versions.nvjpeg, null);
+    assert.ok(old.missing.some((line) => line.startsWith('no nvJPEG, ')));
   });
 
   for (const { name, environment, warning } of [
