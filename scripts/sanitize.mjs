@@ -79,6 +79,7 @@ async function passes(name) {
       'images',
       'uploads',
       'feeding',
+      'jpegs',
       'towers',
       'recorded_work',
       'repeated_steps',

@@ -128,6 +128,12 @@ if (skip === false) {
   }
 }
 
+test('an image that is too large for a part of the GPU is left to the CPU', { skip }, async () => {
+  const large = { width: 4097, height: 4096, channels: 3, background: 'red' } as const;
+  const bytes = await sharp({ create: large }).jpeg().toBuffer();
+  assert.equal(new GpuJpegs(0, []).decode(bytes, 'a large image'), null);
+});
+
 test(
   'a decoder holds the memory of its largest image, however many it decodes',
   { skip },
