@@ -208,7 +208,7 @@ async function compileDouble(compiler, folder, sanitizer) {
     const parts = sources.filter((source) => !isTest(source)).map(objectOf);
     await link(compiler, ['-shared', ...flags, ...parts, ...libraries], join(folder, LIBRARY));
     const test = sources.filter(isTest).map(objectOf);
-    if (test.length > 0) await link(compiler, [...flags, ...test, '-ldl'], linked[1]);
+    if (test.length > 0) await link(compiler, [...flags, ...test, ...libraries, '-ldl'], linked[1]);
   }
   for (const name of NAMES) {
     const file = join(folder, name);

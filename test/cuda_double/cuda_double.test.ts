@@ -65,6 +65,9 @@ suite('the double of the CUDA libraries', { skip }, () => {
   test("cuDNN's three passes agree with their definition, by an algorithm that may be used", () =>
     passes('convolutions'));
 
+  test('nvJPEG decodes into rows of any pitch, makes up what a file lacks at its end, and refuses others', () =>
+    passes('JPEGs'));
+
   test('the report says what was left behind', () => {
     const folder = mkdtempSync(join(tmpdir(), 'twotower-double-'));
     try {

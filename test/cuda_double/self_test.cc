@@ -49,6 +49,9 @@ void OpenAll(const std::string& folder) {
   library = Open(folder + "/libcudnn.so.9");
 #define FIND_CUDNN(name, symbol, parameters) Find(library, #symbol, libraries.cudnn.name);
   TWOTOWER_CUDNN(FIND_CUDNN)
+  library = Open(folder + "/libnvjpeg.so.13");
+#define FIND_NVJPEG(name, symbol, parameters) Find(library, #symbol, libraries.nvjpeg.name);
+  TWOTOWER_NVJPEG(FIND_NVJPEG)
   std::ostringstream text;
   text << std::ifstream(folder + "/kernels.cu").rdbuf();
   libraries.kernels = text.str();
@@ -338,6 +341,7 @@ int main(int count, char** arguments) {
       {"memory", TestMemory},     {"misuse", TestMisuse},
       {"leaks", TestLeaks},       {"lost GPU", TestLostGpu},
       {"products", TestProducts}, {"convolutions", TestConvolutions},
+      {"JPEGs", TestJpegs},
   };
   if (count != 3 || tests.count(arguments[2]) == 0) {
     std::fprintf(stderr, "usage: self_test FOLDER NAME\n");

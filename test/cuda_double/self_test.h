@@ -19,6 +19,7 @@ struct Libraries {
   twotower::cuda::Nvrtc nvrtc;
   twotower::cuda::CublasLt cublas_lt;
   twotower::cuda::Cudnn cudnn;
+  twotower::cuda::NvJpeg nvjpeg;
   // The text for NVRTC.
   std::string kernels;
 };
@@ -77,6 +78,7 @@ struct Gpu {
 
 void TestProducts();
 void TestConvolutions();
+void TestJpegs();
 
 }  // namespace self_test
 
