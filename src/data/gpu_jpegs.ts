@@ -106,7 +106,7 @@ function sizeForGpu(bytes: Uint8Array): Size | null {
   return height * width > MOST_PIXELS_ON_GPU ? null : header.size;
 }
 
-/** Most images of a data set have one of a few sizes. */
+/** Keeps the taps of the last sizes, which most images of a data set share. */
 class LastTaps {
   private sizes: [number, number] = [0, 0];
   private rows: Int32Array = new Int32Array(0);
