@@ -5,16 +5,21 @@
 // ticket says that it is done.
 //
 // - Collectives are carried out by one communication thread per group, in the order in which they were begun. MPI moves
-//   bytes only inside calls, so that thread is what lets communication go on while others compute.
+//   bytes only inside calls, so that thread is what lets communication go on while others compute. It begins a sum once
+//   its values are there, which a GPU's copies say by a word in memory.
 // - Messages move while somebody waits for them.
 //
 // Nobody waits inside MPI: a blocking call would keep a core busy, and could not be given up.
+//
+// The memory of a sum is that of the JavaScript thread that began it. If the thread ends, because it has failed, its sums
+// that MPI has not begun are dropped.
 
 #include <mpi.h>
 #include <node_api.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -40,6 +45,9 @@ constexpr size_t kPieceBytes = 4 << 20;
 // Between two looks at an operation: at first short, for small messages, then easy on the cores.
 constexpr useconds_t kShortestSleep = 10;
 constexpr useconds_t kLongestSleep = 100;
+
+// How long the end of a thread waits for a sum of its own that is under way. Without its peers the sum never ends.
+constexpr std::chrono::seconds kLastSum{1};
 
 // Of the system's monotonic clock, as src/clock.ts has them.
 double Microseconds() {
@@ -102,8 +110,16 @@ class Collective : public Operation {
 
   virtual void CarryOut(MPI_Comm communicator) = 0;
 
+  // The thread that has begun it.
+  napi_env owner = nullptr;
+
   // Gets when it began and ended; null if nobody asks.
   double* times = nullptr;
+
+  // Not 0 once its values are there; null if they are from the start.
+  const int32_t* ready = nullptr;
+
+  bool IsReady() const { return ready == nullptr || __atomic_load_n(ready, __ATOMIC_ACQUIRE) != 0; }
 
  protected:
   static void Complete(MPI_Request request) { Poll(&request, Clock::time_point::max()); }
@@ -175,20 +191,32 @@ class Group {
 
   MPI_Comm communicator() const { return communicator_; }
 
+  // Drops what the thread has begun, which ends and frees its memory.
+  void Abandon(napi_env owner) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto is_its = [owner](const auto& one) { return one != nullptr && one->owner == owner; };
+    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_its), waiting_.end());
+    if (!is_its(current_)) return;
+    is_abandoned_ = true;
+    changed_.wait_for(lock, kLastSum, [&] { return !is_its(current_); });
+    if (is_its(current_)) current_->times = nullptr;
+  }
+
   void Begin(std::shared_ptr<Collective> collective) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });
     waiting_.push_back(std::move(collective));
-    changed_.notify_one();
+    changed_.notify_all();
   }
 
-  // Ends the thread once it has done what was begun.
+  // Ends the thread once it has done what was begun, but for sums whose values are not there: a GPU that has failed leaves
+  // some behind.
   void Stop() {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       is_stopping_ = true;
     }
-    changed_.notify_one();
+    changed_.notify_all();
     if (thread_.joinable()) thread_.join();
   }
 
@@ -202,19 +230,40 @@ class Group {
         if (waiting_.empty()) return;
         collective = waiting_.front();
         waiting_.pop_front();
+        current_ = collective;
+        is_abandoned_ = false;
       }
-      const double began = Microseconds();
-      std::string failure;
-      try {
-        collective->CarryOut(communicator_);
-      } catch (const std::exception& error) {
-        failure = error.what();
+      const double began = AwaitValues(*collective);
+      const std::string failure = is_abandoned_ ? "abandoned" : FailureOf(*collective);
+      {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (collective->times != nullptr) {
+          collective->times[0] = began;
+          collective->times[1] = Microseconds();
+        }
+        current_ = nullptr;
       }
-      if (collective->times != nullptr) {
-        collective->times[0] = began;
-        collective->times[1] = Microseconds();
-      }
+      changed_.notify_all();
       collective->Finish(failure);
+    }
+  }
+
+  // Returns when the collective's values are there, with the time, or when nobody waits for it any more.
+  double AwaitValues(const Collective& collective) {
+    while (!is_abandoned_ && !collective.IsReady()) {
+      if (is_stopping_) is_abandoned_ = true;
+      usleep(kLongestSleep);
+    }
+    return Microseconds();
+  }
+
+  // Carries the collective out. Returns what went wrong, if anything did.
+  std::string FailureOf(Collective& collective) const {
+    try {
+      collective.CarryOut(communicator_);
+      return "";
+    } catch (const std::exception& error) {
+      return error.what();
     }
   }
 
@@ -222,7 +271,11 @@ class Group {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::shared_ptr<Collective>> waiting_;
-  bool is_stopping_ = false;
+  // What the thread is at; null if it waits for more.
+  std::shared_ptr<Collective> current_;
+  // Read without the mutex too.
+  std::atomic<bool> is_stopping_{false};
+  std::atomic<bool> is_abandoned_{false};
   std::thread thread_;
 };
 
@@ -370,12 +423,14 @@ napi_value Split(Arguments& arguments) {
 }
 
 napi_value Begin(const Arguments& arguments, Group& group, std::shared_ptr<Collective> collective) {
+  collective->owner = arguments.env();
   group.Begin(collective);
   return AddOperation(arguments, std::move(collective));
 }
 
-// allReduce(group, bytes, type, times): replaces numbers of type 'float32' or 'float64' by their sum over all processes.
-// `times`, the bytes of two doubles or none, gets when the communication thread began and ended it, in microseconds.
+// allReduce(group, bytes, type, times, ready): replaces numbers of type 'float32' or 'float64' by their sum over all
+// processes. `times`, the bytes of two doubles or none, gets when the communication thread began and ended it, in
+// microseconds. `ready`, the bytes of an integer or none, is not 0 once the numbers are there.
 napi_value AllReduceBytes(Arguments& arguments) {
   const Span<uint8_t> bytes = arguments.Bools(1, "bytes");
   const bool is_double = arguments.Choice(2, "type", {"float32", "float64"}) == 1;
@@ -383,9 +438,14 @@ napi_value AllReduceBytes(Arguments& arguments) {
   if (times.length != 0 && times.length != 2 * sizeof(double)) {
     throw RangeError("times has 16 bytes or none");
   }
+  const Span<uint8_t> ready = arguments.Bools(4, "ready");
+  if (ready.length != 0 && ready.length != sizeof(int32_t)) {
+    throw RangeError("ready has 4 bytes or none");
+  }
   auto sum = std::make_shared<AllReduce>(bytes, is_double ? MPI_DOUBLE : MPI_FLOAT,
                                          is_double ? sizeof(double) : sizeof(float));
   if (times.length > 0) sum->times = reinterpret_cast<double*>(times.data);
+  if (ready.length > 0) sum->ready = reinterpret_cast<int32_t*>(ready.data);
   return Begin(arguments, GroupAt(arguments, 0), std::move(sum));
 }
 
@@ -504,6 +564,17 @@ napi_value Finalize(Arguments&) {
   return nullptr;
 }
 
+// At the end of a JavaScript thread.
+void AbandonOperations(void* env) {
+  Registry& registry = TheRegistry();
+  std::vector<Group*> groups;
+  {
+    std::lock_guard<std::mutex> lock(registry.mutex);
+    groups = registry.groups;
+  }
+  for (Group* group : groups) group->Abandon(static_cast<napi_env>(env));
+}
+
 const Export kFunctions[] = {
     {"init", Init, 0},
     {"threadLevel", ThreadLevel, 0},
@@ -511,7 +582,7 @@ const Export kFunctions[] = {
     {"rank", Rank, 1},
     {"size", Size, 1},
     {"split", Split, 3},
-    {"allReduce", AllReduceBytes, 4},
+    {"allReduce", AllReduceBytes, 5},
     {"broadcast", BroadcastBytes, 3},
     {"barrier", BarrierOf, 1},
     {"send", Send, 4},
@@ -527,6 +598,7 @@ const Export kFunctions[] = {
 
 NAPI_MODULE_INIT() {
   using twotower::kFunctions;
+  napi_add_env_cleanup_hook(env, twotower::AbandonOperations, env);
   twotower::Define(env, exports, kFunctions, sizeof(kFunctions) / sizeof(kFunctions[0]));
   return exports;
 }

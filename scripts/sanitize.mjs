@@ -78,6 +78,7 @@ async function passes(name) {
       'kernels',
       'images',
       'uploads',
+      'summands',
       'feeding',
       'jpegs',
       'towers',

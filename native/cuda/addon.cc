@@ -9,6 +9,7 @@
 
 #include "../bindings.h"
 #include "../kernels.h"
+#include "copies.h"
 #include "device.h"
 #include "images.h"
 #include "jpegs.h"
@@ -446,6 +447,8 @@ const Export kExports[] = {
     {"beginUpload", BeginUpload, 2},           {"finishUploads", FinishUploads, 0},
     {"nvjpeg", NvJpegFound, 0},                {"openJpegs", OpenJpegs, 2},
     {"decodeJpeg", DecodeJpeg, 3},             {"viewJpeg", ViewJpeg, 6},
+    {"finishUploadsFirst", FinishUploadsFirst, 0},
+    {"beginDownload", BeginDownload, 3},       {"throwIfFailed", ThrowIfFailed, 0},
 };
 
 }  // namespace

@@ -23,6 +23,7 @@ struct Uuid {
 constexpr int kOutOfMemory = 2;               // CUDA_ERROR_OUT_OF_MEMORY
 constexpr int kNotInitialized = 3;            // CUDA_ERROR_NOT_INITIALIZED
 constexpr int kNoDevice = 100;                // CUDA_ERROR_NO_DEVICE
+constexpr int kNotReady = 600;                // CUDA_ERROR_NOT_READY
 constexpr int kPeerAccessAlreadyEnabled = 704;  // CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED
 constexpr int kCapabilityMajor = 75;          // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 constexpr int kCapabilityMinor = 76;          // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR
@@ -63,6 +64,9 @@ constexpr unsigned kHostRegisterPortable = 1;  // CU_MEMHOSTREGISTER_PORTABLE
   F(streamCreate, cuStreamCreate, (void** stream, unsigned flags))                                \
   F(streamDestroy, cuStreamDestroy_v2, (void* stream))                                            \
   F(streamSynchronize, cuStreamSynchronize, (void* stream))                                       \
+  F(streamQuery, cuStreamQuery, (void* stream))                                                   \
+  F(launchHostFunction, cuLaunchHostFunc,                                                         \
+    (void* stream, void (*function)(void*), void* data))                                          \
   F(streamWaitEvent, cuStreamWaitEvent, (void* stream, void* event, unsigned flags))              \
   F(eventCreate, cuEventCreate, (void** event, unsigned flags))                                   \
   F(eventElapsedTime, cuEventElapsedTime, (float* milliseconds, void* start, void* end))          \

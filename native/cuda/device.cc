@@ -175,6 +175,7 @@ Device::~Device() {
   if (stream_ != nullptr) driver.streamSynchronize(stream_);
   uploads_.reset();
   jpegs_.reset();
+  downloads_.reset();
   if (cudnn_ != nullptr) TheCudnn().destroy(cudnn_);
   if (cublas_lt_ != nullptr) TheCublasLt().destroy(cublas_lt_);
   for (const auto& [address, bytes] : allocated_) driver.memFree(address);
@@ -232,6 +233,16 @@ Uploads& Device::uploads() {
 Jpegs& Device::jpegs() {
   if (!jpegs_) jpegs_ = std::make_unique<Jpegs>(*this);
   return *jpegs_;
+}
+
+Downloads& Device::downloads() {
+  if (!downloads_) downloads_ = std::make_unique<Downloads>();
+  return *downloads_;
+}
+
+void Device::ThrowIfFailed() {
+  const int status = TheDriver().streamQuery(stream_);
+  if (status != kNotReady) CheckDriver(status, "cuStreamQuery");
 }
 
 void Device::Synchronize() {

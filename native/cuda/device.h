@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "api.h"
+#include "downloads.h"
 #include "jpegs.h"
 #include "uploads.h"
 
@@ -77,6 +78,8 @@ class Device {
 
   // Waits for everything that was enqueued.
   void Synchronize();
+  // Throws what has failed on the device so far, without waiting for it.
+  void ThrowIfFailed();
 
   // exchange.cc:
   // An event, which exists until Close. RecordEvent makes it happen when the device has done what was enqueued so far. Another
@@ -119,6 +122,7 @@ class Device {
 
   // Copies that go on beside all other work.
   Uploads& uploads();
+  Downloads& downloads();
 
   // Decoding of JPEGs. Throws DeviceError without nvJPEG.
   Jpegs& jpegs();
@@ -169,6 +173,7 @@ class Device {
   std::unique_ptr<Graph> recorded_;
   std::unique_ptr<Uploads> uploads_;
   std::unique_ptr<Jpegs> jpegs_;
+  std::unique_ptr<Downloads> downloads_;
 
   // Another GPU, with its primary context, which its own worker uses too.
   struct Peer {

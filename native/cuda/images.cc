@@ -72,26 +72,4 @@ napi_value ImagesFromViews(Arguments& arguments) {
   return nullptr;
 }
 
-napi_value LockMemory(Arguments& arguments) {
-  const Values memory = arguments.HostValues(0, "memory");
-  Uploads& uploads = Device::OfThread().uploads();
-  const bool is_new = uploads.Lock(memory.data, memory.length * memory.ElementBytes());
-  return arguments.Boolean(is_new);
-}
-
-napi_value BeginUpload(Arguments& arguments) {
-  const Values from = arguments.HostValues(0, "from");
-  const Values to = arguments.AnyValues(1, "to");
-  CheckSameType("from", from.type, "to", to.type);
-  CheckSameLength("from", from.length, "to", to.length);
-  Device::OfThread().uploads().Begin(reinterpret_cast<Address>(to.data), from.data,
-                                     from.length * from.ElementBytes());
-  return nullptr;
-}
-
-napi_value FinishUploads(Arguments&) {
-  Device::OfThread().uploads().Finish();
-  return nullptr;
-}
-
 }  // namespace twotower::cuda

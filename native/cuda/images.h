@@ -8,9 +8,6 @@
 namespace twotower::cuda {
 
 napi_value ImagesFromViews(Arguments& arguments);
-napi_value LockMemory(Arguments& arguments);
-napi_value BeginUpload(Arguments& arguments);
-napi_value FinishUploads(Arguments& arguments);
 
 }  // namespace twotower::cuda
 

@@ -25,11 +25,13 @@ std::map<void*, Held>& HeldByProcess() {
 
 Uploads::Uploads() {
   CheckDriver(TheDriver().streamCreate(&stream_, kStreamNonBlocking), "cuStreamCreate");
+  CheckDriver(TheDriver().eventCreate(&copied_, kEventDisableTiming), "cuEventCreate");
 }
 
 // Nothing is checked: a device that has failed fails here again.
 Uploads::~Uploads() {
   TheDriver().streamSynchronize(stream_);
+  TheDriver().eventDestroy(copied_);
   TheDriver().streamDestroy(stream_);
   const std::lock_guard<std::mutex> lock(held_mutex);
   for (void* memory : held_) {
@@ -57,6 +59,11 @@ void Uploads::Begin(Address to, const void* from, size_t bytes) {
 
 void Uploads::Finish() {
   CheckDriver(TheDriver().streamSynchronize(stream_), "cuStreamSynchronize");
+}
+
+void Uploads::FinishBefore(void* work) {
+  CheckDriver(TheDriver().eventRecord(copied_, stream_), "cuEventRecord");
+  CheckDriver(TheDriver().streamWaitEvent(work, copied_, 0), "cuStreamWaitEvent");
 }
 
 }  // namespace twotower::cuda

@@ -23,13 +23,16 @@ class Uploads {
   // slower. Returns whether this object did not hold the memory before. The memory must not be freed while this exists.
   bool Lock(void* memory, size_t bytes);
 
-  // Begins a copy. Neither memory may be changed or freed until Finish.
+  // Begins a copy. Neither memory may be changed or freed until it is done.
   void Begin(Address to, const void* from, size_t bytes);
   // Waits for all copies.
   void Finish();
+  // What is enqueued on the stream `work` from now on waits for the copies that were begun so far; the thread does not.
+  void FinishBefore(void* work);
 
  private:
   void* stream_ = nullptr;
+  void* copied_ = nullptr;
   std::set<void*> held_;
 };
 

@@ -35,6 +35,29 @@ export interface GpuTensors {
   tensorAt(ordinal: number, place: GpuPlace, shape: number[]): tf.Tensor;
 }
 
+/** The values of a tensor while they are summed with those of other processes. */
+export interface Summand {
+  /** Gets the sum in place. */
+  readonly values: Float32Array<SharedArrayBuffer>;
+  /** One integer, not 0 once the values are there; null if they are. */
+  readonly ready: Int32Array<SharedArrayBuffer> | null;
+  /** The sum as a tensor, for the caller to dispose. To be called once, when `values` have it. */
+  sum(): tf.Tensor;
+}
+
+/** How a device that works behind the thread gives tensors to be summed. */
+export interface Summands {
+  /**
+   * Begins to copy the values of a float32 tensor to the host once they are computed. The thread does not wait for that. Nobody
+   * else may read the tensor from now on, because its memory becomes the sum's. Its owner may dispose it.
+   *
+   * @param name each has memory of its own on the host, which is used again when the sum of the same name is over
+   */
+  summandOf(name: string, tensor: tf.Tensor): Summand;
+  /** @throws what has failed on the device, whose values may never come */
+  throwIfFailed(): void;
+}
+
 /** Tells when a device that works behind the thread has come to what the thread asked of it. */
 export interface DeviceTimer {
   /** Marks the place after what this thread has enqueued so far. */
@@ -161,6 +184,8 @@ export interface Capabilities {
   imageMaker?: ImageMaker;
   /** Absent unless the backend computes on a GPU and other threads can read its memory. */
   gpuTensors?: GpuTensors;
+  /** Absent unless the backend computes on a GPU and its values can be copied beside its work. */
+  summands?: Summands;
   /** Absent if other threads cannot see the backend's tensors. */
   sharedTensors?: SharedTensors;
   /** Most bytes of tensors that exist at once during `work`; absent if only tfjs counts them. */

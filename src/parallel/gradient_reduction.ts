@@ -8,41 +8,34 @@
  * A batch that is computed in parts is summed once, in its last part: what is kept of the earlier ones is added before.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { capabilities } from '../backend/capabilities.js';
+import type { Summand } from '../backend/capabilities.js';
 import type { Exchange } from './exchange.js';
 import type { HeldParameters } from './held_parameters.js';
 import type { ProcessGroup, SumTimes, Ticket } from './process_group.js';
+import { summandOf, throwIfDeviceFailed } from './summand.js';
 
 /** Gradients with fewer elements than this travel together: each message has its cost. */
 const LARGE = 1 << 16;
 
-/** How often a waiting worker looks at the abort flag, milliseconds. */
+/** How often a waiting worker looks at the abort flag and its device, milliseconds. */
 const POLL_MS = 100;
+
+/** Key of the sum of the small gradients, among the weights' names. */
+const SMALL = 'of the small gradients';
 
 /** Gradients on their way. */
 interface Sum {
   ticket: Ticket;
-  /** Gets the sum in place. */
-  values: Float32Array;
-  /** The tensor that has `values`; null if they are a copy. */
-  tensor: tf.Tensor | null;
+  summand: Summand;
   times: SumTimes;
-}
-
-/** What the sums have cost, milliseconds. */
-export interface ReductionCost {
-  /** Sums under way: one at a time is. */
-  communicationMs: number;
-  /** Waiting for them. */
-  waitMs: number;
 }
 
 export class GradientReduction {
   private readonly large: Map<number, tf.Variable>;
   private readonly small: tf.Variable[];
-  /** By the weight's name. */
+  /** By the weight's name, or `SMALL`, in the order in which they were begun. */
   private readonly sums = new Map<string, Sum>();
-  private cost: ReductionCost = { communicationMs: 0, waitMs: 0 };
+  private summingMs = 0;
 
   /**
    * @param group one worker of each replica, which holds the same ranks
@@ -92,59 +85,49 @@ export class GradientReduction {
    * @throws ExchangeAborted if another worker or host fails meanwhile
    */
   finish(gradients: tf.NamedTensorMap): tf.NamedTensorMap {
-    const small = this.beginSmall(gradients);
+    if (this.small.length > 0) this.begin(SMALL, this.joinedSmall(gradients));
     const reduced = { ...gradients };
-    for (const { name, shape } of this.large.values()) {
-      const sum = this.sums.get(name)!;
-      this.wait(`sum ${name}`, sum);
-      reduced[name] = sum.tensor ?? tf.tensor(sum.values, shape, 'float32');
+    for (const [name, sum] of this.sums) {
+      const summed = this.exchange.cost.spend('sumsWaitMs', () => this.wait(name, sum));
+      if (name === SMALL) Object.assign(reduced, this.dividedSmall(summed));
+      else reduced[name] = summed;
     }
     this.sums.clear();
-    this.wait('sum of the small gradients', small);
-    let at = 0;
-    for (const { name, shape, size } of this.small) {
-      reduced[name] = tf.tensor(small.values.slice(at, at + size), shape, 'float32');
-      at += size;
-    }
     for (const { name } of [...this.large.values(), ...this.small]) gradients[name]!.dispose();
     this.parameters.discard(({ hosts }) => hosts === 1);
     return reduced;
   }
 
-  /** What the sums have cost since the last call. */
-  takeCost(): ReductionCost {
-    const { cost } = this;
-    this.cost = { communicationMs: 0, waitMs: 0 };
-    return cost;
+  /** How long sums were under way since the last call, milliseconds: one at a time is. */
+  takeSummingMs(): number {
+    const { summingMs } = this;
+    this.summingMs = 0;
+    return summingMs;
   }
 
-  private beginSmall(gradients: tf.NamedTensorMap): Sum {
-    const bucket = sharedFloats(this.small.reduce((total, { size }) => total + size, 0));
+  private joinedSmall(gradients: tf.NamedTensorMap): tf.Tensor {
+    return tf.tidy(() => {
+      const wholes = this.small.map((weight) => this.ofAllParts(weight, gradients[weight.name]!));
+      return tf.concat(wholes.map((whole) => tf.reshape<tf.Rank.R1>(whole, [whole.size])));
+    });
+  }
+
+  /** @param joined is disposed */
+  private dividedSmall(joined: tf.Tensor): tf.NamedTensorMap {
+    const divided: tf.NamedTensorMap = {};
     let at = 0;
-    for (const weight of this.small) {
-      const whole = this.ofAllParts(weight, gradients[weight.name]!);
-      bucket.set(whole.dataSync<'float32'>(), at);
-      if (whole !== gradients[weight.name]) whole.dispose();
-      at += weight.size;
+    for (const { name, shape, size } of this.small) {
+      divided[name] = tf.tidy(() => tf.reshape(tf.slice(joined, [at], [size]), shape));
+      at += size;
     }
-    return this.begin(bucket, null);
+    joined.dispose();
+    return divided;
   }
 
   /** The engine frees what is made in the backward pass, in which this is called. */
   private beginLarge(weight: tf.Variable, gradient: tf.Tensor): void {
-    const whole = this.ofAllParts(weight, gradient);
-    const shared = capabilities().sharedTensors;
-    if (shared === undefined) {
-      const values = sharedFloats(weight.size);
-      values.set(whole.dataSync<'float32'>());
-      this.sums.set(weight.name, this.begin(values, null));
-      return;
-    }
     // The gradient may have another shape here, as that of a reshaped weight.
-    const flat = shared.inShareableMemory(whole);
-    const tensor = tf.keep(tf.reshape(flat, weight.shape));
-    flat.dispose();
-    this.sums.set(weight.name, this.begin(shared.sharedValuesOf(tensor), tensor));
+    this.begin(weight.name, tf.reshape(this.ofAllParts(weight, gradient), weight.shape));
   }
 
   /** Adds what is kept of the batch's earlier parts. @returns `gradient` itself if there is nothing */
@@ -155,21 +138,23 @@ export class GradientReduction {
       : tf.tidy(() => tf.add(tf.reshape(kept, gradient.shape), gradient));
   }
 
-  private begin(values: Float32Array, tensor: tf.Tensor | null): Sum {
+  /** @param gradient is disposed */
+  private begin(name: string, gradient: tf.Tensor): void {
+    const summand = summandOf(name, gradient);
+    gradient.dispose();
     const times = new Float64Array(2);
-    return { ticket: this.group.allReduce(values, times), values, tensor, times };
+    const { values, ready } = summand;
+    this.sums.set(name, { ticket: this.group.allReduce(values, { times, ready }), summand, times });
   }
 
-  private wait(name: string, { ticket, times }: Sum): void {
-    const start = performance.now();
-    while (!this.group.wait(ticket, POLL_MS)) this.exchange.throwIfAborted();
-    this.cost.waitMs += performance.now() - start;
+  private wait(name: string, { ticket, summand, times }: Sum): tf.Tensor {
+    while (!this.group.wait(ticket, POLL_MS)) {
+      this.exchange.throwIfAborted();
+      throwIfDeviceFailed();
+    }
     const [began, ended] = times as unknown as [number, number];
-    this.cost.communicationMs += (ended - began) / 1000;
-    this.exchange.timeline?.communicated(name, began, ended);
+    this.summingMs += (ended - began) / 1000;
+    this.exchange.timeline?.communicated(`sum ${name}`, began, ended);
+    return summand.sum();
   }
-}
-
-function sharedFloats(length: number): Float32Array<SharedArrayBuffer> {
-  return new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT));
 }

@@ -46,7 +46,13 @@ interface MpiAddon {
   rank(group: number): number;
   size(group: number): number;
   split(group: number, colour: number, key: number): number;
-  allReduce(group: number, bytes: Bytes, type: 'float32' | 'float64', times: Bytes): Ticket;
+  allReduce(
+    group: number,
+    bytes: Bytes,
+    type: 'float32' | 'float64',
+    times: Bytes,
+    ready: Bytes,
+  ): Ticket;
   broadcast(group: number, bytes: Bytes, root: number): Ticket;
   barrier(group: number): Ticket;
   send(group: number, bytes: Bytes, to: number, tag: number): Ticket;
@@ -99,7 +105,7 @@ export class ProcessGroup {
 
   private readonly addon: MpiAddon;
   /** The memory of operations under way. */
-  private readonly inUse = new Map<Ticket, (ArrayBufferView | undefined)[]>();
+  private readonly inUse = new Map<Ticket, (ArrayBufferView | null | undefined)[]>();
 
   /** @param handle of a group of this process */
   constructor(readonly handle: GroupHandle) {
@@ -143,14 +149,18 @@ export class ProcessGroup {
    * Collective: replaces each number by its sum over all processes, the same bits on each of them.
    *
    * @param times gets when the communication thread has begun and ended it, on the clock of `clock.ts`
+   * @param ready one integer, not 0 once the values are there (default: they are); collectives that are begun later wait too
    */
-  allReduce(values: Float32Array | Float64Array, times?: SumTimes): Ticket {
+  allReduce(
+    values: Float32Array | Float64Array,
+    { times, ready }: { times?: SumTimes; ready?: Int32Array | null } = {},
+  ): Ticket {
     const type = values instanceof Float32Array ? 'float32' : 'float64';
-    const timesBytes = new Uint8Array(times?.buffer ?? new ArrayBuffer(0));
     return this.begin(
       values,
-      (bytes) => this.addon.allReduce(this.handle.group, bytes, type, timesBytes),
-      times,
+      (bytes) =>
+        this.addon.allReduce(this.handle.group, bytes, type, bytesOf(times), bytesOf(ready)),
+      [times, ready],
     );
   }
 
@@ -216,11 +226,14 @@ export class ProcessGroup {
   private begin(
     values: ArrayBufferView,
     operation: (bytes: Bytes) => Ticket,
-    times?: SumTimes,
+    others: (ArrayBufferView | null | undefined)[] = [],
   ): Ticket {
-    const { buffer, byteOffset, byteLength } = values;
-    const ticket = operation(new Uint8Array(buffer, byteOffset, byteLength));
-    this.inUse.set(ticket, [values, times]);
+    const ticket = operation(bytesOf(values));
+    this.inUse.set(ticket, [values, ...others]);
     return ticket;
   }
+}
+
+function bytesOf(view: ArrayBufferView | null | undefined): Bytes {
+  return view ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(0);
 }

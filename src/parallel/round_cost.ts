@@ -7,8 +7,11 @@ import type { DeviceTimer } from '../backend/capabilities.js';
 /** An instant: milliseconds of the thread's clock, or a mark in what a device does. */
 export type Instant = number | bigint;
 
-/** What a part of a round is spent on: bringing values across and together, or waiting for workers of this or another host. */
-export type CostKind = 'copyMs' | 'waitMs' | 'hostsWaitMs';
+/**
+ * What a part of a round is spent on: bringing values across and together, waiting for workers of this or another host, or
+ * waiting for sums over hosts.
+ */
+export type CostKind = 'copyMs' | 'waitMs' | 'hostsWaitMs' | 'sumsWaitMs';
 
 /** What the exchanges of a round have cost one worker, milliseconds. */
 export type ExchangeCost = Record<CostKind, number>;
@@ -100,7 +103,7 @@ export class RoundCost {
 
   /** The cost of the round's parts from `first` up to `end` (default: of all). */
   spent(first = 0, end = this.parts.length): ExchangeCost {
-    const cost = { copyMs: 0, waitMs: 0, hostsWaitMs: 0 };
+    const cost = { copyMs: 0, waitMs: 0, hostsWaitMs: 0, sumsWaitMs: 0 };
     for (const { kind, began, ended } of this.parts.slice(first, end)) {
       cost[kind] += this.between(began, ended);
     }

@@ -2,25 +2,25 @@
 import type { StepTiming } from './messages.js';
 import type { ExchangeCost, Instant, Phase, RoundCost } from './round_cost.js';
 
-/** The times of a step on one worker, without the exchanges' bytes. @param sums of the gradients over all hosts */
+/** The times of a step on one worker, without the exchanges' bytes. @param summingMs time in which gradients were summed over hosts */
 export function stepTiming(
   cost: RoundCost,
   { began, forward, backward }: { began: Instant; forward: Phase; backward: Phase },
-  sums: { communicationMs: number; waitMs: number },
+  summingMs: number,
 ): Omit<StepTiming, 'exchangeBytes' | 'gpuBytes' | 'notes'> {
   const inForward = cost.spent(0, forward.parts);
   const inBackward = cost.spent(forward.parts, backward.parts);
-  const { copyMs, waitMs, hostsWaitMs } = cost.spent();
+  const { copyMs, waitMs, hostsWaitMs, sumsWaitMs } = cost.spent();
   return {
     forwardMs: cost.between(began, forward.ended) - totalOf(inForward),
-    backwardMs: cost.between(forward.ended, backward.ended) - totalOf(inBackward) - sums.waitMs,
+    backwardMs: cost.between(forward.ended, backward.ended) - totalOf(inBackward),
     exchangeCopyMs: copyMs,
     exchangeWaitMs: waitMs,
-    communicationMs: sums.communicationMs + hostsWaitMs,
-    exposedMs: sums.waitMs + hostsWaitMs,
+    communicationMs: summingMs + hostsWaitMs,
+    exposedMs: sumsWaitMs + hostsWaitMs,
   };
 }
 
-function totalOf({ copyMs, waitMs, hostsWaitMs }: ExchangeCost): number {
-  return copyMs + waitMs + hostsWaitMs;
+function totalOf(cost: ExchangeCost): number {
+  return cost.copyMs + cost.waitMs + cost.hostsWaitMs + cost.sumsWaitMs;
 }

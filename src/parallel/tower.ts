@@ -139,7 +139,7 @@ export class Tower {
     const { rule, sequence } = command;
     this.verdicts.give(sequence, notFinite === null);
     const isAgreed = rule !== null && this.verdicts.areAllFinite(sequence);
-    const sums = reduction?.takeCost() ?? { communicationMs: 0, waitMs: 0 };
+    const summingMs = reduction?.takeSummingMs() ?? 0;
     const { bytes } = this.exchange;
     const updateMs = isAgreed ? this.commit(rule).updateMs : null;
     this.input.finishUpload();
@@ -148,7 +148,7 @@ export class Tower {
       correct: hits,
       notFinite,
       timing: {
-        ...stepTiming(cost, { began, forward, backward }, sums),
+        ...stepTiming(cost, { began, forward, backward }, summingMs),
         exchangeBytes: bytes,
         ...gpuUse(this.repeated?.note ?? null),
       },

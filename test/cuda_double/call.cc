@@ -35,6 +35,8 @@ void LoseGpus(int status) {
   LostStatus(Library::kDriver).compare_exchange_strong(none, status);
 }
 
+bool AreGpusLost() { return LostStatus(Library::kDriver) != 0; }
+
 int OutOfMemoryOf(Library library) {
   switch (library) {
     case Library::kDriver: return kOutOfMemory;

@@ -39,7 +39,6 @@ enum : int {
   kPeerAccessUnsupported = 217,
   kInvalidHandle = 400,
   kNotFound = 500,
-  kEventNotReady = 600,
   kIllegalAddress = 700,
   kPeerAccessAlreadyEnabled = 704,
   kContextIsDestroyed = 709,
@@ -68,6 +67,7 @@ int FailureOf(Library library, const char* symbol);
 
 // From now on, every call of the driver fails with the status.
 void LoseGpus(int status);
+bool AreGpusLost();
 
 // Statuses of a library for what is not its caller's mistake.
 int OutOfMemoryOf(Library library);

@@ -1,8 +1,10 @@
 // The driver's functions of streams and events.
 
+#include <atomic>
 #include <memory>
 
 #include "driver.h"
+#include "settings.h"
 
 namespace cuda_double {
 namespace {
@@ -40,10 +42,35 @@ int cuStreamDestroy_v2(void* stream) {
 }
 
 int cuStreamSynchronize(void* stream) {
-  return ContextCall(__func__, [&](Gpu&) {
+  const int status = ContextCall(__func__, [&](Gpu&) {
     const auto waited = StreamOf(stream);
     Require(!waited->is_recording(), kCaptureUnsupported);
     waited->Synchronize();
+  });
+  // A GPU that has failed does nothing more. Streams of the double do what they have to, so it waits for them here.
+  const auto left = AreGpusLost() ? Streams().Find(stream) : nullptr;
+  if (left != nullptr) left->Synchronize();
+  return status;
+}
+
+int cuStreamQuery(void* stream) {
+  return ContextCall(__func__, [&](Gpu&) {
+    const auto asked = StreamOf(stream);
+    Require(!asked->is_recording(), kCaptureUnsupported);
+    Require(asked->IsIdle(), twotower::cuda::kNotReady);
+  });
+}
+
+int cuLaunchHostFunc(void* stream, void (*function)(void*), void* data) {
+  return ContextCall(__func__, [&](Gpu&) {
+    const auto target = StreamOf(stream);
+    Require(function != nullptr, kInvalidValue);
+    target->Enqueue([=] {
+      static std::atomic<long> calls{0};
+      if (++calls == TheSettings().lost_at) LoseGpus(kIllegalAddress);
+      // The driver calls none once its GPU has failed.
+      if (!AreGpusLost()) function(data);
+    });
   });
 }
 
@@ -108,7 +135,7 @@ int cuEventElapsedTime(float* milliseconds, void* start, void* end) {
       std::lock_guard<std::mutex> lock(event->mutex);
       Require(event->is_timed && event->recorded != nullptr, kInvalidHandle);
       const auto opened = event->recorded->opened_at();
-      Require(opened.has_value(), kEventNotReady);
+      Require(opened.has_value(), twotower::cuda::kNotReady);
       return *opened;
     };
     const std::chrono::duration<float, std::milli> elapsed = time(end) - time(start);

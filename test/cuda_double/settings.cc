@@ -61,6 +61,7 @@ Settings Read() {
   settings.nvjpeg = static_cast<int>(NumberOr("TWOTOWER_DOUBLE_NVJPEG", 13000));
   settings.capability = static_cast<int>(NumberOr("TWOTOWER_DOUBLE_CAPABILITY", 90));
   settings.has_peer_access = NumberOr("TWOTOWER_DOUBLE_PEER", 1) != 0;
+  settings.lost_at = static_cast<long>(NumberOr("TWOTOWER_DOUBLE_LOST_AT", 0));
   settings.report = Text("TWOTOWER_DOUBLE_REPORT");
   const char* const fail = "TWOTOWER_DOUBLE_FAIL";
   const std::string failure = Text(fail);

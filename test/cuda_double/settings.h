@@ -31,6 +31,9 @@ struct Settings {
   std::string failing_symbol;
   long failing_call;
   int failing_status;
+  // TWOTOWER_DOUBLE_LOST_AT=N: the GPUs are lost when a stream comes to the N-th host function, counted from 1, as by a
+  // kernel's fault before it. Zero if they are not.
+  long lost_at;
 };
 
 const Settings& TheSettings();

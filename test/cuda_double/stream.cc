@@ -72,6 +72,11 @@ void Stream::Synchronize() {
   changed_.wait(lock, [this, last] { return done_ >= last; });
 }
 
+bool Stream::IsIdle() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return done_ == enqueued_;
+}
+
 void Stream::End() {
   std::lock_guard<std::mutex> lock(mutex_);
   is_ending_ = true;

@@ -54,6 +54,8 @@ class Stream {
 
   // Waits for what has been enqueued so far.
   void Synchronize();
+  // Whether all of that is done.
+  bool IsIdle();
 
   // The thread ends when it has done everything.
   void End();

@@ -51,7 +51,7 @@ async function takePart(mpi: MpiName): Promise<GroupReport> {
   const sums = Float64Array.of(rank, 1, 0.1);
   const times = new Float64Array(2);
   const before = microseconds();
-  await complete(world.allReduce(sums, times));
+  await complete(world.allReduce(sums, { times }));
   const [began, ended] = [...times] as [number, number];
   const isTimed = before <= began && began < ended && ended <= microseconds();
   const many = new Float32Array(new SharedArrayBuffer(MANY * 4)).fill(rank + 1);

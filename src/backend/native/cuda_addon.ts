@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { addonPlaces } from '../../set_up_parts.js';
 import type { GpuMemory } from '../capabilities.js';
 import type { DeviceKernels } from './addon.js';
+import type { CopyFunctions } from './cuda_copies.js';
 import type { InputFunctions } from './cuda_input.js';
 import type { JpegFunctions } from './cuda_jpegs.js';
 import type { ArrayType } from './device_backend.js';
@@ -53,7 +54,8 @@ export interface CudaLibraries {
 /** Values of a float32, int32 or bool tensor in the CPU's memory. */
 type HostArray = Float32Array | Int32Array | Uint8Array;
 
-export interface CudaAddon extends DeviceKernels<object>, InputFunctions, JpegFunctions {
+export interface CudaAddon
+  extends DeviceKernels<object>, InputFunctions, CopyFunctions, JpegFunctions {
   /** Folders in which libraries are looked for before the system's loader path. The first call of the process counts. */
   lookForLibraries(folders: string[]): void;
   /** In the order of their ordinals; fails without a driver. */

@@ -17,6 +17,7 @@ import type {
   GpuTensors,
   ImageMaker,
   RecordedWork,
+  Summands,
 } from '../capabilities.js';
 import type { Precision } from '../numerics.js';
 import type { CudaAddon } from './cuda_addon.js';
@@ -26,6 +27,7 @@ import { recordWork } from './cuda_graph.js';
 import { CudaPools } from './cuda_pools.js';
 import { timerOf } from './cuda_timer.js';
 import { imageMakerOf } from './cuda_images.js';
+import { summandsOf } from './cuda_summands.js';
 import type { ArrayType, DeviceBackend } from './device_backend.js';
 import { kernelsRunOnHost } from './host_fallback.js';
 
@@ -47,6 +49,7 @@ export class CudaBackend
   readonly data: tf.DataStorage<TensorData>;
   readonly gpuTensors: GpuTensors;
   readonly imageMaker: ImageMaker;
+  readonly summands: Summands;
   readonly timer: DeviceTimer;
   readonly pools: CudaPools;
 
@@ -62,6 +65,7 @@ export class CudaBackend
     this.gpuTensors = gpuTensorsOf(this, addon);
     this.timer = timerOf(addon);
     this.imageMaker = imageMakerOf(this, addon);
+    this.summands = summandsOf(this, addon);
   }
 
   allocate(shape: readonly number[], dtype: ArrayType = 'float32'): CudaArray {

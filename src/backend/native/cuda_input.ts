@@ -27,16 +27,4 @@ export interface InputFunctions {
     cutsSource: boolean,
     out: object,
   ): void;
-
-  /**
-   * Page-locks memory for all GPUs, unless a thread of the process has done so already; as long as the calling thread has its
-   * GPU. If the driver refuses, uploads from there only go slower.
-   *
-   * @returns whether it is new to the calling thread, which must then keep the memory from being collected
-   */
-  lockMemory(memory: Uint8Array): boolean;
-  /** Begins a copy beside all other work. Both of one type and length, and neither changes until `finishUploads`. */
-  beginUpload(from: Uint8Array, to: object): void;
-  /** Waits for all uploads that the calling thread has begun. */
-  finishUploads(): void;
 }

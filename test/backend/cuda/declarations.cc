@@ -89,6 +89,7 @@ static_assert(Driver_<Driver>() && Nvrtc_<Nvrtc>() && CublasLt_<CublasLt>() && C
 static_assert(kOutOfMemory == CUDA_ERROR_OUT_OF_MEMORY);
 static_assert(kNotInitialized == CUDA_ERROR_NOT_INITIALIZED);
 static_assert(kNoDevice == CUDA_ERROR_NO_DEVICE);
+static_assert(kNotReady == CUDA_ERROR_NOT_READY);
 static_assert(kPeerAccessAlreadyEnabled == CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED);
 static_assert(kCapabilityMajor == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
 static_assert(kCapabilityMinor == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
