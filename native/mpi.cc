@@ -9,11 +9,13 @@
 //   its values are there, which a GPU's copies say by a word in memory.
 // - Messages move while somebody waits for them.
 //
-// Nobody waits inside MPI: a blocking call would keep a core busy, and could not be given up.
+// Nobody waits inside MPI: a blocking call would keep a core busy, and could not be given up. Sums in the memory of GPUs are
+// the exception: Open MPI has them in blocking calls alone. A process that is to end does not wait for its threads.
 //
 // The memory of a sum is that of the JavaScript thread that began it. If the thread ends, because it has failed, its sums
 // that MPI has not begun are dropped.
 
+#include <dlfcn.h>
 #include <mpi.h>
 #include <node_api.h>
 #include <unistd.h>
@@ -33,6 +35,11 @@
 #include <vector>
 
 #include "bindings.h"
+
+// Of Open MPI's extensions; MPICH declares what it has in mpi.h.
+#ifdef OPEN_MPI
+#include <mpi-ext.h>
+#endif
 
 namespace twotower {
 namespace {
@@ -151,6 +158,42 @@ class AllReduce : public Collective {
   Span<uint8_t> bytes_;
   MPI_Datatype type_;
   size_t element_;
+};
+
+// The sum of numbers in the memory of GPUs, by an MPI that reads it. It is made in other memory than the numbers': sums in place
+// have failed in some versions of Open MPI.
+class AllReduceOnGpu : public Collective {
+ public:
+  AllReduceOnGpu(const float* from, float* to, size_t length, void* context)
+      : from_(from), to_(to), length_(length), context_(context) {}
+
+  void CarryOut(MPI_Comm communicator) override {
+    UseContext();
+    constexpr size_t kPiece = kPieceBytes / sizeof(float);
+    for (size_t at = 0; at < length_; at += kPiece) {
+      const size_t count = std::min(kPiece, length_ - at);
+      Check(MPI_Allreduce(from_ + at, to_ + at, static_cast<int>(count), MPI_FLOAT, MPI_SUM,
+                          communicator),
+            "MPI_Allreduce");
+    }
+  }
+
+ private:
+  // MPI's copies are those of the calling thread's GPU. The process has opened the driver, unless a test has another one.
+  void UseContext() const {
+    void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    if (driver == nullptr) return;
+    const auto set = reinterpret_cast<int (*)(void*)>(dlsym(driver, "cuCtxSetCurrent"));
+    const int status = set == nullptr ? 0 : set(context_);
+    dlclose(driver);
+    if (status == 0) return;
+    throw std::runtime_error("cuCtxSetCurrent: status " + std::to_string(status));
+  }
+
+  const float* from_;
+  float* to_;
+  size_t length_;
+  void* context_;
 };
 
 class Broadcast : public Collective {
@@ -428,24 +471,62 @@ napi_value Begin(const Arguments& arguments, Group& group, std::shared_ptr<Colle
   return AddOperation(arguments, std::move(collective));
 }
 
-// allReduce(group, bytes, type, times, ready): replaces numbers of type 'float32' or 'float64' by their sum over all
-// processes. `times`, the bytes of two doubles or none, gets when the communication thread began and ended it, in
-// microseconds. `ready`, the bytes of an integer or none, is not 0 once the numbers are there.
-napi_value AllReduceBytes(Arguments& arguments) {
-  const Span<uint8_t> bytes = arguments.Bools(1, "bytes");
-  const bool is_double = arguments.Choice(2, "type", {"float32", "float64"}) == 1;
-  const Span<uint8_t> times = arguments.Bools(3, "times");
+// `times`, the bytes of two doubles or none, gets when the communication thread began and ended a sum, in microseconds.
+// `ready`, the bytes of an integer or none, is not 0 once the numbers are there.
+void ReadOptions(const Arguments& arguments, size_t first, Collective& sum) {
+  const Span<uint8_t> times = arguments.Bools(first, "times");
   if (times.length != 0 && times.length != 2 * sizeof(double)) {
     throw RangeError("times has 16 bytes or none");
   }
-  const Span<uint8_t> ready = arguments.Bools(4, "ready");
+  const Span<uint8_t> ready = arguments.Bools(first + 1, "ready");
   if (ready.length != 0 && ready.length != sizeof(int32_t)) {
     throw RangeError("ready has 4 bytes or none");
   }
+  if (times.length > 0) sum.times = reinterpret_cast<double*>(times.data);
+  if (ready.length > 0) sum.ready = reinterpret_cast<int32_t*>(ready.data);
+}
+
+// allReduce(group, bytes, type, times, ready): replaces numbers of type 'float32' or 'float64' by their sum over all
+// processes.
+napi_value AllReduceBytes(Arguments& arguments) {
+  const Span<uint8_t> bytes = arguments.Bools(1, "bytes");
+  const bool is_double = arguments.Choice(2, "type", {"float32", "float64"}) == 1;
   auto sum = std::make_shared<AllReduce>(bytes, is_double ? MPI_DOUBLE : MPI_FLOAT,
                                          is_double ? sizeof(double) : sizeof(float));
-  if (times.length > 0) sum->times = reinterpret_cast<double*>(times.data);
-  if (ready.length > 0) sum->ready = reinterpret_cast<int32_t*>(ready.data);
+  ReadOptions(arguments, 3, *sum);
+  return Begin(arguments, GroupAt(arguments, 0), std::move(sum));
+}
+
+// readsGpuMemory(): whether MPI says that it does. MPI must be initialized.
+napi_value ReadsGpuMemory(Arguments& arguments) {
+#if defined(MPIX_CUDA_AWARE_SUPPORT) || defined(MPIX_GPU_SUPPORT_CUDA)
+  return arguments.Boolean(MPIX_Query_cuda_support() == 1);
+#else
+  return arguments.Boolean(false);
+#endif
+}
+
+template <typename Target>
+Target* AddressIn(const Arguments& arguments, size_t index, const char* name) {
+  uint64_t address = 0;
+  bool is_lossless = false;
+  if (napi_get_value_bigint_uint64(arguments.env(), arguments[index], &address, &is_lossless) !=
+      napi_ok) {
+    throw TypeError(std::string(name) + " must be a BigInt");
+  }
+  return reinterpret_cast<Target*>(address);
+}
+
+constexpr int64_t kMostFloats = int64_t(1) << 48;
+
+// allReduceOnGpu(group, from, to, length, context, times, ready): the sum of as many float32 in the memory of the GPU with this
+// context, as `allReduce`.
+napi_value AllReduceBytesOnGpu(Arguments& arguments) {
+  auto sum = std::make_shared<AllReduceOnGpu>(
+      AddressIn<const float>(arguments, 1, "from"), AddressIn<float>(arguments, 2, "to"),
+      static_cast<size_t>(arguments.Integer(3, "length", 0, kMostFloats)),
+      AddressIn<void>(arguments, 4, "context"));
+  ReadOptions(arguments, 5, *sum);
   return Begin(arguments, GroupAt(arguments, 0), std::move(sum));
 }
 
@@ -583,6 +664,8 @@ const Export kFunctions[] = {
     {"size", Size, 1},
     {"split", Split, 3},
     {"allReduce", AllReduceBytes, 5},
+    {"readsGpuMemory", ReadsGpuMemory, 0},
+    {"allReduceOnGpu", AllReduceBytesOnGpu, 7},
     {"broadcast", BroadcastBytes, 3},
     {"barrier", BarrierOf, 1},
     {"send", Send, 4},

@@ -89,7 +89,7 @@ export type { JpegDecoder } from './data/choose_jpeg_decoder.js';
 export type * from './model/layers.js';
 export type { StepTimingWithUpdate } from './parallel/step_outcome.js';
 export type { Placement, WorkerPlacement } from './parallel/placement.js';
-export type { OpenedGpu } from './parallel/messages.js';
+export type { GradientRoute, OpenedGpu } from './parallel/messages.js';
 export type { ComputingGpu } from './backend/capabilities.js';
 export type { CheckpointChoice } from './runs/checkpoint_reader.js';
 export type { CheckpointState, LayerAlgorithm, StoredState } from './runs/checkpoint_state.js';

@@ -49,6 +49,9 @@ async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[
     case 'discard':
       opened.parameters.discard();
       return null;
+    case 'route':
+      opened.reduction!.route = command.route;
+      return null;
     case 'logits':
       return opened.logits(command, buffers);
     case 'locate':

@@ -448,7 +448,8 @@ const Export kExports[] = {
     {"nvjpeg", NvJpegFound, 0},                {"openJpegs", OpenJpegs, 2},
     {"decodeJpeg", DecodeJpeg, 3},             {"viewJpeg", ViewJpeg, 6},
     {"finishUploadsFirst", FinishUploadsFirst, 0},
-    {"beginDownload", BeginDownload, 3},       {"throwIfFailed", ThrowIfFailed, 0},
+    {"beginDownload", BeginDownload, 3},       {"announceValues", AnnounceValues, 1},
+    {"context", ContextOfGpu, 0},              {"throwIfFailed", ThrowIfFailed, 0},
 };
 
 }  // namespace

@@ -12,6 +12,8 @@ napi_value BeginUpload(Arguments& arguments);
 napi_value FinishUploads(Arguments& arguments);
 napi_value FinishUploadsFirst(Arguments& arguments);
 napi_value BeginDownload(Arguments& arguments);
+napi_value AnnounceValues(Arguments& arguments);
+napi_value ContextOfGpu(Arguments& arguments);
 napi_value ThrowIfFailed(Arguments& arguments);
 
 }  // namespace twotower::cuda

@@ -58,6 +58,7 @@ class Device {
   int ordinal() const { return ordinal_; }
   const std::string& name() const { return name_; }
   int capability_major() const { return capability_major_; }
+  void* context() const { return context_; }
   void* stream() const { return stream_; }
   void* cublas_lt() const { return cublas_lt_; }
   void* cudnn() const { return cudnn_; }

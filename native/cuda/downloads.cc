@@ -23,11 +23,23 @@ Downloads::~Downloads() {
 }
 
 void Downloads::Begin(void* work, void* to, Address from, size_t bytes, int32_t* ready) {
-  const Driver& driver = TheDriver();
-  CheckDriver(driver.eventRecord(worked_, work), "cuEventRecord");
-  CheckDriver(driver.streamWaitEvent(stream_, worked_, 0), "cuStreamWaitEvent");
-  CheckDriver(driver.memcpyToHost(to, from, bytes, stream_), "cuMemcpyDtoHAsync");
-  CheckDriver(driver.launchHostFunction(stream_, SetReady, ready), "cuLaunchHostFunc");
+  Follow(work);
+  CheckDriver(TheDriver().memcpyToHost(to, from, bytes, stream_), "cuMemcpyDtoHAsync");
+  SetWhenDone(ready);
+}
+
+void Downloads::Announce(void* work, int32_t* ready) {
+  Follow(work);
+  SetWhenDone(ready);
+}
+
+void Downloads::Follow(void* work) {
+  CheckDriver(TheDriver().eventRecord(worked_, work), "cuEventRecord");
+  CheckDriver(TheDriver().streamWaitEvent(stream_, worked_, 0), "cuStreamWaitEvent");
+}
+
+void Downloads::SetWhenDone(int32_t* ready) {
+  CheckDriver(TheDriver().launchHostFunction(stream_, SetReady, ready), "cuLaunchHostFunc");
 }
 
 }  // namespace twotower::cuda

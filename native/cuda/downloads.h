@@ -23,8 +23,13 @@ class Downloads {
   // that sees it so with acquire order; it stays as it is if the device fails. Neither memory may be freed before, nor `from`
   // changed. Work that is enqueued later does not wait for the copy.
   void Begin(void* work, void* to, Address from, size_t bytes, int32_t* ready);
+  // The same of values that stay where they are on the device.
+  void Announce(void* work, int32_t* ready);
 
  private:
+  void Follow(void* work);
+  void SetWhenDone(int32_t* ready);
+
   void* stream_ = nullptr;
   void* worked_ = nullptr;
 };

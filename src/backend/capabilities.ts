@@ -35,14 +35,24 @@ export interface GpuTensors {
   tensorAt(ordinal: number, place: GpuPlace, shape: number[]): tf.Tensor;
 }
 
+/** float32 values in a GPU's memory, and memory there for their sum. */
+export interface GpuValues {
+  /** Addresses. */
+  from: bigint;
+  to: bigint;
+  length: number;
+  /** The driver's context of the GPU. */
+  context: bigint;
+}
+
 /** The values of a tensor while they are summed with those of other processes. */
-export interface Summand {
-  /** Gets the sum in place. */
-  readonly values: Float32Array<SharedArrayBuffer>;
+export interface Summand<SummedValues = Float32Array<SharedArrayBuffer>> {
+  /** On the host they are replaced by the sum. */
+  readonly values: SummedValues;
   /** One integer, not 0 once the values are there; null if they are. */
   readonly ready: Int32Array<SharedArrayBuffer> | null;
-  /** The sum as a tensor, for the caller to dispose. To be called once, when `values` have it. */
-  sum(): tf.Tensor;
+  /** The sum as a tensor, for the caller to dispose. To be called once, when it is there. */
+  readonly sum: () => tf.Tensor;
 }
 
 /** How a device that works behind the thread gives tensors to be summed. */
@@ -54,6 +64,8 @@ export interface Summands {
    * @param name each has memory of its own on the host, which is used again when the sum of the same name is over
    */
   summandOf(name: string, tensor: tf.Tensor): Summand;
+  /** The same of a tensor that is summed where it lies, by an MPI that reads the device's memory. */
+  summandOnGpu(tensor: tf.Tensor): Summand<GpuValues>;
   /** @throws what has failed on the device, whose values may never come */
   throwIfFailed(): void;
 }

@@ -75,7 +75,7 @@ function measurementOf(step: StepDone): StepMeasurement {
 
 function headLines(start: RunStart): string[] {
   const { configuration, changes, parameterCount, towers, placement, hosts, backend } = start;
-  const { path, step, jpegDecoder } = start;
+  const { gradientRoute, path, step, jpegDecoder } = start;
   const { name, training } = configuration;
   const { accumulate = 1 } = training;
   const batch = accumulate === 1 ? training.batch : `${accumulate} × ${training.batch}`;
@@ -87,6 +87,7 @@ function headLines(start: RunStart): string[] {
       : [`${towersText} on ${hosts.length} hosts; backend ${backend}`]),
     ...hosts.map((host) => `${host.name}: ${workersText(host.placement)}`),
     ...(jpegDecoder === undefined ? [] : [`JPEGs decoded by ${describeDecoder(jpegDecoder)}`]),
+    ...(gradientRoute === null ? [] : [`gradients are summed by ${gradientRoute}`]),
     step === 0 ? `run folder ${path}` : `run folder ${path}, from step ${step}`,
     ...changes.map((change) => `changed ${change}`),
   ];

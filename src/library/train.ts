@@ -300,6 +300,7 @@ async function trainOnce(
         parameters: coordinator.network.parameterCount,
         ...placementSummary(coordinator.placement, hosts),
         ...(!world.isAlone && { communication: recorder.communication }),
+        ...(coordinator.gradientRoute && { gradientRoute: coordinator.gradientRoute }),
         backend: coordinator.workers[0]!.backend,
         ...(ring.jpegDecoder !== undefined && { jpegDecoder: ring.jpegDecoder }),
         warnings,

@@ -14,6 +14,19 @@ import { allocateExchangeMemory } from './slots.js';
 import type { ExchangeMemory } from './slots.js';
 import type { World } from './world.js';
 
+/** What `open` tells a worker of where it is. */
+type ConnectionCommand = Pick<
+  OpenCommand,
+  | 'workers'
+  | 'worker'
+  | 'device'
+  | 'threads'
+  | 'gpuMemory'
+  | 'fullyConnectedHosts'
+  | 'hosts'
+  | 'replicas'
+>;
+
 export interface Connections {
   /** This host's workers, with the ranks that they have in the replica. */
   placement: Placement;
@@ -23,7 +36,7 @@ export interface Connections {
   firstWorker: number;
   memory: ExchangeMemory;
   /** What `open` tells each worker of this host. */
-  commandOf(worker: number): Pick<OpenCommand, 'workers' | 'worker' | 'hosts' | 'replicas'>;
+  commandOf(worker: number): ConnectionCommand;
   /** What goes beside that. */
   buffersOf(worker: number): SharedBuffers;
 }
@@ -70,6 +83,10 @@ export function connectWorkers(
     firstWorker,
     memory,
     commandOf: (worker) => ({
+      device: placement[worker]!.device,
+      threads: placement[worker]!.threads,
+      gpuMemory: placement[worker]!.gpuMemory ?? 1,
+      fullyConnectedHosts: network.hosts,
       workers,
       worker: firstWorker + worker,
       hosts: group && { group, workersPerHost },

@@ -19,11 +19,13 @@ import type { CoordinatorOptions } from './coordinator_options.js';
 import { CoordinatorTrace, tracksOf } from './coordinator_trace.js';
 import type {
   ComputeCommand,
+  GradientRoute,
   InspectReply,
   NotFinitePlace,
   OpenReply,
   Replies,
 } from './messages.js';
+import { chooseRoute } from './gradient_route.js';
 import { withGpus, type Placement } from './placement.js';
 import { computeInParts } from './accumulation.js';
 import type { Computed, PartedBatch } from './accumulation.js';
@@ -57,6 +59,8 @@ export class Coordinator {
     private readonly threads: TowerThreads,
     private readonly trace: CoordinatorTrace,
     readonly world: World,
+    /** How GPUs' gradients are summed over hosts; null if they are not. */
+    readonly gradientRoute: GradientRoute | null,
   ) {}
 
   /**
@@ -84,18 +88,15 @@ export class Coordinator {
         (worker) => ({
           kind: 'open',
           ...openingOf(options),
-          fullyConnectedHosts: network.hosts,
           ...connections.commandOf(worker),
-          device: placement[worker]!.device,
-          threads: placement[worker]!.threads,
-          gpuMemory: placement[worker]!.gpuMemory ?? 1,
         }),
         (worker) => connections.buffersOf(worker),
         signal,
       );
+      const route = await chooseRoute(world, threads, workers);
       const coordinatorTrace = new CoordinatorTrace(trace, threads);
       const opened = withGpus(placement, workers);
-      return new Coordinator(network, opened, workers, threads, coordinatorTrace, world);
+      return new Coordinator(network, opened, workers, threads, coordinatorTrace, world, route);
     } catch (error) {
       await threads.close();
       throw error;

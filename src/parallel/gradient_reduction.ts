@@ -10,9 +10,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Summand } from '../backend/capabilities.js';
 import type { Exchange } from './exchange.js';
+import type { GradientRoute } from './messages.js';
 import type { HeldParameters } from './held_parameters.js';
 import type { ProcessGroup, SumTimes, Ticket } from './process_group.js';
-import { summandOf, throwIfDeviceFailed } from './summand.js';
+import { summandOf, summandOnGpu, throwIfDeviceFailed } from './summand.js';
 
 /** Gradients with fewer elements than this travel together: each message has its cost. */
 const LARGE = 1 << 16;
@@ -26,7 +27,7 @@ const SMALL = 'of the small gradients';
 /** Gradients on their way. */
 interface Sum {
   ticket: Ticket;
-  summand: Summand;
+  sum: Summand['sum'];
   times: SumTimes;
 }
 
@@ -36,6 +37,8 @@ export class GradientReduction {
   /** By the weight's name, or `SMALL`, in the order in which they were begun. */
   private readonly sums = new Map<string, Sum>();
   private summingMs = 0;
+  /** How gradients of a GPU are summed; all hosts go the same way. */
+  route: GradientRoute = 'MPI, host memory';
 
   /**
    * @param group one worker of each replica, which holds the same ranks
@@ -140,14 +143,20 @@ export class GradientReduction {
 
   /** @param gradient is disposed */
   private begin(name: string, gradient: tf.Tensor): void {
-    const summand = summandOf(name, gradient);
-    gradient.dispose();
     const times = new Float64Array(2);
-    const { values, ready } = summand;
-    this.sums.set(name, { ticket: this.group.allReduce(values, { times, ready }), summand, times });
+    if (this.route === 'MPI, GPU memory') {
+      const { values, ready, sum } = summandOnGpu(gradient);
+      const ticket = this.group.allReduceOnGpu(values, { times, ready });
+      this.sums.set(name, { ticket, sum, times });
+    } else {
+      const { values, ready, sum } = summandOf(name, gradient);
+      const ticket = this.group.allReduce(values, { times, ready });
+      this.sums.set(name, { ticket, sum, times });
+    }
+    gradient.dispose();
   }
 
-  private wait(name: string, { ticket, summand, times }: Sum): tf.Tensor {
+  private wait(name: string, { ticket, sum, times }: Sum): tf.Tensor {
     while (!this.group.wait(ticket, POLL_MS)) {
       this.exchange.throwIfAborted();
       throwIfDeviceFailed();
@@ -155,6 +164,6 @@ export class GradientReduction {
     const [began, ended] = times as unknown as [number, number];
     this.summingMs += (ended - began) / 1000;
     this.exchange.timeline?.communicated(`sum ${name}`, began, ended);
-    return summand.sum();
+    return sum();
   }
 }

@@ -20,6 +20,11 @@ import type { SlotCopies } from './slot_copies.js';
 import type { Span } from './timeline.js';
 import type { ExchangeMemory } from './slots.js';
 
+/**
+ * Who sums the gradients of GPU workers over hosts, and where: MPI reads copies in the host's memory, or the GPU's memory itself.
+ */
+export type GradientRoute = 'MPI, host memory' | 'MPI, GPU memory';
+
 /** Prepares a worker; its first command. */
 export interface OpenCommand {
   kind: 'open';
@@ -98,6 +103,8 @@ export type Command =
   /** Applies the kept gradients. */
   | ({ kind: 'commit' } & UpdateRuleOfRun)
   | { kind: 'discard' }
+  /** Sums gradients over the hosts in this way from now on. */
+  | { kind: 'route'; route: GradientRoute }
   /** Computes logits: with the dropout masks of training step `step`; null leaves dropout off. */
   | ({ kind: 'logits'; step: number | null } & ForwardCommand)
   /** Repeats the forward pass of training step `step` to find where something first is not finite. */
@@ -229,6 +236,7 @@ export interface Replies {
   compute: ComputeReply;
   commit: { updateMs: number };
   discard: null;
+  route: null;
   logits: LogitsReply;
   /** The first output that is not finite, in forward order; null if all are. */
   locate: NotFinitePlace | null;

@@ -17,6 +17,7 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import type { GpuValues } from '../backend/capabilities.js';
 import { UserError } from '../errors.js';
 import { addonPlaces, notLoaded, recordedReason } from '../set_up_parts.js';
 
@@ -31,6 +32,14 @@ export interface GroupHandle {
   mpi: MpiName;
   /** The addon's number of the group. */
   group: number;
+}
+
+/** What may come with a sum. */
+export interface SumOptions {
+  /** Gets when the communication thread has begun and ended it, on the clock of `clock.ts`. */
+  times?: SumTimes;
+  /** One integer, not 0 once the values are there (default: they are). Collectives that are begun later wait too. */
+  ready?: Int32Array | null;
 }
 
 type Bytes = Uint8Array<ArrayBufferLike>;
@@ -50,6 +59,16 @@ interface MpiAddon {
     group: number,
     bytes: Bytes,
     type: 'float32' | 'float64',
+    times: Bytes,
+    ready: Bytes,
+  ): Ticket;
+  readsGpuMemory(): boolean;
+  allReduceOnGpu(
+    group: number,
+    from: bigint,
+    to: bigint,
+    length: number,
+    context: bigint,
     times: Bytes,
     ready: Bytes,
   ): Ticket;
@@ -129,6 +148,12 @@ export class ProcessGroup {
     return this.addon.version().split('\n')[0]!.trim();
   }
 
+  /** Whether MPI says that it reads the memory of GPUs, unless `TWOTOWER_CUDA_AWARE_MPI`, `always` or `never`, knows better. */
+  get readsGpuMemory(): boolean {
+    const when = process.env['TWOTOWER_CUDA_AWARE_MPI'] ?? 'auto';
+    return when === 'always' || (when !== 'never' && this.addon.readsGpuMemory());
+  }
+
   /** What MPI allows threads to do at once. */
   get threadLevel(): (typeof THREAD_LEVELS)[number] {
     return THREAD_LEVELS[this.addon.threadLevel()]!;
@@ -147,14 +172,8 @@ export class ProcessGroup {
 
   /**
    * Collective: replaces each number by its sum over all processes, the same bits on each of them.
-   *
-   * @param times gets when the communication thread has begun and ended it, on the clock of `clock.ts`
-   * @param ready one integer, not 0 once the values are there (default: they are); collectives that are begun later wait too
    */
-  allReduce(
-    values: Float32Array | Float64Array,
-    { times, ready }: { times?: SumTimes; ready?: Int32Array | null } = {},
-  ): Ticket {
+  allReduce(values: Float32Array | Float64Array, { times, ready }: SumOptions = {}): Ticket {
     const type = values instanceof Float32Array ? 'float32' : 'float64';
     return this.begin(
       values,
@@ -162,6 +181,20 @@ export class ProcessGroup {
         this.addon.allReduce(this.handle.group, bytes, type, bytesOf(times), bytesOf(ready)),
       [times, ready],
     );
+  }
+
+  /**
+   * Collective: the same of values in the memory of GPUs, all of them on each process. Both memories must stay as they are until
+   * it is done. The communication thread waits inside MPI meanwhile.
+   *
+   * Only where `readsGpuMemory`: another MPI would end the process.
+   */
+  allReduceOnGpu({ from, to, length, context }: GpuValues, { times, ready }: SumOptions): Ticket {
+    const { group } = this.handle;
+    const addresses = [from, to, length, context] as const;
+    const ticket = this.addon.allReduceOnGpu(group, ...addresses, bytesOf(times), bytesOf(ready));
+    this.inUse.set(ticket, [times, ready]);
+    return ticket;
   }
 
   /** Collective: copies the values of process `root` to all others. */

@@ -1,10 +1,11 @@
 /**
  * Gradients in the host's memory, where MPI sums them over the processes: in place if the backend computes in memory that
- * threads share, by copies beside its work on a GPU, by a copy that the thread makes on any other backend.
+ * threads share, by copies beside its work on a GPU, by a copy that the thread makes on any other backend. An MPI that reads the
+ * memory of GPUs sums them there.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { capabilities } from '../backend/capabilities.js';
-import type { SharedTensors, Summand } from '../backend/capabilities.js';
+import type { GpuValues, SharedTensors, Summand } from '../backend/capabilities.js';
 
 /**
  * The values of a tensor for a sum.
@@ -16,6 +17,11 @@ export function summandOf(name: string, tensor: tf.Tensor): Summand {
   const { summands, sharedTensors } = capabilities();
   if (summands !== undefined) return summands.summandOf(name, tensor);
   return sharedTensors === undefined ? copyOf(tensor) : inPlace(sharedTensors, tensor);
+}
+
+/** The same of a tensor of a GPU, for an MPI that reads its memory. */
+export function summandOnGpu(tensor: tf.Tensor): Summand<GpuValues> {
+  return capabilities().summands!.summandOnGpu(tensor);
 }
 
 /** @throws what has failed on the device whose values are awaited */

@@ -56,7 +56,7 @@ import { gpuUse, openedGpu } from './worker_gpu.js';
 export class Tower {
   readonly parameters: HeldParameters;
   /** null if there is one replica. */
-  private readonly reduction: GradientReduction | null;
+  readonly reduction: GradientReduction | null;
   /** null if no step is recorded: on the CPU, with several workers, and in a trace of each layer. */
   private readonly repeated: RepeatedStep | null;
 

@@ -154,6 +154,11 @@ export class World {
     return this.connection?.group.version ?? null;
   }
 
+  /** Whether MPI can sum what is in a GPU's memory. */
+  get mpiReadsGpuMemory(): boolean {
+    return this.connection?.group.readsGpuMemory ?? false;
+  }
+
   /** Aborted with a `ProcessLost` when another process has failed or is not heard of any more. */
   get lost(): AbortSignal {
     return this.connection?.heartbeat.lost ?? NEVER;

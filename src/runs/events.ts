@@ -13,6 +13,7 @@ import type { Configuration } from '../configuration.js';
 import type { JpegDecoder } from '../data/choose_jpeg_decoder.js';
 import type { Crops } from '../data/views.js';
 import type { StepTimingWithUpdate } from '../parallel/step_outcome.js';
+import type { GradientRoute } from '../parallel/messages.js';
 import type { Placement } from '../parallel/placement.js';
 import type { Summary } from './summary.js';
 import type { TestEvent, TrainEvent } from './metrics.js';
@@ -43,6 +44,8 @@ export interface RunStart {
   placement: Placement;
   /** The processes that train together; none if it is one. */
   hosts: HostPlacement[];
+  /** How GPUs' gradients are summed over hosts; null if they are not. */
+  gradientRoute: GradientRoute | null;
   /** The backend and its version, as the workers named it. */
   backend: string;
   /** What decodes the JPEGs; absent if the data set has none. */

@@ -4,7 +4,7 @@ import type { Crops } from '../data/views.js';
 import { writeDurably, writeJsonDurably } from '../durable_file.js';
 import type { JpegDecoder } from '../data/choose_jpeg_decoder.js';
 import { UserError, messageOf } from '../errors.js';
-import type { OpenedGpu } from '../parallel/messages.js';
+import type { GradientRoute, OpenedGpu } from '../parallel/messages.js';
 import type { RunFolder } from './layout.js';
 
 /** Means over the images of a test. */
@@ -74,6 +74,8 @@ export interface Summary {
   hosts?: string[];
   /** Since the run was started or resumed; absent if one process trained. */
   communication?: Communication;
+  /** How GPUs' gradients were summed over hosts, since the last start of the workers; absent if they were not. */
+  gradientRoute?: GradientRoute;
   /** The tfjs backend. */
   backend: string;
   /** What decoded the JPEGs; absent if the data set has none. */
@@ -187,6 +189,7 @@ const SUMMARY_FIELDS: Record<keyof Summary, (value: unknown) => boolean> = {
   communication: (value) =>
     value === undefined ||
     ['communicationMs', 'exposedMs'].every((field) => isNumber(fieldsOf(value)[field])),
+  gradientRoute: (value) => value === undefined || isText(value),
   backend: isText,
   jpegDecoder: (value) => value === undefined || isText(fieldsOf(value)['name']),
   warnings: isListOf(isText),

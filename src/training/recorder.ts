@@ -68,6 +68,7 @@ export class Recorder {
       towers: coordinator.network.towers,
       placement: coordinator.placement,
       hosts,
+      gradientRoute: coordinator.gradientRoute,
       backend: coordinator.workers[0]!.backend,
       jpegDecoder: ring.jpegDecoder,
     });

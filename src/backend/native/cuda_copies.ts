@@ -25,6 +25,12 @@ export interface CopyFunctions {
    */
   beginDownload(from: object, to: Float32Array, ready: Int32Array): void;
 
+  /** The same of values that stay on the GPU: `ready` becomes 1 when what the thread has enqueued so far is done. */
+  announceValues(ready: Int32Array): void;
+
+  /** The driver's context of the thread's GPU. */
+  context(): bigint;
+
   /** Fails if the GPU has failed. Waits for nothing. */
   throwIfFailed(): void;
 }
