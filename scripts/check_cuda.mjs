@@ -1,7 +1,7 @@
 /**
  * `npm run check:cuda [-- FOLDER]`: checks native/cuda with NVIDIA's real headers and libraries, which needs no GPU. They are those
- * of a Python environment (`pip install nvidia-cuda-nvrtc nvidia-cublas nvidia-cudnn-cu13 nvidia-nvjpeg nvidia-cuda-runtime`, and
- * headers of the CUDA toolkit); FOLDER is its `site-packages/nvidia`.
+ * of a Python environment (`pip install nvidia-cuda-nvrtc nvidia-cublas nvidia-cudnn-cu13 nvidia-nccl-cu13 nvidia-nvjpeg
+ * nvidia-cuda-runtime`, and headers of the CUDA toolkit); FOLDER is its `site-packages/nvidia`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';

@@ -79,6 +79,7 @@ async function passes(name) {
       'images',
       'uploads',
       'summands',
+      'nccl',
       'feeding',
       'jpegs',
       'towers',

@@ -50,7 +50,7 @@ async function reply(command: Command, buffers: SharedBuffers): Promise<Replies[
       opened.parameters.discard();
       return null;
     case 'route':
-      opened.reduction!.route = command.route;
+      opened.reduction!.take(command.route);
       return null;
     case 'logits':
       return opened.logits(command, buffers);

@@ -14,6 +14,7 @@
 #include "images.h"
 #include "jpegs.h"
 #include "libraries.h"
+#include "nccl.h"
 
 namespace twotower {
 namespace cuda {
@@ -450,6 +451,10 @@ const Export kExports[] = {
     {"finishUploadsFirst", FinishUploadsFirst, 0},
     {"beginDownload", BeginDownload, 3},       {"announceValues", AnnounceValues, 1},
     {"context", ContextOfGpu, 0},              {"throwIfFailed", ThrowIfFailed, 0},
+    {"ncclLibrary", NcclLibrary, 0},           {"newNcclId", NewNcclId, 1},
+    {"joinNccl", JoinNccl, 3},                 {"beginNcclSum", BeginNcclSum, 1},
+    {"finishNcclSumFirst", FinishNcclSumFirst, 1},
+    {"areNcclSumsDone", AreNcclSumsDone, 1},   {"takeNcclMs", TakeNcclMs, 0},
 };
 
 }  // namespace

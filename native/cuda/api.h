@@ -1,5 +1,6 @@
 // The functions of NVIDIA's libraries that this device calls: of the driver (CUDA 12 or newer), NVRTC, cuBLASLt, cuDNN 9, and
-// nvJPEG (12.1 or newer), which is optional. They are opened at run time, so the addon builds and loads where there is no CUDA toolkit and no GPU.
+// two that are optional, nvJPEG (12.1 or newer) and NCCL 2. They are opened at run time, so the addon builds and loads where
+// there is no CUDA toolkit and no GPU.
 //
 // Declarations follow NVIDIA's headers: handles are void pointers, enumerations are int. test/backend/cuda compares them
 // with the headers themselves. Each list has a line per function: its name here, the library's symbol, its parameters.
@@ -249,6 +250,25 @@ struct JpegPlanes {
     (void* handle, void* state, const unsigned char* bytes, size_t length, int format,            \
      JpegPlanes* image, void* stream))
 
+// ncclResult_t, ncclDataType_t, ncclRedOp_t.
+constexpr int kNcclInProgress = 7;
+constexpr int kNcclFloat32 = 7;
+constexpr int kNcclSum = 0;
+
+// ncclUniqueId
+struct NcclId {
+  char bytes[128];
+};
+
+#define TWOTOWER_NCCL(F)                                                                          \
+  F(version, ncclGetVersion, (int* version))                                                      \
+  F(newId, ncclGetUniqueId, (void* id))                                                           \
+  F(join, ncclCommInitRank, (void** group, int ranks, NcclId id, int rank))                       \
+  F(abort, ncclCommAbort, (void* group))                                                          \
+  F(failure, ncclCommGetAsyncError, (void* group, int* status))                                   \
+  F(allReduce, ncclAllReduce,                                                                     \
+    (const void* from, void* to, size_t count, int type, int operation, void* group, void* stream))
+
 #define TWOTOWER_FUNCTION(name, symbol, parameters) int(*name) parameters = nullptr;
 
 struct Driver {
@@ -269,6 +289,10 @@ struct Cudnn {
 
 struct NvJpeg {
   TWOTOWER_NVJPEG(TWOTOWER_FUNCTION)
+};
+
+struct Nccl {
+  TWOTOWER_NCCL(TWOTOWER_FUNCTION)
 };
 
 #undef TWOTOWER_FUNCTION

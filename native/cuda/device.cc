@@ -172,6 +172,8 @@ Device::~Device() {
   if (context_ == nullptr) return;
   const Driver& driver = TheDriver();
   AbandonGraph();
+  // The stream may wait for sums that never end.
+  nccl_.reset();
   if (stream_ != nullptr) driver.streamSynchronize(stream_);
   uploads_.reset();
   jpegs_.reset();

@@ -20,6 +20,7 @@
 #include "api.h"
 #include "downloads.h"
 #include "jpegs.h"
+#include "nccl_group.h"
 #include "uploads.h"
 
 namespace twotower::cuda {
@@ -128,6 +129,12 @@ class Device {
   // Decoding of JPEGs. Throws DeviceError without nvJPEG.
   Jpegs& jpegs();
 
+  // The group with which this thread sums over processes; nullptr before it has joined one.
+  NcclGroup* nccl() { return nccl_.get(); }
+  void JoinNccl(const NcclId& id, int rank, int size) {
+    nccl_ = std::make_unique<NcclGroup>(id, rank, size);
+  }
+
   // Throws DeviceMemoryError if there is not so much, with what is there. Free, which waits for the device, or Close frees it.
   Address Allocate(size_t bytes);
   void Free(Address address);
@@ -175,6 +182,7 @@ class Device {
   std::unique_ptr<Uploads> uploads_;
   std::unique_ptr<Jpegs> jpegs_;
   std::unique_ptr<Downloads> downloads_;
+  std::unique_ptr<NcclGroup> nccl_;
 
   // Another GPU, with its primary context, which its own worker uses too.
   struct Peer {

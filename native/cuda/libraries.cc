@@ -127,6 +127,14 @@ struct OpenedNvJpeg {
   OpenedNvJpeg() { TWOTOWER_NVJPEG(TWOTOWER_LOAD) }
 };
 
+struct OpenedNccl {
+  Opened library = Open({"libnccl.so.2"}, "pip install --user nvidia-nccl-cu" +
+                                              std::string(DriverVersion() >= 13000 ? "13" : "12") +
+                                              " brings it, as PyTorch for CUDA does");
+  Nccl functions;
+  OpenedNccl() { TWOTOWER_NCCL(TWOTOWER_LOAD) }
+};
+
 #undef TWOTOWER_LOAD
 
 // A library is opened by the first thread that needs it; if that fails, the next one tries again.
@@ -170,6 +178,7 @@ const Nvrtc& TheNvrtc() { return Only<OpenedNvrtc>().functions; }
 const CublasLt& TheCublasLt() { return Only<OpenedCublasLt>().functions; }
 const Cudnn& TheCudnn() { return Only<OpenedCudnn>().functions; }
 const NvJpeg& TheNvJpeg() { return Only<OpenedNvJpeg>().functions; }
+const Nccl& TheNccl() { return Only<OpenedNccl>().functions; }
 
 std::vector<std::string> Files() {
   std::vector<std::string> files;
@@ -191,6 +200,8 @@ NvJpegLibrary FindNvJpeg() {
   throw DeviceError(found.file + " has version " + std::to_string(found.major) + "." +
                     std::to_string(found.minor) + ", and 12.1 is needed: " + NvJpegRemedy());
 }
+
+std::string NcclFile() { return Only<OpenedNccl>().library.file; }
 
 void CheckDriver(int status, const char* call) {
   if (status == 0) return;
@@ -218,6 +229,10 @@ void CheckCudnn(int status, const char* call) {
 // nvJPEG has no words for its statuses.
 void CheckNvJpeg(int status, const char* call) {
   if (status != 0) Fail(call, "status " + std::to_string(status));
+}
+
+void CheckNccl(int status, const char* call) {
+  if (status != 0) Fail(call, WordsOf(Only<OpenedNccl>().library, "ncclGetErrorString", status));
 }
 
 }  // namespace twotower::cuda

@@ -20,10 +20,14 @@ const Nvrtc& TheNvrtc();
 const CublasLt& TheCublasLt();
 const Cudnn& TheCudnn();
 const NvJpeg& TheNvJpeg();
+// What sums over hosts may do without.
+const Nccl& TheNccl();
 
 // The files of the driver, NVRTC, cuBLASLt and cuDNN, in this order; names without a folder are where the system's loader
 // found them. Opens all of them, with the same errors.
 std::vector<std::string> Files();
+// The same of NCCL.
+std::string NcclFile();
 
 // nvJPEG, which a run can do without.
 struct NvJpegLibrary {
@@ -40,6 +44,7 @@ void CheckNvrtc(int status, const char* call);
 void CheckCublasLt(int status, const char* call);
 void CheckCudnn(int status, const char* call);
 void CheckNvJpeg(int status, const char* call);
+void CheckNccl(int status, const char* call);
 
 }  // namespace twotower::cuda
 

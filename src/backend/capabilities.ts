@@ -70,6 +70,40 @@ export interface Summands {
   throwIfFailed(): void;
 }
 
+/** A GPU that may take part in sums by NCCL. */
+export interface GpuMember {
+  uuid: string;
+  /** Version of the library; null if it is not found or does not load. */
+  nccl: string | null;
+}
+
+/** Sums of tensors over processes that have a GPU each, which the GPUs make among themselves: NCCL. */
+export interface GpuSums {
+  /** This thread's GPU. */
+  member(): GpuMember;
+  /** Bytes of a group's id. */
+  readonly idBytes: number;
+  /** Makes up the id of a new group, which all its members must get. */
+  makeId(id: Uint8Array): void;
+  /** Joins the group with this id; blocks until all `size` members have. */
+  join(id: Uint8Array, rank: number, size: number): void;
+  /**
+   * Begins the sum of a float32 tensor, once it is computed. All members begin the same sums in the same order. Nobody else may read
+   * the tensor from now on, because its memory becomes the sum's. Its owner may dispose it.
+   *
+   * @returns gives the sum for the caller to dispose; what is enqueued from then on waits for it
+   */
+  begin(tensor: tf.Tensor): () => tf.Tensor;
+  /**
+   * Waits at most so long for all sums. Reading from the device before would block for good if another member has ended.
+   *
+   * @throws what NCCL or the device has failed of
+   */
+  areDone(milliseconds: number): boolean;
+  /** For how long sums were under way since the last call, milliseconds. All must be done. */
+  takeMs(): number;
+}
+
 /** Tells when a device that works behind the thread has come to what the thread asked of it. */
 export interface DeviceTimer {
   /** Marks the place after what this thread has enqueued so far. */
@@ -198,6 +232,8 @@ export interface Capabilities {
   gpuTensors?: GpuTensors;
   /** Absent unless the backend computes on a GPU and its values can be copied beside its work. */
   summands?: Summands;
+  /** Absent unless the backend computes on a GPU of NVIDIA's with the project's own kernels. */
+  gpuSums?: GpuSums;
   /** Absent if other threads cannot see the backend's tensors. */
   sharedTensors?: SharedTensors;
   /** Most bytes of tensors that exist at once during `work`; absent if only tfjs counts them. */

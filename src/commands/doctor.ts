@@ -34,6 +34,7 @@ function printDiagnosis(diagnosis: Diagnosis): void {
     gpus,
     visibleGpus,
     cudaFiles,
+    nccl,
     threads,
     missing,
   } = diagnosis;
@@ -52,6 +53,7 @@ function printDiagnosis(diagnosis: Diagnosis): void {
       versions.cuda === null ? 'none' : `${versions.cuda}, driver for ${versions.cudaOfDriver!}`,
     ],
     ...cudaFiles.map((file) => ['', file]),
+    ['NCCL', nccl === null ? 'none' : `${nccl.version}, ${nccl.file}`],
     ['GPUs', gpus.length === 0 ? 'none' : describeGpu(gpus[0]!)],
     ...gpus.slice(1).map((gpu) => ['', describeGpu(gpu)]),
     ...(visibleGpus === null

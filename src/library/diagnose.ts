@@ -45,6 +45,8 @@ export interface Diagnosis {
   visibleGpus: string | null;
   /** The driver's and NVIDIA's other libraries' files; empty if the native backend computes on no GPU here. */
   cudaFiles: string[];
+  /** NVIDIA's library for sums over hosts; null if it is not found or does not load, or without the others. */
+  nccl: { version: string; file: string } | null;
   /** CPU cores that this process may use. */
   threads: number;
   /** What keeps a backend or a GPU from being used, each with its remedy. */
@@ -102,6 +104,7 @@ export async function diagnose(): Promise<Diagnosis> {
     gpus,
     visibleGpus: process.env['CUDA_VISIBLE_DEVICES'] ?? null,
     cudaFiles: cuda === null ? [] : [...filesOf(cuda), ...(nvjpeg === null ? [] : [nvjpeg.file])],
+    nccl: cuda === null ? null : ncclLibrary(),
     threads: usableCores(),
     missing,
   };
@@ -138,6 +141,15 @@ async function diagnoseGpus(): Promise<{
   );
   const nvjpeg = orReason(() => loadCudaAddon().nvjpeg(), noNvJpeg);
   return { gpus, cuda, nvjpeg, reasons };
+}
+
+/** Its absence is no fault: only sums over several hosts use it. */
+function ncclLibrary(): Diagnosis['nccl'] {
+  try {
+    return loadCudaAddon().ncclLibrary();
+  } catch {
+    return null;
+  }
 }
 
 function filesOf({ driverFile, nvrtcFile, cublasLtFile, cudnnFile }: CudaLibraries): string[] {

@@ -8,12 +8,13 @@
  * A batch that is computed in parts is summed once, in its last part: what is kept of the earlier ones is added before.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Summand } from '../backend/capabilities.js';
 import type { Exchange } from './exchange.js';
 import type { GradientRoute } from './messages.js';
 import type { HeldParameters } from './held_parameters.js';
-import type { ProcessGroup, SumTimes, Ticket } from './process_group.js';
-import { summandOf, summandOnGpu, throwIfDeviceFailed } from './summand.js';
+import { gradientSumsOn } from './gradient_sums.js';
+import type { GradientSums, PendingSum } from './gradient_sums.js';
+import type { ProcessGroup } from './process_group.js';
+import { throwIfDeviceFailed } from './summand.js';
 
 /** Gradients with fewer elements than this travel together: each message has its cost. */
 const LARGE = 1 << 16;
@@ -24,21 +25,13 @@ const POLL_MS = 100;
 /** Key of the sum of the small gradients, among the weights' names. */
 const SMALL = 'of the small gradients';
 
-/** Gradients on their way. */
-interface Sum {
-  ticket: Ticket;
-  sum: Summand['sum'];
-  times: SumTimes;
-}
-
 export class GradientReduction {
   private readonly large: Map<number, tf.Variable>;
   private readonly small: tf.Variable[];
   /** By the weight's name, or `SMALL`, in the order in which they were begun. */
-  private readonly sums = new Map<string, Sum>();
+  private readonly pending = new Map<string, PendingSum>();
+  private sums: GradientSums;
   private summingMs = 0;
-  /** How gradients of a GPU are summed; all hosts go the same way. */
-  route: GradientRoute = 'MPI, host memory';
 
   /**
    * @param group one worker of each replica, which holds the same ranks
@@ -54,6 +47,12 @@ export class GradientReduction {
     this.small = weights.filter(({ size }) => size < LARGE);
     const large = weights.filter(({ size }) => size >= LARGE);
     this.large = new Map(large.map((weight) => [weight.id, weight]));
+    this.sums = this.sumsOn('MPI, host memory');
+  }
+
+  /** Sums gradients on this way from now on. A collective of the group. */
+  take(route: GradientRoute): void {
+    this.sums = this.sumsOn(route);
   }
 
   /**
@@ -81,7 +80,7 @@ export class GradientReduction {
   }
 
   /**
-   * Waits for all sums. The kept gradients of which they are part are discarded.
+   * Takes all sums, for which the device may still wait: see `settle`. The kept gradients of which they are part are discarded.
    *
    * @param gradients of the last part on this replica, by the weights' names; those that are summed are disposed
    * @returns the sums over the batch, and the gradients that are complete, by the weights' names
@@ -90,22 +89,36 @@ export class GradientReduction {
   finish(gradients: tf.NamedTensorMap): tf.NamedTensorMap {
     if (this.small.length > 0) this.begin(SMALL, this.joinedSmall(gradients));
     const reduced = { ...gradients };
-    for (const [name, sum] of this.sums) {
-      const summed = this.exchange.cost.spend('sumsWaitMs', () => this.wait(name, sum));
+    for (const [name, sum] of this.pending) {
+      const summed = this.exchange.cost.spend('sumsWaitMs', () => this.waitFor(name, sum));
       if (name === SMALL) Object.assign(reduced, this.dividedSmall(summed));
       else reduced[name] = summed;
     }
-    this.sums.clear();
+    this.pending.clear();
     for (const { name } of [...this.large.values(), ...this.small]) gradients[name]!.dispose();
     this.parameters.discard(({ hosts }) => hosts === 1);
     return reduced;
   }
 
-  /** How long sums were under way since the last call, milliseconds: one at a time is. */
+  /**
+   * Waits until the device no longer waits for a sum. Must be called before something is read from it that was computed of sums:
+   * reading cannot be given up.
+   *
+   * @throws ExchangeAborted if another worker or host fails meanwhile
+   */
+  settle(): void {
+    while (!this.sums.areDone(POLL_MS)) this.exchange.throwIfAborted();
+  }
+
+  /** How long sums were under way since the last call, milliseconds: one at a time is. To be called when they are settled. */
   takeSummingMs(): number {
     const { summingMs } = this;
     this.summingMs = 0;
-    return summingMs;
+    return summingMs + this.sums.takeDeviceMs();
+  }
+
+  private sumsOn(route: GradientRoute): GradientSums {
+    return gradientSumsOn(route, this.group, () => this.exchange.throwIfAborted());
   }
 
   private joinedSmall(gradients: tf.NamedTensorMap): tf.Tensor {
@@ -143,27 +156,20 @@ export class GradientReduction {
 
   /** @param gradient is disposed */
   private begin(name: string, gradient: tf.Tensor): void {
-    const times = new Float64Array(2);
-    if (this.route === 'MPI, GPU memory') {
-      const { values, ready, sum } = summandOnGpu(gradient);
-      const ticket = this.group.allReduceOnGpu(values, { times, ready });
-      this.sums.set(name, { ticket, sum, times });
-    } else {
-      const { values, ready, sum } = summandOf(name, gradient);
-      const ticket = this.group.allReduce(values, { times, ready });
-      this.sums.set(name, { ticket, sum, times });
-    }
+    this.pending.set(name, this.sums.begin(name, gradient));
     gradient.dispose();
   }
 
-  private wait(name: string, { ticket, sum, times }: Sum): tf.Tensor {
-    while (!this.group.wait(ticket, POLL_MS)) {
+  private waitFor(name: string, sum: PendingSum): tf.Tensor {
+    while (!sum.isDone(POLL_MS)) {
       this.exchange.throwIfAborted();
       throwIfDeviceFailed();
     }
-    const [began, ended] = times as unknown as [number, number];
-    this.summingMs += (ended - began) / 1000;
-    this.exchange.timeline?.communicated(`sum ${name}`, began, ended);
-    return sum();
+    if (sum.times !== null) {
+      const [began, ended] = sum.times as unknown as [number, number];
+      this.summingMs += (ended - began) / 1000;
+      this.exchange.timeline?.communicated(`sum ${name}`, began, ended);
+    }
+    return sum.take();
   }
 }

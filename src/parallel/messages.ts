@@ -8,7 +8,7 @@ import type { BackendName, Device } from '../backend/backend.js';
 import type { DecodedBytes } from '../backend/capabilities.js';
 import type { ImageViews } from '../image_views.js';
 import type { ConvolutionPassAlgorithm } from '../backend/native/addon_layers.js';
-import type { ComputingGpu } from '../backend/capabilities.js';
+import type { ComputingGpu, GpuMember } from '../backend/capabilities.js';
 import type { Precision } from '../backend/numerics.js';
 import type { NetworkSpecification } from '../model/layers.js';
 import type { HostConnection } from './mpi_transport.js';
@@ -21,9 +21,10 @@ import type { Span } from './timeline.js';
 import type { ExchangeMemory } from './slots.js';
 
 /**
- * Who sums the gradients of GPU workers over hosts, and where: MPI reads copies in the host's memory, or the GPU's memory itself.
+ * Who sums the gradients of GPU workers over hosts: MPI, which reads copies in the host's memory or the GPU's memory itself, or
+ * NCCL.
  */
-export type GradientRoute = 'MPI, host memory' | 'MPI, GPU memory';
+export type GradientRoute = 'MPI, host memory' | 'MPI, GPU memory' | 'NCCL';
 
 /** Prepares a worker; its first command. */
 export interface OpenCommand {
@@ -168,6 +169,8 @@ export interface OpenReply {
   parameters: number;
   /** Absent unless it computes on a GPU with the native backend. */
   gpu?: OpenedGpu;
+  /** The same, and unless gradients are summed over hosts. */
+  member?: GpuMember;
 }
 
 /** The parts of one step on one worker, milliseconds. Forward and backward include neither exchange nor waiting. */

@@ -106,7 +106,11 @@ export class Tower {
       command.timed,
     );
     const description = describeBackend(backend);
-    const reply = { backend: description, parameters: tower.parameters.count, ...openedGpu() };
+    const reply = {
+      backend: description,
+      parameters: tower.parameters.count,
+      ...openedGpu(command.replicas !== null),
+    };
     return { tower, reply };
   }
 
@@ -295,6 +299,7 @@ export class Tower {
       const scalars = [value, correct, ...this.parameters.checks()];
       const joined = tf.concat(scalars.map((scalar) => tf.reshape<tf.Rank.R1>(scalar, [1])));
       backward = this.exchange.cost.endPhase();
+      this.reduction?.settle();
       return joined;
     });
     const [loss = NaN, hits = 0] = read;

@@ -2,13 +2,14 @@
 import { capabilities } from '../backend/capabilities.js';
 import type { OpenReply, StepTiming } from './messages.js';
 
-/** The GPU and its memory as they are now. */
-export function openedGpu(): Pick<OpenReply, 'gpu'> {
+/** The GPU and its memory as they are now. @param sums whether it may sum gradients with other hosts' */
+export function openedGpu(sums: boolean): Pick<OpenReply, 'gpu' | 'member'> {
   const backend = capabilities();
   const gpu = backend.gpu?.();
   const memory = backend.gpuMemory?.();
   if (gpu === undefined || memory === undefined) return {};
-  return { gpu: { ...gpu, bytes: memory.total, freeBytes: memory.free } };
+  const opened = { ...gpu, bytes: memory.total, freeBytes: memory.free };
+  return { gpu: opened, ...(sums && { member: backend.gpuSums!.member() }) };
 }
 
 /** What a step says of the GPU. @param note on how it is used */

@@ -31,6 +31,7 @@ const NAMES = [
   'libcublasLt.so.13',
   'libcudnn.so.9',
   'libnvjpeg.so.13',
+  'libnccl.so.2',
 ];
 
 const FLAGS = [

@@ -37,6 +37,12 @@ void LoseGpus(int status) {
 
 bool AreGpusLost() { return LostStatus(Library::kDriver) != 0; }
 
+bool AreGpusLostHere() {
+  static std::atomic<long> calls{0};
+  if (++calls == TheSettings().lost_at) LoseGpus(kIllegalAddress);
+  return AreGpusLost();
+}
+
 int OutOfMemoryOf(Library library) {
   switch (library) {
     case Library::kDriver: return kOutOfMemory;
@@ -44,6 +50,7 @@ int OutOfMemoryOf(Library library) {
     case Library::kCublasLt: return 3;  // CUBLAS_STATUS_ALLOC_FAILED
     case Library::kCudnn: return 4003;  // CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED
     case Library::kNvJpeg: return 5;    // NVJPEG_STATUS_ALLOCATOR_FAILURE
+    case Library::kNccl: return 2;      // ncclSystemError
   }
   return kUnknown;
 }
@@ -55,6 +62,7 @@ int ExecutionFailedOf(Library library, int driver_status) {
     case Library::kCublasLt: return 13;  // CUBLAS_STATUS_EXECUTION_FAILED
     case Library::kCudnn: return 5001;   // CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER
     case Library::kNvJpeg: return 6;     // NVJPEG_STATUS_EXECUTION_FAILED
+    case Library::kNccl: return 1;       // ncclUnhandledCudaError
   }
   return kUnknown;
 }
@@ -66,6 +74,7 @@ int InternalErrorOf(Library library) {
     case Library::kCublasLt: return 14;  // CUBLAS_STATUS_INTERNAL_ERROR
     case Library::kCudnn: return 4000;   // CUDNN_STATUS_INTERNAL_ERROR
     case Library::kNvJpeg: return 8;     // NVJPEG_STATUS_INTERNAL_ERROR
+    case Library::kNccl: return 3;       // ncclInternalError
   }
   return kUnknown;
 }

@@ -14,6 +14,7 @@ using twotower::cuda::Address;
 using twotower::cuda::ConvolutionPerformance;
 using twotower::cuda::JpegPlanes;
 using twotower::cuda::MatmulHeuristic;
+using twotower::cuda::NcclId;
 using twotower::cuda::Uuid;
 
 // The compiler so checks that the functions are what api.h says.
@@ -24,6 +25,7 @@ TWOTOWER_NVRTC(CUDA_DOUBLE_EXPORT)
 TWOTOWER_CUBLASLT(CUDA_DOUBLE_EXPORT)
 TWOTOWER_CUDNN(CUDA_DOUBLE_EXPORT)
 TWOTOWER_NVJPEG(CUDA_DOUBLE_EXPORT)
+TWOTOWER_NCCL(CUDA_DOUBLE_EXPORT)
 #undef CUDA_DOUBLE_EXPORT
 
 // Statuses of the driver.
@@ -50,7 +52,7 @@ enum : int {
   kUnknown = 999,
 };
 
-enum class Library { kDriver, kNvrtc, kCublasLt, kCudnn, kNvJpeg };
+enum class Library { kDriver, kNvrtc, kCublasLt, kCudnn, kNvJpeg, kNccl };
 
 // Thrown in a function's body to return a status. A Status is one of the library that was called; a DriverStatus becomes
 // "execution failed" in the other libraries.
@@ -68,6 +70,9 @@ int FailureOf(Library library, const char* symbol);
 // From now on, every call of the driver fails with the status.
 void LoseGpus(int status);
 bool AreGpusLost();
+
+// Called where TWOTOWER_DOUBLE_LOST_AT counts; returns whether the GPUs are lost.
+bool AreGpusLostHere();
 
 // Statuses of a library for what is not its caller's mistake.
 int OutOfMemoryOf(Library library);

@@ -48,7 +48,8 @@ int cuDeviceGetUuid_v2(Uuid* uuid, int device) {
   return DriverCall(__func__, [&] {
     const Gpu& gpu = GpuOf(device);
     char bytes[sizeof(uuid->bytes) + 1];
-    std::snprintf(bytes, sizeof(bytes), "twotower GPU%4d", gpu.index);
+    std::snprintf(bytes, sizeof(bytes), "twotower GPU%4d",
+                  100 * TheSettings().machine + gpu.index);
     std::memcpy(uuid->bytes, bytes, sizeof(uuid->bytes));
   });
 }

@@ -55,6 +55,7 @@ std::vector<int> VisibleOf(int devices) {
 Settings Read() {
   Settings settings = {};
   settings.visible = VisibleOf(static_cast<int>(NumberOr("TWOTOWER_DOUBLE_DEVICES", 2)));
+  settings.machine = static_cast<int>(NumberOr("TWOTOWER_DOUBLE_MACHINE", 0));
   settings.memory = static_cast<size_t>(NumberOr("TWOTOWER_DOUBLE_MEMORY", 4LL << 30));
   settings.lockable = static_cast<size_t>(NumberOr("TWOTOWER_DOUBLE_LOCKABLE", 1LL << 50));
   settings.driver = static_cast<int>(NumberOr("TWOTOWER_DOUBLE_DRIVER", 13000));

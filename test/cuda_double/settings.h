@@ -13,6 +13,8 @@ struct Settings {
   // TWOTOWER_DOUBLE_DEVICES: how many GPUs the machine has (default 2). `visible` has those that CUDA_VISIBLE_DEVICES
   // leaves, in its order.
   std::vector<int> visible;
+  // TWOTOWER_DOUBLE_MACHINE: the number of the machine, by which its GPUs have other UUIDs (default 0).
+  int machine;
   // TWOTOWER_DOUBLE_MEMORY: bytes per GPU (default 4 GiB).
   size_t memory;
   // TWOTOWER_DOUBLE_LOCKABLE: bytes of the largest piece of host memory that can be page-locked (default any).
@@ -31,8 +33,8 @@ struct Settings {
   std::string failing_symbol;
   long failing_call;
   int failing_status;
-  // TWOTOWER_DOUBLE_LOST_AT=N: the GPUs are lost when a stream comes to the N-th host function, counted from 1, as by a
-  // kernel's fault before it. Zero if they are not.
+  // TWOTOWER_DOUBLE_LOST_AT=N: the GPUs are lost when a stream comes to the N-th host function or sum of NCCL, counted from 1,
+  // as by a kernel's fault before it. Zero if they are not.
   long lost_at;
 };
 

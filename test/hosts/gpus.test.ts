@@ -35,11 +35,15 @@ after(() => bench.remove());
 
 const GROUPED = ['--gpus', '0', '--towers', '2'];
 
-/** How gradients travel, with the variables that choose it. The double's GPUs have the memory of the host. */
-const WAYS: [GradientRoute, Record<string, string>][] = [
-  ['MPI, host memory', {}],
-  ['MPI, GPU memory', { TWOTOWER_CUDA_AWARE_MPI: 'always' }],
-];
+/** The hosts' variables that have gradients go each way. */
+const WAYS: Record<GradientRoute, (host: number) => Record<string, string>> = {
+  // The hosts have the same GPUs by their UUIDs.
+  'MPI, host memory': () => ({}),
+  // The double's GPUs have the memory of the host.
+  'MPI, GPU memory': () => ({ TWOTOWER_CUDA_AWARE_MPI: 'always' }),
+  NCCL: (host) => ({ TWOTOWER_DOUBLE_MACHINE: String(host) }),
+};
+const ROUTES = Object.keys(WAYS) as GradientRoute[];
 
 /** What happens to a GPU between its third step and its eighth. */
 const FAULTS: [string, Record<string, string>][] = [
@@ -47,30 +51,22 @@ const FAULTS: [string, Record<string, string>][] = [
   ['refuses to wait for an event', { TWOTOWER_DOUBLE_FAIL: 'cuStreamWaitEvent:9:719' }],
 ];
 
-/** What each run has printed. */
-const printed = new Map<string, string>();
-
+/** @returns the losses */
 async function train(
   name: string,
   hosts: number,
   options: string[],
-  { mpi = 'openmpi', environment = {} }: TrainSettings = {},
+  route: GradientRoute,
+  mpi: MpiName = 'openmpi',
 ): Promise<number[]> {
-  const settings = { hosts, mpi, options, environmentOn: () => environment };
+  const settings = { hosts, mpi, options, environmentOn: WAYS[route] };
   const { code, stdout, stderr } = await bench.startOnHosts(name, settings).outcome;
   assert.equal(code, 0, stderr);
-  printed.set(name, stdout);
+  if (hosts > 1) {
+    assert.match(stdout, new RegExp(`^gradients are summed by ${route}$`, 'm'));
+    assert.equal(readSummary(openRunFolder(bench.run(name))).gradientRoute, route);
+  }
   return bench.losses(name);
-}
-
-interface TrainSettings {
-  mpi?: MpiName;
-  environment?: Record<string, string>;
-}
-
-function assertRoute(name: string, route: GradientRoute): void {
-  assert.match(printed.get(name)!, new RegExp(`^gradients are summed by ${route}$`, 'm'));
-  assert.equal(readSummary(openRunFolder(bench.run(name))).gradientRoute, route);
 }
 
 /** That all hosts had the same parameters at each checkpoint. */
@@ -91,84 +87,80 @@ function assertClose(losses: number[], expected: number[]): void {
 
 const skip = cudaIsPrepared() ? (whyNoMpi('openmpi') ?? false) : "the GPUs' addon is not built";
 
-suite('replicas on GPUs', { skip }, () => {
+suite('hosts with GPUs', { skip }, () => {
   let expected: number[];
-  /** By the number of hosts and the MPI, of two towers on one GPU. */
-  const lossesByCopies = new Map<string, number[]>();
+  /** Of two hosts, by the MPI: a sum of two terms is the same on every way. */
+  const lossesOfTwo = new Map<MpiName, number[]>();
 
   before(async () => {
-    expected = await train('one host', 1, [...UNEVEN, ...GROUPED]);
+    expected = await train('one host', 1, [...UNEVEN, ...GROUPED], 'MPI, host memory');
   });
 
-  for (const [mpi, hosts, devices] of [
-    ['openmpi', 2, ['--gpus', '0,1']],
-    ['openmpi', 2, GROUPED],
-    ['openmpi', 4, GROUPED],
-    ['mpich', 2, GROUPED],
-  ] as [MpiName, number, string[]][]) {
-    const name = `${hosts} hosts, ${mpi}, ${devices.join(' ')}`;
-    test(
-      `${name}: losses of one host, and the same parameters on all at every checkpoint`,
-      { skip: whyNoMpi(mpi) ?? false },
-      async () => {
-        const losses = await train(name, hosts, [...UNEVEN, ...devices], { mpi });
-        lossesByCopies.set(`${hosts} ${mpi}`, losses);
+  for (const route of ROUTES) {
+    for (const [mpi, hosts] of [
+      ['openmpi', 2],
+      ['openmpi', 4],
+      ['mpich', 2],
+    ] as [MpiName, number][]) {
+      const name = `${route}, ${hosts} hosts, ${mpi}`;
+      test(
+        `${name}: losses of one host, and the same parameters on all at every checkpoint`,
+        { skip: whyNoMpi(mpi) ?? false },
+        async () => {
+          const losses = await train(name, hosts, [...UNEVEN, ...GROUPED], route, mpi);
+          assertClose(losses, expected);
+          assertSameParameters(name, hosts);
+          if (hosts > 2) return;
+          assert.deepEqual(losses, lossesOfTwo.get(mpi) ?? losses);
+          lossesOfTwo.set(mpi, losses);
+        },
+      );
+    }
+
+    for (const [what, hosts, options] of [
+      ['two GPUs per host', 2, ['--gpus', '0,1']],
+      ['a tower per host', 4, ['--gpus', '0', '--towers', '2', '--parallelism', 'towers']],
+      ['the hybrid', 2, [...GROUPED, '--parallelism', 'hybrid']],
+    ] as [string, number, string[]][]) {
+      test(`${route}, ${what}: losses of one host`, async () => {
+        const losses = await train(`${route}, ${what}`, hosts, [...UNEVEN, ...options], route);
         assertClose(losses, expected);
-        assertSameParameters(name, hosts);
-        assertRoute(name, 'MPI, host memory');
-      },
-    );
+      });
+    }
+
+    test(`${route}: a batch in parts gives the losses of the whole one`, async () => {
+      const inParts = ['--batch', '5', '--accumulate', '3', '--test-limit', '5'];
+      const options = ['--steps', String(STEPS), ...WIDE, ...GROUPED, ...inParts];
+      assertClose(await train(`${route}, parts`, 2, options, route), expected);
+    });
   }
 
-  for (const [mpi, hosts] of [
-    ['openmpi', 2],
-    ['openmpi', 4],
-    ['mpich', 2],
-  ] as [MpiName, number][]) {
-    test(
-      `an MPI that reads the memory of GPUs sums there: ${hosts} hosts, ${mpi}`,
-      { skip: whyNoMpi(mpi) ?? false },
-      async () => {
-        const name = `in place ${hosts} ${mpi}`;
-        const environment = { TWOTOWER_CUDA_AWARE_MPI: 'always' };
-        const losses = await train(name, hosts, [...UNEVEN, ...GROUPED], { mpi, environment });
-        // Of two terms there is one sum.
-        if (hosts === 2) assert.deepEqual(losses, lossesByCopies.get(`2 ${mpi}`));
-        assertClose(losses, expected);
-        assertSameParameters(name, hosts);
-        assertRoute(name, 'MPI, GPU memory');
-      },
-    );
+  for (const [why, environmentOn] of [
+    [
+      'MPI does not read the memory of GPUs',
+      (host) => (host === 1 ? {} : WAYS['MPI, GPU memory'](0)),
+    ],
+    [
+      'user does not want NCCL',
+      (host) => ({ ...WAYS.NCCL(host), ...(host === 1 && { TWOTOWER_NCCL: 'never' }) }),
+    ],
+  ] as [string, (host: number) => Record<string, string>][]) {
+    test(`one host whose ${why} has all go by copies`, async () => {
+      const options = [...UNEVEN, ...GROUPED];
+      const { code, stderr } = await bench.startOnHosts(why, { options, environmentOn }).outcome;
+      assert.equal(code, 0, stderr);
+      const { gradientRoute } = readSummary(openRunFolder(bench.run(why)));
+      assert.equal(gradientRoute, 'MPI, host memory');
+    });
   }
 
-  test('a host whose MPI does not read the memory of GPUs has all go by copies', async () => {
-    const { code, stderr } = await bench.startOnHosts('mixed', {
-      options: [...UNEVEN, ...GROUPED],
-      environmentOn: (host) => (host === 1 ? {} : { TWOTOWER_CUDA_AWARE_MPI: 'always' }),
-    }).outcome;
-    assert.equal(code, 0, stderr);
-    const { gradientRoute } = readSummary(openRunFolder(bench.run('mixed')));
-    assert.equal(gradientRoute, 'MPI, host memory');
-    assert.deepEqual(bench.losses('mixed'), lossesByCopies.get('2 openmpi'));
-  });
-
-  test('a hybrid: losses of one host', async () => {
-    const options = [...UNEVEN, ...GROUPED, '--parallelism', 'hybrid'];
-    assertClose(await train('hybrid', 2, options), expected);
-  });
-
-  test('a batch in parts gives the losses of the whole one', async () => {
-    const inParts = ['--batch', '5', '--accumulate', '3', '--test-limit', '5'];
-    const options = ['--steps', String(STEPS), ...WIDE, ...GROUPED];
-    assertClose(await train('parts', 2, [...options, ...inParts]), expected);
-  });
-
-  for (const [way, environment] of WAYS) {
+  for (const way of ROUTES) {
+    const environmentOn = WAYS[way];
     test(`${way}: a process that is killed ends the run on all hosts, which resumes`, async () => {
       const name = `killed, ${way}`;
       const running = bench.startOnHosts(name, {
         options: [...UNEVEN, ...GROUPED, '--exchange-timeout', '5'],
-        environmentOn: () => environment,
+        environmentOn,
         whenPrinted: (line, run) => {
           if (/batch +6/.test(line)) run.kill(1);
         },
@@ -179,7 +171,7 @@ suite('replicas on GPUs', { skip }, () => {
       assert.match(stderr, /has not heard of|process rank 1 with PID \d+ on node .* \(Killed\)/);
       const { outcome } = bench.startOnHosts(name, {
         resume: true,
-        environmentOn: () => environment,
+        environmentOn,
       });
       assert.equal((await outcome).code, 0, (await outcome).stderr);
       assertClose(bench.losses(name), expected);
@@ -189,7 +181,7 @@ suite('replicas on GPUs', { skip }, () => {
       const name = `stopped, ${way}`;
       const running = bench.startOnHosts(name, {
         options: [...UNEVEN, ...GROUPED, '--exchange-timeout', '5'],
-        environmentOn: () => environment,
+        environmentOn,
         whenPrinted: (line, run) => {
           if (/batch +3/.test(line)) process.kill(run.pidOf(1), 'SIGSTOP');
         },
@@ -205,7 +197,7 @@ suite('replicas on GPUs', { skip }, () => {
         const name = `${what}, ${way}`;
         const { code, stderr } = await bench.startOnHosts(name, {
           options: [...UNEVEN, ...GROUPED],
-          environmentOn: (host) => ({ ...environment, ...(host === 1 && variable) }),
+          environmentOn: (host) => ({ ...environmentOn(host), ...(host === 1 && variable) }),
         }).outcome;
         assert.notEqual(code, 0, stderr);
         await bench.haveEnded(name);
@@ -217,4 +209,20 @@ suite('replicas on GPUs', { skip }, () => {
       });
     }
   }
+
+  test('a failure of NCCL alone ends the run on all hosts, in one line', async () => {
+    const fault = { TWOTOWER_DOUBLE_FAIL: 'ncclCommGetAsyncError:5:6' };
+    const { code, stderr } = await bench.startOnHosts('NCCL fails', {
+      options: [...UNEVEN, ...GROUPED],
+      environmentOn: (host) => ({ ...WAYS.NCCL(host), ...(host === 1 && fault) }),
+    }).outcome;
+    assert.notEqual(code, 0, stderr);
+    await bench.haveEnded('NCCL fails');
+    const lines = stderr.split('\n').filter((line) => line.startsWith('twotower: '));
+    assert.equal(lines.length, 1, stderr);
+    assert.match(
+      lines[0]!,
+      /rank 0,1 on gpu:0 failed at step \d+, .*nccl.*: remote process exited/,
+    );
+  });
 });

@@ -18,6 +18,7 @@ import type { DeviceKernels } from './addon.js';
 import type { CopyFunctions } from './cuda_copies.js';
 import type { InputFunctions } from './cuda_input.js';
 import type { JpegFunctions } from './cuda_jpegs.js';
+import type { NcclFunctions } from './cuda_nccl.js';
 import type { ArrayType } from './device_backend.js';
 
 /** A piece of the device's memory. It is freed when it is collected, at the latest. */
@@ -55,7 +56,7 @@ export interface CudaLibraries {
 type HostArray = Float32Array | Int32Array | Uint8Array;
 
 export interface CudaAddon
-  extends DeviceKernels<object>, InputFunctions, CopyFunctions, JpegFunctions {
+  extends DeviceKernels<object>, InputFunctions, CopyFunctions, JpegFunctions, NcclFunctions {
   /** Folders in which libraries are looked for before the system's loader path. The first call of the process counts. */
   lookForLibraries(folders: string[]): void;
   /** In the order of their ordinals; fails without a driver. */

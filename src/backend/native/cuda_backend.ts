@@ -14,18 +14,20 @@ import type {
   ComputingGpu,
   DeviceTimer,
   GpuMemory,
+  GpuSums,
   GpuTensors,
   ImageMaker,
   RecordedWork,
   Summands,
 } from '../capabilities.js';
 import type { Precision } from '../numerics.js';
-import type { CudaAddon } from './cuda_addon.js';
+import type { CudaAddon, CudaGpu } from './cuda_addon.js';
 import { CudaArray, ELEMENT_BYTES } from './cuda_array.js';
 import { gpuTensorsOf } from './cuda_exchange.js';
 import { recordWork } from './cuda_graph.js';
 import { CudaPools } from './cuda_pools.js';
 import { timerOf } from './cuda_timer.js';
+import { gpuSumsOf } from './cuda_gpu_sums.js';
 import { imageMakerOf } from './cuda_images.js';
 import { summandsOf } from './cuda_summands.js';
 import type { ArrayType, DeviceBackend } from './device_backend.js';
@@ -50,6 +52,7 @@ export class CudaBackend
   readonly gpuTensors: GpuTensors;
   readonly imageMaker: ImageMaker;
   readonly summands: Summands;
+  readonly gpuSums: GpuSums;
   readonly timer: DeviceTimer;
   readonly pools: CudaPools;
 
@@ -66,6 +69,7 @@ export class CudaBackend
     this.timer = timerOf(addon);
     this.imageMaker = imageMakerOf(this, addon);
     this.summands = summandsOf(this, addon);
+    this.gpuSums = gpuSumsOf(this, addon, () => this.driversGpu().uuid);
   }
 
   allocate(shape: readonly number[], dtype: ArrayType = 'float32'): CudaArray {
@@ -151,8 +155,12 @@ export class CudaBackend
 
   gpu(): ComputingGpu {
     const { cuda: driver, nvrtc: cuda, ...files } = this.addon.libraries();
-    const { name } = this.addon.gpus().find(({ ordinal }) => ordinal === this.ordinal)!;
+    const { name } = this.driversGpu();
     return { name, driver, cuda, files: Object.values(files) };
+  }
+
+  private driversGpu(): CudaGpu {
+    return this.addon.gpus().find(({ ordinal }) => ordinal === this.ordinal)!;
   }
 
   isUnshared({ dataId }: tf.TensorInfo): boolean {

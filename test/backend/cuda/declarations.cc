@@ -5,6 +5,7 @@
 #include <cublasLt.h>
 #include <cuda.h>
 #include <cudnn.h>
+#include <nccl.h>
 #include <nvrtc.h>
 #if __has_include(<nvjpeg.h>)
 #include <nvjpeg.h>
@@ -46,6 +47,12 @@ struct Plain<T*> {
   using Type = std::conditional_t<std::is_const_v<T>, const Target*, Target*>;
 };
 
+// Passed by value.
+template <>
+struct Plain<ncclUniqueId> {
+  using Type = twotower::cuda::NcclId;
+};
+
 template <typename Function>
 struct Signature;
 
@@ -84,7 +91,13 @@ constexpr bool Cudnn_() {
   TWOTOWER_CUDNN(TWOTOWER_SAME)
   return true;
 }
-static_assert(Driver_<Driver>() && Nvrtc_<Nvrtc>() && CublasLt_<CublasLt>() && Cudnn_<Cudnn>());
+template <typename Library>
+constexpr bool Nccl_() {
+  TWOTOWER_NCCL(TWOTOWER_SAME)
+  return true;
+}
+static_assert(Driver_<Driver>() && Nvrtc_<Nvrtc>() && CublasLt_<CublasLt>() && Cudnn_<Cudnn>() &&
+              Nccl_<Nccl>());
 
 static_assert(kOutOfMemory == CUDA_ERROR_OUT_OF_MEMORY);
 static_assert(kNotInitialized == CUDA_ERROR_NOT_INITIALIZED);
@@ -111,6 +124,9 @@ static_assert(kDnnFloat32 == CUDNN_DATA_FLOAT && kDnnBfloat16 == CUDNN_DATA_BFLO
 static_assert(kNhwc == CUDNN_TENSOR_NHWC && kCrossCorrelation == CUDNN_CROSS_CORRELATION);
 static_assert(kDeterministic == CUDNN_DETERMINISTIC);
 static_assert(kTensorOpMath == CUDNN_TENSOR_OP_MATH && kFmaMath == CUDNN_FMA_MATH);
+
+static_assert(kNcclInProgress == ncclInProgress && kNcclFloat32 == ncclFloat32);
+static_assert(kNcclSum == ncclSum && sizeof(NcclId) == sizeof(ncclUniqueId));
 
 static_assert(sizeof(Uuid) == sizeof(CUuuid));
 static_assert(sizeof(MatmulHeuristic) == sizeof(cublasLtMatmulHeuristicResult_t));
