@@ -124,7 +124,14 @@ function removeThoseOfEndedProcesses(): void {
     const [, pid] = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name) ?? [];
     return pid !== undefined && !existsSync(`/proc/${pid}`);
   };
-  removeNamespaces(namespaces().filter(isOfEnded));
+  for (const name of namespaces().filter(isOfEnded)) {
+    try {
+      removeNamespaces([name]);
+    } catch (error) {
+      // Another test file may have removed it meanwhile.
+      if (namespaces().includes(name)) throw error;
+    }
+  }
 }
 
 function removeNamespaces(names: string[]): void {
