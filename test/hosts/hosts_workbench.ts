@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { loadConfiguration } from '../../src/configuration.js';
 import type { MpiName } from '../../src/parallel/process_group.js';
 import { openRunFolder } from '../../src/runs/layout.js';
 import { readMetrics } from '../../src/runs/metrics_log.js';
@@ -22,6 +23,16 @@ const NOTE_PID = ['sh', '-c', 'echo $$ >"$0" && exec "$@"'];
 const ENDING_MS = 10_000;
 
 const SAVING = ['--checkpoint-every', '5', '--checkpoint-minutes', '0', '--log-every', '1'];
+
+/** The tiny network with a wide layer: its gradient is large enough to be sent during the backward pass. */
+export const WIDE = [
+  '--set',
+  `network.layers=${JSON.stringify(
+    loadConfiguration({ file: TINY }).network.layers.map((layer) =>
+      'units' in layer && layer.name === 'fc1' ? { ...layer, units: 2048 } : layer,
+    ),
+  )}`,
+];
 
 export interface HostsRun {
   /** On how many hosts (default 2). */

@@ -2,27 +2,15 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { loadConfiguration } from '../../src/configuration.js';
 import { whyNoMpi } from '../../src/parallel/process_group.js';
 import type { MpiName } from '../../src/parallel/process_group.js';
 import { openRunFolder } from '../../src/runs/layout.js';
 import { readLastTest, readSummary } from '../../src/runs/summary.js';
 import { readMetrics } from '../../src/runs/metrics_log.js';
-import { TINY } from '../commands/command_line.js';
 import { readTrace } from '../report/trace_reader.js';
-import { HostsWorkbench } from './hosts_workbench.js';
+import { HostsWorkbench, WIDE } from './hosts_workbench.js';
 
 const STEPS = 9;
-
-/** The tiny network with a wide layer: its gradient is large enough to be sent during the backward pass. */
-const WIDE = [
-  '--set',
-  `network.layers=${JSON.stringify(
-    loadConfiguration({ file: TINY }).network.layers.map((layer) =>
-      'units' in layer && layer.name === 'fc1' ? { ...layer, units: 2048 } : layer,
-    ),
-  )}`,
-];
 
 /** 15 images do not divide evenly among two or four hosts, nor do the 4 that are left for the last batch of the test. */
 const UNEVEN = ['--steps', String(STEPS), '--batch', '15', ...WIDE];
