@@ -116,7 +116,7 @@ export class BatchRing {
       seed,
       colourAxes: axes,
       buffers: this.buffers,
-      jpegGpus: options.jpegDecoder?.gpus ?? [],
+      jpegGpus: this.jpegDecoder?.gpus ?? [],
     };
     this.undecodableImages = new UndecodableImages(dataset, data.undecodableLimit);
     this.pool = new DecoderPool({ settings, decoders, stallTimeoutMs, trace });

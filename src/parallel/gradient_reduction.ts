@@ -8,7 +8,7 @@
  * A batch that is computed in parts is summed once, in its last part: what is kept of the earlier ones is added before.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Exchange } from './exchange.js';
+import { type Exchange, POLL_MS } from './exchange.js';
 import type { GradientRoute } from './messages.js';
 import type { HeldParameters } from './held_parameters.js';
 import { gradientSumsOn } from './gradient_sums.js';
@@ -18,9 +18,6 @@ import { throwIfDeviceFailed } from './summand.js';
 
 /** Gradients with fewer elements than this travel together: each message has its cost. */
 const LARGE = 1 << 16;
-
-/** How often a waiting worker looks at the abort flag and its device, milliseconds. */
-const POLL_MS = 100;
 
 /** Key of the sum of the small gradients, among the weights' names. */
 const SMALL = 'of the small gradients';

@@ -5,6 +5,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { capabilities } from '../backend/capabilities.js';
 import type { GpuSums } from '../backend/capabilities.js';
+import { POLL_MS } from './exchange.js';
 import type { GradientRoute } from './messages.js';
 import type { ProcessGroup, SumTimes } from './process_group.js';
 import { summandOf, summandOnGpu, throwIfDeviceFailed } from './summand.js';
@@ -71,9 +72,6 @@ function sumsByMpiOnGpu(group: ProcessGroup): GradientSums {
     },
   };
 }
-
-/** How often a waiting worker looks at whether another has failed, milliseconds. */
-const POLL_MS = 100;
 
 /** How long a worker that NCCL tells of a lost peer waits to be told of it by name, milliseconds. */
 const NAMING_MS = 3000;

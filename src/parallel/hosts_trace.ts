@@ -58,6 +58,7 @@ class HostsTracks implements TraceTracks {
   }
 }
 
+/** The file of a trace, which the first host writes for all of them. */
 export class HostsTrace {
   /** @param file the first host's; undefined on the others */
   private constructor(private readonly file: TraceFile | undefined) {}
