@@ -363,6 +363,10 @@ napi_value AbandonGraph(Arguments&) {
   return nullptr;
 }
 
+napi_value KeyWordsOf(Arguments& arguments) {
+  return arguments.Number(static_cast<double>(2 * GraphFrom(arguments).key_count));
+}
+
 napi_value RepeatGraph(Arguments& arguments) {
   Device::Graph& graph = GraphFrom(arguments);
   const Values keys = arguments.HostValues(1, "keys");
@@ -442,7 +446,7 @@ const Export kExports[] = {
     {"addressOf", AddressOf, 1},               {"foreignMemory", ForeignMemory, 2},
     {"beginGraph", BeginGraph, 0},             {"endGraph", EndGraph, 0},
     {"abandonGraph", AbandonGraph, 0},         {"repeatGraph", RepeatGraph, 2},
-    {"freeGraph", FreeGraphNow, 1},
+    {"freeGraph", FreeGraphNow, 1},            {"keyWordsOf", KeyWordsOf, 1},
     {"readsInPlace", ReadsInPlace, 1},         {"copyFromGpu", CopyFromGpu, 3},
     {"imagesFromViews", ImagesFromViews, 10},  {"lockMemory", LockMemory, 1},
     {"beginUpload", BeginUpload, 2},           {"finishUploads", FinishUploads, 0},

@@ -21,7 +21,6 @@ void Device::BeginGraph() {
   Synchronize();
   GrowArena();
   auto graph = std::make_unique<Graph>();
-  graph->keys = Allocate(2 * kMostKeys * sizeof(uint32_t));
   graph->arena_generation = arena_generation_;
   CheckDriver(TheDriver().streamBeginCapture(stream_, kCaptureRelaxed), "cuStreamBeginCapture");
   recorded_ = std::move(graph);
@@ -74,6 +73,7 @@ void Device::FreeGraph(Graph& graph) {
 
 const uint32_t* Device::NextKeyPlace() {
   if (!is_recording()) return nullptr;
+  if (recorded_->keys == 0) recorded_->keys = Allocate(2 * kMostKeys * sizeof(uint32_t));
   if (recorded_->key_count == kMostKeys) throw std::runtime_error("too many dropout masks");
   return reinterpret_cast<const uint32_t*>(recorded_->keys) + 2 * recorded_->key_count++;
 }

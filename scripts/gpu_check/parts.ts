@@ -31,7 +31,7 @@ export const PARTS = {
   images: { title: "JPEGs by nvJPEG against the CPU's", run: checkImages },
   gradients: { title: 'Gradients by finite differences', run: checkGradients },
   placements: { title: 'Split against grouped and the CPU', run: checkPlacements },
-  graphs: { title: 'Steps repeated as a CUDA graph', run: checkGraphs },
+  graphs: { title: 'Steps repeated as CUDA graphs', run: checkGraphs },
   resume: { title: 'Resuming to the bit', run: checkResume },
   memory: { title: 'Growth of device memory', run: checkMemory },
   sanitizer: { title: 'compute-sanitizer', run: checkSanitizer },

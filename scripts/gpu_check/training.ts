@@ -116,36 +116,55 @@ export async function checkPlacements(settings: Settings, report: Report): Promi
   report({ name: 'against the CPU', value, bound: { atMost: CPU_BOUND } });
 }
 
-/** Steps of both towers on one worker, repeated as a CUDA graph, against the same steps computed anew: losses and time. */
+/** Steps that are repeated as CUDA graphs against the same steps computed anew: losses and time. */
 export async function checkGraphs(settings: Settings, report: Report): Promise<void> {
+  const { steps } = settings;
+  report({ name: 'steps', value: steps });
+  const split = pairsHere().map((pair) => ({
+    name: `split over gpus ${pair.join(',')}`,
+    placement: gpuPlacement(EACH, pair),
+  }));
+  for (const { name, placement } of [
+    { name: 'grouped', placement: gpuPlacement(BOTH, [0]) },
+    ...split,
+  ]) {
+    const anew = await timedSteps(settings, placement, 'never');
+    const repeated = await timedSteps(settings, placement, 'always');
+    const { repeatingWorkers: value } = repeated;
+    report({ name: `${name}: workers that repeat`, value, bound: { atLeast: placement.length } });
+    const differing = repeated.losses.filter((loss, step) => loss !== anew.losses[step]).length;
+    report({ name: `${name}: losses that differ`, value: differing, bound: { atMost: 0 } });
+    report({ name: `${name}, computed anew`, value: anew.milliseconds, unit: 'ms/step' });
+    report({ name: `${name}, repeated`, value: repeated.milliseconds, unit: 'ms/step' });
+  }
+}
+
+/** Losses, the time of a step after the first fifth of them, and how many workers repeat the last one. */
+async function timedSteps(
+  settings: Settings,
+  placement: Placement,
+  graphs: 'never' | 'always',
+): Promise<{ losses: number[]; milliseconds: number; repeatingWorkers: number }> {
+  process.env['TWOTOWER_CUDA_GRAPHS'] = graphs;
   const configuration = configurationFor(settings, settings.batch, 2);
   const { steps } = settings;
-  const runs: { losses: number[]; milliseconds: number }[] = [];
-  const notes = new Set<string>();
-  for (const when of ['never', 'always']) {
-    process.env['TWOTOWER_CUDA_GRAPHS'] = when;
-    const losses: number[] = [];
-    let began = 0;
-    await withTowers(configuration, gpuPlacement(BOTH, [0]), async (coordinator, batch) => {
-      for (let step = 1; step <= steps; step++) {
-        const outcome = await coordinator.step(step, batch, configuration.training);
-        const { loss, timings } = requireFinite(outcome);
-        losses.push(loss);
-        timings.forEach((timing) => timing.notes?.forEach((note) => notes.add(note)));
-        if (step === Math.ceil(steps / 5)) began = performance.now();
-      }
-    });
-    const taken = steps - Math.ceil(steps / 5);
-    runs.push({ losses, milliseconds: (performance.now() - began) / taken });
-  }
-  const [anew, repeated] = runs as [(typeof runs)[0], (typeof runs)[0]];
-  const isRepeated = notes.has(REPEATED_NOTE);
-  report({ name: 'steps', value: steps });
-  report({ name: 'runs that were repeated', value: Number(isRepeated), bound: { atLeast: 1 } });
-  const differing = repeated.losses.filter((loss, step) => loss !== anew.losses[step]).length;
-  report({ name: 'losses that differ', value: differing, bound: { atMost: 0 } });
-  report({ name: 'computed anew', value: anew.milliseconds, unit: 'ms/step' });
-  report({ name: 'repeated', value: repeated.milliseconds, unit: 'ms/step' });
+  const untimed = Math.ceil(steps / 5);
+  const losses: number[] = [];
+  let began = 0;
+  let repeatingWorkers = 0;
+  await withTowers(configuration, placement, async (coordinator, batch) => {
+    for (let step = 1; step <= steps; step++) {
+      const outcome = await coordinator.step(step, batch, configuration.training);
+      const { loss, timings } = requireFinite(outcome);
+      losses.push(loss);
+      repeatingWorkers = timings.filter(({ notes }) =>
+        notes?.some((note) => note.startsWith(REPEATED_NOTE)),
+      ).length;
+      if (step === untimed) began = performance.now();
+    }
+  });
+  const milliseconds = (performance.now() - began) / (steps - untimed);
+  return { losses, milliseconds, repeatingWorkers };
 }
 
 /** A run that is stopped in the middle and resumed, against one that is not. */

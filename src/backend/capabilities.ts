@@ -116,8 +116,27 @@ export interface DeviceTimer {
   synchronize(): void;
 }
 
-/** Work of a GPU that is recorded once and repeated at the cost of one call. */
+/** Work that is being recorded. */
+export interface Recording {
+  /**
+   * Ends a piece of the work and begins another. Nothing happens between the two yet; each time that the work is repeated, `act`
+   * runs there.
+   *
+   * @param read tensors of the work that `act` gets, in the same place each time
+   * @param shapes of the float32 tensors that `act` returns, and which are disposed afterwards
+   * @returns what the next piece reads of them
+   */
+  pause(
+    read: readonly tf.Tensor[],
+    shapes: readonly number[][],
+    act: (read: readonly tf.Tensor[]) => tf.Tensor[],
+  ): tf.Tensor[];
+}
+
+/** Work of a GPU that is recorded once and repeated at the cost of one call for each of its pieces. */
 export interface RecordedWork<Result> {
+  /** Number of pieces. */
+  readonly pieces: number;
   /** What recording it returned. Its tensors have values once `repeat` was called; they stay the record's. */
   readonly result: Result;
   /**
@@ -217,7 +236,7 @@ export interface Capabilities {
   record?: <Result>(
     inputs: readonly tf.Tensor[],
     variables: readonly tf.Tensor[],
-    work: () => Result,
+    work: (recording: Recording) => Result,
   ) => RecordedWork<Result>;
   /** Absent unless the backend computes on a GPU. */
   gpuMemory?: () => GpuMemory;

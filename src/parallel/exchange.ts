@@ -10,6 +10,7 @@
  * coordinator sees that no worker makes progress, and which one is the cause (`activity.ts`).
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Recording } from '../backend/capabilities.js';
 import { Activity } from './activity.js';
 import { RoundCost } from './round_cost.js';
 import { ABORT, slotName } from './slots.js';
@@ -60,6 +61,14 @@ export class ExchangeAborted extends Error {
   override readonly name = 'ExchangeAborted';
 }
 
+/** Between whom a slot passes values. */
+interface SlotEnds {
+  /** The publishing rank (forward) or worker (backward). */
+  from: number;
+  /** The rank whose gradient it is, backward only. */
+  to?: number;
+}
+
 /** A reduce-scatter of one worker. */
 export interface ReduceScatter {
   /** The ranks that take part, ascending; none of another worker's without all of it (default: all). */
@@ -79,6 +88,8 @@ export class Exchange {
   private sequence = 0;
   /** Bytes read from other workers in this round. */
   bytes = 0;
+  /** The step that is being recorded; null if what is asked is done. */
+  private recording: Recording | null = null;
 
   /**
    * @param worker this worker's position among those of the replica
@@ -133,19 +144,15 @@ export class Exchange {
     combine: (blocks: tf.Tensor[]) => tf.Tensor,
     ranks: readonly number[] = this.allRanks,
   ): tf.Tensor {
-    for (const rank of ranks) {
-      if (this.ranks.includes(rank)) continue;
-      this.expect(tf.util.sizeFromShape(shapeOf(rank)), exchange, 'forward', rank);
-    }
-    own.forEach((tensor, index) => {
-      const rank = this.ranks[index]!;
-      if (!ranks.includes(rank)) return;
-      this.copying(exchange, () => this.publish(tensor, exchange, 'forward', rank));
-    });
+    const others = ranks.filter((rank) => !this.ranks.includes(rank));
+    const published = this.ranks.flatMap((rank, index) =>
+      ranks.includes(rank) ? [{ from: rank, tensor: own[index]! }] : [],
+    );
+    const wanted = others.map((from) => ({ from, shape: shapeOf(from) }));
+    const read = this.trade(exchange, 'forward', published, wanted);
     const blocks = ranks.map((rank) => {
       const index = this.ranks.indexOf(rank);
-      if (index >= 0) return own[index]!;
-      return this.read(shapeOf(rank), exchange, 'forward', rank);
+      return index >= 0 ? own[index]! : read[others.indexOf(rank)]!;
     });
     this.sendRest(exchange, 'forward');
     return this.copying(exchange, () => combine(blocks));
@@ -162,27 +169,62 @@ export class Exchange {
     exchange: string,
     { ranks = this.allRanks, shape, termFor, combine }: ReduceScatter,
   ): tf.Tensor[] {
-    const length = tf.util.sizeFromShape(shape);
     const others = [...this.workers.keys()].filter(
       (worker) => worker !== this.worker && ranks.includes(this.workers[worker]![0]!),
     );
-    for (const rank of this.ranks) {
-      for (const worker of others) this.expect(length, exchange, 'backward', worker, rank);
-    }
-    for (const rank of ranks) {
-      if (this.ranks.includes(rank)) continue;
-      this.copying(exchange, () => {
-        const term = termFor(rank);
-        this.publish(term, exchange, 'backward', this.worker, rank);
-        term.dispose();
-      });
-    }
-    const sums = this.ranks.map((rank) => {
-      const terms = others.map((worker) => this.read(shape, exchange, 'backward', worker, rank));
+    const published = ranks
+      .filter((rank) => !this.ranks.includes(rank))
+      .map((to) => ({
+        from: this.worker,
+        to,
+        tensor: this.copying(exchange, () => termFor(to)),
+      }));
+    const wanted = this.ranks.flatMap((to) => others.map((from) => ({ from, to, shape })));
+    const read = this.trade(exchange, 'backward', published, wanted);
+    for (const { tensor } of published) tensor.dispose();
+    const sums = this.ranks.map((rank, index) => {
+      const terms = read.slice(index * others.length, (index + 1) * others.length);
       return this.copying(exchange, () => combine(rank, terms));
     });
     this.sendRest(exchange, 'backward');
     return sums;
+  }
+
+  /**
+   * Fills slots and reads others. In a recorded step this is a pause between two pieces.
+   *
+   * @returns what was read, float32
+   * @throws ExchangeAborted
+   */
+  private trade(
+    exchange: string,
+    pass: Pass,
+    published: readonly (SlotEnds & { tensor: tf.Tensor })[],
+    wanted: readonly (SlotEnds & { shape: number[] })[],
+  ): tf.Tensor[] {
+    const act = (tensors: readonly tf.Tensor[]): tf.Tensor[] => {
+      for (const { from, to, shape } of wanted) {
+        this.expect(tf.util.sizeFromShape(shape), exchange, pass, from, to);
+      }
+      published.forEach(({ from, to }, index) =>
+        this.copying(exchange, () => this.publish(tensors[index]!, exchange, pass, from, to)),
+      );
+      return wanted.map(({ from, to, shape }) => this.read(shape, exchange, pass, from, to));
+    };
+    const own = published.map(({ tensor }) => tensor);
+    if (this.recording === null) return act(own);
+    const shapes = wanted.map(({ shape }) => shape);
+    return this.recording.pause(own, shapes, this.cost.inThisPhase(act));
+  }
+
+  /** Records `work`, which exchanges in pauses. */
+  recordingIn<Result>(recording: Recording, work: () => Result): Result {
+    this.recording = recording;
+    try {
+      return work();
+    } finally {
+      this.recording = null;
+    }
   }
 
   /** Runs `wait`, in which this worker and its device wait for other workers of this host. */

@@ -1,16 +1,18 @@
 /**
- * The forward and backward pass of a step on one GPU, recorded once and then repeated at the cost of one call (a CUDA graph). It
- * pays where the thread takes longer to ask for the kernels than the GPU to compute them.
+ * The forward and backward pass of a step on one GPU, recorded once and then repeated as CUDA graphs: one between two exchanges
+ * with other workers, each at the cost of one call. It pays where the thread takes longer to ask for the kernels than the GPU to
+ * compute them.
  *
- * Only a worker that holds all ranks of a network can: others wait for each other in the middle of a step. What differs between
- * two steps of one batch size is the batch and the keys of the dropout masks; the weights are updated in place.
+ * What differs between two steps of one batch size is the batch, the keys of the dropout masks and what other workers publish;
+ * the weights are updated in place. Each worker decides for itself, because the exchanges are the same either way.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { capabilities } from '../backend/capabilities.js';
 import type { RecordedWork } from '../backend/capabilities.js';
 import { messageOf } from '../errors.js';
 import type { Key } from '../random.js';
-import type { Phase, RoundCost } from './round_cost.js';
+import type { Exchange } from './exchange.js';
+import type { Instant } from './round_cost.js';
 
 /** What a forward and backward pass gives. The caller disposes the tensors. */
 export interface StepGradients {
@@ -19,7 +21,8 @@ export interface StepGradients {
   correct: tf.Scalar;
   /** By the weights' names. */
   gradients: tf.NamedTensorMap;
-  forward: Phase;
+  /** When the forward pass ended. */
+  forward: Instant;
 }
 
 /** Steps that are computed anew before one is recorded: kernels choose their algorithms, and scratch memory grows. */
@@ -28,11 +31,13 @@ const STEPS_BEFORE = 3;
 /** How much longer a GPU may take than the thread takes to ask, if the thread is what the step waits for. */
 const SLACK = 1.2;
 
-/** `RepeatedStep.note` once a step is recorded. */
-export const REPEATED_NOTE = 'each step is repeated as a CUDA graph';
+/** Beginning of `RepeatedStep.note` once a step is recorded. */
+export const REPEATED_NOTE = 'each step is repeated as';
 
 export class RepeatedStep {
   private recorded: RecordedWork<StepGradients> | null = null;
+  /** Counts in the round's cost what the recorded step has done. */
+  private hasDone = (): void => undefined;
   /** Images of the steps computed last, and their number. */
   private images = 0;
   private steps = 0;
@@ -43,7 +48,7 @@ export class RepeatedStep {
   private readonly when = process.env['TWOTOWER_CUDA_GRAPHS'] ?? 'auto';
 
   /** For a backend that records work. */
-  constructor(private readonly cost: RoundCost) {}
+  constructor(private readonly exchange: Exchange) {}
 
   /**
    * @param inputs what the pass reads of the batch, images first
@@ -61,7 +66,10 @@ export class RepeatedStep {
     if (images !== this.images) this.forget();
     this.images = images;
     this.recorded ??= this.record(inputs, weights, anew);
-    if (this.recorded?.repeat(inputs, keys()) === true) return copyOf(this.recorded.result);
+    if (this.recorded?.repeat(inputs, keys()) === true) {
+      this.hasDone();
+      return copyOf(this.recorded.result);
+    }
     if (this.recorded !== null) this.forget();
     this.steps++;
     return anew();
@@ -79,8 +87,11 @@ export class RepeatedStep {
 
   /** What happens, in one line, for whoever wants to know; null as long as each step is computed anew. */
   get note(): string | null {
-    if (this.recorded !== null) return REPEATED_NOTE;
-    return this.failure && `no step is repeated as a CUDA graph: ${this.failure}`;
+    if (this.recorded !== null) {
+      const { pieces } = this.recorded;
+      return `${REPEATED_NOTE} ${pieces === 1 ? 'a CUDA graph' : `${pieces} CUDA graphs`}`;
+    }
+    return this.failure && `no step is repeated as CUDA graphs: ${this.failure}`;
   }
 
   private record(
@@ -91,7 +102,13 @@ export class RepeatedStep {
     const isWanted = this.when === 'always' || (this.when === 'auto' && this.waitsForThread);
     if (!isWanted || this.failure !== null || this.steps < STEPS_BEFORE) return null;
     try {
-      return this.cost.keeping(() => capabilities().record!(inputs, weights, anew));
+      const { result, hasDone } = this.exchange.cost.keeping(() =>
+        capabilities().record!(inputs, weights, (recording) =>
+          this.exchange.recordingIn(recording, anew),
+        ),
+      );
+      this.hasDone = hasDone;
+      return result;
     } catch (error) {
       this.failure = messageOf(error);
       return null;

@@ -16,20 +16,17 @@ export type CostKind = 'copyMs' | 'waitMs' | 'hostsWaitMs' | 'sumsWaitMs';
 /** What the exchanges of a round have cost one worker, milliseconds. */
 export type ExchangeCost = Record<CostKind, number>;
 
-/** The end of a phase of a round, and the number of the round's parts so far. */
-export interface Phase {
-  ended: Instant;
-  parts: number;
-}
-
 interface Part {
   kind: CostKind;
+  phase: number;
   began: Instant;
   ended: Instant;
 }
 
 export class RoundCost {
   private parts: Part[] = [];
+  /** Which phase of the round is under way, from 0. */
+  private phase = 0;
   private marks: bigint[] = [];
 
   /** @param timer null if the thread itself computes */
@@ -40,6 +37,7 @@ export class RoundCost {
     this.timer?.release(this.marks);
     this.marks = [];
     this.parts = [];
+    this.phase = 0;
   }
 
   /** The instant at which the device has done what the thread has asked of it so far. */
@@ -58,9 +56,10 @@ export class RoundCost {
 
   /** Runs `work` as a part of the round. */
   spend<Result>(kind: CostKind, work: () => Result): Result {
+    const { phase } = this;
     const began = this.now();
     const result = work();
-    this.parts.push({ kind, began, ended: this.now() });
+    this.parts.push({ kind, phase, began, ended: this.now() });
     return result;
   }
 
@@ -68,24 +67,47 @@ export class RoundCost {
   waitIdly<Result>(wait: () => Result): Result {
     const began = performance.now();
     const result = wait();
-    this.parts.push({ kind: 'waitMs', began, ended: performance.now() });
+    this.parts.push({ kind: 'waitMs', phase: this.phase, began, ended: performance.now() });
     return result;
   }
 
-  /** Runs `work`, whose instants are those of work that is repeated in later rounds. */
-  keeping<Result>(work: () => Result): Result {
-    const { marks } = this;
+  /**
+   * Runs `work`, which is recorded and done in later rounds, at instants that are always the same.
+   *
+   * @returns what it returned, and what a round that has done it must call
+   */
+  keeping<Result>(work: () => Result): { result: Result; hasDone: () => void } {
+    const { marks, parts, phase } = this;
     this.marks = [];
+    this.parts = [];
     try {
-      return work();
+      const result = work();
+      const { parts: kept, phase: last } = this;
+      const hasDone = (): void => {
+        this.parts.push(...kept);
+        this.phase = last;
+      };
+      return { result, hasDone };
     } finally {
-      this.marks = marks;
+      Object.assign(this, { marks, parts, phase });
     }
   }
 
+  /** A function that does `work` in a later round, as a part of the phase that is under way now. */
+  inThisPhase<Given extends unknown[], Result>(
+    work: (...given: Given) => Result,
+  ): (...given: Given) => Result {
+    const { phase } = this;
+    return (...given) => {
+      this.phase = phase;
+      return work(...given);
+    };
+  }
+
   /** Ends a phase here. */
-  endPhase(): Phase {
-    return { ended: this.now(), parts: this.parts.length };
+  endPhase(): Instant {
+    this.phase++;
+    return this.now();
   }
 
   /**
@@ -101,11 +123,11 @@ export class RoundCost {
     return this.between(began, ended);
   }
 
-  /** The cost of the round's parts from `first` up to `end` (default: of all). */
-  spent(first = 0, end = this.parts.length): ExchangeCost {
+  /** The cost of the round's parts, or of those of one phase. */
+  spent(only?: number): ExchangeCost {
     const cost = { copyMs: 0, waitMs: 0, hostsWaitMs: 0, sumsWaitMs: 0 };
-    for (const { kind, began, ended } of this.parts.slice(first, end)) {
-      cost[kind] += this.between(began, ended);
+    for (const { kind, phase, began, ended } of this.parts) {
+      if (only === undefined || only === phase) cost[kind] += this.between(began, ended);
     }
     return cost;
   }

@@ -43,7 +43,7 @@ import type { RoundImages } from './round_images.js';
 import { RepeatedStep, type StepGradients } from './repeated_step.js';
 import { RoundCost } from './round_cost.js';
 import { stepTiming } from './step_timing.js';
-import type { Phase } from './round_cost.js';
+import type { Instant } from './round_cost.js';
 import { Timeline } from './timeline.js';
 import { GradientReduction } from './gradient_reduction.js';
 import { HeldParameters } from './held_parameters.js';
@@ -57,23 +57,24 @@ export class Tower {
   readonly parameters: HeldParameters;
   /** null if there is one replica. */
   readonly reduction: GradientReduction | null;
-  /** null if no step is recorded: on the CPU, with several workers, and in a trace of each layer. */
+  /** null if no step is recorded: on the CPU, with other hosts, and in a trace of each layer. */
   private readonly repeated: RepeatedStep | null;
+  private readonly input: BatchInput;
 
   private constructor(
     readonly network: Network,
     readonly exchange: Exchange,
     private readonly verdicts: Verdicts,
-    private readonly seed: number,
-    private readonly input: BatchInput,
-    replicas: ProcessGroup | null,
-    private readonly isTimed: boolean,
+    private readonly command: OpenCommand,
   ) {
+    const { seed, hosts, replicas } = command;
+    this.input = new BatchInput(network.input, command);
     this.parameters = new HeldParameters(network, exchange, seed);
-    this.reduction = replicas && new GradientReduction(replicas, exchange, this.parameters);
-    const isAlone = exchange.workers.length === 1 && replicas === null;
+    this.reduction =
+      replicas && new GradientReduction(new ProcessGroup(replicas), exchange, this.parameters);
+    const isOneHost = hosts === null && replicas === null;
     const mayRecord = capabilities().record !== undefined && exchange.timeline === null;
-    this.repeated = isAlone && mayRecord ? new RepeatedStep(exchange.cost) : null;
+    this.repeated = isOneHost && mayRecord ? new RepeatedStep(exchange) : null;
   }
 
   /** Chooses the thread's backend and initializes the ranks' parameters. */
@@ -96,15 +97,7 @@ export class Tower {
     const timeline = command.traced ? new Timeline(workers[worker]![0]!, timer) : null;
     const cost = new RoundCost(timer);
     const exchange = new Exchange(memory!, transport, worker, workers, timeline, cost);
-    const tower = new Tower(
-      network,
-      exchange,
-      new Verdicts(memory!, exchange),
-      command.seed,
-      new BatchInput(network.input, command),
-      command.replicas && new ProcessGroup(command.replicas),
-      command.timed,
-    );
+    const tower = new Tower(network, exchange, new Verdicts(memory!, exchange), command);
     const description = describeBackend(backend);
     const reply = {
       backend: description,
@@ -138,7 +131,7 @@ export class Tower {
     this.input.uploadNext(buffers);
     const askingMs = performance.now() - asked;
     const { loss, hits, notFinite, backward } = this.resultOf(computed);
-    this.repeated?.took(askingMs, cost.between(began, backward.ended));
+    this.repeated?.took(askingMs, cost.between(began, backward));
     tf.dispose([computed.loss, computed.correct, images, own, labels]);
     const { rule, sequence } = command;
     this.verdicts.give(sequence, notFinite === null);
@@ -171,7 +164,7 @@ export class Tower {
   ): StepGradients {
     const { activity, timeline, cost } = this.exchange;
     let correct: tf.Scalar | undefined;
-    let forward: Phase | undefined;
+    let forward: Instant | undefined;
     const { value, grads } = tf.variableGrads(() => {
       const logits = this.forward(images, round, this.positionOf(command, command.step));
       timeline?.moveTo('forward loss', 'forward');
@@ -211,7 +204,7 @@ export class Tower {
   /** Updates the parameters by the kept gradients. */
   commit(rule: UpdateRuleOfRun): { updateMs: number } {
     const update = (): void => this.parameters.update(rule);
-    return { updateMs: this.exchange.cost.timeOf(update, this.isTimed) };
+    return { updateMs: this.exchange.cost.timeOf(update, this.command.timed) };
   }
 
   /**
@@ -277,7 +270,7 @@ export class Tower {
   }
 
   private positionOf({ first, whole }: BatchShare, step: number): TrainingPosition {
-    return { seed: this.seed, step, first, firstOfHosts: whole.first };
+    return { seed: this.command.seed, step, first, firstOfHosts: whole.first };
   }
 
   /**
@@ -290,11 +283,11 @@ export class Tower {
     loss: number;
     hits: number;
     notFinite: NotFinitePlace | null;
-    backward: Phase;
+    backward: Instant;
   } {
     this.exchange.activity.moveTo('check', 'logits');
     this.exchange.timeline?.moveTo('check the gradients', 'backward');
-    let backward: Phase | undefined;
+    let backward: Instant | undefined;
     const read = valuesOf(() => {
       const scalars = [value, correct, ...this.parameters.checks()];
       const joined = tf.concat(scalars.map((scalar) => tf.reshape<tf.Rank.R1>(scalar, [1])));

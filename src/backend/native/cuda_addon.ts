@@ -109,10 +109,12 @@ export interface CudaAddon
   endGraph(): CudaGraph;
   /** Forgets what was recorded; nothing happens if nothing was. */
   abandonGraph(): void;
+  /** How many words the keys of its dropout masks have, two each. */
+  keyWordsOf(graph: CudaGraph): number;
   /**
    * Does what was recorded.
    *
-   * @param keys two words for each dropout mask, in the order in which they were made
+   * @param keys of the dropout masks, in the order in which they were made
    * @returns false if nothing was done because scratch memory has moved: the work must be recorded again
    */
   repeatGraph(graph: CudaGraph, keys: Int32Array): boolean;

@@ -18,6 +18,7 @@ import type {
   GpuTensors,
   ImageMaker,
   RecordedWork,
+  Recording,
   Summands,
 } from '../capabilities.js';
 import type { Precision } from '../numerics.js';
@@ -99,7 +100,7 @@ export class CudaBackend
   record<Result>(
     inputs: readonly tf.Tensor[],
     variables: readonly tf.Tensor[],
-    work: () => Result,
+    work: (recording: Recording) => Result,
   ): RecordedWork<Result> {
     return recordWork(this, inputs, variables, work);
   }
