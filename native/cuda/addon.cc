@@ -80,13 +80,19 @@ std::string VersionText(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-Memory& MemoryFrom(const Arguments& arguments, size_t index) {
+// What this addon has given to JavaScript.
+template <typename Given>
+Given& External(const Arguments& arguments, size_t index, const char* demand) {
   napi_valuetype type;
   napi_typeof(arguments.env(), arguments[index], &type);
-  if (type != napi_external) throw TypeError("memory must be what allocateMemory gave");
-  void* memory = nullptr;
-  napi_get_value_external(arguments.env(), arguments[index], &memory);
-  return *static_cast<Memory*>(memory);
+  if (type != napi_external) throw TypeError(demand);
+  void* given = nullptr;
+  napi_get_value_external(arguments.env(), arguments[index], &given);
+  return *static_cast<Given*>(given);
+}
+
+Memory& MemoryFrom(const Arguments& arguments, size_t index) {
+  return External<Memory>(arguments, index, "memory must be what allocateMemory gave");
 }
 
 void FreeMemory(Memory& memory) {
@@ -345,12 +351,7 @@ napi_value EndGraph(Arguments& arguments) {
 }
 
 Device::Graph& GraphFrom(const Arguments& arguments) {
-  napi_valuetype type;
-  napi_typeof(arguments.env(), arguments[0], &type);
-  if (type != napi_external) throw TypeError("graph must be what endGraph gave");
-  void* graph = nullptr;
-  napi_get_value_external(arguments.env(), arguments[0], &graph);
-  return *static_cast<Device::Graph*>(graph);
+  return External<Device::Graph>(arguments, 0, "graph must be what endGraph gave");
 }
 
 napi_value BeginGraph(Arguments&) {

@@ -12,7 +12,7 @@ import type { RecordedWork } from '../backend/capabilities.js';
 import { messageOf } from '../errors.js';
 import type { Key } from '../random.js';
 import type { Exchange } from './exchange.js';
-import type { Instant } from './round_cost.js';
+import type { Instant, KeptWork } from './round_cost.js';
 
 /** What a forward and backward pass gives. The caller disposes the tensors. */
 export interface StepGradients {
@@ -35,9 +35,7 @@ const SLACK = 1.2;
 export const REPEATED_NOTE = 'each step is repeated as';
 
 export class RepeatedStep {
-  private recorded: RecordedWork<StepGradients> | null = null;
-  /** Counts in the round's cost what the recorded step has done. */
-  private hasDone = (): void => undefined;
+  private recorded: KeptWork<RecordedWork<StepGradients>> | null = null;
   /** Images of the steps computed last, and their number. */
   private images = 0;
   private steps = 0;
@@ -66,9 +64,9 @@ export class RepeatedStep {
     if (images !== this.images) this.forget();
     this.images = images;
     this.recorded ??= this.record(inputs, weights, anew);
-    if (this.recorded?.repeat(inputs, keys()) === true) {
-      this.hasDone();
-      return copyOf(this.recorded.result);
+    if (this.recorded?.result.repeat(inputs, keys()) === true) {
+      this.recorded.hasDone();
+      return copyOf(this.recorded.result.result);
     }
     if (this.recorded !== null) this.forget();
     this.steps++;
@@ -88,7 +86,7 @@ export class RepeatedStep {
   /** What happens, in one line, for whoever wants to know; null as long as each step is computed anew. */
   get note(): string | null {
     if (this.recorded !== null) {
-      const { pieces } = this.recorded;
+      const { pieces } = this.recorded.result;
       return `${REPEATED_NOTE} ${pieces === 1 ? 'a CUDA graph' : `${pieces} CUDA graphs`}`;
     }
     return this.failure && `no step is repeated as CUDA graphs: ${this.failure}`;
@@ -98,17 +96,15 @@ export class RepeatedStep {
     inputs: readonly tf.Tensor[],
     weights: readonly tf.Tensor[],
     anew: () => StepGradients,
-  ): RecordedWork<StepGradients> | null {
+  ): KeptWork<RecordedWork<StepGradients>> | null {
     const isWanted = this.when === 'always' || (this.when === 'auto' && this.waitsForThread);
     if (!isWanted || this.failure !== null || this.steps < STEPS_BEFORE) return null;
     try {
-      const { result, hasDone } = this.exchange.cost.keeping(() =>
+      return this.exchange.cost.keeping(() =>
         capabilities().record!(inputs, weights, (recording) =>
           this.exchange.recordingIn(recording, anew),
         ),
       );
-      this.hasDone = hasDone;
-      return result;
     } catch (error) {
       this.failure = messageOf(error);
       return null;
@@ -117,9 +113,11 @@ export class RepeatedStep {
 
   private forget(): void {
     if (this.recorded !== null) {
-      const { loss, correct, gradients } = this.recorded.result;
+      const { result: work, release } = this.recorded;
+      const { loss, correct, gradients } = work.result;
       tf.dispose([loss, correct, gradients]);
-      this.recorded.dispose();
+      work.dispose();
+      release();
     }
     this.recorded = null;
     this.steps = 0;

@@ -16,6 +16,15 @@ export type CostKind = 'copyMs' | 'waitMs' | 'hostsWaitMs' | 'sumsWaitMs';
 /** What the exchanges of a round have cost one worker, milliseconds. */
 export type ExchangeCost = Record<CostKind, number>;
 
+/** Work that is recorded and done in later rounds, at instants that are always the same. */
+export interface KeptWork<Result> {
+  result: Result;
+  /** A round that has done it must call this. */
+  hasDone: () => void;
+  /** Lets its instants be used again. */
+  release: () => void;
+}
+
 interface Part {
   kind: CostKind;
   phase: number;
@@ -71,25 +80,25 @@ export class RoundCost {
     return result;
   }
 
-  /**
-   * Runs `work`, which is recorded and done in later rounds, at instants that are always the same.
-   *
-   * @returns what it returned, and what a round that has done it must call
-   */
-  keeping<Result>(work: () => Result): { result: Result; hasDone: () => void } {
-    const { marks, parts, phase } = this;
+  /** Runs `record`, which records work. */
+  keeping<Result>(record: () => Result): KeptWork<Result> {
+    const round = { marks: this.marks, parts: this.parts, phase: this.phase };
     this.marks = [];
     this.parts = [];
+    const release = (marks: bigint[]) => this.timer?.release(marks);
     try {
-      const result = work();
-      const { parts: kept, phase: last } = this;
+      const result = record();
+      const { marks, parts, phase } = this;
       const hasDone = (): void => {
-        this.parts.push(...kept);
-        this.phase = last;
+        this.parts.push(...parts);
+        this.phase = phase;
       };
-      return { result, hasDone };
+      return { result, hasDone, release: () => release(marks) };
+    } catch (error) {
+      release(this.marks);
+      throw error;
     } finally {
-      Object.assign(this, { marks, parts, phase });
+      Object.assign(this, round);
     }
   }
 

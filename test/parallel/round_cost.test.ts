@@ -4,12 +4,12 @@ import { test } from 'node:test';
 import type { DeviceTimer } from '../../src/backend/capabilities.js';
 import { RoundCost } from '../../src/parallel/round_cost.js';
 
-function steadyTimer(): DeviceTimer {
+function steadyTimer(released: bigint[] = []): DeviceTimer {
   let marks = 0n;
   return {
     mark: () => ++marks,
     elapsedMs: (from, to) => Number(to - from),
-    release: () => undefined,
+    release: (given) => released.push(...given),
     synchronize: () => undefined,
   };
 }
@@ -61,4 +61,16 @@ test('recorded work costs the round in which it is recorded nothing', () => {
   });
   cost.spend('waitMs', () => undefined);
   assert.deepEqual(cost.spent(0), { copyMs: 0, waitMs: 2, hostsWaitMs: 0, sumsWaitMs: 0 });
+});
+
+test('the marks of recorded work are used again once it is forgotten', () => {
+  const released: bigint[] = [];
+  const cost = new RoundCost(steadyTimer(released));
+  cost.begin();
+  cost.now();
+  const { release } = cost.keeping(() => cost.spend('copyMs', () => undefined));
+  cost.begin();
+  assert.deepEqual(released, [1n]);
+  release();
+  assert.deepEqual(released, [1n, 2n, 3n]);
 });

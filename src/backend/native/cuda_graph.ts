@@ -46,10 +46,9 @@ export function recordWork<Result>(
   return {
     result,
     pieces: pieces.count,
-    repeat: (values, keys) => {
-      const isInPlace = (index: number) => backend.arrayOf(variables[index]!) === places[index];
-      return places.every((_, index) => isInPlace(index)) && pieces.repeat(values, wordsOf(keys));
-    },
+    repeat: (values, keys) =>
+      variables.every((variable, index) => backend.arrayOf(variable) === places[index]) &&
+      pieces.repeat(values, wordsOf(keys)),
     dispose: () => {
       pieces.dispose();
       free();
