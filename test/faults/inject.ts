@@ -10,6 +10,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import type * as tf from '@tensorflow/tfjs-core';
+import type { BatchInput } from '../../src/parallel/batch_input.js';
 import type { Exchange } from '../../src/parallel/exchange.js';
 import type { Tower } from '../../src/parallel/tower.js';
 
@@ -97,14 +98,17 @@ function around<Self>(
 function injectIntoTowers(
   TowerClass: typeof Tower,
   ExchangeClass: typeof Exchange,
+  InputClass: typeof BatchInput,
   multiply: typeof tf.mul,
 ): void {
   let step = 0;
+  let ranksHere: number[] = [];
   const isAt = (point: FaultPoint, ranks: number[]): boolean =>
     fault.point === point && step === fault.step && ranks.includes(fault.rank!);
 
-  around(TowerClass.prototype, 'compute', (_self, [command], original) => {
+  around(TowerClass.prototype, 'compute', (self, [command], original) => {
     ({ step } = command as { step: number });
+    ranksHere = ranksOf(self);
     return original();
   });
   around(ExchangeClass.prototype, 'publish', ({ ranks }, parameters, original) => {
@@ -136,13 +140,13 @@ function injectIntoTowers(
     if (isAt('checkpoint', ranksOf(self))) happen();
     return original();
   });
-  around(TowerClass.prototype, 'forward', (self, parameters, original) => {
-    const training = parameters[2] as { step: number } | null;
-    if (training?.step !== step || !isAt('output', ranksOf(self))) return original();
-    const images = parameters[0] as tf.Tensor;
+  around(InputClass.prototype, 'tensors', (_self, _parameters, original) => {
+    const given = original() as { images: tf.Tensor };
+    if (!isAt('output', ranksHere)) return given;
     // Sums of such overflow; a NaN would not outlast the layer's own ReLU.
-    parameters[0] = multiply(images, 3e38);
-    return original();
+    const images = multiply(given.images, 3e38);
+    given.images.dispose();
+    return { ...given, images };
   });
   around(TowerClass.prototype, 'resultOf', (self, _parameters, original) => {
     if (isAt('gradient', ranksOf(self))) {
@@ -190,8 +194,9 @@ function fillDisk(part: string): void {
 
 if (fault.fullAt !== undefined) fillDisk(fault.fullAt);
 if (!isMainThread && fault.point !== undefined) {
+  const { BatchInput } = await import('../../src/parallel/batch_input.js');
   const { Exchange } = await import('../../src/parallel/exchange.js');
   const { Tower } = await import('../../src/parallel/tower.js');
   const { mul } = await import('@tensorflow/tfjs-core');
-  injectIntoTowers(Tower, Exchange, mul);
+  injectIntoTowers(Tower, Exchange, BatchInput, mul);
 }
