@@ -10,7 +10,7 @@ namespace {
 
 // The status with which all calls of a library fail, or 0.
 std::atomic<int>& LostStatus(Library library) {
-  static std::atomic<int> statuses[5] = {};
+  static std::atomic<int> statuses[kLibraries] = {};
   return statuses[static_cast<int>(library)];
 }
 

@@ -53,6 +53,7 @@ enum : int {
 };
 
 enum class Library { kDriver, kNvrtc, kCublasLt, kCudnn, kNvJpeg, kNccl };
+constexpr int kLibraries = static_cast<int>(Library::kNccl) + 1;
 
 // Thrown in a function's body to return a status. A Status is one of the library that was called; a DriverStatus becomes
 // "execution failed" in the other libraries.
