@@ -64,9 +64,9 @@ export class RepeatedStep {
     if (images !== this.images) this.forget();
     this.images = images;
     this.recorded ??= this.record(inputs, weights, anew);
-    if (this.recorded?.result.repeat(inputs, keys()) === true) {
+    if (this.recorded?.work.repeat(inputs, keys()) === true) {
       this.recorded.hasDone();
-      return copyOf(this.recorded.result.result);
+      return copyOf(this.recorded.work.result);
     }
     if (this.recorded !== null) this.forget();
     this.steps++;
@@ -86,7 +86,7 @@ export class RepeatedStep {
   /** What happens, in one line, for whoever wants to know; null as long as each step is computed anew. */
   get note(): string | null {
     if (this.recorded !== null) {
-      const { pieces } = this.recorded.result;
+      const { pieces } = this.recorded.work;
       return `${REPEATED_NOTE} ${pieces === 1 ? 'a CUDA graph' : `${pieces} CUDA graphs`}`;
     }
     return this.failure && `no step is repeated as CUDA graphs: ${this.failure}`;
@@ -113,7 +113,7 @@ export class RepeatedStep {
 
   private forget(): void {
     if (this.recorded !== null) {
-      const { result: work, release } = this.recorded;
+      const { work, release } = this.recorded;
       const { loss, correct, gradients } = work.result;
       tf.dispose([loss, correct, gradients]);
       work.dispose();

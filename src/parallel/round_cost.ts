@@ -17,8 +17,8 @@ export type CostKind = 'copyMs' | 'waitMs' | 'hostsWaitMs' | 'sumsWaitMs';
 export type ExchangeCost = Record<CostKind, number>;
 
 /** Work that is recorded and done in later rounds, at instants that are always the same. */
-export interface KeptWork<Result> {
-  result: Result;
+export interface KeptWork<Work> {
+  work: Work;
   /** A round that has done it must call this. */
   hasDone: () => void;
   /** Lets its instants be used again. */
@@ -81,19 +81,19 @@ export class RoundCost {
   }
 
   /** Runs `record`, which records work. */
-  keeping<Result>(record: () => Result): KeptWork<Result> {
+  keeping<Work>(record: () => Work): KeptWork<Work> {
     const round = { marks: this.marks, parts: this.parts, phase: this.phase };
     this.marks = [];
     this.parts = [];
     const release = (marks: bigint[]) => this.timer?.release(marks);
     try {
-      const result = record();
+      const work = record();
       const { marks, parts, phase } = this;
       const hasDone = (): void => {
         this.parts.push(...parts);
         this.phase = phase;
       };
-      return { result, hasDone, release: () => release(marks) };
+      return { work, hasDone, release: () => release(marks) };
     } catch (error) {
       release(this.marks);
       throw error;

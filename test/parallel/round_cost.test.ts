@@ -30,7 +30,7 @@ test('parts count in the phase in which they were spent', () => {
 test('a round that does recorded work counts its parts and its pauses in their phases', () => {
   const cost = new RoundCost(steadyTimer());
   const wait = (): void => cost.spend('waitMs', () => undefined);
-  const { result: pauses, hasDone } = cost.keeping(() => {
+  const { work: pauses, hasDone } = cost.keeping(() => {
     const inForward = cost.inThisPhase(wait);
     cost.spend('copyMs', () => cost.now());
     cost.endPhase();
